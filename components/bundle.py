@@ -1,0 +1,185 @@
+"""The delivered model as a folder: what scoring needs, and nothing that has to be unpickled.
+
+``model.json`` (classes, inputs, choice, temperatures), ``delivered.safetensors`` (heads, fusion),
+one safetensors file for each set of encoder weights, one JSON file for each preprocessor.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter
+from safetensors.torch import load_file
+from torch import nn
+
+from components.config.encoders import PretrainedConfig
+from components.config.fusion import FusionConfig
+from components.config.inputs import InputConfig
+from components.delivered import Delivered
+from components.encoder_weights import open_encoder, open_preprocessor
+from components.encoders import Encoder
+from components.encoders.checkpoint import locate
+from components.fusion import build_fusion
+from components.networks import Fused
+from components.preprocess import Preprocessor, load_preprocessor
+from components.references import EncoderWeights, Prepared
+from components.storage.atomic import replacing, write_json
+from components.training.checkpoint import save_tensors
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A delivered model in memory.
+
+    Attributes:
+        classes: Labels in the order of the probabilities.
+        inputs: Options by input.
+        preprocessors: By input.
+        single_encoders: By input: those of the single fits.
+        fusion_encoders: By input: those of the fusion; the same objects unless trained jointly.
+        delivered: Candidates and choice.
+        facts: Name, seed, digests and versions, for people and reports.
+    """
+
+    classes: tuple[str, ...]
+    inputs: dict[str, InputConfig]
+    preprocessors: dict[str, Preprocessor]
+    single_encoders: dict[str, Encoder]
+    fusion_encoders: dict[str, Encoder]
+    delivered: Delivered
+    facts: dict[str, Any]
+
+
+def save_bundle(
+    folder: Path,
+    *,
+    delivered: Delivered,
+    classes: Sequence[str],
+    inputs: Mapping[str, InputConfig],
+    fusion: FusionConfig,
+    prepared: Mapping[str, Prepared],
+    single: Mapping[str, EncoderWeights],
+    fused: Mapping[str, EncoderWeights],
+    facts: Mapping[str, Any],
+) -> None:
+    """Write a bundle; the folder appears whole or not at all.
+
+    Args:
+        folder: Replaced if it exists.
+        delivered: Candidates and choice.
+        classes: Labels.
+        inputs, fusion: Options.
+        prepared: Preprocessors by input.
+        single, fused: Encoders by input of the single fits and of the fusion.
+        facts: Kept as they are.
+    """
+    if folder.exists():
+        shutil.rmtree(folder)
+    with replacing(folder) as temporary:
+        temporary.mkdir(parents=True)
+        files: dict[str, str | None] = {}  # digest → file, or None where the checkpoint beside says it all
+        encoders: dict[str, dict[str, str | None]] = {"single": {}, "fusion": {}}
+        for purpose, weights in (("single", single), ("fusion", fused)):
+            for name, reference in weights.items():
+                if reference.file is None:
+                    files[reference.digest] = None
+                if reference.digest not in files:
+                    encoder = open_encoder(reference, inputs[name].encoder, open_preprocessor(prepared[name]))
+                    files[reference.digest] = f"{purpose}-{name}.safetensors"
+                    save_tensors(temporary / f"{purpose}-{name}.safetensors", encoder.state_dict())
+                encoders[purpose][name] = files[reference.digest]
+        for name, preprocessor in prepared.items():
+            shutil.copyfile(preprocessor.state, temporary / f"{name}.preprocessor.json")
+        save_tensors(temporary / "delivered.safetensors", delivered.state_dict())
+        write_json(
+            temporary / "model.json",
+            {
+                "version": VERSION,
+                "classes": list(classes),
+                "inputs": {
+                    name: _with_checkpoint(config, temporary, name).model_dump(mode="json")
+                    for name, config in inputs.items()
+                },
+                "fusion": fusion.model_dump(mode="json") if delivered.fused is not None else None,
+                "encoders": encoders,
+                "delivered": delivered.settings(),
+                "facts": dict(facts),
+            },
+        )
+
+
+def load_bundle(folder: Path, device: torch.device | None = None) -> Bundle:
+    """Read a bundle; needs neither hub nor workspace."""
+    device = device or torch.device("cpu")
+    values = json.loads((folder / "model.json").read_text("utf-8"))
+    inputs = {
+        name: _at(config, folder)
+        for name, config in TypeAdapter(dict[str, InputConfig]).validate_python(values["inputs"]).items()
+    }
+    preprocessors = {
+        name: load_preprocessor(json.loads((folder / f"{name}.preprocessor.json").read_text("utf-8"))) for name in inputs
+    }
+    opened: dict[str, Encoder] = {}
+    encoders: dict[str, dict[str, Encoder]] = {}
+    for purpose, files in values["encoders"].items():
+        for name, file in files.items():
+            key = file or name
+            if key not in opened:
+                reference = EncoderWeights(name, str(folder / file) if file else None, "", "", 0)
+                opened[key] = open_encoder(reference, inputs[name].encoder, preprocessors[name]).to(device)
+            encoders.setdefault(purpose, {})[name] = opened[key]
+
+    classes = tuple(values["classes"])
+    tensors = load_file(folder / "delivered.safetensors")
+    delivered = _delivered(values, encoders, len(classes))
+    delivered.load_state_dict(tensors)
+    delivered.set_settings(values["delivered"])
+    return Bundle(
+        classes,
+        inputs,
+        preprocessors,
+        encoders["single"],
+        encoders.get("fusion") or encoders["single"],
+        delivered.to(device).eval(),
+        values["facts"],
+    )
+
+
+def _with_checkpoint(config: InputConfig, folder: Path, name: str) -> InputConfig:
+    """Options whose pretrained model is a folder of the bundle, which is filled here."""
+    if not isinstance(config.encoder, PretrainedConfig):
+        return config
+    checkpoint = locate(config.encoder.model, config.encoder.revision)
+    copy = folder / f"{name}.checkpoint"
+    copy.mkdir()
+    for pattern in ("*.json", "*.safetensors", "*.txt", "*.model"):
+        for file in checkpoint.glob(pattern):
+            shutil.copyfile(file, copy / file.name)
+    encoder = config.encoder.model_copy(update={"model": copy.name, "revision": None})
+    return config.model_copy(update={"encoder": encoder})
+
+
+def _at(config: InputConfig, folder: Path) -> InputConfig:
+    """Options whose pretrained model is found wherever the bundle lies now."""
+    if not isinstance(config.encoder, PretrainedConfig):
+        return config
+    encoder = config.encoder.model_copy(update={"model": str(folder / config.encoder.model)})
+    return config.model_copy(update={"encoder": encoder})
+
+
+def _delivered(values: dict[str, Any], encoders: dict[str, dict[str, Encoder]], outputs: int) -> Delivered:
+    heads = {name: nn.Linear(encoder.width, outputs) for name, encoder in encoders["single"].items()}
+    fused = None
+    if values["fusion"] is not None:
+        config = TypeAdapter(FusionConfig).validate_python(values["fusion"])
+        widths = {name: encoder.width for name, encoder in encoders["fusion"].items()}
+        fused = Fused(build_fusion(config, widths, outputs), outputs)
+    return Delivered(heads, fused, torch.zeros(outputs))

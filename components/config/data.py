@@ -1,0 +1,61 @@
+"""Where the samples come from, how they are split and what is to be predicted."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from components.config.section import Section
+
+Format = Literal["auto", "csv", "tsv", "parquet", "jsonl", "folder", "huggingface", "demo"]
+
+
+class SplitConfig(Section):
+    """How rows are divided into train, val and test."""
+
+    column: str | None = Field(
+        None, description="Column that holds train, val or test. Without it rows are drawn by fraction."
+    )
+    val: float = Field(0.15, gt=0, lt=1, description="Fraction of rows (or groups) drawn for validation.")
+    test: float = Field(0.2, gt=0, lt=1, description="Fraction of rows (or groups) drawn for the test.")
+    stratify: bool = Field(True, description="Keep the share of each class the same in every split.")
+    group: str | None = Field(
+        None, description="Column (speaker, patient, ...) none of whose values may stand in two splits."
+    )
+
+    @model_validator(mode="after")
+    def _leaves_training_rows(self) -> SplitConfig:
+        if self.val + self.test >= 1:
+            raise ValueError(f"val + test must leave rows for training, got {self.val} + {self.test}")
+        return self
+
+
+class DataConfig(Section):
+    """The manifest: a table with a row a sample."""
+
+    source: str = Field(
+        description="File, folder or Hugging Face dataset id. A relative path is looked up beside "
+        "the pipeline file, then in the working directory."
+    )
+    format: Format = Field("auto", description="How to read the source; auto goes by its name.")
+    id: str | None = Field(
+        "id",
+        description="Column with a unique name for each row; null (or no such column in a folder, "
+        "demo or huggingface source) numbers the rows.",
+    )
+    split: SplitConfig = Field(default_factory=SplitConfig, description="Division into train, val and test.")
+    max_bad: float = Field(
+        0.05, ge=0, le=1, description="Largest share of rows that may be unusable before the run stops."
+    )
+    allow_missing_files: bool = Field(
+        False,
+        description="Treat a media file that does not exist as a missing input instead of as a bad sample.",
+    )
+
+
+class TargetConfig(Section):
+    """What is predicted."""
+
+    column: str = Field("label", description="Column with the label.")
+    task: Literal["classification"] = Field("classification", description="Kind of prediction.")

@@ -1,0 +1,128 @@
+"""Options of every encoder. The networks themselves are in components/encoders."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from components.config.section import Section
+
+
+class CNNConfig(Section):
+    """Plain convolutional network: conv-norm-relu-pool blocks, then a projection."""
+
+    name: Literal["cnn"] = Field("cnn", description="Convolutional network from scratch.")
+    width: int = Field(128, ge=1, description="Length of the embedding.")
+    channels: list[int] = Field([32, 64, 128], min_length=1, description="Channels of each block.")
+    dropout: float = Field(0.3, ge=0, lt=1, description="Dropout before the projection.")
+
+
+class ResNetConfig(Section):
+    """Residual network (He et al. 2016) sized for small pictures."""
+
+    name: Literal["resnet"] = Field("resnet", description="Residual network from scratch.")
+    width: int = Field(128, ge=1, description="Length of the embedding.")
+    channels: list[int] = Field([32, 64, 128], min_length=1, description="Channels of each stage.")
+    blocks: int = Field(1, ge=1, description="Residual blocks in each stage.")
+    dropout: float = Field(0.3, ge=0, lt=1, description="Dropout before the projection.")
+
+
+class GRUConfig(Section):
+    """Recurrent text encoder over subword tokens learned from the training text."""
+
+    name: Literal["gru"] = Field("gru", description="Gated recurrent network from scratch.")
+    width: int = Field(128, ge=1, description="Length of the embedding.")
+    embedding: int = Field(96, ge=1, description="Length of a token's vector.")
+    layers: int = Field(1, ge=1, description="Recurrent layers.")
+    bidirectional: bool = Field(True, description="Read the text in both directions.")
+    vocabulary: int = Field(8000, ge=16, description="Largest number of tokens.")
+    dropout: float = Field(0.3, ge=0, lt=1, description="Dropout on token vectors and before the projection.")
+
+
+class NgramsConfig(Section):
+    """Hashed word and character n-grams in an embedding bag (fastText, Joulin et al. 2017)."""
+
+    name: Literal["ngrams"] = Field("ngrams", description="Bag of hashed n-grams from scratch.")
+    width: int = Field(128, ge=1, description="Length of the embedding.")
+    buckets: int = Field(2**16, ge=16, description="Rows of the hashed embedding table.")
+    words: int = Field(2, ge=0, description="Longest word n-gram; 0 uses no words.")
+    characters: tuple[int, int] = Field((3, 5), description="Shortest and longest character n-gram; 0, 0 uses none.")
+    dropout: float = Field(0.3, ge=0, lt=1, description="Dropout before the projection.")
+
+
+class TextTransformerConfig(Section):
+    """Small transformer over subword tokens learned from the training text."""
+
+    name: Literal["text_transformer"] = Field("text_transformer", description="Transformer from scratch.")
+    width: int = Field(128, ge=1, description="Length of the embedding.")
+    layers: int = Field(2, ge=1, description="Transformer blocks.")
+    heads: int = Field(4, ge=1, description="Attention heads; must divide width.")
+    vocabulary: int = Field(8000, ge=16, description="Largest number of tokens.")
+    dropout: float = Field(0.2, ge=0, lt=1, description="Dropout in every block.")
+
+
+class AudioCNNConfig(Section):
+    """Convolutional network on the log-mel spectrogram."""
+
+    name: Literal["audio_cnn"] = Field("audio_cnn", description="Convolutional network on log-mel from scratch.")
+    width: int = Field(128, ge=1, description="Length of the embedding.")
+    channels: list[int] = Field([32, 64, 128], min_length=1, description="Channels of each block.")
+    mels: int = Field(64, ge=8, description="Mel bands.")
+    window: float = Field(0.025, gt=0, description="Length of the analysis window in seconds.")
+    hop: float = Field(0.01, gt=0, description="Step between windows in seconds.")
+    dropout: float = Field(0.3, ge=0, lt=1, description="Dropout before the projection.")
+
+
+class MLPConfig(Section):
+    """Feed-forward network over numeric values and category embeddings."""
+
+    name: Literal["mlp"] = Field("mlp", description="Feed-forward network from scratch.")
+    width: int = Field(128, ge=1, description="Length of the embedding.")
+    hidden: list[int] = Field([256], description="Units of each hidden layer.")
+    dropout: float = Field(0.2, ge=0, lt=1, description="Dropout after each hidden layer.")
+
+
+class FTTransformerConfig(Section):
+    """Feature-tokenizer transformer (Gorishniy et al. 2021)."""
+
+    name: Literal["ft_transformer"] = Field("ft_transformer", description="Transformer over columns from scratch.")
+    width: int = Field(64, ge=1, description="Length of the embedding.")
+    layers: int = Field(2, ge=1, description="Transformer blocks.")
+    heads: int = Field(4, ge=1, description="Attention heads; must divide width.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in every block.")
+
+
+class PretrainedConfig(Section):
+    """Any image, text or audio model of the transformers library."""
+
+    name: Literal["pretrained"] = Field("pretrained", description="Model of the transformers library.")
+    model: str = Field(description="Hub id (org/name) or local folder with config.json and safetensors weights.")
+    revision: str | None = Field(None, description="Branch, tag or commit of a hub model.")
+    pooling: Literal["cls", "mean", "tokens"] = Field(
+        "mean", description="First token, masked mean over tokens, or the whole sequence of tokens."
+    )
+    tune: Literal["frozen", "full", "lora"] = Field(
+        "frozen", description="Take the weights as they are, fine-tune all of them, or train LoRA adapters."
+    )
+    lora_rank: int = Field(8, ge=1, description="Rank of the LoRA matrices (tune: lora).")
+    lora_alpha: float = Field(16, gt=0, description="Scale of the LoRA update (tune: lora).")
+
+
+ImageEncoder = Annotated[CNNConfig | ResNetConfig | PretrainedConfig, Field(discriminator="name")]
+TextEncoder = Annotated[
+    NgramsConfig | GRUConfig | TextTransformerConfig | PretrainedConfig, Field(discriminator="name")
+]
+AudioEncoder = Annotated[AudioCNNConfig | PretrainedConfig, Field(discriminator="name")]
+TabularEncoder = Annotated[MLPConfig | FTTransformerConfig, Field(discriminator="name")]
+EncoderConfig = (
+    CNNConfig
+    | ResNetConfig
+    | GRUConfig
+    | NgramsConfig
+    | TextTransformerConfig
+    | AudioCNNConfig
+    | MLPConfig
+    | FTTransformerConfig
+    | PretrainedConfig
+)

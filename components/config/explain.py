@@ -1,0 +1,140 @@
+"""Turns pydantic's errors into what a person needs: path, value, what is allowed, nearest spelling."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from components.errors import BraidError
+
+_DISCRIMINATORS = ("name", "modality")
+
+
+class ConfigError(BraidError):
+    """A configuration file or an override is not valid."""
+
+
+def nearest(word: str, known: typing.Iterable[str]) -> str:
+    """``" Did you mean 'x'?"`` if something known is spelt nearly like ``word``, else nothing."""
+    matches = get_close_matches(str(word), [str(name) for name in known], n=1, cutoff=0.5)
+    return f" Did you mean {matches[0]!r}?" if matches else ""
+
+
+def explain(error: ValidationError, model: type[BaseModel], values: object, where: str) -> str:
+    """One line for each fault in ``values``, headed by the file's name.
+
+    Args:
+        error: What pydantic raised.
+        model: The section that was being read.
+        values: The mapping as the user wrote it.
+        where: Name of the file.
+    """
+    lines = [_line(fault, model, values) for fault in error.errors()]
+    return "\n".join([f"{where} is not a valid configuration:", *(f"  {line}" for line in dict.fromkeys(lines))])
+
+
+def _line(fault: Any, model: type[BaseModel], values: object) -> str:
+    location = fault["loc"]
+    path = ".".join(str(part) for part in _written(location, values)) or "(top level)"
+    found, context = fault["input"], fault.get("ctx", {})
+    match fault["type"]:
+        case "extra_forbidden":
+            section = _section(model, location[:-1])
+            known = [name for name in section.model_fields] if section else []
+            return f"{path}: unknown option; here are: {', '.join(known)}.{nearest(location[-1], known)}"
+        case "missing":
+            return f"{path}: required, but not given ({_description(model, location)})"
+        case "literal_error":
+            section = _section(model, location[:-1])
+            known = _choices(section, location[-1]) if section else []
+            allowed = ", ".join(map(str, known)) or context["expected"]
+            return f"{path}: {found!r} is not one of: {allowed}.{nearest(found, known)}"
+        case "union_tag_invalid":
+            known = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
+            field = context["discriminator"].strip("'")
+            return f"{path}.{field}: {context['tag']!r} is not one of: {', '.join(known)}.{nearest(context['tag'], known)}"
+        case "union_tag_not_found":
+            field = context["discriminator"].strip("'")
+            return f"{path}.{field}: required, but not given (chooses what the section holds)"
+        case "value_error":
+            return f"{path}: {context['error']}"
+        case _:
+            return f"{path}: {_short(found)}: {fault['msg'][:1].lower()}{fault['msg'][1:]}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _written(location: tuple[int | str, ...], values: Any) -> Iterator[int | str]:
+    """The location as the file spells it: pydantic adds the tag of each choice, the file does not."""
+    for part in location:
+        if isinstance(values, Mapping) and part not in values and part in map(values.get, _DISCRIMINATORS):
+            continue
+        yield part
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            values = None
+
+
+def choice_fields(model: type[BaseModel], path: list[str], choice: str) -> set[str] | None:
+    """Options of the section at ``path`` once its discriminator says ``choice``; None if there is none."""
+    section = _section(model, (*path, choice))
+    return set(section.model_fields) if section else None
+
+
+def _section(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel] | None:
+    """The section class that pydantic's location leads to."""
+    candidates: list[Any] = [model]
+    for part in location:
+        step: list[Any] = []
+        for candidate in candidates:
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                if part in candidate.model_fields:
+                    step += _unwrap(candidate.model_fields[str(part)].annotation)
+                elif part in _tags(candidate):
+                    step.append(candidate)
+            elif typing.get_origin(candidate) in (dict, list):
+                step += _unwrap(typing.get_args(candidate)[-1])
+        candidates = step
+    sections = [item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)]
+    return sections[0] if len(sections) == 1 else None
+
+
+def _unwrap(annotation: Any) -> list[Any]:
+    """Alternatives of an annotation: Annotated and unions opened, containers as they are."""
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return _unwrap(typing.get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
+        return [item for argument in typing.get_args(annotation) for item in _unwrap(argument)]
+    return [annotation]
+
+
+def _tags(section: type[BaseModel]) -> set[Any]:
+    return {
+        choice
+        for name in _DISCRIMINATORS
+        if name in section.model_fields
+        for choice in _choices(section, name)
+    }
+
+
+def _choices(section: type[BaseModel], field: int | str) -> list[Any]:
+    if field not in section.model_fields:
+        return []
+    alternatives = _unwrap(section.model_fields[str(field)].annotation)
+    return [value for item in alternatives if typing.get_origin(item) is typing.Literal for value in typing.get_args(item)]
+
+
+def _description(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    section = _section(model, location[:-1])
+    field = section.model_fields.get(str(location[-1])) if section else None
+    return (field.description if field else None) or "see the reference"

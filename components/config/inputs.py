@@ -1,0 +1,133 @@
+"""Named inputs: columns of one modality, how they are prepared, augmented and encoded."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from components.config.encoders import (
+    AudioCNNConfig,
+    AudioEncoder,
+    CNNConfig,
+    ImageEncoder,
+    MLPConfig,
+    NgramsConfig,
+    TabularEncoder,
+    TextEncoder,
+)
+from components.config.section import Section
+from components.config.training import TrainingConfig
+
+
+class ImageAugment(Section):
+    """Random changes of training pictures; each value 0 or false leaves them as they are."""
+
+    crop: float = Field(0.0, ge=0, lt=1, description="Largest share of each side that is cut off or shifted out.")
+    zoom: float = Field(0.0, ge=0, lt=1, description="Largest relative change of scale.")
+    rotate: float = Field(0.0, ge=0, le=180, description="Largest rotation in degrees.")
+    flip: bool = Field(False, description="Mirror left and right half of the time.")
+    colour: float = Field(0.0, ge=0, lt=1, description="Largest relative change of brightness, contrast and saturation.")
+    erase: float = Field(0.0, ge=0, lt=1, description="Largest share of the area blanked out (random erasing).")
+
+
+class TextAugment(Section):
+    """Random changes of training text."""
+
+    token_dropout: float = Field(0.0, ge=0, lt=1, description="Share of tokens left out.")
+
+
+class AudioAugment(Section):
+    """Random changes of training sound."""
+
+    shift: float = Field(0.0, ge=0, lt=1, description="Largest shift in time as a share of the clip.")
+    gain: float = Field(0.0, ge=0, description="Largest change of loudness in dB.")
+    noise: float = Field(0.0, ge=0, description="Largest level of white noise relative to the clip's RMS.")
+    speed: float = Field(0.0, ge=0, lt=1, description="Largest relative change of speed.")
+    time_mask: float = Field(0.0, ge=0, lt=1, description="Largest share of time blanked (SpecAugment, Park et al. 2019).")
+    frequency_mask: float = Field(0.0, ge=0, lt=1, description="Largest share of frequencies blanked (SpecAugment).")
+
+
+class TabularAugment(Section):
+    """Random changes of training rows."""
+
+    noise: float = Field(0.0, ge=0, description="Standard deviation of noise added to scaled numbers.")
+    drop: float = Field(0.0, ge=0, lt=1, description="Share of cells blanked as missing.")
+
+
+class _Input(Section):
+    columns: list[str] = Field(min_length=1, description="Column or columns of the manifest.")
+    required: bool = Field(False, description="Quarantine rows in which this input is missing.")
+    fit: TrainingConfig = Field(
+        default_factory=TrainingConfig, description="Training of this input's encoder on its own."
+    )
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _one_column_may_stand_alone(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+
+class _OneColumnInput(_Input):
+    columns: list[str] = Field(min_length=1, max_length=1, description="Column of the manifest.")
+
+
+class ImageInput(_OneColumnInput):
+    """Pictures: JPEG, PNG, WebP, GIF (first frame), TIFF or BMP."""
+
+    modality: Literal["image"] = Field("image", description="Pictures.")
+    size: int | None = Field(
+        None, ge=8, le=4096, description="Side in pixels of the square picture given to the encoder; "
+        "null takes the pretrained model's own size, else 64."
+    )
+    fit_mode: Literal["crop", "pad", "stretch"] = Field(
+        "pad", description="How a picture becomes square: centre crop, white border, or stretched."
+    )
+    augment: ImageAugment = Field(default_factory=ImageAugment, description="Changes at training time.")
+    encoder: ImageEncoder = Field(default_factory=CNNConfig, description="Network for this input.")
+
+
+class TextInput(_Input):
+    """Text; several columns are joined by a line break."""
+
+    modality: Literal["text"] = Field("text", description="Text.")
+    max_tokens: int = Field(128, ge=1, description="Longest sequence of tokens; the rest is cut.")
+    lowercase: bool = Field(True, description="Ignore case (encoders from scratch; a pretrained tokenizer decides itself).")
+    augment: TextAugment = Field(default_factory=TextAugment, description="Changes at training time.")
+    encoder: TextEncoder = Field(default_factory=NgramsConfig, description="Network for this input.")
+
+
+class AudioInput(_OneColumnInput):
+    """Sound: whatever libsndfile reads (WAV, FLAC, OGG, MP3, AIFF, ...)."""
+
+    modality: Literal["audio"] = Field("audio", description="Sound.")
+    rate: int | None = Field(
+        None, ge=1000, le=192000, description="Sampling rate in Hz given to the encoder; null takes the "
+        "pretrained model's own rate, else 16000."
+    )
+    seconds: float = Field(2.0, gt=0, description="Longest clip in seconds.")
+    keep: Literal["start", "middle", "end", "loudest"] = Field(
+        "middle", description="Which part of a longer clip is kept."
+    )
+    trim_silence: bool = Field(False, description="Cut silence (40 dB below the peak) at both ends.")
+    normalise: bool = Field(True, description="Bring every clip to the same RMS level.")
+    silent: Literal["keep", "missing", "quarantine"] = Field(
+        "keep", description="What a clip that is silent throughout means."
+    )
+    augment: AudioAugment = Field(default_factory=AudioAugment, description="Changes at training time.")
+    encoder: AudioEncoder = Field(default_factory=AudioCNNConfig, description="Network for this input.")
+
+
+class TabularInput(_Input):
+    """Numbers, categories, booleans and dates."""
+
+    modality: Literal["tabular"] = Field("tabular", description="Columns of a table.")
+    types: dict[str, Literal["numeric", "categorical", "boolean", "datetime"]] = Field(
+        default_factory=dict, description="Type of a column where the guess from the training rows is wrong."
+    )
+    max_categories: int = Field(100, ge=1, description="Most frequent categories kept per column; others are 'unseen'.")
+    augment: TabularAugment = Field(default_factory=TabularAugment, description="Changes at training time.")
+    encoder: TabularEncoder = Field(default_factory=MLPConfig, description="Network for this input.")
+
+
+InputConfig = Annotated[ImageInput | TextInput | AudioInput | TabularInput, Field(discriminator="modality")]

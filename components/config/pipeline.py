@@ -1,0 +1,92 @@
+"""The pipeline file: what to learn, from what, and when the result may replace the champion."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from components.config.data import DataConfig, TargetConfig
+from components.config.fusion import FusionConfig, LateConfig
+from components.config.inputs import InputConfig
+from components.config.section import Section
+from components.config.training import TrainingConfig
+
+Metric = Literal["accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "roc_auc", "log_loss"]
+RESERVED = frozenset({"id", "split", "target", "group", "average", "fusion", "delivered"})
+
+
+class EvaluationConfig(Section):
+    """How models are chosen and judged."""
+
+    metric: Metric = Field(
+        "accuracy", description="Metric for early stopping and selection on validation, and for the headline."
+    )
+    bootstrap: int = Field(1000, ge=100, description="Resamples behind each interval.")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of the intervals.")
+    worst_samples: int = Field(12, ge=0, description="Samples with the highest loss shown in the report.")
+
+
+class PromotionConfig(Section):
+    """When the registered model becomes champion."""
+
+    model: str | None = Field(None, description="Name in the registry; null takes the pipeline's name.")
+    metric: Metric | None = Field(None, description="Metric compared; null takes evaluation.metric.")
+    confidence: float = Field(
+        0.95, gt=0.5, lt=1, description="Level of the paired test by which a challenger must win."
+    )
+    min_gain: float = Field(0.0, ge=0, description="Gain that the paired interval must exceed.")
+
+
+class EngineConfig(Section):
+    """Where the work runs."""
+
+    name: Literal["local"] = Field("local", description="Processes on this machine.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="Device for networks; auto takes a GPU where there is one."
+    )
+    shard_rows: int = Field(1024, ge=1, description="Most rows in one shard of a store, and lost by a kill.")
+
+
+class PipelineConfig(Section):
+    """A whole pipeline file."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Name of runs and of the model.")
+    data: DataConfig = Field(description="The manifest.")
+    target: TargetConfig = Field(default_factory=TargetConfig, description="What is predicted.")
+    inputs: dict[str, InputConfig] = Field(min_length=1, description="Named inputs.")
+    strategy: Literal["staged", "joint"] = Field(
+        "staged", description="Fit encoders first and fuse their cached features, or train all together."
+    )
+    fusion: FusionConfig = Field(default_factory=LateConfig, description="How inputs are combined.")
+    training: TrainingConfig = Field(
+        default_factory=TrainingConfig, description="Training of the fusion (staged) or of everything (joint)."
+    )
+    joint_epochs: int = Field(
+        0, ge=0, description="Epochs in which encoders and fusion are tuned together at the end (strategy: staged)."
+    )
+    joint_learning_rate: float = Field(1e-4, gt=0, description="Highest learning rate of those epochs.")
+    evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig, description="Choice and judgement.")
+    promotion: PromotionConfig = Field(default_factory=PromotionConfig, description="Champion and challenger.")
+    engine: EngineConfig = Field(default_factory=EngineConfig, description="Where the work runs.")
+    seed: int = Field(0, ge=0, description="Seed of every random draw.")
+
+    @field_validator("inputs")
+    @classmethod
+    def _names_are_identifiers(cls, inputs: dict[str, InputConfig]) -> dict[str, InputConfig]:
+        for name in inputs:
+            if not name.isidentifier() or name in RESERVED:
+                taken = ", ".join(sorted(RESERVED))
+                raise ValueError(f"{name!r} cannot name an input: use letters, digits and _, and none of {taken}")
+        return inputs
+
+    @model_validator(mode="after")
+    def _joint_phase_follows_stages(self) -> PipelineConfig:
+        if self.strategy == "joint" and self.joint_epochs:
+            raise ValueError("joint_epochs is for strategy 'staged'; with 'joint' set training.epochs")
+        return self
+
+    @property
+    def model_name(self) -> str:
+        """Name of the registered model."""
+        return self.promotion.model or self.name

@@ -1,0 +1,66 @@
+"""mlflow.yaml: where runs, artifacts and registered models go."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import yaml
+from pydantic import Field, ValidationError
+
+from components.config.explain import ConfigError, explain
+from components.config.section import Section
+
+
+class TrackingConfig(Section):
+    """Where MLflow keeps things. MLflow's own environment variables win over the file."""
+
+    tracking_uri: str | None = Field(
+        None, description="MLflow server or database; null is SQLite in the workspace folder."
+    )
+    registry_uri: str | None = Field(None, description="Model registry; null is the tracking URI.")
+    experiment: str = Field("braid", description="Experiment in which runs appear.")
+    artifact_location: str | None = Field(
+        None, description="Where the artifacts of a new experiment go; null is the workspace folder "
+        "(or the server's own choice)."
+    )
+    tags: dict[str, str] = Field(default_factory=dict, description="Tags set on every run.")
+    system_metrics: bool = Field(True, description="Record CPU, memory and GPU use.")
+
+
+def load_tracking(path: Path | None, workspace: Path) -> TrackingConfig:
+    """Read mlflow.yaml and fill in what it leaves open.
+
+    Args:
+        path: The file; None or a file that does not exist means all defaults.
+        workspace: Folder that holds SQLite and artifacts by default.
+
+    Returns:
+        Settings in which ``tracking_uri`` is never None.
+
+    Raises:
+        ConfigError: If the file is not valid.
+    """
+    values: object = {}
+    if path is not None and path.exists():
+        try:
+            values = yaml.safe_load(path.read_text("utf-8")) or {}
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    try:
+        config = TrackingConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(explain(error, TrackingConfig, values, str(path))) from error
+
+    environment = {
+        "tracking_uri": os.environ.get("MLFLOW_TRACKING_URI"),
+        "registry_uri": os.environ.get("MLFLOW_REGISTRY_URI"),
+        "experiment": os.environ.get("MLFLOW_EXPERIMENT_NAME"),
+    }
+    config = config.model_copy(update={key: value for key, value in environment.items() if value})
+    if config.tracking_uri is None:
+        local = {"tracking_uri": f"sqlite:///{workspace / 'mlflow.db'}"}
+        if config.artifact_location is None:
+            local["artifact_location"] = (workspace / "mlartifacts").as_uri()
+        config = config.model_copy(update=local)
+    return config

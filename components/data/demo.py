@@ -1,0 +1,143 @@
+"""The demo data set: real handwritten digits, each with a generated tone and a generated clue.
+
+The pictures are scikit-learn's `load_digits` (Alpaydin & Kaynak 1998, "Optical recognition of
+handwritten digits", UCI; 8 × 8 pixels, 43 writers), enlarged, covered in part and with noise. The tone
+and the clue are made up here from the label. Each alone leaves several digits open; together they do not.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+from filelock import FileLock
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from components.storage.atomic import replacing
+from components.storage.digest import code_digest
+
+RATE = 8000  # Hz
+SECONDS = 0.4
+SIDE = 32  # pixels
+TRAIN, VAL = 1200, 250  # the other 347 are the test
+MISSING = 0.06  # chance of each input to be left empty; one of a row is always there
+
+_PIXEL_NOISE = 5.0  # of 16 grey levels
+_COVERED = 3  # rows or columns of 8
+_DRIFT = 0.058  # relative spread of a voice's formants
+_HISS = 0.5  # noise of the tone, relative to it
+
+_FIRST = (300.0, 380.0, 480.0, 600.0, 760.0)  # Hz: formants by digit modulo 5
+_SECOND = (1100.0, 2000.0)  # Hz: by half
+_FACTS: tuple[tuple[frozenset[int], tuple[str, ...], tuple[str, ...]], ...] = (
+    (
+        frozenset({0, 2, 4, 6, 8}),
+        ("even", "divisible by two", "comes in pairs"),
+        ("odd", "uneven", "not even"),
+    ),
+    (frozenset({0, 1, 2, 3, 4}), ("small", "less than five", "low"), ("big", "at least five", "high")),
+    (frozenset({2, 3, 5, 7}), ("prime", "a prime number"), ("not prime", "no prime number")),
+    (
+        frozenset({0, 3, 6, 9}),
+        ("a multiple of three", "divisible by three"),
+        ("not a multiple of three", "three leaves a rest"),
+    ),
+    (frozenset({0, 6, 8, 9}), ("closed loop", "has a ring"), ("no loop", "without a ring")),
+)
+_FACTS_TOLD = 3
+_OPENINGS = ("the number is", "it is", "I heard it is", "they say:", "must be", "")
+
+
+def materialise(folder: Path, seed: int) -> Path:
+    """Make the data set unless it is there already; the same files for the same seed.
+
+    Args:
+        folder: Becomes the data set's folder, whole or not at all.
+        seed: Of everything generated.
+
+    Returns:
+        Path of ``manifest.csv`` with columns id, split, label, image, audio, clue; paths are relative to it.
+    """
+    version = {"seed": seed, "code": code_digest(sys.modules[__name__])}
+    marker = folder / "done.json"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
+        if not marker.exists() or json.loads(marker.read_text("utf-8")) != version:
+            if folder.exists():
+                shutil.rmtree(folder)
+            with replacing(folder) as temporary:
+                _generate(temporary, seed)
+                (temporary / marker.name).write_text(json.dumps(version), "utf-8")
+    return folder / "manifest.csv"
+
+
+def _generate(folder: Path, seed: int) -> None:
+    digits = load_digits()
+    rng = np.random.default_rng(seed)
+    (folder / "images").mkdir(parents=True)
+    (folder / "audio").mkdir()
+    order = rng.permutation(len(digits.target))
+    with (folder / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "split", "label", "image", "audio", "clue"])
+        for number, index in enumerate(order):
+            split = "train" if number < TRAIN else "val" if number < TRAIN + VAL else "test"
+            digit, name = int(digits.target[index]), f"{split}-{number:04d}"
+            image, audio, clue = f"images/{name}.png", f"audio/{name}.wav", _clue(digit, rng)
+            picture, tone = Image.fromarray(_picture(digits.images[index], rng)), _wav(_tone(digit, rng))
+            given = rng.random(3) >= MISSING
+            given[rng.integers(3)] = True  # no row without any input
+            cells = [cell if there else "" for cell, there in zip((image, audio, clue), given, strict=True)]
+            if given[0]:
+                picture.save(folder / image)
+            if given[1]:
+                (folder / audio).write_bytes(tone)
+            writer.writerow([name, split, digit, *cells])
+
+
+def _picture(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Grey picture, uint8 (32, 32), dark on light: noise over all, a band of rows or columns covered."""
+    ink = pixels + rng.normal(0, _PIXEL_NOISE, pixels.shape)  # (8, 8), 0 to 16
+    band = slice(start := int(rng.integers(0, 8 - _COVERED + 1)), start + _COVERED)
+    if rng.random() < 0.5:
+        ink[band] = 8
+    else:
+        ink[:, band] = 8
+    grey = np.clip(255 - ink * (255 / 16), 0, 255).astype(np.uint8)
+    return np.asarray(Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+
+
+def _tone(digit: int, rng: np.random.Generator) -> np.ndarray:
+    """Two formants with overtones of a drifting voice under hiss: float64 (3200,) in [-1, 1]."""
+    time = np.arange(int(RATE * SECONDS)) / RATE
+    voice = rng.normal(0, _DRIFT)
+    wave = np.zeros_like(time)
+    for formant, loudness in ((_FIRST[digit % 5], 1.0), (_SECOND[digit // 5], 0.6)):
+        pitch = formant * np.exp(voice + rng.normal(0, _DRIFT)) * (1 + 0.02 * np.sin(2 * np.pi * 5 * time))
+        wave += loudness * np.sin(2 * np.pi * np.cumsum(pitch) / RATE + rng.uniform(0, 2 * np.pi))
+    start, length = rng.uniform(0, 0.1), rng.uniform(0.2, 0.28)  # seconds
+    envelope = np.clip(np.minimum(time - start, start + length - time) / 0.03, 0, 1)
+    wave = wave * envelope + rng.normal(0, _HISS, time.shape)
+    return 0.5 * wave / np.abs(wave).max()
+
+
+def _wav(wave: np.ndarray) -> bytes:
+    file = io.BytesIO()  # soundfile flushes each file to disk, which takes longer than all the rest
+    sf.write(file, wave, RATE, subtype="PCM_16", format="WAV")
+    return file.getvalue()
+
+
+def _clue(digit: int, rng: np.random.Generator) -> str:
+    """Some facts about the digit, in some words."""
+    told = rng.choice(len(_FACTS), _FACTS_TOLD, replace=False)
+    facts = [
+        str(rng.choice(_FACTS[fact][1] if digit in _FACTS[fact][0] else _FACTS[fact][2])) for fact in told
+    ]
+    return f"{rng.choice(_OPENINGS)} {', '.join(facts)}".strip()

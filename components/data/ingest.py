@@ -1,0 +1,279 @@
+"""From ``data.source`` to ``samples.parquet``: read, check, look at every file, split, write."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.config.inputs import AudioInput, ImageInput, InputConfig, TabularInput, TextInput
+from components.config.pipeline import PipelineConfig
+from components.data.cells import media_of, text_of, unusable, word_of
+from components.data.checks import check_columns, check_keys, check_labels
+from components.data.manifest import Manifest
+from components.data.media import MediaFacts
+from components.data.media_index import MISSING, Media, MediaIndex
+from components.data.quarantine import Quarantine
+from components.data.readers import open_manifest
+from components.data.splits import SPLITS, assign, normal_split
+from components.storage.atomic import replacing
+from components.storage.digest import digest, digest_json
+
+Column = list[str | None]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A reference to checked data; JSON-serialisable.
+
+    Attributes:
+        samples: Path of the samples table.
+        quarantine: Path of the table of rows left out.
+        digest: Of the samples: ids, contents, splits, targets and groups; not of where files lie.
+        source: Path, URL or id that was read.
+        rows: Rows of the samples table.
+        quarantined: Rows left out.
+        classes: Labels of the training rows, sorted; by value if all are numbers.
+        splits: Rows of each split.
+        missing: Rows in which an input is missing, for each input.
+    """
+
+    samples: str
+    quarantine: str
+    digest: str
+    source: str
+    rows: int
+    quarantined: int
+    classes: tuple[str, ...]
+    splits: dict[str, int]
+    missing: dict[str, int]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The source's rows as text: keys, and for each input its columns."""
+
+    ids: list[str]
+    targets: Column
+    groups: Column
+    splits: list[str | None] | None
+    inputs: dict[str, dict[str, Column]]
+
+
+def ingest(
+    config: PipelineConfig,
+    folder: Path,
+    base: Path,
+    progress: Callable[[int, int], None] | None = None,
+    tables: Path | None = None,
+) -> Dataset:
+    """Read and check the data, and write ``samples.parquet`` and ``quarantine.parquet``.
+
+    A bad row (unusable or missing file, required input missing, no input at all, no label) goes to
+    quarantine with the reason. An empty cell is a missing input.
+
+    Args:
+        config: The pipeline.
+        folder: Where the index of media files, embedded media and the demo data go; runs may share it.
+        base: Folder of the pipeline file; a relative ``data.source`` is looked up there, then in the
+            working directory.
+        progress: Told how many of how many media files have been looked at.
+        tables: Where the two tables go; ``folder`` by default.
+
+    Raises:
+        DataError: If the source cannot be read, a column is not there, ids are not unique, a split or
+            class is empty, or more than ``data.max_bad`` of the rows are bad; the quarantine table is
+            written before that.
+    """
+    folder = folder.absolute()
+    tables = folder if tables is None else tables.absolute()
+    manifest = open_manifest(config.data, folder, base)
+    check_columns(config, manifest)
+    rows = _read(config, manifest, folder / "media")
+    quarantine = Quarantine()
+    for row, target in enumerate(rows.targets):
+        if target is None:
+            quarantine.add(rows.ids[row], "row", None, f"no target ({config.target.column} is empty)", row)
+    inputs = _inputs(config, rows, folder, quarantine, progress)
+    quarantine.write(tables / "quarantine.parquet")
+    quarantine.check(
+        len(rows.ids), config.data.max_bad, manifest.name, manifest.root, tables / "quarantine.parquet"
+    )
+
+    bad = quarantine.rows
+    usable = [row for row in range(len(rows.ids)) if row not in bad]
+    targets = [str(rows.targets[row]) for row in usable]
+    splits = assign(
+        [rows.splits[row] for row in usable] if rows.splits is not None else None,
+        [rows.ids[row] for row in usable],
+        targets,
+        [rows.groups[row] for row in usable],
+        config.data.split,
+        config.seed,
+    )
+    labels = {target for target in rows.targets if target is not None}
+    classes = check_labels(splits, targets, labels, manifest.name)
+    keys: dict[str, Sequence[str | None]] = {
+        "id": [rows.ids[row] for row in usable],
+        "split": splits,
+        "target": targets,
+        "group": [rows.groups[row] for row in usable],
+    }
+    table = {**keys, **{name: [column[row] for row in usable] for name, column in inputs.items()}}
+    _write(table, tables / "samples.parquet")
+    contents = [f"{name}.digest" for name in config.inputs]
+    counts = Counter(splits)
+    return Dataset(
+        samples=str(tables / "samples.parquet"),
+        quarantine=str(tables / "quarantine.parquet"),
+        digest=digest_json({name: table[name] for name in [*keys, *contents]}),
+        source=manifest.source,
+        rows=len(usable),
+        quarantined=len(bad),
+        classes=classes,
+        splits={split: counts[split] for split in SPLITS},
+        missing={name: list(table[f"{name}.digest"]).count(None) for name in config.inputs},
+    )
+
+
+def _read(config: PipelineConfig, manifest: Manifest, media: Path) -> _Rows:
+    """All cells that are needed; embedded media are written to ``media`` and replaced by their path."""
+    data = config.data
+    split_column = data.split.column or manifest.own_split
+    id_column = data.id if data.id in manifest.columns else None
+    keys = [column for column in (id_column, config.target.column, data.split.group, split_column) if column]
+    inputs: dict[str, dict[str, Column]] = {
+        name: {column: [] for column in section.columns} for name, section in config.inputs.items()
+    }
+    words: dict[str, Column] = {column: [] for column in keys}
+    wanted = list(dict.fromkeys([*keys, *(column for columns in inputs.values() for column in columns)]))
+    count = 0
+    for batch in manifest.batches(wanted):
+        for column, cells in words.items():
+            cells += _cells(batch[column], word_of, manifest.name, column, count, "text or a number")
+        for name, section in config.inputs.items():
+            for column, cells in inputs[name].items():
+                convert, kind = _converter(section, manifest.root, media)
+                cells += _cells(batch[column], convert, manifest.name, column, count, kind)
+        count += len(batch[wanted[0]])
+    ids = words[id_column] if id_column else [str(row) for row in range(count)]
+    splits = words[split_column] if split_column else None
+    check_keys(ids, splits, manifest.name)
+    return _Rows(
+        ids=[str(name) for name in ids],
+        targets=words[config.target.column],
+        groups=words[data.split.group] if data.split.group else [None] * count,
+        splits=[normal_split(split) for split in splits] if splits else None,
+        inputs=inputs,
+    )
+
+
+def _converter(section: InputConfig, root: str, media: Path) -> tuple[Callable[[Any], str | None], str]:
+    match section:
+        case ImageInput() | AudioInput():
+            return lambda value: media_of(value, root, media), "a path, or the bytes of a file"
+        case TextInput():
+            return text_of, "text"
+        case TabularInput():
+            return word_of, "text, a number, a date or true/false"
+
+
+def _cells(
+    values: list[Any], convert: Callable[[Any], str | None], name: str, column: str, first: int, kind: str
+) -> Column:
+    cells: Column = []
+    for value in values:
+        try:
+            cells.append(convert(value))
+        except TypeError as error:
+            raise unusable(error, name, column, first + len(cells), kind) from error
+    return cells
+
+
+def _inputs(
+    config: PipelineConfig,
+    rows: _Rows,
+    folder: Path,
+    quarantine: Quarantine,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, Column]:
+    """Columns ``NAME.*`` of every input for all rows; what is wrong goes to ``quarantine``."""
+    files: list[Media] = []
+    for name, section in config.inputs.items():
+        if isinstance(section, ImageInput | AudioInput):
+            files += [
+                (path, section.modality) for path in rows.inputs[name][section.columns[0]] if path is not None
+            ]
+    facts = MediaIndex(folder / "media-index.parquet").look(files, progress) if files else {}
+    columns: dict[str, Column] = {}
+    faulty: set[tuple[int, str]] = set()
+    for name, section in config.inputs.items():
+        cells = rows.inputs[name]
+        match section:
+            case ImageInput() | AudioInput():
+                made, faults = _media(
+                    section, cells[section.columns[0]], facts, config.data.allow_missing_files
+                )
+                for row, path, reason in faults:
+                    quarantine.add(rows.ids[row], name, path, reason, row)
+                    faulty.add((row, name))
+            case TextInput():
+                made = _text(cells)
+            case TabularInput():
+                made = _table(cells)
+        columns |= {f"{name}.{column}": values for column, values in made.items()}
+    for row, id in enumerate(rows.ids):
+        missing = [name for name in config.inputs if columns[f"{name}.digest"][row] is None]
+        faults_here = [name for name in missing if (row, name) in faulty]
+        for name in missing:
+            if config.inputs[name].required and name not in faults_here:
+                quarantine.add(id, name, None, "missing, but required", row)
+        if len(missing) == len(config.inputs) and not faults_here:
+            quarantine.add(id, "row", None, "no input at all (every input is missing)", row)
+    return columns
+
+
+def _media(
+    section: ImageInput | AudioInput, paths: Column, facts: Mapping[Media, MediaFacts], allow_missing: bool
+) -> tuple[dict[str, Column], list[tuple[int, str, str]]]:
+    """Columns ``digest`` and ``path``; and row, path and reason of each file that cannot be used."""
+    made: dict[str, Column] = {"digest": [None] * len(paths), "path": [None] * len(paths)}
+    faults = []
+    for row, path in enumerate(paths):
+        if path is None:
+            continue
+        found = facts[path, section.modality]
+        silence = section.silent if isinstance(section, AudioInput) and found.silent else "keep"
+        if (found.reason == MISSING and allow_missing) or silence == "missing":
+            continue
+        if found.reason is not None:
+            faults.append((row, path, found.reason))
+        elif silence == "quarantine":
+            faults.append((row, path, f"silent throughout (peak {found.peak:.1g})"))
+        else:
+            made["digest"][row], made["path"][row] = found.digest, path
+    return made, faults
+
+
+def _text(cells: Mapping[str, Column]) -> dict[str, Column]:
+    """Columns ``digest`` and ``text``."""
+    joined = ["\n".join(filter(None, row)) or None for row in zip(*cells.values(), strict=True)]
+    return {"digest": [digest(text) if text is not None else None for text in joined], "text": list(joined)}
+
+
+def _table(cells: Mapping[str, Column]) -> dict[str, Column]:
+    """Column ``digest`` and the configured ones."""
+    rows = zip(*cells.values(), strict=True)
+    digests = [digest_json(dict(zip(cells, row, strict=True))) if any(row) else None for row in rows]
+    return {"digest": list(digests), **cells}
+
+
+def _write(columns: Mapping[str, Sequence[str | None]], path: Path) -> None:
+    table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")

@@ -1,0 +1,86 @@
+"""Where files lie: local paths, and URLs that fsspec reads (s3://, gs://, https://, ...)."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import fsspec
+
+from components.errors import DataError
+
+_STAMPS = ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "created")
+
+
+def is_url(path: str) -> bool:
+    """Whether fsspec is needed to read ``path``."""
+    return "://" in path and not path.startswith("file://")
+
+
+def resolve(root: str, path: str) -> str:
+    """Absolute path or URL of a cell that may be relative to ``root``."""
+    if path.startswith("file://"):
+        return unquote(urlsplit(path).path)
+    if is_url(path):
+        return path
+    if "\\" in path and "/" not in path:
+        path = path.replace("\\", "/")  # a manifest written on Windows
+    if is_url(root):
+        return f"{root.rstrip('/')}/{path.lstrip('/')}"
+    return str(Path(root) / path)
+
+
+def parent(path: str) -> str:
+    """Folder, or URL of the folder, in which ``path`` lies."""
+    return path.rsplit("/", 1)[0] if is_url(path) else str(Path(path).parent)
+
+
+def filename(path: str) -> str:
+    """Last part of a path or URL."""
+    return path.rstrip("/").rsplit("/", 1)[-1]
+
+
+def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """File system of a URL or local path, and the path within it.
+
+    Raises:
+        DataError: If the package for that kind of URL is not installed, or there is no such kind.
+    """
+    try:
+        return fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise DataError(
+            f"{url}: cannot be opened: {error}. Object stores need: pip install 'braid[cloud]'"
+        ) from error
+
+
+def read_bytes(path: str) -> bytes:
+    """Content of a file.
+
+    Raises:
+        OSError: If it cannot be read; FileNotFoundError if there is none.
+    """
+    if not is_url(path):
+        return Path(path).read_bytes()
+    system, inner = filesystem(path)
+    return bytes(system.cat_file(inner))
+
+
+def version(path: str) -> str:
+    """Text that changes when the file changes: size and time of the last change (or entity tag).
+
+    Raises:
+        OSError: If it cannot be looked at; FileNotFoundError if there is none.
+    """
+    if not is_url(path):
+        status = Path(path).stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise IsADirectoryError("not a file")
+        return f"{status.st_size}-{status.st_mtime_ns}"
+    system, inner = filesystem(path)
+    info = system.info(inner)
+    if info.get("type") == "directory":
+        raise IsADirectoryError("not a file")
+    stamp = next((info[key] for key in _STAMPS if info.get(key)), "")
+    return f"{info.get('size')}-{stamp}"

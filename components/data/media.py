@@ -1,0 +1,140 @@
+"""Is a media file usable? Judged from its bytes, which are decoded once and thrown away."""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+import soundfile as sf
+from PIL import Image
+
+from components.storage.digest import digest_bytes
+
+Image.init()  # registers the decoders before several threads ask for them
+IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "DIB")  # JPEG opens MPO too
+IMAGE_MODES = frozenset(
+    {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "I", "F"}
+    | {"I;16", "I;16L", "I;16B", "I;16N"}
+)
+SILENT = 1e-4  # -80 dBFS: three steps of 16 bits
+_BLOCK = 65536  # frames
+_UNKNOWN_LENGTHS = (0, 0xFFFFFFFF)  # of a file written to a pipe
+
+
+@dataclass(frozen=True)
+class MediaFacts:
+    """What one look at a file found.
+
+    Attributes:
+        digest: Of its bytes; None if it could not be read.
+        reason: Why it cannot be used: a short cause, details in brackets; None if it can.
+        peak: Sound only: half the distance between the lowest and the highest sample (full scale is 1),
+            so that a constant offset counts as silence.
+    """
+
+    digest: str | None
+    reason: str | None = None
+    peak: float | None = None
+
+    @property
+    def silent(self) -> bool:
+        """Whether a sound is silent throughout."""
+        return self.peak is not None and self.peak < SILENT
+
+
+def inspect(data: bytes, modality: str) -> MediaFacts:
+    """Decode a whole file and say what is wrong with it, if anything.
+
+    Args:
+        data: The file.
+        modality: ``image`` or ``audio``.
+    """
+    key = digest_bytes(data)
+    if not data:
+        return MediaFacts(key, "empty file")
+    if modality == "image":
+        return MediaFacts(key, inspect_image(data))
+    reason, peak = inspect_audio(data)
+    return MediaFacts(key, reason, peak)
+
+
+def inspect_image(data: bytes) -> str | None:
+    """Why a picture cannot be used, or None. A JPEG is decoded at an eighth of its size, others whole."""
+    try:
+        image = Image.open(io.BytesIO(data), formats=IMAGE_FORMATS)
+    except Image.UnidentifiedImageError:
+        return "not a picture (expected JPEG, PNG, WebP, GIF, TIFF or BMP)"
+    except Image.DecompressionBombError:
+        return f"decompression bomb (more than {_most_pixels() / 1e6:.0f} megapixels)"
+    except Exception as error:
+        return f"damaged picture ({_short(error)})"
+    with image:
+        width, height = image.size
+        if width * height == 0:
+            return f"picture without pixels ({width} × {height})"
+        if width * height > _most_pixels():
+            return (
+                f"decompression bomb ({width} × {height} is more than {_most_pixels() / 1e6:.0f} megapixels)"
+            )
+        if image.mode not in IMAGE_MODES:
+            return f"unknown colour mode ({image.mode})"
+        try:
+            image.draft(None, (max(1, width // 8), max(1, height // 8)))
+            image.load()
+        except (
+            Exception
+        ) as error:  # decoders raise all kinds on damaged data; one bad file must not stop a run
+            truncated = isinstance(error, EOFError) or "truncated" in str(error)
+            return f"{'truncated' if truncated else 'damaged'} picture ({_short(error)})"
+    return None
+
+
+def inspect_audio(data: bytes) -> tuple[str | None, float | None]:
+    """Why a sound cannot be used, or None; and its peak (see :class:`MediaFacts`). Read in blocks."""
+    if short := _missing_at_the_end(data):
+        return f"truncated sound ({short} bytes are missing at the end)", None
+    lowest, highest, frames = np.inf, -np.inf, 0
+    try:
+        with sf.SoundFile(io.BytesIO(data)) as sound:
+            while len(block := sound.read(_BLOCK, dtype="float32", always_2d=True)):
+                if not np.isfinite(block).all():
+                    return "sound with samples that are not numbers (NaN or infinite)", None
+                lowest, highest = min(lowest, block.min()), max(highest, block.max())
+                frames += len(block)
+            declared = sound.frames
+    except (sf.SoundFileError, RuntimeError, TypeError, ValueError) as error:
+        if frames:
+            return f"damaged sound ({_short(error)} after {frames} frames)", None
+        return f"not a sound that libsndfile reads ({_short(error)})", None
+    if frames == 0:
+        return "sound without samples (0 frames)", None
+    if frames < declared < 2**62:  # libsndfile says 2^63 - 1 where it cannot know
+        return f"truncated sound ({frames} of {declared} frames)", None
+    return None, float(highest - lowest) / 2
+
+
+def _missing_at_the_end(data: bytes) -> int:
+    """Bytes of sound that the header of a WAV or AIFF file announces but the file lacks.
+
+    libsndfile reads what is there of such a file and does not say that more was announced.
+    """
+    kinds = {(b"RIFF", b"WAVE"): ("<4sI", b"data"), (b"FORM", b"AIFF"): (">4sI", b"SSND")}
+    layout, wanted = kinds.get((data[:4], data[8:12]), ("", b""))
+    place = 12
+    while layout and place + 8 <= len(data):
+        name, length = struct.unpack_from(layout, data, place)
+        if name == wanted:
+            return 0 if length in _UNKNOWN_LENGTHS else max(0, place + 8 + length - len(data))
+        place += 8 + length + length % 2
+    return 0
+
+
+def _most_pixels() -> int:
+    return Image.MAX_IMAGE_PIXELS or 2**62
+
+
+def _short(error: Exception) -> str:
+    text = str(error).removeprefix("Error opening <_io.BytesIO object").strip() or type(error).__name__
+    return text.partition(">: ")[2] or text[:120]

@@ -1,0 +1,80 @@
+"""What every encoder is: a network from the batch of one input to embeddings."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class Encoder(nn.Module):
+    """A network from one input's batch to one vector a row, or to a sequence of vectors a row.
+
+    Contract: padding in a batch does not change a row's result; in eval mode no row changes another row's
+    result; a batch of one works in train mode too; everything random follows torch's generator.
+
+    Attributes:
+        width: length D of an embedding.
+        tokens: False: `forward` gives (B, D). True: it gives (B, T, D), and padded tokens are zero vectors.
+    """
+
+    width: int
+    tokens: bool
+
+    def __init__(self, width: int, tokens: bool = False) -> None:
+        super().__init__()
+        self.width = width
+        self.tokens = tokens
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        """Embed a batch of B rows.
+
+        Args:
+            batch: what the input's preprocessor collates:
+                image `pixels` uint8 (B, 3, H, W);
+                text `ids` int64 (B, T) and `mask` bool (B, T), True where there is a token;
+                audio `wave` float32 (B, S) in [-1, 1] and `length` int64 (B,) in samples;
+                tabular `values` float32 (B, 2n + c): n numbers, n missing flags, c category codes.
+
+        Returns:
+            float (B, D), or (B, T, D) when `tokens` is true.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+
+class ImageFacts(Protocol):
+    """What a picture network must know of the preprocessor."""
+
+    size: int
+
+
+class TextFacts(Protocol):
+    """What a text network must know of the preprocessor."""
+
+    vocabulary_size: int
+
+
+class AudioFacts(Protocol):
+    """What a sound network must know of the preprocessor."""
+
+    rate: int
+    samples: int
+
+
+class TabularFacts(Protocol):
+    """What a table network must know of the preprocessor."""
+
+    numeric: int
+    cardinalities: list[int]
+
+
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the valid tokens of each row: (B, T, D) and bool (B, T) give (B, D); no token gives zeros."""
+    weight = mask.to(x.dtype).unsqueeze(-1)  # (B, T, 1)
+    return (x * weight).sum(1) / weight.sum(1).clamp(min=1)
+
+
+def masked_max(x: Tensor, mask: Tensor) -> Tensor:
+    """Maximum over the valid tokens of each row: (B, T, D) and bool (B, T) give (B, D)."""
+    return x.masked_fill(~mask.unsqueeze(-1), torch.finfo(x.dtype).min).amax(1)

@@ -1,0 +1,78 @@
+"""Probabilities that mean what they say: temperature scaling and the reliability table (Guo et al. 2017)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import optimize, special
+
+from components.errors import DataError, ModelError
+from components.evaluation.metrics import checked
+from components.evaluation.weighted import BINS, FloatArray, equal_width_bins
+
+# Beyond these a temperature says that the rows are too few or perfectly separated, not that it is right.
+_COLDEST, _HOTTEST = 0.05, 20.0
+
+
+def softmax(logits: ArrayLike) -> FloatArray:
+    """Probabilities (N, C) from logits (N, C); large logits do not overflow."""
+    return np.asarray(special.softmax(np.asarray(logits, dtype=np.float64), axis=1))
+
+
+def apply(logits: ArrayLike, temperature: float) -> FloatArray:
+    """softmax(logits / temperature), (N, C). The order of the classes, and so the prediction, stays."""
+    return softmax(np.asarray(logits, dtype=np.float64) / temperature)
+
+
+def fit_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
+    """The temperature in [0.05, 20] that minimises the negative log-likelihood of the targets.
+
+    The likelihood is convex in 1 / temperature, so the bounded search finds the one minimum.
+
+    Args:
+        logits: (N, C), of rows that the model was not trained on.
+        targets: class indices (N,).
+
+    Raises:
+        DataError: there are no rows.
+        ModelError: a logit is not a finite number.
+    """
+    scores, truth = np.asarray(logits, dtype=np.float64), np.asarray(targets, dtype=np.int64)
+    if len(truth) == 0:
+        raise DataError("there are no rows to calibrate on; give the val split at least one row")
+    if not np.isfinite(scores).all():
+        raise ModelError("logits are not finite numbers; training diverged: lower training.learning_rate")
+    own = scores[np.arange(len(truth)), truth]
+
+    def loss(log_temperature: float) -> float:
+        inverse = np.exp(-log_temperature)
+        return float((special.logsumexp(scores * inverse, axis=1) - own * inverse).mean())
+
+    bounds = (np.log(_COLDEST), np.log(_HOTTEST))
+    best = optimize.minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
+    # Where the likelihood is flat (all logits equal), no temperature is better than none.
+    return float(np.exp(best.x)) if best.fun < loss(0.0) else 1.0
+
+
+def reliability(targets: ArrayLike, probabilities: ArrayLike, bins: int = BINS) -> pd.DataFrame:
+    """How often the top class is right, by how sure the model is of it.
+
+    One row for each of `bins` equal-width bins: low, high, count, confidence (mean top probability) and
+    accuracy, these two NaN in empty bins. calibration_error is Σ count·|accuracy − confidence| / N.
+    """
+    targets, probabilities = checked(targets, probabilities)
+    top = probabilities.argmax(axis=1)
+    confidence = probabilities[np.arange(len(top)), top]
+    group = equal_width_bins(confidence, bins)
+    count = np.bincount(group, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        return pd.DataFrame(
+            {
+                "low": np.arange(bins) / bins,
+                "high": np.arange(1, bins + 1) / bins,
+                "count": count,
+                "confidence": np.bincount(group, confidence, bins) / count,
+                "accuracy": np.bincount(group, top == targets, bins) / count,
+            }
+        )

@@ -1,0 +1,122 @@
+"""Small copies of a sample's media, fit to be embedded in the report."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import soundfile
+from PIL import Image, ImageOps
+
+from components.evaluation.results import Media
+
+_SIDE = 240  # pixels; two for each of the 120 that the report shows, for dense screens
+_AUDIO_BYTES = 1_000_000
+_CHARACTERS = 600
+_CELLS = 30
+
+# What the first bytes say of sounds that every browser plays.
+_SOUNDS = {
+    b"RIFF": "audio/wav",
+    b"fLaC": "audio/flac",
+    b"OggS": "audio/ogg",
+    b"ID3": "audio/mpeg",
+    b"\xff\xfb": "audio/mpeg",
+}
+
+
+def media_of(modality: str, value: Any) -> Media:
+    """What one input of one sample looks like.
+
+    Never fails on the sample's account: what cannot be shown becomes a text that says why, as a report is
+    worth more than a thumbnail.
+
+    Args:
+        modality: image, audio, text or tabular.
+        value: image, audio: path, URL or the file's bytes. text: str. tabular: column → value.
+    """
+    try:
+        return MEDIA[modality](value)
+    except (OSError, ValueError, RuntimeError, SyntaxError, Image.DecompressionBombError) as error:
+        return Media("text", text=f"[{modality} cannot be shown: {error}]"[:_CHARACTERS])
+
+
+def image_media(value: str | Path | bytes) -> Media:
+    """A thumbnail of at most 240 pixels a side, turned as EXIF says; PNG when small or transparent."""
+    with Image.open(io.BytesIO(_content(value))) as opened:
+        opened.draft("RGB", (_SIDE, _SIDE))  # JPEG: decode no more than is shown
+        image = ImageOps.exif_transpose(opened)
+        if image.mode in {"I", "F"} or image.mode.startswith("I;"):
+            image = _to_8_bit(image)
+        transparent = image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info
+        image = image.convert("RGBA" if transparent else "RGB")
+    image.thumbnail((_SIDE, _SIDE))
+    small = max(image.size) <= 96  # photographs are larger; JPEG would smear a 28 × 28 digit
+    out = io.BytesIO()
+    if transparent or small:
+        image.save(out, "PNG", optimize=True)
+        return Media("image", data=out.getvalue(), mime="image/png")
+    image.save(out, "JPEG", quality=82)
+    return Media("image", data=out.getvalue(), mime="image/jpeg")
+
+
+def audio_media(value: str | Path | bytes, limit: int = _AUDIO_BYTES) -> Media:
+    """The sound as it is if browsers play it and it has at most `limit` bytes; else mono WAV, cut."""
+    content = _content(value)
+    mime = next((mime for magic, mime in _SOUNDS.items() if content.startswith(magic)), None)
+    with soundfile.SoundFile(io.BytesIO(content)) as sound:
+        plain = sound.format != "WAV" or sound.subtype in {"PCM_16", "PCM_U8"}
+        if mime and plain and len(content) <= limit:
+            return Media("audio", data=content, mime=mime)
+        rate, frames = sound.samplerate, sound.frames
+        wave = sound.read(frames=(limit - 100) // 2, dtype="float32", always_2d=True).mean(axis=1)
+    out = io.BytesIO()
+    soundfile.write(out, wave, rate, format="WAV", subtype="PCM_16")
+    cut = f"first {len(wave) / rate:.0f} s of {frames / rate:.0f} s" if len(wave) < frames else None
+    return Media("audio", data=out.getvalue(), mime="audio/wav", text=cut)
+
+
+def text_media(value: str) -> Media:
+    """The text, its end left off beyond 600 characters."""
+    return Media("text", text=value if len(value) <= _CHARACTERS else value[:_CHARACTERS].rstrip() + " …")
+
+
+def tabular_media(value: Mapping[str, Any]) -> Media:
+    """The first 30 columns, numbers to four digits, empty cells as an en dash."""
+    cells = list(value.items())
+    shown = {column: _cell(cell)[:_CHARACTERS] for column, cell in cells[:_CELLS]}
+    more = f"and {len(cells) - _CELLS} more columns" if len(cells) > _CELLS else None
+    return Media("tabular", values=shown, text=more)
+
+
+MEDIA: dict[str, Callable[[Any], Media]] = {
+    "image": image_media,
+    "audio": audio_media,
+    "text": text_media,
+    "tabular": tabular_media,
+}
+
+
+def _content(value: str | Path | bytes) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    with fsspec.open(str(value), "rb") as file:
+        return bytes(file.read())
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """16-bit and float pixels stretched to the whole range from black to white."""
+    pixels = np.asarray(image, dtype=np.float64)
+    low, high = pixels.min(), pixels.max()
+    return Image.fromarray(((pixels - low) * (255 / max(high - low, 1e-9))).astype(np.uint8))
+
+
+def _cell(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

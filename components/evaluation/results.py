@@ -1,0 +1,267 @@
+"""What an evaluation found, as frozen dataclasses that travel as JSON: no arrays, no pickle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal, Self
+
+from pydantic import ConfigDict, TypeAdapter
+
+Verdict = Literal["yes", "no", "unclear"]
+MediaKind = Literal["image", "audio", "text", "tabular"]
+CandidateKind = Literal["single", "average", "fusion", "delivered"]
+
+# What a browser shows or plays without running anything: no SVG, no HTML.
+MIME_TYPES = frozenset(
+    {"image/png", "image/jpeg", "image/webp", "image/gif"}
+    | {"audio/wav", "audio/mpeg", "audio/ogg", "audio/flac", "audio/mp4"}
+)
+
+
+class Stored:
+    """Turns a dataclass into JSON text and back; bytes become base64, NaN the string "NaN"."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
+        ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="strings", extra="forbid"
+    )
+
+    def to_json(self) -> str:
+        """Indented JSON; `from_json` of the same class reads the same values back, NaN included."""
+        return TypeAdapter(type(self)).dump_json(self, indent=1).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read what `to_json` wrote. Raises pydantic.ValidationError naming the field that does not fit."""
+        return TypeAdapter(cls).validate_json(text)
+
+
+@dataclass(frozen=True)
+class Interval(Stored):
+    """A metric on all rows, and the bootstrap interval around it."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Gain(Stored):
+    """How much better one model is than another on the same rows; positive is better for every metric."""
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """'yes' when the whole interval is above 0, 'no' when no part of it is, else 'unclear'."""
+        if self.low > 0:
+            return "yes"
+        return "no" if self.high <= 0 else "unclear"
+
+
+@dataclass(frozen=True)
+class CandidateResult(Stored):
+    """One model that could have been delivered, or the one that was."""
+
+    name: str
+    kind: CandidateKind
+    inputs: tuple[str, ...]
+    validation: dict[str, float]
+    test: dict[str, Interval]
+
+
+@dataclass(frozen=True)
+class SubsetResult(Stored):
+    """The delivered model when it is given only some inputs.
+
+    `drop` is the loss against all inputs: positive when the subset is worse, for every metric.
+    `candidate` names the candidate that answers for this subset, where that differs from subset to subset.
+    """
+
+    inputs: tuple[str, ...]
+    metric: Interval
+    drop: float
+    candidate: str | None = None
+
+
+@dataclass(frozen=True)
+class ClassResult(Stored):
+    """One row of the per-class table; NaN where a value is not defined."""
+
+    name: str
+    support: int
+    precision: float
+    recall: float
+    f1: float
+    roc_auc: float
+    average_precision: float
+
+
+@dataclass(frozen=True)
+class ReliabilityBin(Stored):
+    """Rows whose top probability lies in (low, high]; confidence and accuracy are NaN when count is 0."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class CalibrationResult(Stored):
+    """Test rows before and after division of the logits by `temperature`."""
+
+    temperature: float
+    error_before: float
+    error_after: float
+    log_loss_before: float
+    log_loss_after: float
+    before: tuple[ReliabilityBin, ...]
+    after: tuple[ReliabilityBin, ...]
+
+
+@dataclass(frozen=True)
+class Media(Stored):
+    """What one input of one sample looks like: `data` with `mime`, or `text`, or `values` by column.
+
+    Raises:
+        ValueError: `mime` is not a picture or sound that a browser shows without running anything.
+    """
+
+    kind: MediaKind
+    text: str | None = None
+    data: bytes | None = None
+    mime: str | None = None
+    values: dict[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.data is not None and self.mime not in MIME_TYPES:
+            raise ValueError(
+                f"media of type {self.mime!r} cannot be embedded; use one of {sorted(MIME_TYPES)}"
+            )
+
+
+@dataclass(frozen=True)
+class Sample(Stored):
+    """A test row. `row` is its position among the test rows, `probability` that of the predicted class.
+
+    `loss` is −ln of the probability of the label; `shares` what each input added to the log-probability
+    of the predicted class (see shapley.sample_shares). An input that is not in `media` is missing.
+    """
+
+    id: str
+    row: int
+    label: str
+    predicted: str
+    probability: float
+    loss: float
+    shares: dict[str, float]
+    media: dict[str, Media] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evaluation(Stored):
+    """Everything that evaluate() found out on the test rows."""
+
+    metric: str
+    confidence: float
+    resamples: int
+    seed: int
+    rows: dict[str, int]  # "val", "test"
+    classes: tuple[str, ...]
+    inputs: tuple[str, ...]
+    candidates: tuple[CandidateResult, ...]  # single inputs, average, fusion; the delivered model last
+    best_single: str  # by the validation metric
+    fusion: str | None  # the fusion that was compared; None with one input
+    chosen: str  # the candidate that is delivered
+    fusion_gain: Gain | None  # fusion against the best single input
+    fusion_mcnemar: float | None  # exact p-value for the same two
+    delivered_gain: Gain  # delivered model against the best single input
+    metrics: dict[str, Interval]  # of the delivered model, as in candidates[-1].test
+    subsets: tuple[SubsetResult, ...]
+    shapley: dict[
+        str, float
+    ]  # what each input brings: they sum to metric(all) − prior_value, positive is better
+    prior_value: float  # metric of predicting the training class frequencies
+    per_class: tuple[ClassResult, ...]
+    confusion: tuple[tuple[int, ...], ...]  # [label][predicted]
+    calibration: CalibrationResult
+    samples: tuple[Sample, ...]  # highest loss first
+    version: int = 1
+
+    @property
+    def delivered(self) -> CandidateResult:
+        """The delivered model's own line."""
+        return self.candidates[-1]
+
+    @property
+    def headline(self) -> Interval:
+        """The delivered model's chosen metric on test; NaN where it is not defined on the test rows."""
+        return self.metrics.get(self.metric, Interval(float("nan"), float("nan"), float("nan")))
+
+    @property
+    def fusion_helps(self) -> Verdict:
+        """Whether fusion beats the best single input on test; 'no' when there is nothing to fuse."""
+        return self.fusion_gain.verdict if self.fusion_gain else "no"
+
+    @property
+    def worst_subset(self) -> SubsetResult | None:
+        """The proper subset that loses most; None with one input."""
+        proper = [subset for subset in self.subsets if len(subset.inputs) < len(self.inputs)]
+        return max(proper, key=lambda subset: subset.drop, default=None)
+
+    def with_media(self, media: dict[str, dict[str, Media]]) -> Evaluation:
+        """The same evaluation, the samples showing their media: sample id → input → Media."""
+        samples = tuple(replace(sample, media=media.get(sample.id, {})) for sample in self.samples)
+        return replace(self, samples=samples)
+
+
+@dataclass(frozen=True)
+class Curve(Stored):
+    """The training of one fit, a value an epoch; NaN where an epoch has none."""
+
+    name: str
+    train_loss: tuple[float, ...]
+    validation: tuple[float, ...]
+    best_epoch: int | None = None  # counted from 0
+    metric: str | None = None  # of `validation`; None is the evaluation's metric
+
+
+@dataclass(frozen=True)
+class QuarantineRow(Stored):
+    """A row, or one input of it, that could not be used."""
+
+    id: str
+    input: str
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class DataSummary(Stored):
+    """What the model was trained and judged on."""
+
+    source: str
+    digest: str
+    splits: dict[str, int]
+    missing: dict[str, int] = field(default_factory=dict)  # rows without the input
+    class_rows: dict[str, dict[str, int]] = field(default_factory=dict)  # class → split → rows
+    quarantined: int = 0
+    quarantine: tuple[QuarantineRow, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report(Stored):
+    """All that the HTML report shows."""
+
+    title: str
+    created: str  # for people: "2026-11-23 22:30 UTC"
+    evaluation: Evaluation
+    data: DataSummary
+    curves: tuple[Curve, ...] = ()
+    config: str = ""  # YAML
+    reproduce: dict[str, str] = field(default_factory=dict)  # run ids, versions, command
+    promotion: str | None = None  # one line: what became of the champion, and why

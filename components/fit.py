@@ -1,0 +1,123 @@
+"""Fit one input on its own: its encoder for the stages to come, and the baseline to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from components.config.pipeline import PipelineConfig
+from components.data.ingest import Dataset
+from components.encoder_weights import encoder_code, encoder_digest, open_preprocessor
+from components.encoders import build_encoder
+from components.fusion.embeddings import as_vector
+from components.networks import Single as SingleNetwork
+from components.references import EncoderWeights, Features, Prepared, Single
+from components.samples import learning_rows, load_embeddings, rows_digest, target_indices
+from components.storage.digest import digest, digest_json
+from components.storage.work import work
+from components.training.batches import Source, open_samples
+from components.training.checkpoint import Epoch, save_tensors
+from components.training.device import choose_device
+from components.training.loop import BEST
+from components.training.probe import fit_probe
+from components.training.resumable import seed_of, train_once
+
+
+def fit(dataset: Dataset, prepared: Prepared, config: PipelineConfig, cache: Path) -> Generator[Epoch, None, Single]:
+    """Train the encoder of one input together with a linear head of its own.
+
+    Args:
+        dataset: Reference to the samples.
+        prepared: Canonical samples of the input.
+        config: The whole pipeline.
+        cache: Folder of trainings.
+
+    Yields:
+        Epochs, also those made before an interruption or in an earlier run on the same content.
+
+    Returns:
+        Reference to encoder and head.
+    """
+    name = prepared.input
+    options = config.inputs[name]
+    seed = seed_of(config.seed, "fit", name)
+    device = choose_device(config.engine.device)
+    torch.manual_seed(seed)
+    encoder = build_encoder(options.encoder, open_preprocessor(prepared))
+    network = SingleNetwork(name, encoder, nn.Linear(encoder.width, len(dataset.classes)))
+    samples = learning_rows(dataset, [name])
+    key = digest_json(
+        {
+            "prepared": prepared.fingerprint,
+            "rows": rows_digest(samples, [name]),
+            "options": options.model_dump(mode="json", include={"encoder", "augment", "fit"}),
+            "metric": config.evaluation.metric,
+            "classes": dataset.classes,
+            "seed": seed,
+            "code": encoder_code(encoder),
+        }
+    )
+
+    def sources() -> tuple[Source, Source]:
+        train, val = (samples[samples["split"] == split] for split in ("train", "val"))
+        prepared_inputs, inputs = {name: prepared}, {name: options}
+        return (
+            open_samples(train, prepared_inputs, inputs, dataset.classes, device),
+            open_samples(val, prepared_inputs, inputs, dataset.classes, device),
+        )
+
+    training = yield from train_once(
+        cache,
+        name,
+        key,
+        network,
+        sources,
+        options.fit,
+        outputs=len(dataset.classes),
+        metric_name=config.evaluation.metric,
+        seed=seed,
+        device=device,
+    )
+    weights = str(Path(training.folder) / BEST)
+    reference = EncoderWeights(name, weights, "encoder.", encoder_digest(network.encoder), encoder.width)
+    return Single(reference, weights, "head.", training)
+
+
+def take_frozen(prepared: Prepared, config: PipelineConfig) -> EncoderWeights:
+    """Reference to a pretrained encoder whose weights stay as they are."""
+    encoder = build_encoder(config.inputs[prepared.input].encoder, open_preprocessor(prepared))
+    return EncoderWeights(prepared.input, None, "", encoder_digest(encoder), encoder.width)
+
+
+def probe(dataset: Dataset, features: Features, config: PipelineConfig, cache: Path) -> Single:
+    """Fit a linear head to the features of a frozen encoder.
+
+    Args:
+        dataset: Reference to the samples.
+        features: Embeddings of the input.
+        config: The whole pipeline.
+        cache: Folder of trainings.
+    """
+    name = features.encoder.input
+    samples = learning_rows(dataset, [name])
+    key = digest(features.encoder.digest, rows_digest(samples, [name]), config.evaluation.metric)
+    with work(cache, f"{name}-probe-{key}") as place:
+        weights = place.folder / BEST
+        if place.result is None:
+            vectors = as_vector(load_embeddings(samples, name, features)).numpy()
+            targets = target_indices(samples, dataset.classes)
+            is_train = (samples["split"] == "train").to_numpy()
+            head = fit_probe(
+                vectors[is_train],
+                targets[is_train],
+                vectors[~is_train],
+                targets[~is_train],
+                len(dataset.classes),
+                config.evaluation.metric,
+            )
+            save_tensors(weights, head.state_dict())
+            place.finish({})
+    return Single(features.encoder, str(weights), "", None)

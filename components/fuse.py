@@ -1,0 +1,251 @@
+"""Train the fusion: on cached features, or encoders and all."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch.nn import functional as F
+
+from components.config.pipeline import PipelineConfig
+from components.data.ingest import Dataset
+from components.encoder_weights import encoder_code, encoder_digest, open_encoder, open_preprocessor, read_tensors
+from components.encoders import build_encoder
+from components.evaluation.metrics import metric
+from components.fusion import build_fusion
+from components.fusion.embeddings import as_vector
+from components.fusion.late import Late
+from components.networks import Fused, Joint
+from components.references import EncoderWeights, Features, Prepared, Single, Trained
+from components.samples import (
+    learning_rows,
+    load_embeddings,
+    presence,
+    read_samples,
+    rows_digest,
+    target_indices,
+)
+from components.storage.digest import digest, digest_json, digest_tensors
+from components.storage.work import work
+from components.training.batches import Source, open_embeddings, open_samples
+from components.training.checkpoint import Epoch, save_tensors
+from components.training.device import choose_device
+from components.training.loop import BEST
+from components.training.resumable import read_history, seed_of, train_once
+from components.training.stack import held_out, stack
+
+
+def fuse(
+    dataset: Dataset,
+    features: Mapping[str, Features],
+    singles: Mapping[str, Single],
+    config: PipelineConfig,
+    cache: Path,
+) -> Generator[Epoch, None, Trained]:
+    """Train fusion and head on cached features (strategy: staged).
+
+    Late fusion takes the heads of the single inputs and learns on validation rows only how to pool
+    them; see :class:`components.fusion.late.Late`.
+
+    Args:
+        dataset: Reference to the samples.
+        features: Embeddings by input.
+        singles: The fits of the single inputs.
+        config: The whole pipeline.
+        cache: Folder of trainings.
+
+    Yields:
+        Epochs, also those made before an interruption or in an earlier run on the same content.
+    """
+    seed = seed_of(config.seed, "fusion")
+    torch.manual_seed(seed)
+    widths = {name: feature.encoder.width for name, feature in features.items()}
+    network = Fused(build_fusion(config.fusion, widths, len(dataset.classes)), len(dataset.classes))
+    samples = learning_rows(dataset, list(features))
+    facts = {
+        "features": {name: Path(feature.store).name for name, feature in features.items()},
+        "rows": rows_digest(samples, list(features)),
+        "fusion": config.fusion.model_dump(mode="json"),
+        "classes": dataset.classes,
+        "metric": config.evaluation.metric,
+        "seed": seed,
+        "code": encoder_code(network.fusion),
+    }
+    if isinstance(network.fusion, Late):
+        return (yield from _pool(dataset, features, singles, config, cache, network, digest_json(facts)))
+
+    device = choose_device(config.engine.device)
+
+    def sources() -> tuple[Source, Source]:
+        train, val = (samples[samples["split"] == split] for split in ("train", "val"))
+        return (
+            open_embeddings(train, features, dataset.classes, device),
+            open_embeddings(val, features, dataset.classes, device),
+        )
+
+    return (
+        yield from train_once(
+            cache,
+            "fusion",
+            digest_json({**facts, "training": config.training.model_dump(mode="json")}),
+            network,
+            sources,
+            config.training,
+            outputs=len(dataset.classes),
+            metric_name=config.evaluation.metric,
+            seed=seed,
+            device=device,
+            modality_dropout=config.fusion.modality_dropout,
+        )
+    )
+
+
+def _pool(
+    dataset: Dataset,
+    features: Mapping[str, Features],
+    singles: Mapping[str, Single],
+    config: PipelineConfig,
+    cache: Path,
+    network: Fused,
+    facts: str,
+) -> Generator[Epoch, None, Trained]:
+    """Late fusion on top of fitted inputs: one pass over the validation rows."""
+    late = network.fusion
+    assert isinstance(late, Late)
+    heads = {name: read_tensors(Path(single.head), single.prefix) for name, single in singles.items()}
+    with work(cache, f"fusion-{digest(facts, *(digest_tensors(heads[name]) for name in late.inputs))}") as place:
+        if place.result is None:
+            samples = learning_rows(dataset, list(features))
+            val = samples[samples["split"] == "val"]
+            there = torch.from_numpy(presence(val, list(features)))
+            targets = torch.from_numpy(target_indices(val, dataset.classes))
+            prior = class_frequencies(dataset)
+            logits = {}
+            for name in late.inputs:
+                late.heads[name].load_state_dict(heads[name])
+                with torch.no_grad():
+                    logits[name] = late.heads[name](as_vector(load_embeddings(val, name, features[name])))
+            (fair,) = held_out(logits, there, targets, prior, [there])
+            stack(late, logits, there, targets, prior)
+            epoch = Epoch(
+                epoch=0,
+                train_loss=F.cross_entropy(late.pool(late.scale(logits, there), there).detach(), targets).item(),
+                val_loss=F.cross_entropy(fair, targets).item(),
+                metric=metric(config.evaluation.metric, targets.numpy(), fair.double().softmax(1).numpy()),
+                learning_rate=0.0,
+                seconds=0.0,
+            )
+            save_tensors(place.folder / BEST, network.state_dict())
+            place.finish({"history": [asdict(epoch)]})
+    history = read_history(place.folder)
+    yield from history
+    learned = len(late.inputs) * 2 + len(dataset.classes)  # temperatures, weights, correction of the prior
+    return Trained("fusion", str(place.folder), 1, 0, history[0].metric, learned)
+
+
+def train_jointly(
+    dataset: Dataset,
+    prepared: Mapping[str, Prepared],
+    config: PipelineConfig,
+    cache: Path,
+    start: tuple[Mapping[str, Features], Trained] | None = None,
+) -> Generator[Epoch, None, Trained]:
+    """Train encoders, fusion and head together.
+
+    Args:
+        dataset: Reference to the samples.
+        prepared: Canonical samples by input.
+        config: The whole pipeline.
+        cache: Folder of trainings.
+        start: Encoders and fusion to go on from, for the last phase of a staged training; None
+            starts from nothing (strategy: joint).
+
+    Yields:
+        Epochs, also those made before an interruption or in an earlier run on the same content.
+    """
+    names = sorted(prepared)
+    seed = seed_of(config.seed, "joint")
+    torch.manual_seed(seed)
+    preprocessors = {name: open_preprocessor(prepared[name]) for name in names}
+    options = config.training
+    if start is None:
+        encoders = {name: build_encoder(config.inputs[name].encoder, preprocessors[name]) for name in names}
+    else:
+        features, trained = start
+        encoders = {
+            name: open_encoder(features[name].encoder, config.inputs[name].encoder, preprocessors[name]) for name in names
+        }
+        options = options.model_copy(
+            update={"epochs": config.joint_epochs, "learning_rate": config.joint_learning_rate}
+        )
+    widths = {name: encoder.width for name, encoder in encoders.items()}
+    fused = Fused(build_fusion(config.fusion, widths, len(dataset.classes)), len(dataset.classes))
+    if start is not None:
+        fused.load_state_dict(load_file(Path(trained.folder) / BEST))
+    network = Joint(encoders, fused)
+
+    samples = learning_rows(dataset, names)
+    key = digest_json(
+        {
+            "prepared": {name: prepared[name].fingerprint for name in names},
+            "rows": rows_digest(samples, names),
+            "inputs": {
+                name: config.inputs[name].model_dump(mode="json", include={"encoder", "augment"}) for name in names
+            },
+            "fusion": config.fusion.model_dump(mode="json"),
+            "training": options.model_dump(mode="json"),
+            "start": None if start is None else digest_tensors(network.state_dict()),
+            "classes": dataset.classes,
+            "metric": config.evaluation.metric,
+            "seed": seed,
+            "code": [encoder_code(fused.fusion), *(encoder_code(encoders[name]) for name in names)],
+        }
+    )
+    device = choose_device(config.engine.device)
+
+    def sources() -> tuple[Source, Source]:
+        train, val = (samples[samples["split"] == split] for split in ("train", "val"))
+        return (
+            open_samples(train, prepared, config.inputs, dataset.classes, device),
+            open_samples(val, prepared, config.inputs, dataset.classes, device),
+        )
+
+    return (
+        yield from train_once(
+            cache,
+            "joint",
+            key,
+            network,
+            sources,
+            options,
+            outputs=len(dataset.classes),
+            metric_name=config.evaluation.metric,
+            seed=seed,
+            device=device,
+            modality_dropout=config.fusion.modality_dropout,
+        )
+    )
+
+
+def joint_encoders(trained: Trained, prepared: Mapping[str, Prepared], config: PipelineConfig) -> dict[str, EncoderWeights]:
+    """References to the encoders of a joint training."""
+    weights = str(Path(trained.folder) / BEST)
+    result = {}
+    for name, reference in prepared.items():
+        draft = EncoderWeights(name, weights, f"encoders.{name}.", "", 0)
+        encoder = open_encoder(draft, config.inputs[name].encoder, open_preprocessor(reference))
+        result[name] = replace(draft, digest=encoder_digest(encoder), width=encoder.width)
+    return result
+
+
+def class_frequencies(dataset: Dataset) -> torch.Tensor:
+    """Share of each class in the training rows. (C,) float32."""
+    samples = read_samples(dataset)
+    counts = torch.bincount(
+        torch.from_numpy(target_indices(samples[samples["split"] == "train"], dataset.classes)),
+        minlength=len(dataset.classes),
+    )
+    return counts / counts.sum()

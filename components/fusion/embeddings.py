@@ -1,0 +1,37 @@
+"""What every fusion does with embeddings before it fuses them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+def hide_absent(embeddings: Mapping[str, Tensor], present: Tensor, inputs: tuple[str, ...]) -> dict[str, Tensor]:
+    """Replace what absent inputs hold by zeros, whatever it was (NaN included).
+
+    Args:
+        embeddings: (B, D) or (B, T, D) for each input.
+        present: (B, M) bool; column i says whether ``inputs[i]`` is there.
+        inputs: The M names in the order of ``present``.
+    """
+    hidden = {}
+    for column, name in enumerate(inputs):
+        value = embeddings[name]
+        there = present[:, column].reshape(-1, *[1] * (value.dim() - 1))
+        hidden[name] = torch.where(there, value, torch.zeros((), dtype=value.dtype, device=value.device))
+    return hidden
+
+
+def token_mask(tokens: Tensor) -> Tensor:
+    """Which tokens of (B, T, D) are real: padding is a vector of zeros. (B, T) bool."""
+    return tokens.ne(0).any(-1)
+
+
+def as_vector(embedding: Tensor) -> Tensor:
+    """(B, D) as it is; (B, T, D) averaged over its real tokens."""
+    if embedding.dim() == 2:
+        return embedding
+    mask = token_mask(embedding).unsqueeze(-1)  # (B, T, 1)
+    return (embedding * mask).sum(1) / mask.sum(1).clamp(min=1)

@@ -1,0 +1,158 @@
+"""Scores rows as users have them: files, bytes, text and numbers, any of them missing."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from components.bundle import Bundle, load_bundle
+from components.config.inputs import InputConfig
+from components.delivered import Embeddings
+from components.encoders import Encoder
+from components.errors import DataError
+from components.training.device import choose_device
+
+_BATCH = 128
+
+
+class Predictor:
+    """A delivered model that takes a table with the columns of the pipeline file.
+
+    Args:
+        bundle: Folder written by :func:`components.bundle.save_bundle`.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    """
+
+    def __init__(self, bundle: Path, device: str = "auto") -> None:
+        self.device = choose_device(device)
+        self.bundle: Bundle = load_bundle(bundle, self.device)
+        self.inputs = self.bundle.delivered.inputs
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns that are looked at; each may be absent or null in any row."""
+        return [column for config in self.bundle.inputs.values() for column in config.columns]
+
+    def predict(self, table: pd.DataFrame, inputs: Sequence[str] | None = None) -> pd.DataFrame:
+        """Score rows.
+
+        Args:
+            table: Media columns hold a path, bytes or base64 text; text columns text; the others
+                numbers, words or dates. Null, or a column that is not there, is a missing input.
+            inputs: Names of the inputs that may be used; None allows all.
+
+        Returns:
+            One row for each of ``table``, with its index: ``label``, ``probability`` (of that label),
+            ``probability_<class>`` for every class, ``inputs`` (those used, joined by ``+``), and
+            ``error``: null, or which input could not be read and why. A row without any readable
+            input has a null label and the training frequencies as probabilities.
+        """
+        parts = [self._predict(table.iloc[start : start + _BATCH], inputs) for start in range(0, len(table), _BATCH)]
+        return pd.concat(parts) if parts else self._frame(np.zeros((0, len(self.bundle.classes))), table.index, [], [])
+
+    def _predict(self, table: pd.DataFrame, allowed: Sequence[str] | None) -> pd.DataFrame:
+        errors: list[list[str]] = [[] for _ in range(len(table))]
+        single, fusion, there = {}, {}, {}
+        for name in self.inputs:
+            use = allowed is None or name in allowed
+            rows, arrays = self._canonical(name, table, errors) if use else ([], [])
+            there[name] = torch.zeros(len(table), dtype=torch.bool)
+            there[name][rows] = True
+            own, joint = self.bundle.single_encoders[name], self.bundle.fusion_encoders[name]
+            single[name] = self._embed(name, own, arrays, rows, len(table))
+            fusion[name] = single[name] if joint is own else self._embed(name, joint, arrays, rows, len(table))
+        present = torch.stack([there[name] for name in self.inputs], dim=1).to(self.device)
+        shared = all(fusion[name] is single[name] for name in self.inputs)
+        embeddings = Embeddings(single, single if shared else fusion, present)
+        probabilities = self.bundle.delivered.predict(embeddings, self.inputs).numpy()
+        used = ["+".join(name for name in self.bundle.inputs if there[name][row]) for row in range(len(table))]
+        return self._frame(probabilities, table.index, used, ["; ".join(error) or None for error in errors])
+
+    def _frame(
+        self, probabilities: np.ndarray, index: pd.Index, used: Sequence[str], errors: Sequence[str | None]
+    ) -> pd.DataFrame:
+        classes = np.array(self.bundle.classes, dtype=object)
+        labels = classes[probabilities.argmax(1)] if len(probabilities) else np.zeros(0, dtype=object)
+        columns: dict[str, Any] = {
+            "label": [label if inputs else None for label, inputs in zip(labels, used, strict=True)],
+            "probability": probabilities.max(1) if len(probabilities) else [],
+            **{f"probability_{name}": probabilities[:, column] for column, name in enumerate(classes)},
+            "inputs": list(used),
+            "error": list(errors),
+        }
+        return pd.DataFrame(columns, index=index).astype({"label": "string", "inputs": "string", "error": "string"})
+
+    def _canonical(
+        self, name: str, table: pd.DataFrame, errors: list[list[str]]
+    ) -> tuple[list[int], list[np.ndarray]]:
+        config = self.bundle.inputs[name]
+        columns = [column for column in config.columns if column in table]
+        rows, arrays = [], []
+        for position, cells in enumerate(table[columns].to_dict("records")):
+            value = read_cells(cells, config)
+            if value is None:
+                continue
+            try:
+                arrays.append(self.bundle.preprocessors[name].canonical(value))
+                rows.append(position)
+            except (DataError, OSError, ValueError) as error:
+                errors[position].append(f"{name}: {error}")
+        return rows, arrays
+
+    @torch.inference_mode()
+    def _embed(self, name: str, encoder: Encoder, arrays: list[np.ndarray], rows: list[int], total: int) -> Tensor:
+        """Embeddings of the rows that have the input, zeros elsewhere. (N, D) or (N, T, D)."""
+        if not arrays:
+            return torch.zeros(total, encoder.width, device=self.device)
+        batch = self.bundle.preprocessors[name].collate(arrays)
+        found = encoder({key: value.to(self.device) for key, value in batch.items()}).float()
+        result = found.new_zeros(total, *found.shape[1:])
+        result[torch.tensor(rows, device=self.device)] = found
+        return result
+
+
+def read_cells(cells: Mapping[Any, Any], config: InputConfig) -> Any | None:
+    """What a preprocessor takes from the cells of one row, or None where the input is missing.
+
+    Media may be a path, bytes, or base64 text (with or without a ``data:`` prefix).
+    """
+    known = {column: value for column, value in cells.items() if not is_null(value)}
+    if not known:
+        return None
+    match config.modality:
+        case "tabular":
+            return {column: known.get(column) for column in config.columns}
+        case "text":
+            return "\n".join(str(known[column]) for column in config.columns if column in known)
+        case _:
+            return read_media(next(iter(known.values())))
+
+
+def read_media(value: Any) -> str | Path | bytes:
+    """A path as it is, bytes as bytes, base64 text decoded."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    text = str(value)
+    if text.startswith("data:"):
+        return base64.b64decode(text.partition(",")[2])
+    if len(text) > 64 and "." not in text[-8:]:  # too long for most paths, and without a file's ending
+        try:
+            return base64.b64decode(text, validate=True)
+        except binascii.Error:
+            pass
+    return value if isinstance(value, Path) else text
+
+
+def is_null(value: Any) -> bool:
+    """Whether a cell holds nothing: None, NaN, NaT, NA or empty text."""
+    if isinstance(value, (str, bytes)):
+        return not value.strip() if isinstance(value, str) else not value
+    return bool(pd.isna(value)) if pd.api.types.is_scalar(value) else False

@@ -1,0 +1,74 @@
+"""Preprocess one input: samples to canonical shards, only those that are not there yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from components.config.inputs import InputConfig
+from components.data.ingest import Dataset
+from components.errors import DataError
+from components.preprocess import Preprocessor, build_preprocessor
+from components.references import Prepared
+from components.samples import input_value, read_samples
+from components.storage.atomic import write_json
+from components.storage.shards import ShardStore
+
+_THREADS = 4  # decoders wait for the disk and let go of the interpreter
+
+
+def prepare(
+    dataset: Dataset,
+    name: str,
+    config: InputConfig,
+    cache: Path,
+    shard_rows: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Prepared:
+    """Bring the samples of one input into canonical form.
+
+    What a preprocessor learns (vocabulary, categories, scales) comes from training rows alone.
+
+    Args:
+        dataset: Reference to the samples.
+        name: Input.
+        config: Its options.
+        cache: Folder of the canonical stores.
+        shard_rows: Most rows of a shard, which is what a kill can cost.
+        progress: Called with rows done and rows to do.
+
+    Raises:
+        DataError: If a file that ingest found good cannot be read any more; names its row.
+    """
+    samples = read_samples(dataset, [name], values=True)
+    samples = samples[samples[f"{name}.digest"].notna()]
+    preprocessor = build_preprocessor(config)
+    preprocessor.fit(samples[samples["split"] == "train"])
+    fingerprint = preprocessor.fingerprint()
+    folder = cache / f"{name}-{fingerprint}"
+    state = folder / "preprocessor.json"
+    write_json(state, preprocessor.state())
+
+    store = ShardStore(folder, "arrow")
+    missing = store.missing(samples[f"{name}.digest"])
+    todo = samples.drop_duplicates(f"{name}.digest").set_index(f"{name}.digest", drop=False).loc[missing]
+    progress(0, len(todo))
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for start in range(0, len(todo), shard_rows):
+            part = todo.iloc[start : start + shard_rows].to_dict("records")
+            arrays = list(pool.map(lambda row: _canonical(preprocessor, row, name, config.modality), part))
+            store.append([row[f"{name}.digest"] for row in part], arrays)
+            progress(min(start + shard_rows, len(todo)), len(todo))
+    return Prepared(name, str(folder), str(state), fingerprint, len(samples), len(todo))
+
+
+def _canonical(preprocessor: Preprocessor, row: dict[Any, Any], name: str, modality: str) -> Any:
+    try:
+        return preprocessor.canonical(input_value(row, name, modality))
+    except (OSError, ValueError, DataError) as error:
+        raise DataError(
+            f"sample {row['id']!r}, input {name!r}: {row.get(f'{name}.path', '')} could be read by ingest but not now: "
+            f"{error}. Did the file change during the run? Run again to take it up anew."
+        ) from error

@@ -1,0 +1,79 @@
+"""From one cell to the canonical array that an encoder is given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from components.config.encoders import PretrainedConfig
+from components.config.inputs import AudioInput, ImageInput, InputConfig, TabularInput, TextInput
+from components.encoders.checkpoint import PretrainedFacts, describe_pretrained
+from components.errors import ModelError
+from components.preprocess.audio import AudioPreprocessor
+from components.preprocess.image import ImagePreprocessor
+from components.preprocess.protocol import Preprocessor
+from components.preprocess.tabular import TabularPreprocessor
+from components.preprocess.text import TextPreprocessor, build_tokenizer
+
+__all__ = ["Preprocessor", "build_preprocessor", "load_preprocessor"]
+
+DEFAULT_SIZE = 64  # pixels
+DEFAULT_RATE = 16000  # Hz
+PREPROCESSORS: dict[str, type[Preprocessor]] = {
+    "image": ImagePreprocessor,
+    "text": TextPreprocessor,
+    "audio": AudioPreprocessor,
+    "tabular": TabularPreprocessor,
+}
+
+
+def build_preprocessor(config: InputConfig) -> Preprocessor:
+    """Preprocessor of an input, with what its encoder needs: picture size, sampling rate or tokenizer.
+
+    Raises:
+        ModelError: If a pretrained model cannot be found, or does not take this modality.
+    """
+    match config:
+        case ImageInput():
+            facts = _facts(config)
+            return ImagePreprocessor(
+                config.size or (facts and facts.image_size) or DEFAULT_SIZE, config.fit_mode
+            )
+        case TextInput():
+            return TextPreprocessor(build_tokenizer(config.encoder, config.max_tokens, config.lowercase))
+        case AudioInput():
+            return AudioPreprocessor(
+                rate=_rate(config, _facts(config)),
+                seconds=config.seconds,
+                keep=config.keep,
+                trim_silence=config.trim_silence,
+                normalise=config.normalise,
+            )
+        case TabularInput():
+            return TabularPreprocessor(config.columns, dict(config.types), config.max_categories)
+
+
+def load_preprocessor(state: dict[str, Any]) -> Preprocessor:
+    """Preprocessor from what its ``state()`` gave."""
+    return PREPROCESSORS[state["modality"]].from_state(state)
+
+
+def _facts(config: ImageInput | AudioInput) -> PretrainedFacts | None:
+    encoder = config.encoder
+    return (
+        describe_pretrained(encoder.model, encoder.revision)
+        if isinstance(encoder, PretrainedConfig)
+        else None
+    )
+
+
+def _rate(config: AudioInput, facts: PretrainedFacts | None) -> int:
+    if facts is None:
+        return config.rate or DEFAULT_RATE
+    if facts.sampling_rate is None:
+        raise ModelError(f"encoder.model: {facts.path} is no model for sound: it names no sampling_rate")
+    if config.rate not in (None, facts.sampling_rate):
+        raise ModelError(
+            f"rate: {config.rate} Hz, but the pretrained model in {facts.path} was trained on "
+            f"{facts.sampling_rate} Hz. Leave rate out."
+        )
+    return facts.sampling_rate

@@ -1,0 +1,185 @@
+"""Sound of any kind to mono at one rate, of at most one length and of one loudness."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+import soundfile as sf
+import soxr
+import torch
+
+from components.errors import DataError
+from components.preprocess.media import MediaValue, media_bytes, named
+from components.storage.digest import code_digest, digest_json
+
+Keep = Literal["start", "middle", "end", "loudest"]
+
+LEVEL = 0.1  # RMS that clips are brought to: -20 dBFS
+_SILENCE = 0.01  # 40 dB below the peak
+_BLOCK = 65536  # frames
+_MARGIN = 0.1  # seconds read beyond a kept part, so that the resampling filter has no edge in it
+
+
+class AudioPreprocessor:
+    """Decode, mix to mono, resample, trim, keep a part, bring to one level.
+
+    Args:
+        rate: Sampling rate of the result in Hz.
+        seconds: Longest result.
+        keep: Which part of a longer sound is kept.
+        trim_silence: Cut what is 40 dB below the peak at both ends.
+        normalise: Bring to one RMS level, as far as the peak allows.
+    """
+
+    modality = "audio"
+
+    def __init__(self, rate: int, seconds: float, keep: Keep, trim_silence: bool, normalise: bool) -> None:
+        self.rate = rate
+        self.seconds = seconds
+        self.keep: Keep = keep
+        self.trim_silence = trim_silence
+        self.normalise = normalise
+
+    @property
+    def samples(self) -> int:
+        """Samples of the longest result."""
+        return max(1, round(self.rate * self.seconds))
+
+    def fit(self, samples: pd.DataFrame) -> None:
+        """Nothing is learned."""
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "modality": self.modality,
+            "rate": self.rate,
+            "seconds": self.seconds,
+            "keep": self.keep,
+            "trim_silence": self.trim_silence,
+            "normalise": self.normalise,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        return cls(**{name: value for name, value in state.items() if name != "modality"})
+
+    def fingerprint(self) -> str:
+        return digest_json([self.state(), code_digest(sys.modules[__name__])])
+
+    def canonical(self, value: MediaValue) -> np.ndarray:
+        """Mono sound, float32 (S,) in [-1, 1] with 1 <= S <= samples.
+
+        Raises:
+            DataError: If the file cannot be read or decoded, or holds no samples.
+        """
+        data = media_bytes(value)
+        try:
+            wave = self._decode(data)
+        except (sf.SoundFileError, RuntimeError, TypeError, ValueError) as error:
+            raise DataError(f"{named(value)}: cannot be decoded as sound: {error}") from error
+        if len(wave) == 0:
+            raise DataError(f"{named(value)}: sound without samples")
+        if self.trim_silence:
+            wave = trim(wave)
+        wave = KEEPS[self.keep](wave, self.samples)
+        if self.normalise:
+            wave = level(wave)
+        return np.ascontiguousarray(np.clip(wave, -1.0, 1.0), dtype=np.float32)
+
+    def collate(self, rows: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
+        """``wave``: float32 (B, samples), zeros after the end; ``length``: int64 (B,)."""
+        wave = np.zeros((len(rows), self.samples), np.float32)
+        for row, values in zip(wave, rows, strict=True):
+            row[: len(values)] = values
+        return {"wave": torch.from_numpy(wave), "length": torch.tensor([len(values) for values in rows])}
+
+    def _decode(self, data: bytes) -> np.ndarray:
+        """Mono at ``rate``; of a long sound only the part that is kept, where that is known beforehand."""
+        with sf.SoundFile(io.BytesIO(data)) as sound:
+            frames = round(self.seconds * sound.samplerate)
+            margin = round(_MARGIN * sound.samplerate)
+            known = self.keep != "loudest" and not self.trim_silence and sound.seekable()
+            if not known or sound.frames <= frames + 4 * margin:
+                return resample(mono(sound), sound.samplerate, self.rate)
+            start = {"start": 0, "middle": (sound.frames - frames) // 2, "end": sound.frames - frames}[
+                self.keep
+            ]
+            first, last = max(0, start - margin), min(sound.frames, start + frames + margin)
+            sound.seek(first)
+            wave = resample(mono(sound, last - first), sound.samplerate, self.rate)
+            skip = round((start - first) / sound.samplerate * self.rate)
+            return wave[skip : skip + self.samples]
+
+
+def mono(sound: sf.SoundFile, frames: int | None = None) -> np.ndarray:
+    """Mean of the channels of the next ``frames``, or of all that is left: float32 (S,). Read in blocks.
+
+    What is not a number counts as silence.
+    """
+    left = 2**62 if frames is None else frames
+    blocks = []
+    while left and len(block := sound.read(min(_BLOCK, left), dtype="float32", always_2d=True)):
+        blocks.append(np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0).mean(axis=1))
+        left -= len(block)
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
+def resample(wave: np.ndarray, rate: int, to: int) -> np.ndarray:
+    """At another rate (Hz), by soxr's high-quality filter; a sound never vanishes altogether."""
+    if rate == to or len(wave) == 0:
+        return wave
+    result = soxr.resample(wave, rate, to, quality="HQ")
+    return result if len(result) else wave[:1]
+
+
+def trim(wave: np.ndarray) -> np.ndarray:
+    """Without what is 40 dB below the peak at both ends; a silent sound stays as it is."""
+    size = np.abs(wave)
+    loud = np.flatnonzero(size > size.max() * _SILENCE)
+    return wave[loud[0] : loud[-1] + 1] if len(loud) else wave
+
+
+def keep_start(wave: np.ndarray, samples: int) -> np.ndarray:
+    """First samples."""
+    return wave[:samples]
+
+
+def keep_middle(wave: np.ndarray, samples: int) -> np.ndarray:
+    """Samples around the middle."""
+    start = max(0, (len(wave) - samples) // 2)
+    return wave[start : start + samples]
+
+
+def keep_end(wave: np.ndarray, samples: int) -> np.ndarray:
+    """Last samples."""
+    return wave[-samples:]
+
+
+def keep_loudest(wave: np.ndarray, samples: int) -> np.ndarray:
+    """Samples with the most energy; the first such part where several have it."""
+    if len(wave) <= samples:
+        return wave
+    energy = np.concatenate([[0.0], np.cumsum(np.square(wave, dtype=np.float64))])
+    start = int(np.argmax(energy[samples:] - energy[:-samples]))
+    return wave[start : start + samples]
+
+
+KEEPS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+    "start": keep_start,
+    "middle": keep_middle,
+    "end": keep_end,
+    "loudest": keep_loudest,
+}
+
+
+def level(wave: np.ndarray) -> np.ndarray:
+    """At an RMS of 0.1, or as near as a peak of 1 allows; digital silence stays silent."""
+    peak = float(np.abs(wave).max())
+    if peak < 1e-6:
+        return wave
+    rms = float(np.sqrt(np.square(wave, dtype=np.float64).mean()))
+    return wave * np.float32(min(LEVEL / rms, 1.0 / peak))

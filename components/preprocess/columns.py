@@ -1,0 +1,224 @@
+"""One column of a table: numeric, boolean, datetime or categorical."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+
+from components.preprocess.values import (
+    best_format,
+    is_missing,
+    to_boolean,
+    to_category,
+    to_datetime,
+    to_number,
+)
+
+ColumnState = dict[str, Any]
+
+_FITS = 0.95  # share of filled cells that must be of a type; the rest are slips of the pen
+
+
+class Column(Protocol):
+    """A fitted column.
+
+    Attributes:
+        numbers: Numbers it gives for a cell; 0 for categories.
+        codes: Codes of its categories, 0 included; 0 for numbers.
+    """
+
+    @property
+    def numbers(self) -> int: ...
+    @property
+    def codes(self) -> int: ...
+    @classmethod
+    def fit(cls, values: Sequence[Any], max_categories: int) -> Self: ...
+    def state(self) -> ColumnState: ...
+    @classmethod
+    def from_state(cls, state: ColumnState) -> Self: ...
+    def encode(self, value: Any) -> list[float]:
+        """Scaled numbers (NaN where missing), or one code."""
+        ...
+
+
+@dataclass(frozen=True)
+class Numeric:
+    """Distance from the median in robust deviations, far values drawn in smoothly to at most ±3.
+
+    The deviation is the interquartile range / 1.349; where that is 0 the standard deviation, and
+    where that is 0 too, 1. The smooth clip x / sqrt(1 + (x/3)²) is that of RealMLP (Holzmüller et al.
+    2024, "Better by default", section 3).
+    """
+
+    median: float
+    scale: float
+    numbers: ClassVar[int] = 1
+    codes: ClassVar[int] = 0
+
+    @classmethod
+    def fit(cls, values: Sequence[Any], max_categories: int) -> Self:
+        found = [number for number in map(to_number, values) if number is not None]
+        return cls(*_centre_and_scale(found))
+
+    def state(self) -> ColumnState:
+        return {"type": "numeric", **asdict(self)}
+
+    @classmethod
+    def from_state(cls, state: ColumnState) -> Self:
+        return cls(state["median"], state["scale"])
+
+    def encode(self, value: Any) -> list[float]:
+        return [_scaled(to_number(value), self.median, self.scale)]
+
+
+@dataclass(frozen=True)
+class Boolean:
+    """True is 1, false is -1."""
+
+    numbers: ClassVar[int] = 1
+    codes: ClassVar[int] = 0
+
+    @classmethod
+    def fit(cls, values: Sequence[Any], max_categories: int) -> Self:
+        return cls()
+
+    def state(self) -> ColumnState:
+        return {"type": "boolean"}
+
+    @classmethod
+    def from_state(cls, state: ColumnState) -> Self:
+        return cls()
+
+    def encode(self, value: Any) -> list[float]:
+        found = to_boolean(value)
+        return [math.nan if found is None else 1.0 if found else -1.0]
+
+
+@dataclass(frozen=True)
+class Datetime:
+    """Days since 1970 and the year, both scaled; month, weekday and hour each as a point on a circle.
+
+    Times with a zone are taken in UTC, others as they stand.
+    """
+
+    format: str
+    day: tuple[float, float]
+    year: tuple[float, float]
+    numbers: ClassVar[int] = 8
+    codes: ClassVar[int] = 0
+
+    @classmethod
+    def fit(cls, values: Sequence[Any], max_categories: int) -> Self:
+        format = best_format(values)
+        found = [moment for value in values if (moment := to_datetime(value, format)) is not None]
+        days = _centre_and_scale([_days(moment) for moment in found])
+        return cls(format, days, _centre_and_scale([moment.year for moment in found]))
+
+    def state(self) -> ColumnState:
+        return {"type": "datetime", "format": self.format, "day": list(self.day), "year": list(self.year)}
+
+    @classmethod
+    def from_state(cls, state: ColumnState) -> Self:
+        (day, day_scale), (year, year_scale) = state["day"], state["year"]
+        return cls(state["format"], (day, day_scale), (year, year_scale))
+
+    def encode(self, value: Any) -> list[float]:
+        moment = to_datetime(value, self.format)
+        if moment is None:
+            return [math.nan] * self.numbers
+        return [
+            _scaled(_days(moment), *self.day),
+            _scaled(moment.year, *self.year),
+            *_circle((moment.month - 1) / 12),
+            *_circle(moment.weekday() / 7),
+            *_circle((moment.hour + moment.minute / 60) / 24),
+        ]
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """Most frequent values as codes from 1; 0 is missing, or not seen in training."""
+
+    categories: tuple[str, ...]
+    numbers: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_code", {name: code for code, name in enumerate(self.categories, start=1)})
+
+    @property
+    def codes(self) -> int:
+        """Categories and the code 0."""
+        return len(self.categories) + 1
+
+    @classmethod
+    def fit(cls, values: Sequence[Any], max_categories: int) -> Self:
+        counts = Counter(category for category in map(to_category, values) if category is not None)
+        ranked = sorted(counts, key=lambda category: (-counts[category], category))
+        return cls(tuple(ranked[:max_categories]))
+
+    def state(self) -> ColumnState:
+        return {"type": "categorical", "categories": list(self.categories)}
+
+    @classmethod
+    def from_state(cls, state: ColumnState) -> Self:
+        return cls(tuple(state["categories"]))
+
+    def encode(self, value: Any) -> list[float]:
+        codes: dict[str | None, int] = self._code  # type: ignore[attr-defined]
+        return [float(codes.get(to_category(value), 0))]
+
+
+COLUMNS: dict[str, type[Column]] = {
+    "numeric": Numeric,
+    "boolean": Boolean,
+    "datetime": Datetime,
+    "categorical": Categorical,
+}
+
+
+def guess_type(values: Sequence[Any]) -> str:
+    """Type that at least 95 % of the filled cells have; categorical if none fits.
+
+    0 and 1 alone are numeric, which scales them just as well.
+    """
+    filled = [value for value in values if not is_missing(value)]
+    if not filled:
+        return "categorical"
+    if _share(filled, to_number) >= _FITS:
+        return "numeric"
+    if _share(filled, to_boolean) >= _FITS:
+        return "boolean"
+    form = best_format(filled)
+    return "datetime" if _share(filled, lambda value: to_datetime(value, form)) >= _FITS else "categorical"
+
+
+def _share(values: Sequence[Any], parse: Any) -> float:
+    return sum(parse(value) is not None for value in values) / len(values)
+
+
+def _centre_and_scale(values: Sequence[float]) -> tuple[float, float]:
+    if not values:
+        return 0.0, 1.0
+    low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
+    return float(median), float((high - low) / 1.349 or np.std(values) or 1.0)
+
+
+def _scaled(value: float | None, centre: float, scale: float) -> float:
+    if value is None:
+        return math.nan
+    x = min(max((value - centre) / scale, -1e9), 1e9)
+    return x / math.sqrt(1 + (x / 3) ** 2)
+
+
+def _circle(turn: float) -> tuple[float, float]:
+    return math.sin(2 * math.pi * turn), math.cos(2 * math.pi * turn)
+
+
+def _days(moment: datetime) -> float:
+    return (moment - datetime(1970, 1, 1)).total_seconds() / 86400

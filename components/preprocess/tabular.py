@@ -1,0 +1,102 @@
+"""Cells of a table to scaled numbers, missing flags and category codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import torch
+
+from components.preprocess import columns, values
+from components.preprocess.columns import COLUMNS, Column, ColumnState, guess_type
+from components.preprocess.protocol import cells
+from components.storage.digest import code_digest, digest_json
+
+
+class TabularPreprocessor:
+    """Columns by type; everything is learned from training rows alone.
+
+    Args:
+        columns: Names, in order.
+        types: Type of a column where it is not to be guessed: numeric, categorical, boolean, datetime.
+        max_categories: Most frequent categories kept in a column.
+        learned: What :meth:`fit` learned of each column; None before.
+    """
+
+    modality = "tabular"
+
+    def __init__(
+        self,
+        columns: Sequence[str],
+        types: Mapping[str, str],
+        max_categories: int,
+        learned: Mapping[str, ColumnState] | None = None,
+    ) -> None:
+        self.columns = list(columns)
+        self.types = dict(types)
+        self.max_categories = max_categories
+        self._learned: dict[str, Column] | None = None
+        if learned is not None:
+            self._learned = {
+                name: COLUMNS[state["type"]].from_state(state) for name, state in learned.items()
+            }
+
+    @property
+    def numeric(self) -> int:
+        """Numbers in a row: n of ``values`` (B, 2n + c)."""
+        return sum(column.numbers for column in self._fitted().values())
+
+    @property
+    def cardinalities(self) -> list[int]:
+        """Codes of each categorical column, 0 (unseen or missing) included: c entries."""
+        return [column.codes for column in self._fitted().values() if column.codes]
+
+    def fit(self, samples: pd.DataFrame) -> None:
+        """Guess types, and learn medians, scales, formats and categories from ``NAME.<column>``."""
+        table = cells(samples)
+        self._learned = {}
+        for name in self.columns:
+            values = [None if pd.isna(value) else value for value in table[name]]
+            kind = self.types.get(name) or guess_type(values)
+            self._learned[name] = COLUMNS[kind].fit(values, self.max_categories)
+
+    def state(self) -> dict[str, Any]:
+        learned = None
+        if self._learned is not None:
+            learned = {name: column.state() for name, column in self._learned.items()}
+        return {
+            "modality": self.modality,
+            "columns": self.columns,
+            "types": self.types,
+            "max_categories": self.max_categories,
+            "learned": learned,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        return cls(state["columns"], state["types"], state["max_categories"], state["learned"])
+
+    def fingerprint(self) -> str:
+        return digest_json([self.state(), code_digest(sys.modules[__name__], columns, values)])
+
+    def canonical(self, value: Mapping[str, Any]) -> np.ndarray:
+        """float32 (2n + c,): numbers (0 where missing), their missing flags, category codes."""
+        numbers: list[float] = []
+        codes: list[float] = []
+        for name, column in self._fitted().items():
+            (codes if column.codes else numbers).extend(column.encode(value.get(name)))
+        found = np.array(numbers, dtype=np.float64)
+        flags = np.isnan(found)
+        return np.concatenate([np.nan_to_num(found), flags, codes]).astype(np.float32)
+
+    def collate(self, rows: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
+        """``values``: float32 (B, 2n + c)."""
+        return {"values": torch.from_numpy(np.stack(rows))}
+
+    def _fitted(self) -> dict[str, Column]:
+        if self._learned is None:
+            raise RuntimeError("the columns have not been looked at yet: call fit with training rows first")
+        return self._learned

@@ -1,0 +1,86 @@
+"""Reads what a step needs of the samples table, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from components.data.ingest import Dataset
+from components.references import Features
+from components.storage.digest import digest
+from components.storage.shards import ShardStore
+
+
+def read_samples(dataset: Dataset, inputs: Sequence[str] = (), *, values: bool = False) -> pd.DataFrame:
+    """The samples with their id, split and target, and of some inputs the digest or all columns.
+
+    Args:
+        dataset: What ingest made.
+        inputs: Names of inputs whose columns are wanted.
+        values: Read paths, text and cells too, not only digests.
+    """
+    columns = ["id", "split", "target"]
+    for column in pq.read_schema(dataset.samples).names:
+        name, _, part = column.partition(".")
+        if name in inputs and part and (values or part == "digest"):
+            columns.append(column)
+    return pd.read_parquet(dataset.samples, columns=columns)
+
+
+def learning_rows(dataset: Dataset, inputs: Sequence[str]) -> pd.DataFrame:
+    """Training and validation rows in which any of the inputs is there."""
+    samples = read_samples(dataset, inputs)
+    there = samples[[f"{name}.digest" for name in inputs]].notna().any(axis=1)
+    return samples[samples["split"].isin(["train", "val"]) & there]
+
+
+def rows_digest(samples: pd.DataFrame, inputs: Sequence[str]) -> str:
+    """Digest of which rows there are: split, target and content, in their order; not their ids."""
+    columns = ["split", "target", *(f"{name}.digest" for name in sorted(inputs))]
+    return digest(samples[columns].to_csv(index=False))
+
+
+def target_indices(samples: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
+    """Class index of each row. (N,) int64."""
+    return pd.Index(classes).get_indexer(samples["target"]).astype(np.int64)
+
+
+def presence(samples: pd.DataFrame, inputs: Sequence[str]) -> np.ndarray:
+    """Which inputs each row has; columns in sorted order of the names. (N, M) bool."""
+    return np.stack([samples[f"{name}.digest"].notna().to_numpy() for name in sorted(inputs)], axis=1)
+
+
+def input_value(row: Mapping[str, Any], name: str, modality: str) -> Any:
+    """What a preprocessor takes, from one row of the samples table."""
+    match modality:
+        case "image" | "audio":
+            return row[f"{name}.path"]
+        case "text":
+            return row[f"{name}.text"]
+        case _:
+            prefix = f"{name}."
+            return {
+                column.removeprefix(prefix): value
+                for column, value in row.items()
+                if column.startswith(prefix) and column != f"{name}.digest"
+            }
+
+
+def load_embeddings(samples: pd.DataFrame, name: str, features: Features) -> Tensor:
+    """Embeddings of one input for all rows, zeros where it is absent. (N, D) or (N, T, D) float32."""
+    digests = samples[f"{name}.digest"]
+    there = digests.notna().to_numpy()
+    if not there.any():
+        return torch.zeros(len(samples), features.encoder.width)
+    found = ShardStore(Path(features.store), "parquet").stack(digests[there].tolist())
+    result = np.zeros((len(samples), *found.shape[1:]), np.float32)
+    result[there] = found
+    return torch.from_numpy(result)
+

@@ -1,0 +1,1 @@
+"""Digests, atomic writes, content-keyed shards and resumable work folders."""

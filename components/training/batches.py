@@ -1,0 +1,149 @@
+"""Sources of batches: cached embeddings on the device, or canonical samples through a collator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from components.augment import AUGMENTS
+from components.config.inputs import InputConfig
+from components.encoder_weights import open_preprocessor
+from components.preprocess import Preprocessor
+from components.references import Features, Prepared
+from components.samples import load_embeddings, presence, target_indices
+from components.storage.shards import Rows, ShardStore
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows given to a network.
+
+    Attributes:
+        inputs: Embeddings (B, ...) for each input, or what its encoder takes, for the rows in
+            which it is there. Inputs that are in no row may be left out in the second case.
+        present: (B, M) bool, columns in sorted order of the input names.
+        targets: (B,) int64.
+    """
+
+    inputs: Mapping[str, Any]
+    present: Tensor
+    targets: Tensor
+
+
+class Source(Protocol):
+    """Rows by position."""
+
+    targets: Tensor
+    present: Tensor
+
+    def __len__(self) -> int: ...
+
+    def batch(self, positions: Tensor, generator: torch.Generator | None = None) -> Batch:
+        """Rows at ``positions`` (int64, on the CPU); augmented where a generator is given."""
+        ...
+
+
+class EmbeddingSource:
+    """Embeddings held on the device: a batch is an index operation.
+
+    Args:
+        embeddings: (N, ...) for each input; rows in which it is absent hold anything.
+        present: (N, M) bool.
+        targets: (N,) int64.
+    """
+
+    def __init__(
+        self, embeddings: Mapping[str, Tensor], present: Tensor, targets: Tensor, device: torch.device
+    ) -> None:
+        self.embeddings = {name: value.to(device) for name, value in embeddings.items()}
+        self.present = present.to(device)
+        self.targets = targets.to(device)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def batch(self, positions: Tensor, generator: torch.Generator | None = None) -> Batch:
+        positions = positions.to(self.targets.device)
+        embeddings = {name: value[positions] for name, value in self.embeddings.items()}
+        return Batch(embeddings, self.present[positions], self.targets[positions])
+
+
+class SampleSource:
+    """Canonical samples read from mapped shards as they are needed.
+
+    Args:
+        rows: Random access to the samples of each input; row ``place[i]`` of it is sample i.
+        places: For each input, (N,) int64: position in ``rows``, or -1 where the input is absent.
+        preprocessors: Puts rows of an input together.
+        configs: Says how each input is augmented.
+        targets: (N,) int64.
+    """
+
+    def __init__(
+        self,
+        rows: Mapping[str, Rows],
+        places: Mapping[str, Tensor],
+        preprocessors: Mapping[str, Preprocessor],
+        configs: Mapping[str, InputConfig],
+        targets: Tensor,
+        device: torch.device,
+    ) -> None:
+        self._rows, self._places, self._preprocessors, self._configs = rows, places, preprocessors, configs
+        self._device = device
+        self.inputs = tuple(sorted(rows))
+        self.present = torch.stack([places[name] >= 0 for name in self.inputs], dim=1)  # (N, M)
+        self.targets = targets
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def batch(self, positions: Tensor, generator: torch.Generator | None = None) -> Batch:
+        inputs = {}
+        for name in self.inputs:
+            places = self._places[name][positions]
+            rows = [self._rows[name][place] for place in places[places >= 0].tolist()]
+            if rows:
+                inputs[name] = self._collate(name, rows, generator)
+        return Batch(inputs, self.present[positions].to(self._device), self.targets[positions].to(self._device))
+
+    def _collate(self, name: str, rows: Sequence[Any], generator: torch.Generator | None) -> dict[str, Tensor]:
+        batch = self._preprocessors[name].collate(rows)
+        batch = {key: value.to(self._device, non_blocking=True) for key, value in batch.items()}
+        if generator is None:
+            return batch
+        config = self._configs[name]
+        return AUGMENTS[config.modality](batch, config.augment, generator)
+
+
+def open_embeddings(
+    samples: pd.DataFrame, features: Mapping[str, Features], classes: Sequence[str], device: torch.device
+) -> EmbeddingSource:
+    """Cached embeddings of some rows of the samples table."""
+    embeddings = {name: load_embeddings(samples, name, feature) for name, feature in features.items()}
+    there = torch.from_numpy(presence(samples, list(features)))
+    return EmbeddingSource(embeddings, there, torch.from_numpy(target_indices(samples, classes)), device)
+
+
+def open_samples(
+    samples: pd.DataFrame,
+    prepared: Mapping[str, Prepared],
+    configs: Mapping[str, InputConfig],
+    classes: Sequence[str],
+    device: torch.device,
+) -> SampleSource:
+    """Canonical samples of some rows of the samples table."""
+    rows, places = {}, {}
+    for name, reference in prepared.items():
+        digests = samples[f"{name}.digest"]
+        there = torch.from_numpy(digests.notna().to_numpy())
+        rows[name] = ShardStore(Path(reference.store), "arrow").rows(digests.dropna().tolist())
+        places[name] = torch.where(there, there.cumsum(0) - 1, -1)
+    preprocessors = {name: open_preprocessor(reference) for name, reference in prepared.items()}
+    targets = torch.from_numpy(target_indices(samples, classes))
+    return SampleSource(rows, places, preprocessors, configs, targets, device)

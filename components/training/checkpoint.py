@@ -1,0 +1,92 @@
+"""Everything a training needs to go on, in one safetensors file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from components.storage.atomic import replacing
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the training rows showed.
+
+    Attributes:
+        epoch: From 0.
+        train_loss: Mean objective over the training rows.
+        val_loss: Mean cross-entropy over the validation rows.
+        metric: Validation metric chosen in ``evaluation.metric``.
+        learning_rate: At the end of the epoch.
+        seconds: Time taken.
+    """
+
+    epoch: int
+    train_loss: float
+    val_loss: float
+    metric: float
+    learning_rate: float
+    seconds: float
+
+
+@dataclass
+class Progress:
+    """Where a training stands after an epoch."""
+
+    history: list[Epoch] = field(default_factory=list)
+    step: int = 0
+
+    def to_json(self) -> str:
+        return json.dumps({**asdict(self), "history": [asdict(epoch) for epoch in self.history]})
+
+    @classmethod
+    def from_json(cls, text: str) -> Progress:
+        values = json.loads(text)
+        return cls([Epoch(**epoch) for epoch in values["history"]], values["step"])
+
+
+def save(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: nn.Module | None, progress: Progress) -> None:
+    """Write a checkpoint atomically."""
+    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    if average is not None:
+        tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    save_tensors(path, tensors, {"progress": progress.to_json()})
+
+
+def load(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: nn.Module | None) -> Progress | None:
+    """Put a checkpoint back, or give None where there is none that can be read whole."""
+    try:
+        with safe_open(path, "pt") as file:
+            progress = Progress.from_json(file.metadata()["progress"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+    except (FileNotFoundError, SafetensorError, KeyError, ValueError, TypeError):
+        return None
+    network.load_state_dict(_below(tensors, "network."))
+    if average is not None:
+        average.load_state_dict(_below(tensors, "average."))
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in _below(tensors, "optimizer.").items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    return progress
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write tensors atomically as safetensors; tensors that share memory are written out each."""
+    whole = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
+    with replacing(path) as temporary:
+        save_file(whole, temporary, metadata)
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

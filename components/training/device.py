@@ -1,0 +1,37 @@
+"""Which device, in which precision, on how many threads."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+
+from components.errors import ModelError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device a configuration asks for; ``auto`` takes a GPU where there is one.
+
+    Raises:
+        ModelError: If a device is asked for by name and is not there.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, available in there.items() if available))
+    if not there[name]:
+        raise ModelError(f"engine.device: {name!r} is not available on this machine; use auto or cpu")
+    return torch.device(name)
+
+
+def precision(name: str, device: torch.device) -> AbstractContextManager[Any]:
+    """Context of a forward pass: bf16 where asked for, or where ``auto`` finds a GPU that has it."""
+    bf16 = name == "bf16" or (name == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported())
+    return torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()
+
+
+def share_cores(workers: int) -> None:
+    """Leave each of ``workers`` processes its share of the cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(max(1, cores // workers))

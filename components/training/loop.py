@@ -1,0 +1,189 @@
+"""The training loop: one for encoders, fusion and joint training alike."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel
+
+from components.config.fusion import ModalityDropout
+from components.config.training import TrainingConfig
+from components.errors import BraidError
+from components.evaluation.metrics import higher_is_better, metric
+from components.training import checkpoint
+from components.training.batches import Source
+from components.training.checkpoint import Epoch, Progress
+from components.training.device import precision
+from components.training.modality_dropout import hide, rate_at
+
+CHECKPOINT, BEST = "checkpoint.safetensors", "best.safetensors"
+
+
+class TrainingError(BraidError):
+    """Training cannot go on."""
+
+
+def train(
+    network: nn.Module,
+    training: Source,
+    validation: Source,
+    config: TrainingConfig,
+    *,
+    outputs: int,
+    metric_name: str,
+    seed: int,
+    folder: Path,
+    device: torch.device,
+    modality_dropout: ModalityDropout | None = None,
+) -> Iterator[Epoch]:
+    """Train a network, epoch by epoch; at the end it holds its best weights and is in eval mode.
+
+    A checkpoint is written after every epoch. Called again on the same folder, it first yields the
+    epochs that are done and goes on behind them. Every random draw of an epoch comes from the seed
+    and the epoch's number, so an interrupted training ends in the same weights as one that was not.
+
+    Args:
+        network: Takes ``(batch.inputs, batch.present)``, gives logits (B, C).
+        training: Rows to learn from.
+        validation: Rows for early stopping.
+        config: Options.
+        outputs: Classes C.
+        metric_name: Validation metric; equal ones are told apart by the validation loss.
+        seed: Of this training.
+        folder: Where checkpoints go.
+        device: Where the network runs.
+        modality_dropout: Hides inputs of training rows.
+
+    Yields:
+        One :class:`Epoch` a pass.
+
+    Raises:
+        TrainingError: If the loss is not finite; names epoch and step.
+    """
+    network.to(device)
+    optimizer = torch.optim.AdamW(
+        [parameter for parameter in network.parameters() if parameter.requires_grad],
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+    )
+    average = AveragedModel(network, avg_fn=_ema(config.ema), use_buffers=True) if config.ema else None
+    progress = checkpoint.load(folder / CHECKPOINT, network, optimizer, average) or Progress()
+    yield from progress.history
+
+    batches = math.ceil(len(training) / config.batch_size)
+    weights = _class_weights(training.targets, outputs).to(device) if config.class_weights == "balanced" else None
+    while not _is_over(progress.history, config, metric_name):
+        started = time.perf_counter()
+        epoch = len(progress.history)
+        torch.manual_seed(_draw(seed, epoch))
+        generator = torch.Generator().manual_seed(_draw(seed, epoch) + 1)
+        order = torch.randperm(len(training), generator=generator)
+        network.train()
+        total = 0.0
+        for positions in order.split(config.batch_size):
+            batch = training.batch(positions, generator)
+            present = batch.present
+            if modality_dropout is not None:
+                present = hide(present, rate_at(modality_dropout, epoch, config.epochs), generator)
+            with precision(config.precision, device):
+                logits = network(batch.inputs, present)
+            loss = F.cross_entropy(
+                logits.float(), batch.targets, weight=weights, label_smoothing=config.label_smoothing
+            )
+            if not torch.isfinite(loss):
+                raise TrainingError(
+                    f"the loss is {loss.item()} in epoch {epoch}, step {progress.step}: "
+                    f"try a learning rate below {config.learning_rate}, or look for extreme values in the inputs"
+                )
+            for group in optimizer.param_groups:
+                group["lr"] = _learning_rate(config, progress.step, batches * config.epochs)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            if config.clip_norm is not None:
+                nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
+            optimizer.step()
+            if average is not None:
+                average.update_parameters(network)
+            progress.step += 1
+            total += loss.item() * len(positions)
+
+        kept = average.module if average is not None else network
+        logits = predict(kept, validation, config.batch_size, config.precision, device)
+        targets = validation.targets.cpu()
+        result = Epoch(
+            epoch=epoch,
+            train_loss=total / len(training),
+            val_loss=F.cross_entropy(logits, targets).item(),
+            metric=metric(metric_name, targets.numpy(), logits.double().softmax(1).numpy()),
+            learning_rate=optimizer.param_groups[0]["lr"],
+            seconds=time.perf_counter() - started,
+        )
+        progress.history.append(result)
+        if best_epoch(progress.history, metric_name) is result:
+            checkpoint.save_tensors(folder / BEST, kept.state_dict())
+        checkpoint.save(folder / CHECKPOINT, network, optimizer, average, progress)
+        yield result
+    network.load_state_dict(load_file(folder / BEST))
+    network.eval()
+
+
+@torch.inference_mode()
+def predict(network: nn.Module, source: Source, batch_size: int, number_format: str, device: torch.device) -> Tensor:
+    """Logits (N, C) float32 on the CPU for all rows of a source, in eval mode."""
+    network.eval()
+    parts = []
+    for positions in torch.arange(len(source)).split(batch_size):
+        batch = source.batch(positions)
+        with precision(number_format, device):
+            parts.append(network(batch.inputs, batch.present).float().cpu())
+    return torch.cat(parts)
+
+
+def best_epoch(history: Sequence[Epoch], metric_name: str) -> Epoch:
+    """The first epoch with the best validation metric; equal ones are told apart by the validation loss."""
+    sign = 1 if higher_is_better(metric_name) else -1
+    return max(history, key=lambda epoch: (sign * epoch.metric, -epoch.val_loss))
+
+
+def _is_over(history: Sequence[Epoch], config: TrainingConfig, metric_name: str) -> bool:
+    if not history or config.patience is None:
+        return len(history) >= config.epochs
+    waited = len(history) - 1 - best_epoch(history, metric_name).epoch
+    return len(history) >= config.epochs or waited >= config.patience
+
+
+def _learning_rate(config: TrainingConfig, step: int, steps: int) -> float:
+    """Linear warm-up, then half a cosine to 0 (Loshchilov and Hutter 2017) or constant."""
+    warmup = config.warmup * steps
+    if step < warmup:
+        return config.learning_rate * (step + 1) / (warmup + 1)
+    if config.schedule == "constant":
+        return config.learning_rate
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, steps - warmup)))
+
+
+def _ema(decay: float):  # type: ignore[no-untyped-def]  # the type of torch's avg_fn is not public
+    def update(average: Tensor, value: Tensor, updates: Tensor | int) -> Tensor:
+        now = min(decay, (1 + int(updates)) / (10 + int(updates)))  # young averages forget faster
+        return average + (value - average) * (1 - now)
+
+    return update
+
+
+def _class_weights(targets: Tensor, outputs: int) -> Tensor:
+    """Inverse frequencies with mean 1 over the rows."""
+    counts = torch.bincount(targets.cpu(), minlength=outputs).clamp(min=1).float()
+    return len(targets) / (outputs * counts)
+
+
+def _draw(seed: int, epoch: int) -> int:
+    """A seed for one epoch of one training."""
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint32)[0])

@@ -1,0 +1,96 @@
+"""A training in a work folder: done once for its key, gone on with after a kill, replayed when repeated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from components.config.fusion import ModalityDropout
+from components.config.training import TrainingConfig
+from components.references import Trained
+from components.storage.digest import digest
+from components.storage.work import work
+from components.training.batches import Source
+from components.training.checkpoint import Epoch
+from components.training.loop import BEST, best_epoch, train
+
+
+def train_once(
+    root: Path,
+    name: str,
+    key: str,
+    network: nn.Module,
+    sources: Callable[[], tuple[Source, Source]],
+    config: TrainingConfig,
+    *,
+    outputs: int,
+    metric_name: str,
+    seed: int,
+    device: torch.device,
+    modality_dropout: ModalityDropout | None = None,
+) -> Generator[Epoch, None, Trained]:
+    """Train ``network`` unless that has been done for ``key``; either way it then has the best weights.
+
+    Args:
+        root: Folder of work folders.
+        name: What is trained, for people.
+        key: Digest of everything that the result depends on.
+        network: Gives logits (B, C).
+        sources: Opens training and validation rows; called only if there is work to do.
+
+    Other arguments are those of :func:`components.training.loop.train`.
+
+    Yields:
+        Every epoch, also those of earlier processes.
+    """
+    with work(root, f"{name}-{key}") as place:
+        if place.result is None:
+            training, validation = sources()
+            history = []
+            for epoch in train(
+                network,
+                training,
+                validation,
+                config,
+                outputs=outputs,
+                metric_name=metric_name,
+                seed=seed,
+                folder=place.folder,
+                device=device,
+                modality_dropout=modality_dropout,
+            ):
+                history.append(epoch)
+                yield epoch
+            place.finish({"history": [asdict(epoch) for epoch in history]})
+        else:
+            network.load_state_dict(load_file(place.folder / BEST))
+            network.eval()
+            history = read_history(place.folder)
+            yield from history
+    best = best_epoch(history, metric_name)
+    return Trained(
+        name=name,
+        folder=str(place.folder),
+        epochs=len(history),
+        best_epoch=best.epoch,
+        metric=best.metric,
+        parameters=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
+    )
+
+
+def read_history(folder: Path | str) -> list[Epoch]:
+    """Epochs of a finished training."""
+    values = json.loads((Path(folder) / "done.json").read_text("utf-8"))
+    return [Epoch(**epoch) for epoch in values["history"]]
+
+
+def seed_of(seed: int, *purpose: str) -> int:
+    """A seed for one purpose, so that adding another draw elsewhere changes nothing here."""
+    return int(np.random.SeedSequence([seed, int(digest(*purpose)[:8], 16)]).generate_state(1, np.uint32)[0])

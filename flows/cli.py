@@ -1,0 +1,194 @@
+"""The command line: ``braid run``, ``check``, ``report`` and ``ui``.
+
+Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or configuration; 3 the data cannot be
+used; 4 a model, training or service cannot be used; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import flows.environment  # noqa: F401, I001  (has to come first: it sets what the others read)
+
+import json
+import subprocess
+import sys
+import traceback
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from components.config import ConfigError, load_pipeline, load_tracking
+from components.data.ingest import ingest
+from components.errors import BraidError, DataError
+from components.training.device import choose_device
+from flows.display import followed, show_check, show_outcome
+from flows.local_server import prefect_api
+from flows.retrain import Outcome, retrain
+from tasks import tracking
+
+UNEXPECTED, USAGE, DATA, MODEL, INTERRUPTED = 1, 2, 3, 4, 130
+
+app = typer.Typer(
+    help="Retrain multimodal models and prove whether the new one deserves to replace the old one.",
+    epilog="Exit codes: 0 done, 1 unexpected failure, 2 wrong usage or configuration, 3 the data cannot be used, "
+    "4 a model, training or service cannot be used, 130 interrupted.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+console = Console(stderr=True)
+
+Config = Annotated[Path, typer.Argument(help="Pipeline file (YAML). Shipped examples are in configs/.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change an option, for example --set fusion.name=gated. May be given more than once."),
+]
+Workspace = Annotated[
+    Path, typer.Option(envvar="BRAID_WORKSPACE", help="Folder with caches and runs, and by default MLflow's database.")
+]
+TrackingFile = Annotated[Path, typer.Option("--mlflow", help="Where runs are logged: mlflow.yaml.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
+HERE = Path(".braid")
+MLFLOW = Path("mlflow.yaml")
+
+
+@app.command()
+def run(
+    config: Config,
+    overrides: Overrides = None,
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+    as_json: AsJson = False,
+) -> None:
+    """Run a pipeline: data to a registered, evaluated model. Goes on where a killed run stopped."""
+    with reported(workspace):
+        pipeline = load_pipeline(config, overrides or [])
+        with followed(console, workspace), prefect_api(workspace.resolve()):
+            outcome = retrain(config, overrides or [], workspace, mlflow)
+    if as_json:
+        print(json.dumps(_outcome_json(outcome), allow_nan=False))
+    else:
+        show_outcome(Console(), outcome, pipeline)
+
+
+@app.command()
+def check(
+    config: Config, overrides: Overrides = None, workspace: Workspace = HERE, as_json: AsJson = False
+) -> None:
+    """Check a pipeline file and its data; show what would be used. Trains nothing."""
+    with reported(workspace):
+        pipeline = load_pipeline(config, overrides or [])
+        device = str(choose_device(pipeline.engine.device))
+        folder = workspace / "data" / pipeline.name
+        with console.status("looking at every file"):
+            dataset = ingest(pipeline, folder, config.resolve().parent)
+    if as_json:
+        print(json.dumps({"dataset": asdict(dataset), "device": device, "config": pipeline.model_dump(mode="json")}))
+    else:
+        show_check(Console(), pipeline, dataset, device)
+
+
+@app.command()
+def report(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="Run key, MLflow run id or run name; 'last' is the newest.")],
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+) -> None:
+    """Print where the HTML report of a run is, fetched from MLflow if need be."""
+    with reported(workspace):
+        at = load_tracking(mlflow, workspace.resolve())
+        found = tracking.find_run(at, name)
+        if found is None:
+            raise BraidError(f"there is no run {name!r} in {at.tracking_uri}; `braid ui` shows those there are")
+        path = tracking.download(at, found.info.run_id, "report.html", workspace / "reports" / found.info.run_id)
+    print(path.resolve())
+    if open_page:
+        webbrowser.open(path.resolve().as_uri())
+
+
+@app.command()
+def ui(
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,
+) -> None:
+    """Show runs and models in MLflow's page, until interrupted."""
+    with reported(workspace):
+        at = load_tracking(mlflow, workspace.resolve())
+        uri = str(at.tracking_uri)
+        if uri.startswith("http"):
+            print(f"mlflow.yaml names a server: {uri}")
+            return
+        artifacts = ["--default-artifact-root", at.artifact_location] if at.artifact_location else []
+        command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, *artifacts]
+        print(f"MLflow is at http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
+        server = subprocess.run([*command, "--host", "127.0.0.1", "--port", str(port)], check=False)
+        if server.returncode not in (0, -2, 130):
+            raise BraidError(f"MLflow's server ended with code {server.returncode}; is port {port} free? Try --port.")
+
+
+@contextmanager
+def reported(workspace: Path) -> Iterator[None]:
+    """End with a message and an exit code instead of a traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise _ended("interrupted; the same command goes on where it stopped", INTERRUPTED) from None
+    except ConfigError as error:
+        raise _ended(str(error), USAGE) from None
+    except DataError as error:
+        raise _ended(str(error), DATA) from None
+    except BraidError as error:
+        raise _ended(str(error), MODEL) from None
+    except Exception as error:  # noqa: BLE001
+        log = workspace / "error.txt"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(traceback.format_exc(), "utf-8")
+        raise _ended(f"unexpected: {type(error).__name__}: {error}\nThe details are in {log}", UNEXPECTED) from None
+
+
+def _ended(message: str, code: int) -> typer.Exit:
+    console.print("[bold red]braid:[/]", end=" ")
+    console.print(message, markup=False, highlight=False, soft_wrap=True)
+    return typer.Exit(code)
+
+
+def _outcome_json(outcome: Outcome) -> dict[str, Any]:
+    evaluation = outcome.evaluation
+    metric = evaluation.metric
+    return {
+        "run": outcome.key,
+        "mlflow_run": outcome.mlflow_run,
+        "report": str(outcome.report),
+        "metric": metric,
+        "delivered": evaluation.chosen,
+        "best_single": evaluation.best_single,
+        "fusion_helps": evaluation.fusion_helps,
+        "test": {name: asdict(interval) for name, interval in evaluation.metrics.items()},
+        "candidates": {
+            candidate.name: {"val": candidate.validation[metric], "test": asdict(candidate.test[metric])}
+            for candidate in evaluation.candidates
+        },
+        "fusion_gain": asdict(evaluation.fusion_gain) if evaluation.fusion_gain else None,
+        "delivered_gain": asdict(evaluation.delivered_gain),
+        "subsets": {"+".join(subset.inputs): subset.metric.value for subset in evaluation.subsets},
+        "shapley": evaluation.shapley,
+        "extracted_rows": outcome.extracted,
+        "model": asdict(outcome.registered.version),
+        "champion": outcome.registered.champion,
+        "promotion": outcome.registered.reason,
+    }
+
+
+def main() -> None:
+    """Entry point of ``braid``."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""What the terminal shows: bars while a run works, a table when it is done."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
+
+from components.config import PipelineConfig
+from components.data.ingest import Dataset
+from components.evaluation.results import CandidateResult, Evaluation, Gain, Interval
+from flows.retrain import Outcome
+from flows.runs import newest_of
+from tasks.progress import standings
+
+_EVERY = 0.3  # seconds between two looks
+
+
+@contextmanager
+def followed(console: Console, workspace: Path) -> Iterator[None]:
+    """Show the progress of the run that this process works on, for as long as the block lasts."""
+    columns = (
+        TextColumn("{task.fields[mark]} {task.description}", table_column=Column(no_wrap=True, min_width=20)),
+        BarColumn(bar_width=None, table_column=Column(min_width=8, max_width=20, ratio=1)),
+        TimeElapsedColumn(table_column=Column(no_wrap=True)),
+        TextColumn("{task.fields[note]}", style="dim", table_column=Column(ratio=3, overflow="fold")),
+    )
+    stop = threading.Event()
+    with Progress(*columns, console=console, expand=True) as bars:
+        starting = bars.add_task("starting", total=None, mark=" ", note="Prefect and MLflow")
+        thread = threading.Thread(target=_follow, args=(bars, starting, workspace, stop), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+
+def _follow(bars: Progress, starting: TaskID, workspace: Path, stop: threading.Event) -> None:
+    tasks: dict[str, TaskID] = {}
+    run: Path | None = None
+    over = False
+    while not over:
+        over = stop.wait(_EVERY)
+        run = run or newest_of(workspace, os.getpid())
+        for standing in standings(run) if run else []:
+            bars.update(starting, visible=False)
+            if standing.step not in tasks:
+                tasks[standing.step] = bars.add_task(standing.step, mark=" ", note="")
+            task = tasks[standing.step]
+            note = escape(standing.note)
+            bars.update(task, total=standing.total, completed=standing.done, note=note)
+            if standing.finished:
+                bars.update(task, mark="[green]✓[/]")
+                bars.stop_task(task)
+
+
+def show_outcome(console: Console, outcome: Outcome, config: PipelineConfig) -> None:
+    """The table of all candidates with intervals, what was proved, and where to look next."""
+    evaluation = outcome.evaluation
+    console.print(results_table(evaluation))
+    console.print(Panel(escape("\n".join(_findings(outcome))), title="Findings", title_align="left"))
+    console.print(
+        "\n".join(
+            [
+                f"report        {outcome.report}",
+                f"MLflow run    {outcome.mlflow_run}   (all runs: braid ui)",
+                f"model         models:/{config.model_name}@{'champion' if outcome.registered.champion else 'challenger'}",
+            ]
+        ),
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def results_table(evaluation: Evaluation) -> Table:
+    """Every candidate on validation and test."""
+    metric = evaluation.metric
+    table = Table(title=f"{evaluation.rows['test']} test rows, {evaluation.confidence:.0%} intervals")
+    table.add_column("model")
+    for column in (f"val {metric}", f"test {metric}", "interval", "log loss"):
+        table.add_column(column, justify="right")
+    for candidate in evaluation.candidates:
+        table.add_row(*_row(candidate, evaluation), style="bold" if candidate.kind == "delivered" else "")
+    return table
+
+
+def show_check(console: Console, config: PipelineConfig, dataset: Dataset, device: str) -> None:
+    """What a run would use."""
+    inputs = Table(title=f"{config.name}: {dataset.rows} usable rows of {dataset.source}")
+    for column in ("input", "modality", "columns", "encoder", "missing in"):
+        inputs.add_column(column)
+    for name, options in config.inputs.items():
+        missing = f"{dataset.missing[name]} rows"
+        inputs.add_row(name, options.modality, ", ".join(options.columns), options.encoder.name, missing)
+    console.print(inputs)
+    splits = ", ".join(f"{split} {count}" for split, count in dataset.splits.items())
+    console.print(
+        f"rows          {splits}\n"
+        f"classes       {len(dataset.classes)}: {', '.join(dataset.classes)}\n"
+        f"quarantined   {dataset.quarantined}"
+        + (f"  (reasons in {dataset.quarantine})" if dataset.quarantined else "")
+        + f"\nfusion        {config.fusion.name}, {config.strategy}\ndevice        {device}",
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+def _row(candidate: CandidateResult, evaluation: Evaluation) -> tuple[str, ...]:
+    metric = evaluation.metric
+    value: Interval = candidate.test[metric]
+    name = f"delivered ({evaluation.chosen})" if candidate.kind == "delivered" else candidate.name
+    return (
+        escape(name),
+        f"{candidate.validation[metric]:.3f}",
+        f"{value.value:.3f}",
+        f"{value.low:.3f} … {value.high:.3f}",
+        f"{candidate.test['log_loss'].value:.3f}",
+    )
+
+
+def _findings(outcome: Outcome) -> list[str]:
+    evaluation = outcome.evaluation
+    lines = []
+    if evaluation.fusion_gain is not None:
+        verdict = {"yes": "Fusion helps", "no": "Fusion does not help", "unclear": "Whether fusion helps is unclear"}
+        lines.append(
+            f"{verdict[evaluation.fusion_helps]}: {_signed(evaluation.fusion_gain)} against "
+            f"{evaluation.best_single} alone."
+        )
+    if evaluation.chosen != "fusion" and evaluation.fusion is not None:
+        lines.append(
+            f"On validation {evaluation.chosen} did better than the fusion, so {evaluation.chosen} is delivered: "
+            f"{_signed(evaluation.delivered_gain)} against {evaluation.best_single} alone."
+        )
+    worst = evaluation.worst_subset
+    if worst is not None:
+        lines.append(f"Worst subset of inputs: {' + '.join(worst.inputs)}, {worst.metric.value:.3f} ({-worst.drop:+.3f}).")
+    shares = ", ".join(f"{name} {share:+.3f}" for name, share in evaluation.shapley.items())
+    lines.append(f"Shapley shares of {evaluation.metric}: {shares}.")
+    extracted = sum(outcome.extracted.values())
+    lines.append(f"{extracted} rows extracted" + (": nothing had changed." if extracted == 0 else "."))
+    state = "champion" if outcome.registered.champion else "challenger"
+    version = outcome.registered.version
+    lines.append(f"{version.name} version {version.version} is {state}: {outcome.registered.reason}.")
+    return lines
+
+
+def _signed(gain: Gain) -> str:
+    return f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"

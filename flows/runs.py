@@ -1,0 +1,111 @@
+"""Which run folder a flow run works in: a new one, or that of a run that was cut off."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from components.storage.atomic import write_json
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run's entry, ``run.json`` in its folder.
+
+    Attributes:
+        key: Name of the folder.
+        purpose: Digest of the configuration.
+        flow_runs: Ids of the Prefect flow runs that worked on it.
+        status: ``running`` (also after a kill), ``finished`` or ``failed``.
+        process: Id of the process that works, or worked, on it.
+    """
+
+    key: str
+    purpose: str
+    flow_runs: tuple[str, ...]
+    status: str
+    process: int
+
+
+@contextmanager
+def claim(workspace: Path, name: str, purpose: str, flow_run: str) -> Iterator[RunRecord]:
+    """Hold the run folder for a flow run.
+
+    The folder is the one that this flow run had before (a retry), else one of the same purpose
+    whose process was cut off (its lock is free though it never ended), else a new one. The lock
+    goes with the process, however that ends.
+
+    Args:
+        workspace: Folder with all runs.
+        name: Of the pipeline; begins the key.
+        purpose: Digest of the configuration.
+        flow_run: Id of the Prefect flow run.
+    """
+    runs = workspace / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    with FileLock(runs / "lock"):
+        record, lock = _resume(runs, purpose, flow_run) or _create(runs, name, purpose)
+        record = replace(
+            record,
+            status="running",
+            flow_runs=tuple(dict.fromkeys([*record.flow_runs, flow_run])),
+            process=os.getpid(),
+        )
+        _write(runs, record)
+    try:
+        yield record
+    except BaseException:
+        _write(runs, replace(record, status="failed"))
+        raise
+    else:
+        _write(runs, replace(record, status="finished"))
+    finally:
+        lock.release()
+
+
+def _resume(runs: Path, purpose: str, flow_run: str) -> tuple[RunRecord, FileLock] | None:
+    records = [_read(file) for file in sorted(runs.glob("*/run.json"), reverse=True)]
+    own = [record for record in records if flow_run in record.flow_runs]
+    cut_off = [record for record in records if record.purpose == purpose and record.status == "running"]
+    for record in [*own, *cut_off]:
+        lock = FileLock(runs / record.key / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            continue
+        return record, lock
+    return None
+
+
+def _create(runs: Path, name: str, purpose: str) -> tuple[RunRecord, FileLock]:
+    key = f"{name}-{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}"
+    (runs / key).mkdir()
+    lock = FileLock(runs / key / "lock")
+    lock.acquire(timeout=0)
+    return RunRecord(key, purpose, (), "running", os.getpid()), lock
+
+
+def _read(file: Path) -> RunRecord:
+    values = json.loads(file.read_text("utf-8"))
+    return RunRecord(**{**values, "flow_runs": tuple(values["flow_runs"])})
+
+
+def _write(runs: Path, record: RunRecord) -> None:
+    write_json(runs / record.key / "run.json", asdict(record))
+
+
+def newest_of(workspace: Path, process: int) -> Path | None:
+    """Folder of the newest run that a process works on."""
+    for file in sorted((workspace / "runs").glob("*/run.json"), key=lambda file: file.stat().st_mtime, reverse=True):
+        record = _read(file)
+        if record.process == process and record.status == "running":
+            return file.parent
+    return None

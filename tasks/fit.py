@@ -1,0 +1,34 @@
+"""Tasks: one input on its own."""
+
+from __future__ import annotations
+
+from components.data.ingest import Dataset
+from components.encoders import needs_fit
+from components.fit import fit, probe, take_frozen
+from components.references import EncoderWeights, Features, Prepared, Single
+from tasks.context import Context
+from tasks.progress import Progress
+from tasks.step import gpu_slot, step
+from tasks.training import tracked
+
+
+@step(name="fit", task_run_name="fit {name}", tags=["training"])
+def fit_task(context: Context, dataset: Dataset, prepared: Prepared, name: str) -> Single | EncoderWeights:
+    """Train the input's encoder with a head of its own; a frozen encoder is taken as it is."""
+    if not needs_fit(context.config.inputs[name].encoder):
+        progress = Progress(context, f"fit {name}")
+        weights = take_frozen(prepared, context.config)
+        progress.finish("pretrained and frozen: nothing to fit")
+        return weights
+    with gpu_slot():
+        steps = fit(dataset, prepared, context.config, context.cache / "trainings")
+        return tracked(context, name, steps, context.config.inputs[name].fit.epochs, kind="single")
+
+
+@step(name="probe", task_run_name="probe {name}", tags=["training"])
+def probe_task(context: Context, dataset: Dataset, features: Features, name: str) -> Single:
+    """Fit a linear head to the features of a frozen encoder."""
+    progress = Progress(context, f"probe {name}")
+    single = probe(dataset, features, context.config, context.cache / "trainings")
+    progress.finish("linear head fitted")
+    return single

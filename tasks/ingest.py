@@ -1,0 +1,51 @@
+"""Task: the manifest to checked samples."""
+
+from __future__ import annotations
+
+import pandas as pd
+from prefect import get_run_logger
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from components.data.ingest import Dataset, ingest
+from components.samples import read_samples
+from tasks import tracking
+from tasks.context import Context
+from tasks.progress import Progress
+from tasks.step import step
+
+_SHOWN = 50
+
+
+@step(name="ingest", task_run_name="ingest", tags=["data"])
+def ingest_task(context: Context) -> Dataset:
+    """Read and check the manifest; what cannot be used goes to quarantine, with its reason."""
+    progress = Progress(context, "ingest")
+    shared = context.workspace / "data" / context.config.name
+    dataset = ingest(context.config, shared, context.base, progress, tables=context.folder)
+    progress.finish(
+        f"{dataset.rows} rows, {dataset.quarantined} in quarantine"
+        + "".join(f", {count} without {name}" for name, count in dataset.missing.items() if count)
+    )
+    get_run_logger().info("%s: %s rows, digest %s", dataset.source, dataset.rows, dataset.digest)
+
+    quarantine = pd.read_parquet(dataset.quarantine)
+    at, run = context.tracking, context.mlflow_run
+    tracking.log_dataset(at, run, read_samples(dataset), dataset.source, context.config.name, dataset.digest)
+    tracking.log_table(at, run, quarantine, "quarantine")
+    tracking.set_tags(at, run, {"dataset_digest": dataset.digest})
+    tracking.log_metrics(
+        at,
+        run,
+        {
+            "data_rows": dataset.rows,
+            "data_quarantined": dataset.quarantined,
+            **{f"data_{split}_rows": count for split, count in dataset.splits.items()},
+            **{f"data_{name}_missing": count for name, count in dataset.missing.items()},
+        },
+    )
+    if len(quarantine):
+        rows = quarantine.head(_SHOWN).astype(str).to_dict("records")
+        create_table_artifact(rows, key="quarantine", description=f"{len(quarantine)} entries; the first are shown")
+    else:
+        create_markdown_artifact("Every row could be used.", key="quarantine")
+    return dataset

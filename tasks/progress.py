@@ -1,0 +1,72 @@
+"""Tells how far a step is: a file for the command line, an artifact for the dashboard."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+from components.storage.atomic import write_json
+from tasks.context import Context
+
+_EVERY = 2.0  # seconds between two updates of an artifact
+_FILE_EVERY = 0.2
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a step is.
+
+    Attributes:
+        step: Its name.
+        done, total: In rows or epochs.
+        note: What the newest of them showed.
+        finished: Whether the step has ended.
+    """
+
+    step: str
+    done: int
+    total: int
+    note: str = ""
+    finished: bool = False
+
+
+class Progress:
+    """Reports one step of a run."""
+
+    def __init__(self, context: Context, step: str) -> None:
+        self._file = folder(context.folder) / f"{step.replace(' ', '-')}.json"
+        self._step = step
+        self._artifact = create_progress_artifact(0.0, description=step)
+        self._told = self._written = 0.0
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        """Report ``done`` of ``total``; what comes too soon after the last report is left out."""
+        now = time.monotonic()
+        last = done >= total
+        if last or now - self._written >= _FILE_EVERY:
+            write_json(self._file, asdict(Standing(self._step, done, total, note)))
+            self._written = now
+        if last or now - self._told >= _EVERY:
+            percent = 100.0 * done / total if total else 100.0
+            update_progress_artifact(self._artifact, percent, description=f"{self._step} {note}".strip())
+            self._told = now
+
+    def finish(self, note: str) -> None:
+        """Report the end of the step and what it came to."""
+        write_json(self._file, asdict(Standing(self._step, 1, 1, note, finished=True)))
+        update_progress_artifact(self._artifact, 100.0, description=f"{self._step}: {note}")
+
+
+def folder(run: Path) -> Path:
+    """Where the steps of a run report."""
+    return run / "progress"
+
+
+def standings(run: Path) -> list[Standing]:
+    """How far the steps of a run are, in the order in which they began."""
+    files = sorted(folder(run).glob("[!.]*.json"), key=lambda file: file.stat().st_mtime)
+    return [Standing(**json.loads(file.read_text("utf-8"))) for file in files]

@@ -1,0 +1,147 @@
+"""The logged model and its place in the registry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version as installed
+from pathlib import Path
+
+import components
+import mlflow
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import AnyType
+
+from components.config import PipelineConfig
+from components.config.inputs import InputConfig
+from components.predictor import Predictor
+from tasks import tracking
+from tasks.context import Context
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+_MODEL_TAG = "braid.model_uri"
+_PACKAGES = (
+    "torch transformers tokenizers safetensors peft pydantic numpy pandas pyarrow scikit-learn scipy pillow soundfile "
+    "soxr fsspec filelock pyyaml"
+).split()
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered model version.
+
+    Attributes:
+        name: Of the registered model.
+        version: Number, as text.
+        run: MLflow run that it comes from.
+        uri: ``models:/name/version``.
+    """
+
+    name: str
+    version: str
+    run: str
+
+    @property
+    def uri(self) -> str:
+        return f"models:/{self.name}/{self.version}"
+
+
+def log_model(context: Context, example: pd.DataFrame) -> str:
+    """Log the bundle as pyfunc with signature and input example, once; give its URI."""
+    client = tracking.connect(context.tracking)
+    known = client.get_run(context.mlflow_run).data.tags.get(_MODEL_TAG)
+    if known:
+        return known
+    output = Predictor(context.bundle, "cpu").predict(example)
+    with mlflow.start_run(run_id=context.mlflow_run, log_system_metrics=False):
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(Path(__file__).with_name("pyfunc.py")),
+            artifacts={"bundle": str(context.bundle)},
+            code_paths=[str(Path(components.__file__).parent)],
+            signature=signature(context.config, output),
+            input_example=example,
+            pip_requirements=_requirements(),
+            metadata={"pipeline": context.config.name, "run": context.key},
+        )
+        uri = str(info.model_uri)
+        client.set_tag(context.mlflow_run, _MODEL_TAG, uri)
+    client.update_run(context.mlflow_run, "RUNNING")  # leaving the block ended it
+    return uri
+
+
+def register(context: Context, uri: str, description: str, tags: dict[str, str]) -> Version:
+    """Register the logged model, once, with alias ``challenger``."""
+    client = tracking.connect(context.tracking)
+    name = context.config.model_name
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    found = [v for v in client.search_model_versions(f"name = '{name}'") if v.run_id == context.mlflow_run]
+    if found:
+        version = found[0].version
+    else:
+        version = client.create_model_version(name, uri, context.mlflow_run, tags=tags, description=description).version
+    client.set_registered_model_alias(name, CHALLENGER, version)
+    return Version(name, str(version), context.mlflow_run)
+
+
+def champion(context: Context) -> Version | None:
+    """The version that has the alias ``champion``, if any."""
+    client = tracking.connect(context.tracking)
+    try:
+        found = client.get_model_version_by_alias(context.config.model_name, CHAMPION)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+    return Version(found.name, str(found.version), found.run_id)
+
+
+def fetch_bundle(context: Context, version: Version, to: Path) -> Path:
+    """Folder of a registered model's bundle."""
+    tracking.connect(context.tracking)
+    folder = Path(mlflow.artifacts.download_artifacts(version.uri, dst_path=str(to)))
+    return next(folder.rglob("model.json")).parent
+
+
+def crown(context: Context, version: Version, reason: str) -> None:
+    """Move the alias ``champion`` to a version."""
+    client = tracking.connect(context.tracking)
+    client.set_registered_model_alias(version.name, CHAMPION, version.version)
+    client.set_model_version_tag(version.name, version.version, "promotion", reason)
+
+
+def decline(context: Context, version: Version, reason: str) -> None:
+    """Leave the champion where it is and say why."""
+    client = tracking.connect(context.tracking)
+    client.set_model_version_tag(version.name, version.version, "promotion", reason)
+
+
+def signature(config: PipelineConfig, output: pd.DataFrame) -> ModelSignature:
+    """What the model takes, every column optional, and what it gives."""
+    columns = [
+        ColSpec(_column_type(options), column, required=False)
+        for options in config.inputs.values()
+        for column in options.columns
+    ]
+    outputs = [
+        ColSpec("double" if kind.kind == "f" else "string", str(name), required=False)
+        for name, kind in output.dtypes.items()
+    ]
+    return ModelSignature(
+        Schema(columns), Schema(outputs), ParamSchema([ParamSpec("inputs", "string", "")])
+    )
+
+
+def _column_type(options: InputConfig) -> DataType | AnyType:
+    """Text is text; media may be paths, bytes or base64, and a table's cells numbers or words."""
+    return DataType.string if options.modality == "text" else AnyType()
+
+
+def _requirements() -> list[str]:
+    return [f"{name}=={installed(name)}" for name in _PACKAGES]

@@ -1,0 +1,121 @@
+"""Task: the report, as one HTML page in MLflow and in short in the dashboard."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import datetime, timezone
+from importlib.metadata import version
+
+import pandas as pd
+import yaml
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
+
+from components.data.ingest import Dataset
+from components.evaluation.report import render_report
+from components.evaluation.results import DataSummary, QuarantineRow, Report
+from components.samples import read_samples
+from components.storage.atomic import write_bytes
+from tasks import tracking
+from tasks.context import Context
+from tasks.evaluate import Evaluated, headline, read_curves, tables
+from tasks.progress import Progress
+from tasks.promote import Registered
+from tasks.step import step
+
+_QUARANTINE_SHOWN = 50
+
+
+@step(name="report", task_run_name="report", tags=["evaluation"])
+def report_task(context: Context, dataset: Dataset, evaluated: Evaluated, registered: Registered) -> str:
+    """Write the report; give its path."""
+    config, at, run = context.config, context.tracking, context.mlflow_run
+    progress = Progress(context, "report")
+    evaluation = evaluated.read()
+    settings = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    report = Report(
+        title=f"{config.name} · {context.key}",
+        created=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        evaluation=evaluation,
+        data=_summary(dataset),
+        curves=tuple(read_curves(evaluated)),
+        config=settings,
+        reproduce={
+            "MLflow run": run,
+            "run folder": context.key,
+            "model": f"{registered.version.name}, version {registered.version.version}",
+            "data digest": dataset.digest,
+            "seed": str(config.seed),
+            "git commit": git_commit() or "not in a repository",
+            **{name: version(name) for name in ("torch", "mlflow", "prefect", "scikit-learn")},
+        },
+        promotion=registered.reason,
+    )
+    path = context.folder / "report.html"
+    write_bytes(path, render_report(report).encode("utf-8", "surrogatepass"))
+    tracking.log_file(at, run, path)
+    tracking.log_text(at, run, settings, "config.yaml")
+
+    create_markdown_artifact(_markdown(context, evaluated, registered), key="summary")
+    url = tracking.run_url(at, run)
+    if url is not None:
+        create_link_artifact(url, link_text="MLflow run", key="mlflow-run")
+    else:
+        create_markdown_artifact(f"MLflow run `{run}` in `{at.tracking_uri}`", key="mlflow-run")
+    progress.finish(path.name)
+    return str(path)
+
+
+def git_commit() -> str | None:
+    """Commit of the working directory, with ``-dirty`` behind it where files differ."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None
+
+
+def _summary(dataset: Dataset) -> DataSummary:
+    samples = read_samples(dataset)
+    counts = pd.crosstab(samples["target"], samples["split"])
+    quarantine = pd.read_parquet(dataset.quarantine).head(_QUARANTINE_SHOWN)
+    return DataSummary(
+        source=dataset.source,
+        digest=dataset.digest,
+        splits=dataset.splits,
+        missing=dataset.missing,
+        class_rows={
+            name: {str(split): int(count) for split, count in counts.loc[name].items()}
+            for name in dataset.classes
+            if name in counts.index
+        },
+        quarantined=dataset.quarantined,
+        quarantine=tuple(
+            QuarantineRow(*("" if pd.isna(row[key]) else str(row[key]) for key in ("id", "input", "path", "reason")))
+            for row in quarantine.to_dict("records")
+        ),
+    )
+
+
+def _markdown(context: Context, evaluated: Evaluated, registered: Registered) -> str:
+    evaluation = evaluated.read()
+    results = tables(evaluation)
+    helps = {"yes": "Fusion helped", "no": "Fusion did not help", "unclear": "Whether fusion helped is unclear"}
+    gain = evaluation.fusion_gain
+    proof = f": {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]" if gain else ""
+    return "\n\n".join(
+        [
+            f"# {context.config.name}",
+            headline(evaluation),
+            f"**{helps[evaluation.fusion_helps]}** against {evaluation.best_single} alone{proof}.",
+            f"Model `{registered.version.name}` version {registered.version.version}: {registered.reason}.",
+            _table(results["results"]),
+            "## Subsets of inputs",
+            _table(results["subsets"]),
+        ]
+    )
+
+
+def _table(frame: pd.DataFrame) -> str:
+    rows = [list(frame.columns), ["---"] * len(frame.columns), *frame.astype(str).to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)

@@ -1,0 +1,76 @@
+"""What all steps have in common: when they are tried again, how long they may take, who waits for a GPU."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, TypeVar
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.concurrency.sync import concurrency
+from prefect.tasks import exponential_backoff
+
+from components.errors import BraidError
+from components.training.device import share_cores
+
+_DAY = 24 * 3600
+Yielded = TypeVar("Yielded")
+Returned = TypeVar("Returned")
+
+
+def worth_retrying(task: Any, task_run: Any, state: Any) -> bool:
+    """Whether trying again can help: not where the user has to mend something first."""
+    try:
+        state.result()
+    except BraidError:
+        return False
+    except Exception:  # noqa: BLE001  (whatever else went wrong may have passed)
+        return True
+    return False
+
+
+# Prefect's result cache stays off: every step asks the content-keyed stores what there is to do.
+step = partial(
+    task,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=2,
+    retry_delay_seconds=exponential_backoff(backoff_factor=2),
+    retry_jitter_factor=0.5,
+    retry_condition_fn=worth_retrying,
+    timeout_seconds=_DAY,
+)
+
+
+@contextmanager
+def gpu_slot() -> Iterator[None]:
+    """Hold a slot of the global concurrency limit ``gpu`` where somebody has made one."""
+    with concurrency("gpu", occupy=1, strict=False):
+        yield
+
+
+def follow(steps: Generator[Yielded, None, Returned], each: Callable[[Yielded], None]) -> Returned:
+    """Run a generator to its end, telling ``each`` of what it yields; give what it returns."""
+    while True:
+        try:
+            item = next(steps)
+        except StopIteration as end:
+            return end.value
+        each(item)
+
+
+def start_worker(workers: int) -> None:
+    """Prepare a worker process: its share of the cores, and an end when its parent ends, however it ends."""
+    share_cores(workers)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)

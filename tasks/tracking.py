@@ -1,0 +1,233 @@
+"""All calls to MLflow's tracking API.
+
+A run is found again by what it stands for (the run's key, or its parent and part), never by
+memory, so a retried or resumed step writes to the same run; what is there already is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import mlflow
+import pandas as pd
+from matplotlib.figure import Figure
+from mlflow import MlflowClient
+from mlflow.data.pandas_dataset import from_pandas
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from components.config import TrackingConfig
+from components.training.checkpoint import Epoch
+
+KEY, PART = "braid.key", "braid.part"
+_LONGEST_PARAM = 6000  # characters that every MLflow backend takes
+
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+
+
+def connect(tracking: TrackingConfig) -> MlflowClient:
+    """A client for the place that mlflow.yaml names; MLflow's own functions follow it."""
+    mlflow.set_tracking_uri(tracking.tracking_uri)
+    mlflow.set_registry_uri(tracking.registry_uri or tracking.tracking_uri)
+    return MlflowClient()
+
+
+def start_run(tracking: TrackingConfig, name: str, key: str, tags: Mapping[str, str]) -> str:
+    """Id of the parent run of ``key``: the one there is, set to running again, or a new one."""
+    client = connect(tracking)
+    experiment = _experiment(client, tracking)
+    found = client.search_runs([experiment], f"tags.`{KEY}` = '{key}' and tags.`{PART}` = 'run'", max_results=1)
+    all_tags = {**tracking.tags, **tags, KEY: key, PART: "run"}
+    if found:
+        run_id = found[0].info.run_id
+        client.update_run(run_id, "RUNNING")
+        client.log_batch(run_id, tags=[RunTag(name, value) for name, value in all_tags.items()])
+        return run_id
+    return client.create_run(experiment, tags=all_tags, run_name=name).info.run_id
+
+
+def nested_run(tracking: TrackingConfig, parent: str, part: str, tags: Mapping[str, str]) -> str:
+    """Id of the run of one part (a fit, the fusion) below its parent."""
+    client = connect(tracking)
+    above = client.get_run(parent)
+    found = client.search_runs(
+        [above.info.experiment_id],
+        f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}' and tags.`{PART}` = '{part}'",
+        max_results=1,
+    )
+    if found:
+        client.update_run(found[0].info.run_id, "RUNNING")
+        return found[0].info.run_id
+    all_tags = {
+        **tracking.tags,
+        **tags,
+        MLFLOW_PARENT_RUN_ID: parent,
+        KEY: above.data.tags[KEY],
+        PART: part,
+    }
+    name = f"{part} · {above.info.run_name}"
+    return client.create_run(above.info.experiment_id, tags=all_tags, run_name=name).info.run_id
+
+
+def end_run(tracking: TrackingConfig, run_id: str, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
+    """Set the final state of a run."""
+    connect(tracking).set_terminated(run_id, status)
+
+
+def log_params(tracking: TrackingConfig, run_id: str, values: Mapping[str, Any]) -> None:
+    """Parameters, nested mappings flattened to dotted names; those that are there already are left out."""
+    client = connect(tracking)
+    known = client.get_run(run_id).data.params
+    new = [
+        Param(name, str(value)[:_LONGEST_PARAM]) for name, value in flatten(values).items() if name not in known
+    ]
+    for start in range(0, len(new), 100):
+        client.log_batch(run_id, params=new[start : start + 100])
+
+
+def log_epoch(tracking: TrackingConfig, run_id: str, epoch: Epoch, metric: str) -> None:
+    """Metrics of one epoch as step, unless the run has that step."""
+    client = connect(tracking)
+    steps = client.get_run(run_id).data.metrics
+    if "epoch" in steps and steps["epoch"] >= epoch.epoch:
+        return
+    values = {
+        "train_loss": epoch.train_loss,
+        "val_loss": epoch.val_loss,
+        f"val_{metric}": epoch.metric,
+        "learning_rate": epoch.learning_rate,
+        "epoch_seconds": epoch.seconds,
+        "epoch": float(epoch.epoch),  # last: its presence says that the others are there
+    }
+    now = int(time.time() * 1000)
+    client.log_batch(run_id, metrics=[Metric(name, value, now, epoch.epoch) for name, value in values.items()])
+
+
+def log_metrics(tracking: TrackingConfig, run_id: str, values: Mapping[str, float]) -> None:
+    """Final metrics; those that the run has already are left out."""
+    client = connect(tracking)
+    known = client.get_run(run_id).data.metrics
+    now = int(time.time() * 1000)
+    new = [Metric(name, float(value), now, 0) for name, value in values.items() if name not in known]
+    for start in range(0, len(new), 500):
+        client.log_batch(run_id, metrics=new[start : start + 500])
+
+
+def set_tags(tracking: TrackingConfig, run_id: str, tags: Mapping[str, str]) -> None:
+    """Tags; given ones replace old ones."""
+    connect(tracking).log_batch(run_id, tags=[RunTag(name, str(value)) for name, value in tags.items()])
+
+
+def log_dataset(tracking: TrackingConfig, run_id: str, samples: pd.DataFrame, source: str, name: str, digest: str) -> None:
+    """The data set with its digest, once."""
+    client = connect(tracking)
+    if client.get_run(run_id).inputs.dataset_inputs:
+        return
+    dataset = from_pandas(samples, source=source, targets="target", name=name, digest=digest[:32])
+    context = InputTag("mlflow.data.context", "training")
+    client.log_inputs(run_id, [DatasetInput(dataset._to_mlflow_entity(), [context])])
+
+
+def log_figures(tracking: TrackingConfig, run_id: str, figures: Mapping[str, Figure]) -> None:
+    """Figures as PNG below ``figures/``."""
+    client = connect(tracking)
+    for name, figure in figures.items():
+        client.log_figure(run_id, figure, f"figures/{name}.png")
+
+
+def log_table(tracking: TrackingConfig, run_id: str, table: pd.DataFrame, name: str) -> None:
+    """A table below ``tables/``, as MLflow shows it and as CSV. Replaces one that is there."""
+    client = connect(tracking)
+    content = table.astype(object).where(table.notna(), None).to_dict("split")
+    client.log_dict(run_id, {"columns": content["columns"], "data": content["data"]}, f"tables/{name}.json")
+    client.log_text(run_id, table.to_csv(index=False), f"tables/{name}.csv")
+    shown = json.loads(client.get_run(run_id).data.tags.get("mlflow.loggedArtifacts", "[]"))
+    entry = {"path": f"tables/{name}.json", "type": "table"}
+    if entry not in shown:
+        client.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps([*shown, entry]))
+
+
+def log_file(tracking: TrackingConfig, run_id: str, file: Path, folder: str | None = None) -> None:
+    """A file as artifact."""
+    connect(tracking).log_artifact(run_id, str(file), folder)
+
+
+def log_text(tracking: TrackingConfig, run_id: str, text: str, path: str) -> None:
+    """Text as artifact."""
+    connect(tracking).log_text(run_id, text, path)
+
+
+def watch_system(tracking: TrackingConfig, run_id: str) -> SystemMetricsMonitor | None:
+    """Record CPU, memory and GPU use until ``finish()`` is called on the result."""
+    if not tracking.system_metrics:
+        return None
+    connect(tracking)
+    monitor = SystemMetricsMonitor(run_id, sampling_interval=5, resume_logging=True)
+    monitor.start()
+    return monitor
+
+
+def run_url(tracking: TrackingConfig, run_id: str) -> str | None:
+    """Page of a run, where a server shows it."""
+    if not str(tracking.tracking_uri).startswith("http"):
+        return None
+    experiment = connect(tracking).get_run(run_id).info.experiment_id
+    return f"{str(tracking.tracking_uri).rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
+
+
+def get_run(tracking: TrackingConfig, run_id: str) -> Run:
+    """The run as MLflow has it."""
+    return connect(tracking).get_run(run_id)
+
+
+def find_run(tracking: TrackingConfig, name: str) -> Run | None:
+    """A parent run by its id, key or name; the newest where several have the name."""
+    client = connect(tracking)
+    experiment = _experiment(client, tracking)
+    for condition in (f"attributes.run_id = '{name}'", f"tags.`{KEY}` = '{name}'", f"attributes.run_name = '{name}'"):
+        found = client.search_runs(
+            [experiment], f"{condition} and tags.`{PART}` = 'run'", order_by=["attributes.start_time DESC"], max_results=1
+        )
+        if found:
+            return found[0]
+    return None
+
+
+def download(tracking: TrackingConfig, run_id: str, path: str, to: Path) -> Path:
+    """Fetch an artifact of a run into a folder."""
+    to.mkdir(parents=True, exist_ok=True)
+    return Path(connect(tracking).download_artifacts(run_id, path, str(to)))
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """``{"a": {"b": 1}}`` to ``{"a.b": 1}``; lists become text such as ``32, 64``."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            flat[f"{prefix}{name}"] = ", ".join(map(str, value))
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _experiment(client: MlflowClient, tracking: TrackingConfig) -> str:
+    found = client.get_experiment_by_name(tracking.experiment)
+    if found is not None:
+        if found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
+        return found.experiment_id
+    try:
+        return client.create_experiment(tracking.experiment, tracking.artifact_location)
+    except mlflow.MlflowException:  # another process was faster
+        found = client.get_experiment_by_name(tracking.experiment)
+        if found is None:
+            raise
+        return found.experiment_id

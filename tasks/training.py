@@ -1,0 +1,60 @@
+"""A training as people follow it: epoch by epoch in MLflow, in the dashboard and on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TypeVar
+
+from components.references import Single, Trained
+from components.training.checkpoint import Epoch
+from tasks import tracking
+from tasks.context import Context
+from tasks.progress import Progress
+from tasks.step import follow
+
+Result = TypeVar("Result", Single, Trained)
+
+
+def tracked(context: Context, part: str, steps: Generator[Epoch, None, Result], epochs: int, kind: str) -> Result:
+    """Run a training to its end in a nested MLflow run of its own.
+
+    Args:
+        context: The run.
+        part: What is trained: an input, ``fusion`` or ``joint``.
+        steps: The training.
+        epochs: At most so many.
+        kind: ``single`` or ``fusion``, as a tag.
+    """
+    config, at = context.config, context.tracking
+    progress = Progress(context, f"fit {part}")
+    run = tracking.nested_run(at, context.mlflow_run, part, {"config": config.name, "kind": kind})
+    options = config.inputs[part] if part in config.inputs else config.training
+    facts = options.model_dump(mode="json")
+    if part not in config.inputs:
+        facts = {"fusion": config.fusion.model_dump(mode="json"), "training": facts}
+    tracking.log_params(at, run, {**facts, "seed": config.seed})
+    metric = config.evaluation.metric
+
+    def tell(epoch: Epoch) -> None:
+        tracking.log_epoch(at, run, epoch, metric)
+        note = f"train loss {epoch.train_loss:.3f}, val loss {epoch.val_loss:.3f}, val {metric} {epoch.metric:.3f}"
+        progress(epoch.epoch + 1, epochs, note)
+
+    result = follow(steps, tell)
+    trained = result.training if isinstance(result, Single) else result
+    assert trained is not None
+    tracking.log_metrics(
+        at,
+        run,
+        {
+            f"best_val_{metric}": trained.metric,
+            "best_epoch": trained.best_epoch,
+            "epochs": trained.epochs,
+            "parameters": trained.parameters,
+        },
+    )
+    tracking.end_run(at, run, "FINISHED")
+    progress.finish(f"best val {metric} {trained.metric:.3f} in epoch {trained.best_epoch + 1} of {trained.epochs}")
+    return result
+
+

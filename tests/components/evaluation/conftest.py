@@ -1,0 +1,84 @@
+"""A small made-up model of several inputs, each a noisy view of the class, and its evaluation."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from components.evaluation.evaluate import (
+    CandidatePredictions,
+    DeliveredPredictions,
+    evaluate,
+    with_prior,
+)
+from components.evaluation.results import Evaluation
+from components.evaluation.shapley import subsets
+
+NAMES = ("picture", "voice", "note", "table")
+
+
+def arguments(inputs=3, classes=5, rows=200, seed=0, strengths=(2.5, 2.0, 1.5, 0.0)) -> dict:
+    """What evaluate() takes. An input shows the class in its logits at its strength, and is missing in one
+    row of ten; those of several inputs add up, which is the right way to fuse them."""
+    rng, names = np.random.default_rng(seed), NAMES[:inputs]
+    prior = np.full(classes, 1 / classes)
+
+    def split():
+        targets = rng.permutation(np.arange(rows) % classes)
+        logits = {
+            name: s * (s * np.eye(classes)[targets] + rng.normal(size=(rows, classes)))
+            for name, s in zip(names, strengths, strict=False)
+        }
+        return targets, logits, {name: rng.random(rows) > 0.1 for name in names}
+
+    def fused(logits, present, of):
+        total = sum(np.where(present[n][:, None], logits[n], 0) for n in of)
+        p = np.exp(total - np.logaddexp.reduce(total, axis=1, keepdims=True))
+        return with_prior(p, np.any([present[n] for n in of], axis=0), prior), total
+
+    y_val, *val = split()
+    y_test, *test = split()
+    candidates = {
+        name: CandidatePredictions("single", (name,), fused(*val, (name,))[0], fused(*test, (name,))[0])
+        for name in names
+    }
+    if inputs > 1:
+        mean_val, mean_test = (
+            np.mean([getattr(c, of) for c in candidates.values()], axis=0) for of in ("validation", "test")
+        )
+        candidates["average"] = CandidatePredictions("average", names, mean_val, mean_test)
+        candidates["gated"] = CandidatePredictions(
+            "fusion", names, fused(*val, names)[0], fused(*test, names)[0]
+        )
+    return {
+        "inputs": names,
+        "classes": [f"class {i}" for i in range(classes)],
+        "targets_val": y_val,
+        "targets_test": y_test,
+        "ids_test": [f"row-{i}" for i in range(rows)],
+        "candidates": candidates,
+        "delivered": DeliveredPredictions(
+            candidate="gated" if inputs > 1 else names[0],
+            validation=fused(*val, names)[0],
+            logits=1.5 * fused(*test, names)[1],
+            temperature=1.5,
+            subsets={s: fused(*test, s)[0] for s in subsets(names)},
+            answering={(name,): name for name in names},
+        ),
+        "prior": prior,
+        "resamples": 200,
+        "worst_samples": 4,
+    }
+
+
+@pytest.fixture
+def make_arguments() -> Callable[..., dict]:
+    return arguments
+
+
+@pytest.fixture(scope="session")
+def make_evaluation() -> Callable[..., Evaluation]:
+    def make(metric="accuracy", **options):
+        return evaluate(**arguments(**options), metric=metric)
+
+    return make

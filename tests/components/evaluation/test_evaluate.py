@@ -1,0 +1,114 @@
+"""The evaluation's parts fit together, and say what was put in."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from components.evaluation.evaluate import evaluate, with_prior
+from components.evaluation.metrics import metric
+from components.evaluation.results import Evaluation, Media
+
+
+def test_a_fusion_of_noisy_views_helps_and_the_best_single_input_is_the_strongest(make_evaluation):
+    e = make_evaluation()
+    assert (e.best_single, e.fusion, e.chosen) == ("picture", "gated", "gated")
+    assert e.fusion_helps == e.delivered_gain.verdict == "yes"
+    assert e.fusion_mcnemar < 0.05
+    assert [c.kind for c in e.candidates] == ["single"] * 3 + ["average", "fusion", "delivered"]
+    assert e.headline == e.delivered.test["accuracy"] == e.metrics["accuracy"]
+
+
+@pytest.mark.parametrize("name", ["accuracy", "log_loss"])
+def test_shares_sum_to_the_gain_over_class_frequencies(make_arguments, name):
+    given = make_arguments()
+    e = evaluate(**given, metric=name)
+    rows = len(given["targets_test"])
+    assert e.prior_value == pytest.approx(metric(name, given["targets_test"], np.full((rows, 5), 0.2)))
+    gained = abs(e.headline.value - e.prior_value)
+    assert sum(e.shapley.values()) == pytest.approx(gained)
+    assert list(e.shapley) == ["picture", "voice", "note"]
+
+
+@pytest.mark.parametrize("name", ["accuracy", "log_loss"])
+def test_drops_are_positive_where_a_subset_is_worse_for_either_kind_of_metric(make_evaluation, name):
+    e = make_evaluation(name)
+    assert [s.inputs for s in e.subsets][:3] == [("picture",), ("voice",), ("note",)]
+    assert e.subsets[-1].drop == 0
+    assert e.worst_subset.inputs == ("note",)
+    assert e.worst_subset.drop > 0.1
+    assert e.worst_subset.candidate == "note"
+
+
+def test_an_input_of_noise_is_worth_little(make_evaluation):
+    shapley = make_evaluation(inputs=4).shapley
+    assert abs(shapley["table"]) < 0.05 < shapley["note"]
+
+
+def test_the_best_single_input_is_chosen_on_validation_not_on_test(make_arguments):
+    given = make_arguments()
+    picture, voice = given["candidates"]["picture"], given["candidates"]["voice"]
+    given["candidates"]["picture"] = replace(picture, validation=voice.validation[:, ::-1])
+    assert evaluate(**given).best_single == "voice"
+
+
+def test_one_input_has_nothing_to_fuse(make_evaluation):
+    e = make_evaluation(inputs=1, classes=2)
+    assert (e.fusion, e.fusion_gain, e.fusion_mcnemar, e.worst_subset) == (None, None, None, None)
+    assert e.fusion_helps == "no"
+    assert e.delivered_gain.value == 0
+
+
+def test_worst_samples_have_the_highest_loss_and_shares_that_explain_the_prediction(make_arguments):
+    given = make_arguments()
+    e = evaluate(**given)
+    final, targets = given["delivered"].subsets[given["inputs"]], given["targets_test"]
+    losses = -np.log(final[np.arange(len(targets)), targets])
+    assert [s.loss for s in e.samples] == pytest.approx(sorted(losses, reverse=True)[:4])
+    for s in e.samples:
+        assert s.id == f"row-{s.row}"
+        assert s.label == f"class {targets[s.row]}"
+        assert sum(s.shares.values()) == pytest.approx(np.log(s.probability / 0.2))
+
+
+def test_calibration_compares_raw_logits_with_what_is_delivered(make_evaluation):
+    c = make_evaluation().calibration
+    assert c.temperature == 1.5
+    assert c.log_loss_after < c.log_loss_before
+    assert sum(b.count for b in c.before) == sum(b.count for b in c.after) == 200
+
+
+def test_test_rows_of_one_class_leave_the_headline_open_and_break_nothing(make_arguments):
+    given = make_arguments(classes=3)
+    given["targets_test"] = np.zeros_like(given["targets_test"])
+    e = evaluate(**given, metric="roc_auc")
+    assert np.isnan(e.headline.value)
+    assert e.fusion_helps == "unclear"
+    assert Evaluation.from_json(e.to_json()).to_json() == e.to_json()
+
+
+def test_json_brings_everything_back_media_included(make_evaluation):
+    e = make_evaluation()
+    shown = e.with_media(
+        {e.samples[0].id: {"picture": Media("image", data=b"\xff\x00\xfe", mime="image/png")}}
+    )
+    back = Evaluation.from_json(shown.to_json())
+    assert back.samples == shown.samples
+    assert back.samples[0].media["picture"].data == b"\xff\x00\xfe"
+    assert (back.candidates, back.subsets, back.classes) == (shown.candidates, shown.subsets, shown.classes)
+    assert back.to_json() == shown.to_json()
+
+
+def test_a_missing_subset_and_a_missing_single_input_are_named(make_arguments):
+    given = make_arguments(inputs=2)
+    fusion_only = {"gated": given["candidates"]["gated"]}
+    with pytest.raises(ValueError, match="none of kind 'single'"):
+        evaluate(**{**given, "candidates": fusion_only})
+    some = {s: p for s, p in given["delivered"].subsets.items() if s != ("voice",)}
+    with pytest.raises(ValueError, match=r"lacks \[\('voice',\)\]"):
+        evaluate(**{**given, "delivered": replace(given["delivered"], subsets=some)})
+
+
+def test_rows_without_any_input_get_the_prior_even_where_the_model_gave_nonsense():
+    filled = with_prior([[np.nan, np.nan], [0.9, 0.1]], np.array([False, True]), [0.4, 0.6])
+    np.testing.assert_array_equal(filled, [[0.4, 0.6], [0.9, 0.1]])

@@ -1,0 +1,171 @@
+"""Sound of any kind becomes mono at one rate, length and level."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+
+from components.errors import DataError
+from components.preprocess.audio import AudioPreprocessor
+
+RATE = 8000
+
+
+def sine(
+    seconds: float = 0.5, frequency: float = 440.0, rate: int = RATE, amplitude: float = 0.5
+) -> np.ndarray:
+    return amplitude * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)
+
+
+def recorded(wave: np.ndarray, rate: int = RATE, format: str = "WAV", **options: Any) -> bytes:
+    file = io.BytesIO()
+    sf.write(file, wave, rate, format=format, **options)
+    return file.getvalue()
+
+
+def preprocessor(**options: Any) -> AudioPreprocessor:
+    settings = {"rate": RATE, "seconds": 0.5, "keep": "start", "trim_silence": False, "normalise": False}
+    return AudioPreprocessor(**(settings | options))
+
+
+def pitch(wave: np.ndarray, rate: int = RATE) -> float:
+    spectrum = np.abs(np.fft.rfft(wave * np.hanning(len(wave)), 1 << 16))
+    return float(spectrum.argmax() * rate / (1 << 16))
+
+
+@pytest.mark.parametrize(
+    ("format", "options"),
+    [
+        ("WAV", {"subtype": "PCM_16"}),
+        ("WAV", {"subtype": "PCM_24"}),
+        ("WAV", {"subtype": "PCM_U8"}),
+        ("WAV", {"subtype": "FLOAT"}),
+        ("FLAC", {"subtype": "PCM_24"}),
+        ("OGG", {}),
+        ("OGG", {"subtype": "OPUS"}),
+        ("MP3", {}),
+        ("AIFF", {}),
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_every_format_gives_the_same_sound(format: str, options: dict[str, str], channels: int) -> None:
+    wave = preprocessor().canonical(recorded(np.tile(sine()[:, None], channels), format=format, **options))
+    assert wave.dtype == np.float32
+    assert len(wave) == pytest.approx(4000, abs=2)
+    assert pitch(wave) == pytest.approx(440, abs=3)
+    assert np.abs(wave[500:-500]).max() == pytest.approx(0.5, abs=0.1)  # lossy codecs overshoot
+
+
+def test_channels_are_averaged() -> None:
+    wave = preprocessor().canonical(recorded(np.stack([np.full(800, 0.5), np.full(800, 0.1)], axis=1)))
+    assert wave == pytest.approx(np.full(800, 0.3), abs=1e-4)
+
+
+@pytest.mark.parametrize("rate", [4000, 11025, 16000, 44100, 48000])
+def test_the_pitch_survives_resampling(rate: int) -> None:
+    wave = preprocessor().canonical(recorded(sine(rate=rate), rate))
+    assert len(wave) == pytest.approx(4000, abs=1)
+    assert pitch(wave) == pytest.approx(440, abs=2)
+
+
+def test_what_the_new_rate_cannot_hold_is_filtered_out() -> None:
+    wave = preprocessor().canonical(recorded(sine(frequency=6000, rate=48000), 48000))
+    assert np.abs(wave[500:-500]).max() < 1e-3  # -54 dB; without the filter it would fold to 2 kHz
+
+
+class TestKeep:
+    STEPS = np.repeat([0.1, 0.2, 0.6, 0.4], 4000)  # four parts of 0.5 s
+
+    @pytest.mark.parametrize(("keep", "value"), [("start", 0.1), ("end", 0.4), ("loudest", 0.6)])
+    def test_a_part_of_a_longer_sound_is_kept(self, keep: str, value: float) -> None:
+        wave = preprocessor(keep=keep).canonical(recorded(self.STEPS))
+        assert wave == pytest.approx(np.full(4000, value), abs=1e-3)
+
+    def test_the_middle_is_kept(self) -> None:
+        wave = preprocessor(keep="middle").canonical(recorded(self.STEPS))
+        assert wave == pytest.approx(np.repeat([0.2, 0.6], 2000), abs=1e-3)
+
+    @pytest.mark.parametrize("keep", ["start", "middle", "end"])
+    @pytest.mark.parametrize("rate", [8000, 44100])
+    def test_reading_only_the_part_gives_what_reading_all_gives(self, keep: Any, rate: int) -> None:
+        noise = np.convolve(np.random.default_rng(0).normal(0, 0.1, 10 * rate), np.ones(8) / 8, "same")
+        data = recorded(noise, rate, subtype="FLOAT")
+        part = preprocessor(keep=keep).canonical(data)
+        whole = preprocessor(keep=keep, seconds=20).canonical(data)
+        start = {"start": 0, "middle": (len(whole) - 4000) // 2, "end": len(whole) - 4000}[keep]
+        assert len(part) == 4000
+        assert (
+            np.abs(part - whole[start : start + 4000]).max() < 2e-2
+        )  # RMS .035: at most a part of a sample apart
+
+    @pytest.mark.parametrize("keep", ["start", "middle", "end", "loudest"])
+    def test_a_shorter_sound_is_whole(self, keep: str) -> None:
+        wave = preprocessor(keep=keep, seconds=3).canonical(recorded(self.STEPS))
+        assert wave == pytest.approx(self.STEPS, abs=1e-3)
+
+
+class TestSilence:
+    def test_both_ends_are_trimmed(self) -> None:
+        padded = np.concatenate([np.zeros(1000), sine(0.1), np.full(1000, 0.001)])
+        wave = preprocessor(trim_silence=True).canonical(recorded(padded))
+        assert len(wave) == pytest.approx(800, abs=10)
+
+    @pytest.mark.parametrize("normalise", [True, False])
+    def test_a_silent_sound_stays_silent(self, normalise: bool) -> None:
+        wave = preprocessor(trim_silence=True, normalise=normalise).canonical(recorded(np.zeros(800)))
+        assert wave.tolist() == [0.0] * 800
+
+
+class TestLevel:
+    @pytest.mark.parametrize("amplitude", [0.001, 0.1, 0.9])
+    def test_every_sound_has_the_same_rms(self, amplitude: float) -> None:
+        data = recorded(sine(amplitude=amplitude), subtype="FLOAT")
+        wave = preprocessor(normalise=True).canonical(data)
+        assert np.sqrt(np.square(wave).mean()) == pytest.approx(0.1, rel=1e-3)
+
+    def test_a_click_is_not_clipped(self) -> None:
+        click = np.zeros(4000)
+        click[100] = 0.5
+        wave = preprocessor(normalise=True).canonical(recorded(click))
+        assert np.abs(wave).max() == pytest.approx(1.0)
+
+    def test_without_it_only_what_is_beyond_full_scale_changes(self) -> None:
+        wave = preprocessor().canonical(recorded(np.array([0.5, 1.7, -2.0]), subtype="FLOAT"))
+        assert wave.tolist() == [0.5, 1.0, -1.0]
+
+
+def test_samples_that_are_not_numbers_count_as_silence() -> None:
+    wave = preprocessor().canonical(recorded(np.array([0.5, np.nan, np.inf, 0.25]), subtype="FLOAT"))
+    assert wave.tolist() == [0.5, 0.0, 0.0, 0.25]
+
+
+def test_one_sample_is_enough() -> None:
+    assert len(preprocessor(rate=1000).canonical(recorded(np.array([0.5]), 48000))) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "cannot be decoded as sound"),
+        (b"no sound", "cannot be decoded as sound"),
+        (recorded(np.zeros(0)), "sound without samples"),
+    ],
+)
+def test_what_cannot_be_decoded_is_named(tmp_path: Path, data: bytes, message: str) -> None:
+    (tmp_path / "bad.wav").write_bytes(data)
+    with pytest.raises(DataError, match=rf"bad\.wav: {message}"):
+        preprocessor().canonical(tmp_path / "bad.wav")
+
+
+def test_a_batch_is_padded_to_the_full_length() -> None:
+    batch = preprocessor().collate([np.ones(3, np.float32), np.ones(4000, np.float32)])
+    assert batch["wave"].shape == (2, 4000)
+    assert batch["wave"].dtype == torch.float32
+    assert batch["length"].tolist() == [3, 4000]
+    assert batch["wave"].sum(dim=1).tolist() == [3.0, 4000.0]
