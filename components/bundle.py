@@ -25,6 +25,7 @@ from components.delivered import Delivered
 from components.encoder_weights import open_encoder, open_preprocessor
 from components.encoders import Encoder
 from components.encoders.checkpoint import locate
+from components.errors import ModelError
 from components.fusion import build_fusion
 from components.networks import Fused
 from components.preprocess import Preprocessor, load_preprocessor
@@ -117,15 +118,28 @@ def save_bundle(
 
 
 def load_bundle(folder: Path, device: torch.device | None = None) -> Bundle:
-    """Read a bundle; needs neither hub nor workspace."""
+    """Read a bundle; needs neither hub nor workspace.
+
+    Raises:
+        ModelError: If there is none in the folder, or one of another format.
+    """
     device = device or torch.device("cpu")
-    values = json.loads((folder / "model.json").read_text("utf-8"))
+    try:
+        values = json.loads((folder / "model.json").read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(f"{folder}: no model (there is no model.json)") from error
+    if values["version"] != VERSION:
+        raise ModelError(
+            f"{folder}: a model of format {values['version']}, this braid reads {VERSION}. "
+            "Read it with the braid that wrote it, or run the pipeline again."
+        )
     inputs = {
         name: _at(config, folder)
         for name, config in TypeAdapter(dict[str, InputConfig]).validate_python(values["inputs"]).items()
     }
     preprocessors = {
-        name: load_preprocessor(json.loads((folder / f"{name}.preprocessor.json").read_text("utf-8"))) for name in inputs
+        name: load_preprocessor(json.loads((folder / f"{name}.preprocessor.json").read_text("utf-8")))
+        for name in inputs
     }
     opened: dict[str, Encoder] = {}
     encoders: dict[str, dict[str, Encoder]] = {}

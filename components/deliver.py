@@ -35,7 +35,11 @@ def open_split(
     if fused is not None and any(fused.features[name].store != features[name].store for name in features):
         fusion = {name: load_embeddings(samples, name, feature) for name, feature in fused.features.items()}
     there = torch.from_numpy(presence(samples, list(features)))
-    return samples, Embeddings(single, fusion, there), torch.from_numpy(target_indices(samples, dataset.classes))
+    return (
+        samples,
+        Embeddings(single, fusion, there),
+        torch.from_numpy(target_indices(samples, dataset.classes)),
+    )
 
 
 def deliver(

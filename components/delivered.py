@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from components.evaluation.calibration import fit_temperature
-from components.evaluation.metrics import higher_is_better, metric
+from components.evaluation.metrics import metric
 from components.fusion.embeddings import as_vector
 from components.networks import Fused
+from components.ranking import rank
 
 AVERAGE, FUSION = "average", "fusion"
 Pattern = tuple[str, ...]
@@ -54,13 +55,16 @@ class Delivered(nn.Module):
         self.inputs = tuple(sorted(heads))
         self.heads = nn.ModuleDict(heads)
         self.fused = fused
+        self.prior: Tensor
         self.register_buffer("prior", prior.clone())
         self.temperatures: dict[str, dict[Pattern, float]] = {}
         self.choice: dict[Pattern, str] = {}
 
     def patterns(self) -> list[Pattern]:
         """Every non-empty subset of the inputs, small ones first."""
-        return [subset for size in range(1, len(self.inputs) + 1) for subset in combinations(self.inputs, size)]
+        return [
+            subset for size in range(1, len(self.inputs) + 1) for subset in combinations(self.inputs, size)
+        ]
 
     def candidates(self, pattern: Pattern) -> list[str]:
         """Names of what can answer a row with these inputs: singles, then average and fusion."""
@@ -78,7 +82,9 @@ class Delivered(nn.Module):
             singles = [
                 self.logits(name, embeddings, (name,)) / self.temperature(name, (name,)) for name in pattern
             ]
-            return torch.stack([logits.log_softmax(1) for logits in singles]).logsumexp(0) - np.log(len(pattern))
+            return torch.stack([logits.log_softmax(1) for logits in singles]).logsumexp(0) - np.log(
+                len(pattern)
+            )
         if candidate == FUSION:
             assert self.fused is not None
             mask = self.mask(pattern).to(embeddings.present.device).expand(len(embeddings.present), -1)
@@ -96,7 +102,11 @@ class Delivered(nn.Module):
 
     @torch.inference_mode()
     def predict(
-        self, embeddings: Embeddings, allowed: Sequence[str], candidate: str | None = None, calibrated: bool = True
+        self,
+        embeddings: Embeddings,
+        allowed: Sequence[str],
+        candidate: str | None = None,
+        calibrated: bool = True,
     ) -> Tensor:
         """Probabilities of rows that may use some inputs.
 
@@ -179,10 +189,9 @@ def calibrate_and_choose(
         Validation metric of every candidate for every pattern.
     """
     scores: dict[Pattern, dict[str, float]] = {}
-    sign = 1 if higher_is_better(metric_name) else -1
     for pattern in model.patterns():
         rows = validation.present[:, model.mask(pattern)].all(1).nonzero().squeeze(1)
-        if not len(rows):  # nothing to go by: the fusion was trained for this, the average is the safe one else
+        if not len(rows):  # nothing to go by; the fusion has been trained for every subset
             model.choice[pattern] = FUSION if model.fused is not None else pattern[0]
             continue
         part, labels = take(validation, rows), targets[rows.numpy()]
@@ -194,10 +203,12 @@ def calibrate_and_choose(
                 else model.logits(name, part, pattern)
             ).double()
             used = (name,) if name in model.inputs else pattern
-            temperature = model.temperatures.setdefault(name, {}).setdefault(used, fit_temperature(logits.numpy(), labels))
+            temperature = model.temperatures.setdefault(name, {}).setdefault(
+                used, fit_temperature(logits.numpy(), labels)
+            )
             probabilities = (logits / temperature).softmax(1).numpy()
             score = metric(metric_name, labels, probabilities)
             scores.setdefault(pattern, {})[name] = score
-            ranks[name] = (sign * score, -metric("log_loss", labels, probabilities))
+            ranks[name] = rank(metric_name, score, metric("log_loss", labels, probabilities))
         model.choice[pattern] = max(ranks, key=lambda name: ranks[name])
     return scores

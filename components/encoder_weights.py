@@ -45,5 +45,7 @@ def read_tensors(path: Path, prefix: str) -> dict[str, Tensor]:
     """Tensors of a safetensors file whose names begin with ``prefix``, which is taken off."""
     with safe_open(path, "pt") as file:
         return {
-            name.removeprefix(prefix): file.get_tensor(name) for name in file.keys() if name.startswith(prefix)  # noqa: SIM118
+            name.removeprefix(prefix): file.get_tensor(name)
+            for name in file.keys()
+            if name.startswith(prefix)  # noqa: SIM118
         }

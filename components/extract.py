@@ -56,7 +56,9 @@ def extract(
                 stop = min(start + config.engine.shard_rows, len(missing))
                 embeddings: list[np.ndarray] = []
                 for first in range(start, stop, _BATCH):
-                    batch = preprocessor.collate([rows[row] for row in range(first, min(first + _BATCH, stop))])
+                    batch = preprocessor.collate(
+                        [rows[row] for row in range(first, min(first + _BATCH, stop))]
+                    )
                     with precision(config.inputs[name].fit.precision, device):
                         embedding = encoder({key: value.to(device) for key, value in batch.items()})
                     embeddings.extend(without_padding(embedding.float().cpu().numpy()))
@@ -69,6 +71,6 @@ def without_padding(embeddings: np.ndarray) -> list[np.ndarray]:
     """Rows of (B, D) as they are; of (B, T, D) without the zero vectors behind the last real token."""
     if embeddings.ndim == 2:
         return list(embeddings)
-    real = embeddings.any(axis=2)  # (B, T)
+    real = (embeddings != 0).any(axis=2)  # (B, T)
     lengths = np.where(real.any(axis=1), real.shape[1] - real[:, ::-1].argmax(axis=1), 1)
     return [row[:length] for row, length in zip(embeddings, lengths, strict=True)]

@@ -26,7 +26,9 @@ from components.training.probe import fit_probe
 from components.training.resumable import seed_of, train_once
 
 
-def fit(dataset: Dataset, prepared: Prepared, config: PipelineConfig, cache: Path) -> Generator[Epoch, None, Single]:
+def fit(
+    dataset: Dataset, prepared: Prepared, config: PipelineConfig, cache: Path
+) -> Generator[Epoch, None, Single]:
     """Train the encoder of one input together with a linear head of its own.
 
     Args:
@@ -103,7 +105,7 @@ def probe(dataset: Dataset, features: Features, config: PipelineConfig, cache: P
     """
     name = features.encoder.input
     samples = learning_rows(dataset, [name])
-    key = digest(features.encoder.digest, rows_digest(samples, [name]), config.evaluation.metric)
+    key = digest(Path(features.store).name, rows_digest(samples, [name]), config.evaluation.metric)
     with work(cache, f"{name}-probe-{key}") as place:
         weights = place.folder / BEST
         if place.result is None:

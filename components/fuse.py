@@ -12,7 +12,13 @@ from torch.nn import functional as F
 
 from components.config.pipeline import PipelineConfig
 from components.data.ingest import Dataset
-from components.encoder_weights import encoder_code, encoder_digest, open_encoder, open_preprocessor, read_tensors
+from components.encoder_weights import (
+    encoder_code,
+    encoder_digest,
+    open_encoder,
+    open_preprocessor,
+    read_tensors,
+)
 from components.encoders import build_encoder
 from components.evaluation.metrics import metric
 from components.fusion import build_fusion
@@ -116,7 +122,9 @@ def _pool(
     late = network.fusion
     assert isinstance(late, Late)
     heads = {name: read_tensors(Path(single.head), single.prefix) for name, single in singles.items()}
-    with work(cache, f"fusion-{digest(facts, *(digest_tensors(heads[name]) for name in late.inputs))}") as place:
+    with work(
+        cache, f"fusion-{digest(facts, *(digest_tensors(heads[name]) for name in late.inputs))}"
+    ) as place:
         if place.result is None:
             samples = learning_rows(dataset, list(features))
             val = samples[samples["split"] == "val"]
@@ -132,7 +140,9 @@ def _pool(
             stack(late, logits, there, targets, prior)
             epoch = Epoch(
                 epoch=0,
-                train_loss=F.cross_entropy(late.pool(late.scale(logits, there), there).detach(), targets).item(),
+                train_loss=F.cross_entropy(
+                    late.pool(late.scale(logits, there), there).detach(), targets
+                ).item(),
                 val_loss=F.cross_entropy(fair, targets).item(),
                 metric=metric(config.evaluation.metric, targets.numpy(), fair.double().softmax(1).numpy()),
                 learning_rate=0.0,
@@ -176,7 +186,8 @@ def train_jointly(
     else:
         features, trained = start
         encoders = {
-            name: open_encoder(features[name].encoder, config.inputs[name].encoder, preprocessors[name]) for name in names
+            name: open_encoder(features[name].encoder, config.inputs[name].encoder, preprocessors[name])
+            for name in names
         }
         options = options.model_copy(
             update={"epochs": config.joint_epochs, "learning_rate": config.joint_learning_rate}
@@ -193,7 +204,8 @@ def train_jointly(
             "prepared": {name: prepared[name].fingerprint for name in names},
             "rows": rows_digest(samples, names),
             "inputs": {
-                name: config.inputs[name].model_dump(mode="json", include={"encoder", "augment"}) for name in names
+                name: config.inputs[name].model_dump(mode="json", include={"encoder", "augment"})
+                for name in names
             },
             "fusion": config.fusion.model_dump(mode="json"),
             "training": options.model_dump(mode="json"),
@@ -230,7 +242,9 @@ def train_jointly(
     )
 
 
-def joint_encoders(trained: Trained, prepared: Mapping[str, Prepared], config: PipelineConfig) -> dict[str, EncoderWeights]:
+def joint_encoders(
+    trained: Trained, prepared: Mapping[str, Prepared], config: PipelineConfig
+) -> dict[str, EncoderWeights]:
     """References to the encoders of a joint training."""
     weights = str(Path(trained.folder) / BEST)
     result = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,7 +13,18 @@ from components.fusion import Fusion
 from components.fusion.embeddings import as_vector
 from components.fusion.late import Late
 
-EncoderBatch = Mapping[str, Tensor]
+
+@dataclass(frozen=True)
+class Part:
+    """What an encoder is given of a batch: the rows in which its input is there.
+
+    Attributes:
+        batch: What the preprocessor collates.
+        rows: (b,) int64: positions of these rows among the B rows of the batch.
+    """
+
+    batch: Mapping[str, Tensor]
+    rows: Tensor
 
 
 class Single(nn.Module):
@@ -24,8 +36,8 @@ class Single(nn.Module):
         self.encoder = encoder
         self.head = head
 
-    def forward(self, inputs: Mapping[str, EncoderBatch], present: Tensor) -> Tensor:
-        return self.head(as_vector(self.encoder(inputs[self.name])))
+    def forward(self, inputs: Mapping[str, Part], present: Tensor) -> Tensor:
+        return self.head(as_vector(self.encoder(inputs[self.name].batch)))
 
 
 class Fused(nn.Module):
@@ -58,17 +70,15 @@ class Joint(nn.Module):
         self.fused = fused
         self.inputs = fused.inputs
 
-    def forward(self, inputs: Mapping[str, EncoderBatch], present: Tensor) -> Tensor:
-        embeddings = {}
-        for column, name in enumerate(self.inputs):
-            there = present[:, column]
-            embeddings[name] = self._embed(self.encoders[name], inputs.get(name), there)
+    def forward(self, inputs: Mapping[str, Part], present: Tensor) -> Tensor:
+        embeddings = {
+            name: self._embed(self.encoders[name], inputs.get(name), present) for name in self.inputs
+        }
         return self.fused(embeddings, present)
 
     @staticmethod
-    def _embed(encoder: Any, batch: EncoderBatch | None, there: Tensor) -> Tensor:
-        if batch is None:
-            return torch.zeros(len(there), encoder.width, device=there.device)
-        found = encoder(batch)  # rows in which the input is there
-        embedding = found.new_zeros(len(there), *found.shape[1:])
-        return embedding.index_copy(0, there.nonzero().squeeze(1), found)
+    def _embed(encoder: Any, part: Part | None, present: Tensor) -> Tensor:
+        if part is None:  # the input is in no row of the batch
+            return torch.zeros(len(present), encoder.width, device=present.device)
+        found = encoder(part.batch)  # (b, D) or (b, T, D)
+        return found.new_zeros(len(present), *found.shape[1:]).index_copy(0, part.rows, found)

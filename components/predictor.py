@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from components.bundle import Bundle, load_bundle
+from components.config.explain import nearest
 from components.config.inputs import InputConfig
 from components.delivered import Embeddings
 from components.encoders import Encoder
-from components.errors import DataError
+from components.errors import DataError, ModelError
 from components.training.device import choose_device
 
 _BATCH = 128
@@ -39,7 +40,8 @@ class Predictor:
     @property
     def columns(self) -> list[str]:
         """Columns that are looked at; each may be absent or null in any row."""
-        return [column for config in self.bundle.inputs.values() for column in config.columns]
+        named = [column for config in self.bundle.inputs.values() for column in config.columns]
+        return list(dict.fromkeys(named))
 
     def predict(self, table: pd.DataFrame, inputs: Sequence[str] | None = None) -> pd.DataFrame:
         """Score rows.
@@ -54,9 +56,16 @@ class Predictor:
             ``probability_<class>`` for every class, ``inputs`` (those used, joined by ``+``), and
             ``error``: null, or which input could not be read and why. A row without any readable
             input has a null label and the training frequencies as probabilities.
+
+        Raises:
+            ModelError: If ``inputs`` names one that the model does not have.
         """
-        parts = [self._predict(table.iloc[start : start + _BATCH], inputs) for start in range(0, len(table), _BATCH)]
-        return pd.concat(parts) if parts else self._frame(np.zeros((0, len(self.bundle.classes))), table.index, [], [])
+        for name in inputs or ():
+            if name not in self.inputs:
+                known = ", ".join(self.inputs)
+                raise ModelError(f"inputs: {name!r} is not one of: {known}.{nearest(name, self.inputs)}")
+        starts = range(0, max(len(table), 1), _BATCH)  # an empty table is one empty batch
+        return pd.concat([self._predict(table.iloc[start : start + _BATCH], inputs) for start in starts])
 
     def _predict(self, table: pd.DataFrame, allowed: Sequence[str] | None) -> pd.DataFrame:
         errors: list[list[str]] = [[] for _ in range(len(table))]
@@ -68,12 +77,16 @@ class Predictor:
             there[name][rows] = True
             own, joint = self.bundle.single_encoders[name], self.bundle.fusion_encoders[name]
             single[name] = self._embed(name, own, arrays, rows, len(table))
-            fusion[name] = single[name] if joint is own else self._embed(name, joint, arrays, rows, len(table))
+            fusion[name] = (
+                single[name] if joint is own else self._embed(name, joint, arrays, rows, len(table))
+            )
         present = torch.stack([there[name] for name in self.inputs], dim=1).to(self.device)
         shared = all(fusion[name] is single[name] for name in self.inputs)
         embeddings = Embeddings(single, single if shared else fusion, present)
         probabilities = self.bundle.delivered.predict(embeddings, self.inputs).numpy()
-        used = ["+".join(name for name in self.bundle.inputs if there[name][row]) for row in range(len(table))]
+        used = [
+            "+".join(name for name in self.bundle.inputs if there[name][row]) for row in range(len(table))
+        ]
         return self._frame(probabilities, table.index, used, ["; ".join(error) or None for error in errors])
 
     def _frame(
@@ -88,7 +101,9 @@ class Predictor:
             "inputs": list(used),
             "error": list(errors),
         }
-        return pd.DataFrame(columns, index=index).astype({"label": "string", "inputs": "string", "error": "string"})
+        return pd.DataFrame(columns, index=index).astype(
+            {"label": "string", "inputs": "string", "error": "string"}
+        )
 
     def _canonical(
         self, name: str, table: pd.DataFrame, errors: list[list[str]]
@@ -97,10 +112,10 @@ class Predictor:
         columns = [column for column in config.columns if column in table]
         rows, arrays = [], []
         for position, cells in enumerate(table[columns].to_dict("records")):
-            value = read_cells(cells, config)
-            if value is None:
-                continue
             try:
+                value = read_cells(cells, config)
+                if value is None:
+                    continue
                 arrays.append(self.bundle.preprocessors[name].canonical(value))
                 rows.append(position)
             except (DataError, OSError, ValueError) as error:
@@ -108,7 +123,9 @@ class Predictor:
         return rows, arrays
 
     @torch.inference_mode()
-    def _embed(self, name: str, encoder: Encoder, arrays: list[np.ndarray], rows: list[int], total: int) -> Tensor:
+    def _embed(
+        self, name: str, encoder: Encoder, arrays: list[np.ndarray], rows: list[int], total: int
+    ) -> Tensor:
         """Embeddings of the rows that have the input, zeros elsewhere. (N, D) or (N, T, D)."""
         if not arrays:
             return torch.zeros(total, encoder.width, device=self.device)

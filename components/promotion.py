@@ -14,7 +14,7 @@ from components.evaluation.bootstrap import paired_gain
 from components.evaluation.results import Gain
 from components.examples import as_table
 from components.predictor import Predictor
-from components.samples import read_samples
+from components.samples import read_samples, target_indices
 from components.training.resumable import seed_of
 
 
@@ -53,7 +53,7 @@ def compare(
     samples = samples[samples["split"] == "test"]
     old = Predictor(champion, config.engine.device).predict(as_table(samples, config.inputs))
     names = [f"probability_{name}" for name in dataset.classes]
-    targets = pd.Index(dataset.classes).get_indexer(challenger["target"]).astype(np.int64)
+    targets = target_indices(challenger, dataset.classes)
     new = challenger[names].to_numpy()
     known = old.reindex(columns=names).fillna(0.0).to_numpy()
     known = np.clip(known, 1e-12, None)  # classes that the champion does not know
@@ -61,7 +61,13 @@ def compare(
 
     metric = rule.metric or config.evaluation.metric
     gain = paired_gain(
-        targets, new, known, metric, config.evaluation.bootstrap, rule.confidence, seed_of(config.seed, "promotion")
+        targets,
+        new,
+        known,
+        metric,
+        config.evaluation.bootstrap,
+        rule.confidence,
+        seed_of(config.seed, "promotion"),
     )
     promote = gain.low > rule.min_gain
     reason = (

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from components.data.ingest import Dataset
+from components.errors import DataError
 from components.references import Features
 from components.storage.digest import digest
 from components.storage.shards import ShardStore
@@ -35,10 +36,20 @@ def read_samples(dataset: Dataset, inputs: Sequence[str] = (), *, values: bool =
 
 
 def learning_rows(dataset: Dataset, inputs: Sequence[str]) -> pd.DataFrame:
-    """Training and validation rows in which any of the inputs is there."""
+    """Training and validation rows in which any of the inputs is there.
+
+    Raises:
+        DataError: If there are none of one of the two.
+    """
     samples = read_samples(dataset, inputs)
-    there = samples[[f"{name}.digest" for name in inputs]].notna().any(axis=1)
-    return samples[samples["split"].isin(["train", "val"]) & there]
+    samples = samples[samples[[f"{name}.digest" for name in inputs]].notna().any(axis=1)]
+    for split in ("train", "val"):
+        if not (samples["split"] == split).any():
+            raise DataError(
+                f"inputs.{', '.join(inputs)}: missing in every {split} row of {dataset.source}, so there is "
+                "nothing to learn from or to stop by. Leave it out, or divide the rows in another way (data.split)."
+            )
+    return samples[samples["split"].isin(["train", "val"])]
 
 
 def rows_digest(samples: pd.DataFrame, inputs: Sequence[str]) -> str:
@@ -49,7 +60,7 @@ def rows_digest(samples: pd.DataFrame, inputs: Sequence[str]) -> str:
 
 def target_indices(samples: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
     """Class index of each row. (N,) int64."""
-    return pd.Index(classes).get_indexer(samples["target"]).astype(np.int64)
+    return pd.Index(classes).get_indexer(pd.Index(samples["target"])).astype(np.int64)
 
 
 def presence(samples: pd.DataFrame, inputs: Sequence[str]) -> np.ndarray:
@@ -83,4 +94,3 @@ def load_embeddings(samples: pd.DataFrame, name: str, features: Features) -> Ten
     result = np.zeros((len(samples), *found.shape[1:]), np.float32)
     result[there] = found
     return torch.from_numpy(result)
-

@@ -6,8 +6,6 @@ used; 4 a model, training or service cannot be used; 130 interrupted.
 
 from __future__ import annotations
 
-import flows.environment  # noqa: F401, I001  (has to come first: it sets what the others read)
-
 import json
 import subprocess
 import sys
@@ -22,6 +20,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+import flows.environment  # noqa: F401  (has to come first: it sets what the others read)
 from components.config import ConfigError, load_pipeline, load_tracking
 from components.data.ingest import ingest
 from components.errors import BraidError, DataError
@@ -45,13 +44,20 @@ console = Console(stderr=True)
 Config = Annotated[Path, typer.Argument(help="Pipeline file (YAML). Shipped examples are in configs/.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Change an option, for example --set fusion.name=gated. May be given more than once."),
+    typer.Option(
+        "--set", help="Change an option, for example --set fusion.name=gated. May be given more than once."
+    ),
 ]
 Workspace = Annotated[
-    Path, typer.Option(envvar="BRAID_WORKSPACE", help="Folder with caches and runs, and by default MLflow's database.")
+    Path,
+    typer.Option(
+        envvar="BRAID_WORKSPACE", help="Folder with caches and runs, and by default MLflow's database."
+    ),
 ]
 TrackingFile = Annotated[Path, typer.Option("--mlflow", help="Where runs are logged: mlflow.yaml.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")
+]
 HERE = Path(".braid")
 MLFLOW = Path("mlflow.yaml")
 
@@ -87,14 +93,20 @@ def check(
         with console.status("looking at every file"):
             dataset = ingest(pipeline, folder, config.resolve().parent)
     if as_json:
-        print(json.dumps({"dataset": asdict(dataset), "device": device, "config": pipeline.model_dump(mode="json")}))
+        print(
+            json.dumps(
+                {"dataset": asdict(dataset), "device": device, "config": pipeline.model_dump(mode="json")}
+            )
+        )
     else:
         show_check(Console(), pipeline, dataset, device)
 
 
 @app.command()
 def report(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="Run key, MLflow run id or run name; 'last' is the newest.")],
+    name: Annotated[
+        str, typer.Argument(metavar="RUN", help="Run key, MLflow run id or run name; 'last' is the newest.")
+    ],
     workspace: Workspace = HERE,
     mlflow: TrackingFile = MLFLOW,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
@@ -104,8 +116,12 @@ def report(
         at = load_tracking(mlflow, workspace.resolve())
         found = tracking.find_run(at, name)
         if found is None:
-            raise BraidError(f"there is no run {name!r} in {at.tracking_uri}; `braid ui` shows those there are")
-        path = tracking.download(at, found.info.run_id, "report.html", workspace / "reports" / found.info.run_id)
+            raise BraidError(
+                f"there is no run {name!r} in {at.tracking_uri}; `braid ui` shows those there are"
+            )
+        path = tracking.download(
+            at, found.info.run_id, "report.html", workspace / "reports" / found.info.run_id
+        )
     print(path.resolve())
     if open_page:
         webbrowser.open(path.resolve().as_uri())
@@ -129,7 +145,9 @@ def ui(
         print(f"MLflow is at http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
         server = subprocess.run([*command, "--host", "127.0.0.1", "--port", str(port)], check=False)
         if server.returncode not in (0, -2, 130):
-            raise BraidError(f"MLflow's server ended with code {server.returncode}; is port {port} free? Try --port.")
+            raise BraidError(
+                f"MLflow's server ended with code {server.returncode}; is port {port} free? Try --port."
+            )
 
 
 @contextmanager
@@ -145,11 +163,13 @@ def reported(workspace: Path) -> Iterator[None]:
         raise _ended(str(error), DATA) from None
     except BraidError as error:
         raise _ended(str(error), MODEL) from None
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         log = workspace / "error.txt"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(traceback.format_exc(), "utf-8")
-        raise _ended(f"unexpected: {type(error).__name__}: {error}\nThe details are in {log}", UNEXPECTED) from None
+        raise _ended(
+            f"unexpected: {type(error).__name__}: {error}\nThe details are in {log}", UNEXPECTED
+        ) from None
 
 
 def _ended(message: str, code: int) -> typer.Exit:

@@ -133,7 +133,11 @@ def _findings(outcome: Outcome) -> list[str]:
     evaluation = outcome.evaluation
     lines = []
     if evaluation.fusion_gain is not None:
-        verdict = {"yes": "Fusion helps", "no": "Fusion does not help", "unclear": "Whether fusion helps is unclear"}
+        verdict = {
+            "yes": "Fusion helps",
+            "no": "Fusion does not help",
+            "unclear": "Whether fusion helps is unclear",
+        }
         lines.append(
             f"{verdict[evaluation.fusion_helps]}: {_signed(evaluation.fusion_gain)} against "
             f"{evaluation.best_single} alone."
@@ -145,7 +149,9 @@ def _findings(outcome: Outcome) -> list[str]:
         )
     worst = evaluation.worst_subset
     if worst is not None:
-        lines.append(f"Worst subset of inputs: {' + '.join(worst.inputs)}, {worst.metric.value:.3f} ({-worst.drop:+.3f}).")
+        lines.append(
+            f"Worst subset of inputs: {' + '.join(worst.inputs)}, {worst.metric.value:.3f} ({-worst.drop:+.3f})."
+        )
     shares = ", ".join(f"{name} {share:+.3f}" for name, share in evaluation.shapley.items())
     lines.append(f"Shapley shares of {evaluation.metric}: {shares}.")
     extracted = sum(outcome.extracted.values())

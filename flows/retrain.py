@@ -19,7 +19,7 @@ from components.config import PipelineConfig, load_pipeline, load_tracking
 from components.data.ingest import Dataset
 from components.encoders import needs_fit
 from components.evaluation.results import Evaluation
-from components.references import Features, FusedModel, Prepared
+from components.references import FusedModel, Prepared
 from components.storage.digest import digest_json
 from components.training.loop import BEST
 from flows.runs import claim
@@ -92,7 +92,9 @@ def retrain(
         names = list(pipeline.inputs)
         prepared = {name: preprocess_task.submit(run, dataset, name) for name in names}
         fitted = {name: fit_task.submit(run, dataset, prepared[name], name) for name in names}
-        features = {name: extract_task.submit(run, dataset, prepared[name], fitted[name], name) for name in names}
+        features = {
+            name: extract_task.submit(run, dataset, prepared[name], fitted[name], name) for name in names
+        }
         singles = {
             name: fitted[name]
             if needs_fit(pipeline.inputs[name].encoder)
@@ -101,7 +103,9 @@ def retrain(
         }
         fused = None
         if len(names) > 1:
-            start = fuse_task.submit(run, dataset, features, singles) if pipeline.strategy == "staged" else None
+            start = (
+                fuse_task.submit(run, dataset, features, singles) if pipeline.strategy == "staged" else None
+            )
             fused = start
             if pipeline.strategy == "joint" or pipeline.joint_epochs:
                 fused = _joint(run, dataset, prepared, start)
@@ -118,7 +122,9 @@ def retrain(
         )
 
 
-def _joint(run: Context, dataset: Dataset, prepared: Futures, start: PrefectFuture[FusedModel] | None) -> FusedModel:
+def _joint(
+    run: Context, dataset: Dataset, prepared: Futures, start: PrefectFuture[FusedModel] | None
+) -> FusedModel:
     """Train all together, then extract with the encoders that came of it."""
     trained, encoders = joint_task.submit(run, dataset, prepared, start).result()
     features = {

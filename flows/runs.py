@@ -104,7 +104,9 @@ def _write(runs: Path, record: RunRecord) -> None:
 
 def newest_of(workspace: Path, process: int) -> Path | None:
     """Folder of the newest run that a process works on."""
-    for file in sorted((workspace / "runs").glob("*/run.json"), key=lambda file: file.stat().st_mtime, reverse=True):
+    for file in sorted(
+        (workspace / "runs").glob("*/run.json"), key=lambda file: file.stat().st_mtime, reverse=True
+    ):
         record = _read(file)
         if record.process == process and record.status == "running":
             return file.parent

@@ -15,6 +15,7 @@ from components.evaluation.results import CandidateResult, Curve, Evaluation, In
 from components.judge import judge
 from components.references import Features, FusedModel, Prepared, Single
 from components.storage.atomic import replacing, write_bytes
+from components.training.loop import best_epoch
 from components.training.resumable import read_history
 from tasks import tracking
 from tasks.context import Context
@@ -98,7 +99,9 @@ def tables(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
     candidates = pd.DataFrame(
         [
             {
-                "model": candidate.name if candidate.kind != "delivered" else f"delivered ({evaluation.chosen})",
+                "model": candidate.name
+                if candidate.kind != "delivered"
+                else f"delivered ({evaluation.chosen})",
                 f"val {metric}": round(candidate.validation[metric], 4),
                 **_bounds(f"test {metric}", candidate.test[metric]),
                 "test log loss": round(candidate.test["log_loss"].value, 4),
@@ -126,11 +129,11 @@ def tables(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
 
 def read_curves(evaluated: Evaluated) -> list[Curve]:
     """Training curves of the fits and the fusion; those of one pass are left out."""
-    curves = []
+    curves, metric = [], evaluated.read().metric
     for name, folder in evaluated.curves.items():
         history = read_history(folder)
         if len(history) > 1:
-            best = max(history, key=lambda epoch: epoch.metric).epoch
+            best = best_epoch(history, metric).epoch
             losses, values = ([getattr(epoch, key) for epoch in history] for key in ("train_loss", "metric"))
             curves.append(Curve(name, tuple(losses), tuple(values), best))
     return curves
@@ -151,14 +154,22 @@ def _metrics(evaluation: Evaluation) -> dict[str, float]:
 
     values: dict[str, float] = {}
     for name, interval in evaluation.metrics.items():
-        values |= {f"test_{name}": interval.value, f"test_{name}_low": interval.low, f"test_{name}_high": interval.high}
+        values |= {
+            f"test_{name}": interval.value,
+            f"test_{name}_low": interval.low,
+            f"test_{name}_high": interval.high,
+        }
     for name, value in evaluation.delivered.validation.items():
         values[f"val_{name}"] = value
     for candidate in evaluation.candidates[:-1]:
         values |= of(candidate, candidate.name)
     for label, gain in (("fusion", evaluation.fusion_gain), ("delivered", evaluation.delivered_gain)):
         if gain is not None:
-            values |= {f"{label}_gain": gain.value, f"{label}_gain_low": gain.low, f"{label}_gain_high": gain.high}
+            values |= {
+                f"{label}_gain": gain.value,
+                f"{label}_gain_low": gain.low,
+                f"{label}_gain_high": gain.high,
+            }
     values |= {f"shapley_{name}": share for name, share in evaluation.shapley.items()}
     values |= {
         f"subset_{'+'.join(subset.inputs)}_{evaluation.metric}".replace("+", "_and_"): subset.metric.value

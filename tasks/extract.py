@@ -28,6 +28,8 @@ def extract_task(
         features = extract(dataset, prepared, weights, context.config, context.cache / "features", progress)
     progress.finish(f"{features.extracted} of {features.rows} rows extracted")
     tracking.log_metrics(
-        context.tracking, context.mlflow_run, {f"extracted_rows_{label.replace(' ', '_')}": features.extracted}
+        context.tracking,
+        context.mlflow_run,
+        {f"extracted_rows_{label.replace(' ', '_')}": features.extracted},
     )
     return features

@@ -45,7 +45,9 @@ def ingest_task(context: Context) -> Dataset:
     )
     if len(quarantine):
         rows = quarantine.head(_SHOWN).astype(str).to_dict("records")
-        create_table_artifact(rows, key="quarantine", description=f"{len(quarantine)} entries; the first are shown")
+        create_table_artifact(  # type: ignore[arg-type]
+            rows, key="quarantine", description=f"{len(quarantine)} entries; the first are shown"
+        )
     else:
         create_markdown_artifact("Every row could be used.", key="quarantine")
     return dataset

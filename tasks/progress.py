@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
@@ -40,7 +41,7 @@ class Progress:
     def __init__(self, context: Context, step: str) -> None:
         self._file = folder(context.folder) / f"{step.replace(' ', '-')}.json"
         self._step = step
-        self._artifact = create_progress_artifact(0.0, description=step)
+        self._artifact: UUID = create_progress_artifact(0.0, description=step)  # type: ignore[assignment]  # typed as if it may be a coroutine
         self._told = self._written = 0.0
 
     def __call__(self, done: int, total: int, note: str = "") -> None:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
 
-import components
 import mlflow
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 from mlflow.types.schema import AnyType
 
+import components
 from components.config import PipelineConfig
 from components.config.inputs import InputConfig
 from components.predictor import Predictor
@@ -22,10 +22,25 @@ from tasks.context import Context
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 _MODEL_TAG = "braid.model_uri"
-_PACKAGES = (
-    "torch transformers tokenizers safetensors peft pydantic numpy pandas pyarrow scikit-learn scipy pillow soundfile "
-    "soxr fsspec filelock pyyaml"
-).split()
+_PACKAGES = [
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "peft",
+    "pydantic",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "scipy",
+    "pillow",
+    "soundfile",
+    "soxr",
+    "fsspec",
+    "filelock",
+    "pyyaml",
+]
 
 
 @dataclass(frozen=True)
@@ -85,7 +100,9 @@ def register(context: Context, uri: str, description: str, tags: dict[str, str])
     if found:
         version = found[0].version
     else:
-        version = client.create_model_version(name, uri, context.mlflow_run, tags=tags, description=description).version
+        version = client.create_model_version(
+            name, uri, context.mlflow_run, tags=tags, description=description
+        ).version
     client.set_registered_model_alias(name, CHALLENGER, version)
     return Version(name, str(version), context.mlflow_run)
 
@@ -99,7 +116,7 @@ def champion(context: Context) -> Version | None:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise
-    return Version(found.name, str(found.version), found.run_id)
+    return Version(found.name, str(found.version), str(found.run_id))
 
 
 def fetch_bundle(context: Context, version: Version, to: Path) -> Path:
@@ -124,18 +141,19 @@ def decline(context: Context, version: Version, reason: str) -> None:
 
 def signature(config: PipelineConfig, output: pd.DataFrame) -> ModelSignature:
     """What the model takes, every column optional, and what it gives."""
-    columns = [
-        ColSpec(_column_type(options), column, required=False)
-        for options in config.inputs.values()
-        for column in options.columns
+    types: dict[str, DataType | AnyType] = {}
+    for options in config.inputs.values():
+        for column in options.columns:  # two inputs may read one column
+            kind = _column_type(options)
+            types[column] = kind if types.get(column, kind) == kind else AnyType()
+    columns: list[ColSpec | TensorSpec] = [
+        ColSpec(kind, column, required=False) for column, kind in types.items()
     ]
-    outputs = [
+    outputs: list[ColSpec | TensorSpec] = [
         ColSpec("double" if kind.kind == "f" else "string", str(name), required=False)
         for name, kind in output.dtypes.items()
     ]
-    return ModelSignature(
-        Schema(columns), Schema(outputs), ParamSchema([ParamSpec("inputs", "string", "")])
-    )
+    return ModelSignature(Schema(columns), Schema(outputs), ParamSchema([ParamSpec("inputs", "string", "")]))
 
 
 def _column_type(options: InputConfig) -> DataType | AnyType:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import version
 
 import pandas as pd
@@ -34,7 +34,7 @@ def report_task(context: Context, dataset: Dataset, evaluated: Evaluated, regist
     settings = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     report = Report(
         title=f"{config.name} · {context.key}",
-        created=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         evaluation=evaluation,
         data=_summary(dataset),
         curves=tuple(read_curves(evaluated)),
@@ -91,7 +91,9 @@ def _summary(dataset: Dataset) -> DataSummary:
         },
         quarantined=dataset.quarantined,
         quarantine=tuple(
-            QuarantineRow(*("" if pd.isna(row[key]) else str(row[key]) for key in ("id", "input", "path", "reason")))
+            QuarantineRow(
+                *("" if pd.isna(row[key]) else str(row[key]) for key in ("id", "input", "path", "reason"))
+            )
             for row in quarantine.to_dict("records")
         ),
     )
@@ -100,7 +102,11 @@ def _summary(dataset: Dataset) -> DataSummary:
 def _markdown(context: Context, evaluated: Evaluated, registered: Registered) -> str:
     evaluation = evaluated.read()
     results = tables(evaluation)
-    helps = {"yes": "Fusion helped", "no": "Fusion did not help", "unclear": "Whether fusion helped is unclear"}
+    helps = {
+        "yes": "Fusion helped",
+        "no": "Fusion did not help",
+        "unclear": "Whether fusion helped is unclear",
+    }
     gain = evaluation.fusion_gain
     proof = f": {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]" if gain else ""
     return "\n\n".join(

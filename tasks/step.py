@@ -29,7 +29,7 @@ def worth_retrying(task: Any, task_run: Any, state: Any) -> bool:
         state.result()
     except BraidError:
         return False
-    except Exception:  # noqa: BLE001  (whatever else went wrong may have passed)
+    except Exception:
         return True
     return False
 

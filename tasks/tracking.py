@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,14 +28,15 @@ from components.training.checkpoint import Epoch
 
 KEY, PART = "braid.key", "braid.part"
 _LONGEST_PARAM = 6000  # characters that every MLflow backend takes
+_FORBIDDEN = re.compile(r"[^\w.:/ -]")  # in the name of a parameter; columns of a table may have any
 
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 
 def connect(tracking: TrackingConfig) -> MlflowClient:
     """A client for the place that mlflow.yaml names; MLflow's own functions follow it."""
-    mlflow.set_tracking_uri(tracking.tracking_uri)
-    mlflow.set_registry_uri(tracking.registry_uri or tracking.tracking_uri)
+    mlflow.set_tracking_uri(str(tracking.tracking_uri))
+    mlflow.set_registry_uri(str(tracking.registry_uri or tracking.tracking_uri))
     return MlflowClient()
 
 
@@ -42,7 +44,9 @@ def start_run(tracking: TrackingConfig, name: str, key: str, tags: Mapping[str, 
     """Id of the parent run of ``key``: the one there is, set to running again, or a new one."""
     client = connect(tracking)
     experiment = _experiment(client, tracking)
-    found = client.search_runs([experiment], f"tags.`{KEY}` = '{key}' and tags.`{PART}` = 'run'", max_results=1)
+    found = client.search_runs(
+        [experiment], f"tags.`{KEY}` = '{key}' and tags.`{PART}` = 'run'", max_results=1
+    )
     all_tags = {**tracking.tags, **tags, KEY: key, PART: "run"}
     if found:
         run_id = found[0].info.run_id
@@ -84,9 +88,8 @@ def log_params(tracking: TrackingConfig, run_id: str, values: Mapping[str, Any])
     """Parameters, nested mappings flattened to dotted names; those that are there already are left out."""
     client = connect(tracking)
     known = client.get_run(run_id).data.params
-    new = [
-        Param(name, str(value)[:_LONGEST_PARAM]) for name, value in flatten(values).items() if name not in known
-    ]
+    given = {_FORBIDDEN.sub("_", name): value for name, value in flatten(values).items()}
+    new = [Param(name, str(value)[:_LONGEST_PARAM]) for name, value in given.items() if name not in known]
     for start in range(0, len(new), 100):
         client.log_batch(run_id, params=new[start : start + 100])
 
@@ -106,7 +109,9 @@ def log_epoch(tracking: TrackingConfig, run_id: str, epoch: Epoch, metric: str) 
         "epoch": float(epoch.epoch),  # last: its presence says that the others are there
     }
     now = int(time.time() * 1000)
-    client.log_batch(run_id, metrics=[Metric(name, value, now, epoch.epoch) for name, value in values.items()])
+    client.log_batch(
+        run_id, metrics=[Metric(name, value, now, epoch.epoch) for name, value in values.items()]
+    )
 
 
 def log_metrics(tracking: TrackingConfig, run_id: str, values: Mapping[str, float]) -> None:
@@ -124,10 +129,13 @@ def set_tags(tracking: TrackingConfig, run_id: str, tags: Mapping[str, str]) -> 
     connect(tracking).log_batch(run_id, tags=[RunTag(name, str(value)) for name, value in tags.items()])
 
 
-def log_dataset(tracking: TrackingConfig, run_id: str, samples: pd.DataFrame, source: str, name: str, digest: str) -> None:
+def log_dataset(
+    tracking: TrackingConfig, run_id: str, samples: pd.DataFrame, source: str, name: str, digest: str
+) -> None:
     """The data set with its digest, once."""
     client = connect(tracking)
-    if client.get_run(run_id).inputs.dataset_inputs:
+    known = client.get_run(run_id).inputs
+    if known is not None and known.dataset_inputs:
         return
     dataset = from_pandas(samples, source=source, targets="target", name=name, digest=digest[:32])
     context = InputTag("mlflow.data.context", "training")
@@ -190,9 +198,16 @@ def find_run(tracking: TrackingConfig, name: str) -> Run | None:
     """A parent run by its id, key or name; the newest where several have the name."""
     client = connect(tracking)
     experiment = _experiment(client, tracking)
-    for condition in (f"attributes.run_id = '{name}'", f"tags.`{KEY}` = '{name}'", f"attributes.run_name = '{name}'"):
+    for condition in (
+        f"attributes.run_id = '{name}'",
+        f"tags.`{KEY}` = '{name}'",
+        f"attributes.run_name = '{name}'",
+    ):
         found = client.search_runs(
-            [experiment], f"{condition} and tags.`{PART}` = 'run'", order_by=["attributes.start_time DESC"], max_results=1
+            [experiment],
+            f"{condition} and tags.`{PART}` = 'run'",
+            order_by=["attributes.start_time DESC"],
+            max_results=1,
         )
         if found:
             return found[0]

@@ -15,7 +15,9 @@ from tasks.step import follow
 Result = TypeVar("Result", Single, Trained)
 
 
-def tracked(context: Context, part: str, steps: Generator[Epoch, None, Result], epochs: int, kind: str) -> Result:
+def tracked(
+    context: Context, part: str, steps: Generator[Epoch, None, Result], epochs: int, kind: str
+) -> Result:
     """Run a training to its end in a nested MLflow run of its own.
 
     Args:
@@ -54,7 +56,7 @@ def tracked(context: Context, part: str, steps: Generator[Epoch, None, Result], 
         },
     )
     tracking.end_run(at, run, "FINISHED")
-    progress.finish(f"best val {metric} {trained.metric:.3f} in epoch {trained.best_epoch + 1} of {trained.epochs}")
+    progress.finish(
+        f"best val {metric} {trained.metric:.3f} in epoch {trained.best_epoch + 1} of {trained.epochs}"
+    )
     return result
-
-

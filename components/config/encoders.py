@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from components.config.section import Section
+from components.config.section import Section, heads_divide_width
 
 
 class CNNConfig(Section):
@@ -47,7 +47,9 @@ class NgramsConfig(Section):
     width: int = Field(128, ge=1, description="Length of the embedding.")
     buckets: int = Field(2**16, ge=16, description="Rows of the hashed embedding table.")
     words: int = Field(2, ge=0, description="Longest word n-gram; 0 uses no words.")
-    characters: tuple[int, int] = Field((3, 5), description="Shortest and longest character n-gram; 0, 0 uses none.")
+    characters: tuple[int, int] = Field(
+        (3, 5), description="Shortest and longest character n-gram; 0, 0 uses none."
+    )
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout before the projection.")
 
 
@@ -61,11 +63,15 @@ class TextTransformerConfig(Section):
     vocabulary: int = Field(8000, ge=16, description="Largest number of tokens.")
     dropout: float = Field(0.2, ge=0, lt=1, description="Dropout in every block.")
 
+    _heads = model_validator(mode="after")(heads_divide_width)
+
 
 class AudioCNNConfig(Section):
     """Convolutional network on the log-mel spectrogram."""
 
-    name: Literal["audio_cnn"] = Field("audio_cnn", description="Convolutional network on log-mel from scratch.")
+    name: Literal["audio_cnn"] = Field(
+        "audio_cnn", description="Convolutional network on log-mel from scratch."
+    )
     width: int = Field(128, ge=1, description="Length of the embedding.")
     channels: list[int] = Field([32, 64, 128], min_length=1, description="Channels of each block.")
     mels: int = Field(64, ge=8, description="Mel bands.")
@@ -86,18 +92,24 @@ class MLPConfig(Section):
 class FTTransformerConfig(Section):
     """Feature-tokenizer transformer (Gorishniy et al. 2021)."""
 
-    name: Literal["ft_transformer"] = Field("ft_transformer", description="Transformer over columns from scratch.")
+    name: Literal["ft_transformer"] = Field(
+        "ft_transformer", description="Transformer over columns from scratch."
+    )
     width: int = Field(64, ge=1, description="Length of the embedding.")
     layers: int = Field(2, ge=1, description="Transformer blocks.")
     heads: int = Field(4, ge=1, description="Attention heads; must divide width.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in every block.")
+
+    _heads = model_validator(mode="after")(heads_divide_width)
 
 
 class PretrainedConfig(Section):
     """Any image, text or audio model of the transformers library."""
 
     name: Literal["pretrained"] = Field("pretrained", description="Model of the transformers library.")
-    model: str = Field(description="Hub id (org/name) or local folder with config.json and safetensors weights.")
+    model: str = Field(
+        description="Hub id (org/name) or local folder with config.json and safetensors weights."
+    )
     revision: str | None = Field(None, description="Branch, tag or commit of a hub model.")
     pooling: Literal["cls", "mean", "tokens"] = Field(
         "mean", description="First token, masked mean over tokens, or the whole sequence of tokens."

@@ -35,7 +35,9 @@ def explain(error: ValidationError, model: type[BaseModel], values: object, wher
         where: Name of the file.
     """
     lines = [_line(fault, model, values) for fault in error.errors()]
-    return "\n".join([f"{where} is not a valid configuration:", *(f"  {line}" for line in dict.fromkeys(lines))])
+    return "\n".join(
+        [f"{where} is not a valid configuration:", *(f"  {line}" for line in dict.fromkeys(lines))]
+    )
 
 
 def _line(fault: Any, model: type[BaseModel], values: object) -> str:
@@ -45,7 +47,7 @@ def _line(fault: Any, model: type[BaseModel], values: object) -> str:
     match fault["type"]:
         case "extra_forbidden":
             section = _section(model, location[:-1])
-            known = [name for name in section.model_fields] if section else []
+            known = list(section.model_fields) if section else []
             return f"{path}: unknown option; here are: {', '.join(known)}.{nearest(location[-1], known)}"
         case "missing":
             return f"{path}: required, but not given ({_description(model, location)})"
@@ -131,7 +133,12 @@ def _choices(section: type[BaseModel], field: int | str) -> list[Any]:
     if field not in section.model_fields:
         return []
     alternatives = _unwrap(section.model_fields[str(field)].annotation)
-    return [value for item in alternatives if typing.get_origin(item) is typing.Literal for value in typing.get_args(item)]
+    return [
+        value
+        for item in alternatives
+        if typing.get_origin(item) is typing.Literal
+        for value in typing.get_args(item)
+    ]
 
 
 def _description(model: type[BaseModel], location: tuple[int | str, ...]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from components.config.section import Section
+from components.config.section import Section, heads_divide_width
 
 
 class ModalityDropout(Section):
@@ -54,6 +54,8 @@ class TransformerConfig(_Fusion):
     layers: int = Field(2, ge=1, description="Transformer blocks.")
     heads: int = Field(4, ge=1, description="Attention heads; must divide width.")
     dropout: float = Field(0.2, ge=0, lt=1, description="Dropout in every block.")
+
+    _heads = model_validator(mode="after")(heads_divide_width)
 
 
 FusionConfig = Annotated[

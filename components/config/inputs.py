@@ -23,12 +23,18 @@ from components.config.training import TrainingConfig
 class ImageAugment(Section):
     """Random changes of training pictures; each value 0 or false leaves them as they are."""
 
-    crop: float = Field(0.0, ge=0, lt=1, description="Largest share of each side that is cut off or shifted out.")
+    crop: float = Field(
+        0.0, ge=0, lt=1, description="Largest share of each side that is cut off or shifted out."
+    )
     zoom: float = Field(0.0, ge=0, lt=1, description="Largest relative change of scale.")
     rotate: float = Field(0.0, ge=0, le=180, description="Largest rotation in degrees.")
     flip: bool = Field(False, description="Mirror left and right half of the time.")
-    colour: float = Field(0.0, ge=0, lt=1, description="Largest relative change of brightness, contrast and saturation.")
-    erase: float = Field(0.0, ge=0, lt=1, description="Largest share of the area blanked out (random erasing).")
+    colour: float = Field(
+        0.0, ge=0, lt=1, description="Largest relative change of brightness, contrast and saturation."
+    )
+    erase: float = Field(
+        0.0, ge=0, lt=1, description="Largest share of the area blanked out (random erasing)."
+    )
 
 
 class TextAugment(Section):
@@ -44,8 +50,12 @@ class AudioAugment(Section):
     gain: float = Field(0.0, ge=0, description="Largest change of loudness in dB.")
     noise: float = Field(0.0, ge=0, description="Largest level of white noise relative to the clip's RMS.")
     speed: float = Field(0.0, ge=0, lt=1, description="Largest relative change of speed.")
-    time_mask: float = Field(0.0, ge=0, lt=1, description="Largest share of time blanked (SpecAugment, Park et al. 2019).")
-    frequency_mask: float = Field(0.0, ge=0, lt=1, description="Largest share of frequencies blanked (SpecAugment).")
+    time_mask: float = Field(
+        0.0, ge=0, lt=1, description="Largest share of time blanked (SpecAugment, Park et al. 2019)."
+    )
+    frequency_mask: float = Field(
+        0.0, ge=0, lt=1, description="Largest share of frequencies blanked (SpecAugment)."
+    )
 
 
 class TabularAugment(Section):
@@ -77,8 +87,11 @@ class ImageInput(_OneColumnInput):
 
     modality: Literal["image"] = Field("image", description="Pictures.")
     size: int | None = Field(
-        None, ge=8, le=4096, description="Side in pixels of the square picture given to the encoder; "
-        "null takes the pretrained model's own size, else 64."
+        None,
+        ge=8,
+        le=4096,
+        description="Side in pixels of the square picture given to the encoder; "
+        "null takes the pretrained model's own size, else 64.",
     )
     fit_mode: Literal["crop", "pad", "stretch"] = Field(
         "pad", description="How a picture becomes square: centre crop, white border, or stretched."
@@ -92,7 +105,9 @@ class TextInput(_Input):
 
     modality: Literal["text"] = Field("text", description="Text.")
     max_tokens: int = Field(128, ge=1, description="Longest sequence of tokens; the rest is cut.")
-    lowercase: bool = Field(True, description="Ignore case (encoders from scratch; a pretrained tokenizer decides itself).")
+    lowercase: bool = Field(
+        True, description="Ignore case (encoders from scratch; a pretrained tokenizer decides itself)."
+    )
     augment: TextAugment = Field(default_factory=TextAugment, description="Changes at training time.")
     encoder: TextEncoder = Field(default_factory=NgramsConfig, description="Network for this input.")
 
@@ -102,8 +117,11 @@ class AudioInput(_OneColumnInput):
 
     modality: Literal["audio"] = Field("audio", description="Sound.")
     rate: int | None = Field(
-        None, ge=1000, le=192000, description="Sampling rate in Hz given to the encoder; null takes the "
-        "pretrained model's own rate, else 16000."
+        None,
+        ge=1000,
+        le=192000,
+        description="Sampling rate in Hz given to the encoder; null takes the "
+        "pretrained model's own rate, else 16000.",
     )
     seconds: float = Field(2.0, gt=0, description="Longest clip in seconds.")
     keep: Literal["start", "middle", "end", "loudest"] = Field(
@@ -125,7 +143,9 @@ class TabularInput(_Input):
     types: dict[str, Literal["numeric", "categorical", "boolean", "datetime"]] = Field(
         default_factory=dict, description="Type of a column where the guess from the training rows is wrong."
     )
-    max_categories: int = Field(100, ge=1, description="Most frequent categories kept per column; others are 'unseen'.")
+    max_categories: int = Field(
+        100, ge=1, description="Most frequent categories kept per column; others are 'unseen'."
+    )
     augment: TabularAugment = Field(default_factory=TabularAugment, description="Changes at training time.")
     encoder: TabularEncoder = Field(default_factory=MLPConfig, description="Network for this input.")
 

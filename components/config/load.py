@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from components.config.explain import ConfigError, choice_fields, explain
+from components.config.file import read_mapping
 from components.config.pipeline import PipelineConfig
 
 
@@ -27,39 +28,14 @@ def load_pipeline(path: Path | str, overrides: Sequence[str] = ()) -> PipelineCo
             the YAML path, the value, what is allowed and the nearest right spelling.
     """
     path = Path(path)
-    values = _read(path)
+    values = read_mapping(path, "name, data, inputs, ...", "Shipped examples are in configs/.")
     # choices first: they decide which other options there are
-    for text in sorted(overrides, key=lambda text: not _path_and_value(text)[0][-1] == "name"):
+    for text in sorted(overrides, key=lambda text: _path_and_value(text)[0][-1] != "name"):
         _override(values, *_path_and_value(text))
     try:
         return PipelineConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(explain(error, PipelineConfig, values, str(path))) from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.load(path.read_text("utf-8"), Loader=_Loader)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}). Shipped examples are in configs/.") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start})") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected a mapping with name, data, inputs, ...; found {type(values).__name__}")
-    return values
-
-
-class _Loader(yaml.SafeLoader):
-    """The safe loader, which also refuses a key that stands twice in one mapping."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        twice = sorted({key for key in keys if isinstance(key, str) and keys.count(key) > 1 and key != "<<"})
-        if twice:
-            raise yaml.constructor.ConstructorError(None, None, f"{twice[0]!r} stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
 
 
 def _path_and_value(text: str) -> tuple[list[str], Any]:
@@ -78,7 +54,9 @@ def _override(values: dict[str, Any], path: list[str], value: Any) -> None:
         if isinstance(section, dict):
             section = section.setdefault(part, {})
         if not isinstance(section, dict):
-            raise ConfigError(f"--set {'.'.join(path)}: {'.'.join(path[: depth + 1])} holds {section!r}, not a section")
+            raise ConfigError(
+                f"--set {'.'.join(path)}: {'.'.join(path[: depth + 1])} holds {section!r}, not a section"
+            )
     if path[-1] == "name" and len(path) > 1 and section.get("name") != value:
         kept = choice_fields(PipelineConfig, _with_tags(values, path[:-1]), str(value))
         for option in [key for key in section if kept is not None and key not in kept]:

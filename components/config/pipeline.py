@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
+from torch.nn import ModuleDict, ParameterDict
 
 from components.config.data import DataConfig, TargetConfig
 from components.config.fusion import FusionConfig, LateConfig
@@ -13,7 +14,8 @@ from components.config.section import Section
 from components.config.training import TrainingConfig
 
 Metric = Literal["accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "roc_auc", "log_loss"]
-RESERVED = frozenset({"id", "split", "target", "group", "average", "fusion", "delivered"})
+RESERVED = frozenset({"id", "split", "target", "group", "average", "fusion", "joint", "delivered"})
+_MODULES = (ModuleDict(), ParameterDict())  # networks keep their parts by the inputs' names
 
 
 class EvaluationConfig(Section):
@@ -60,14 +62,21 @@ class PipelineConfig(Section):
     )
     fusion: FusionConfig = Field(default_factory=LateConfig, description="How inputs are combined.")
     training: TrainingConfig = Field(
-        default_factory=TrainingConfig, description="Training of the fusion (staged) or of everything (joint)."
+        default_factory=TrainingConfig,
+        description="Training of the fusion (staged) or of everything (joint).",
     )
     joint_epochs: int = Field(
-        0, ge=0, description="Epochs in which encoders and fusion are tuned together at the end (strategy: staged)."
+        0,
+        ge=0,
+        description="Epochs in which encoders and fusion are tuned together at the end (strategy: staged).",
     )
     joint_learning_rate: float = Field(1e-4, gt=0, description="Highest learning rate of those epochs.")
-    evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig, description="Choice and judgement.")
-    promotion: PromotionConfig = Field(default_factory=PromotionConfig, description="Champion and challenger.")
+    evaluation: EvaluationConfig = Field(
+        default_factory=EvaluationConfig, description="Choice and judgement."
+    )
+    promotion: PromotionConfig = Field(
+        default_factory=PromotionConfig, description="Champion and challenger."
+    )
     engine: EngineConfig = Field(default_factory=EngineConfig, description="Where the work runs.")
     seed: int = Field(0, ge=0, description="Seed of every random draw.")
 
@@ -75,9 +84,10 @@ class PipelineConfig(Section):
     @classmethod
     def _names_are_identifiers(cls, inputs: dict[str, InputConfig]) -> dict[str, InputConfig]:
         for name in inputs:
-            if not name.isidentifier() or name in RESERVED:
-                taken = ", ".join(sorted(RESERVED))
-                raise ValueError(f"{name!r} cannot name an input: use letters, digits and _, and none of {taken}")
+            if not name.isidentifier():
+                raise ValueError(f"{name!r} cannot name an input: use letters, digits and _")
+            if name in RESERVED or any(hasattr(module, name) for module in _MODULES):
+                raise ValueError(f"{name!r} cannot name an input: it means something else. Take {name}_input")
         return inputs
 
     @model_validator(mode="after")

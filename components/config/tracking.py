@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import yaml
 from pydantic import Field, ValidationError
 
 from components.config.explain import ConfigError, explain
+from components.config.file import read_mapping
 from components.config.section import Section
 
 
@@ -21,8 +21,9 @@ class TrackingConfig(Section):
     registry_uri: str | None = Field(None, description="Model registry; null is the tracking URI.")
     experiment: str = Field("braid", description="Experiment in which runs appear.")
     artifact_location: str | None = Field(
-        None, description="Where the artifacts of a new experiment go; null is the workspace folder "
-        "(or the server's own choice)."
+        None,
+        description="Where the artifacts of a new experiment go; null is the workspace folder "
+        "(or the server's own choice).",
     )
     tags: dict[str, str] = Field(default_factory=dict, description="Tags set on every run.")
     system_metrics: bool = Field(True, description="Record CPU, memory and GPU use.")
@@ -41,12 +42,9 @@ def load_tracking(path: Path | None, workspace: Path) -> TrackingConfig:
     Raises:
         ConfigError: If the file is not valid.
     """
-    values: object = {}
+    values = {}
     if path is not None and path.exists():
-        try:
-            values = yaml.safe_load(path.read_text("utf-8")) or {}
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{path}: not valid YAML: {error}") from error
+        values = read_mapping(path, "tracking_uri, experiment, ...", "Leave it out for the defaults.")
     try:
         config = TrackingConfig.model_validate(values)
     except ValidationError as error:

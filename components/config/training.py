@@ -18,16 +18,25 @@ class TrainingConfig(Section):
     weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay; 0 makes AdamW plain Adam.")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="Learning rate after the warm-up.")
     warmup: float = Field(0.1, ge=0, lt=1, description="Share of all steps over which the rate rises from 0.")
-    clip_norm: float | None = Field(1.0, gt=0, description="Largest norm of the gradient; null does not clip.")
+    clip_norm: float | None = Field(
+        1.0, gt=0, description="Largest norm of the gradient; null does not clip."
+    )
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="Weigh rows by the inverse frequency of their class."
     )
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of the target spread over all classes.")
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="Share of the target spread over all classes."
+    )
     patience: int | None = Field(
-        10, ge=1, description="Epochs without a better validation metric before training stops; null never stops."
+        10,
+        ge=1,
+        description="Epochs without a better validation metric before training stops; null never stops.",
     )
     ema: float = Field(
-        0.0, ge=0, lt=1, description="Decay of the moving average of weights used for validation and delivery; 0 is off."
+        0.0,
+        ge=0,
+        lt=1,
+        description="Decay of the moving average of weights used for validation and delivery; 0 is off.",
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Number format of the forward pass; auto is bf16 on a GPU that has it, else fp32."

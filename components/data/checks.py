@@ -86,9 +86,7 @@ def check_keys(ids: Sequence[str | None], splits: Sequence[str | None] | None, n
     """
     if not ids:
         raise DataError(f"{name}: has columns but no rows")
-    frame = pd.DataFrame(
-        {"id": pd.Series(ids, dtype=object), "split": pd.Series(splits or ["train"] * len(ids), dtype=object)}
-    )
+    frame = pd.DataFrame({"id": list(ids), "split": list(splits or ["train"] * len(ids))}, dtype=object)
     try:
         KEYS.validate(frame, lazy=True)
     except SchemaErrors as error:

@@ -103,7 +103,7 @@ def inspect_audio(data: bytes) -> tuple[str | None, float | None]:
                     return "sound with samples that are not numbers (NaN or infinite)", None
                 lowest, highest = min(lowest, block.min()), max(highest, block.max())
                 frames += len(block)
-            declared = sound.frames
+            declared = frames if _length_is_guessed(data, sound.format) else sound.frames
     except (sf.SoundFileError, RuntimeError, TypeError, ValueError) as error:
         if frames:
             return f"damaged sound ({_short(error)} after {frames} frames)", None
@@ -129,6 +129,17 @@ def _missing_at_the_end(data: bytes) -> int:
             return 0 if length in _UNKNOWN_LENGTHS else max(0, place + 8 + length - len(data))
         place += 8 + length + length % 2
     return 0
+
+
+def _length_is_guessed(data: bytes, format: str) -> bool:
+    """Whether an MP3 lacks the Xing frame that tells its length: libsndfile then guesses by the bit rate."""
+    if format != "MP3":
+        return False
+    tag = 0
+    if data[:3] == b"ID3" and len(data) >= 10:
+        a, b, c, d = data[6:10]  # seven bits each
+        tag = 10 + (a << 21 | b << 14 | c << 7 | d)
+    return not any(name in data[tag : tag + 512] for name in (b"Xing", b"Info"))
 
 
 def _most_pixels() -> int:

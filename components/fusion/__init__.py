@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
-
-from torch import Tensor, nn
+from typing import Any
 
 from components.config.fusion import FusionConfig
 from components.fusion.concat import Concat
 from components.fusion.gated import Gated
 from components.fusion.late import Late
+from components.fusion.protocol import Fusion
 from components.fusion.transformer import Transformer
 
-class Fusion(Protocol):
-    """The interface of every fusion.
 
-    Attributes:
-        inputs: Names in the order of the columns of ``present``: sorted, so that the order in
-            the configuration does not matter.
-        width: Length of the fused vector.
-    """
+__all__ = ["FUSIONS", "Fusion", "build_fusion"]
 
-    inputs: tuple[str, ...]
-    width: int
-
-    def __call__(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        """(B, D_m) or (B, T_m, D_m) each and (B, M) bool to (B, width)."""
-        ...
-
-
-FUSIONS: dict[str, Callable[[Any, Mapping[str, int], int], nn.Module]] = {
+FUSIONS: dict[str, Callable[[Any, Mapping[str, int], int], Fusion]] = {
     "concat": lambda config, widths, outputs: Concat(widths, config.width, config.layers, config.dropout),
     "late": lambda config, widths, outputs: Late(widths, outputs),
     "gated": lambda config, widths, outputs: Gated(widths, config.width, config.dropout),
@@ -40,7 +25,7 @@ FUSIONS: dict[str, Callable[[Any, Mapping[str, int], int], nn.Module]] = {
 }
 
 
-def build_fusion(config: FusionConfig, widths: Mapping[str, int], outputs: int) -> nn.Module:
+def build_fusion(config: FusionConfig, widths: Mapping[str, int], outputs: int) -> Fusion:
     """The fusion that a configuration names.
 
     Args:

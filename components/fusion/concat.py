@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from components.fusion.embeddings import as_vector, hide_absent
+from components.fusion.protocol import Fusion
 
 
-class Concat(nn.Module):
+class Concat(Fusion):
     """Normalised embeddings side by side, through hidden layers. An absent one is a learned vector.
 
     Args:
@@ -24,11 +25,15 @@ class Concat(nn.Module):
         :attr:`inputs`; result: (B, width).
     """
 
-    def __init__(self, widths: Mapping[str, int], width: int = 128, layers: int = 1, dropout: float = 0.3) -> None:
+    def __init__(
+        self, widths: Mapping[str, int], width: int = 128, layers: int = 1, dropout: float = 0.3
+    ) -> None:
         super().__init__()
         self.inputs = tuple(sorted(widths))
         self.norms = nn.ModuleDict({name: nn.LayerNorm(widths[name]) for name in self.inputs})
-        self.missing = nn.ParameterDict({name: nn.Parameter(torch.zeros(widths[name])) for name in self.inputs})
+        self.missing = nn.ParameterDict(
+            {name: nn.Parameter(torch.zeros(widths[name])) for name in self.inputs}
+        )
         total = sum(widths.values())
         blocks: list[nn.Module] = []
         for _ in range(layers):

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 
-def hide_absent(embeddings: Mapping[str, Tensor], present: Tensor, inputs: tuple[str, ...]) -> dict[str, Tensor]:
+def hide_absent(
+    embeddings: Mapping[str, Tensor], present: Tensor, inputs: tuple[str, ...]
+) -> dict[str, Tensor]:
     """Replace what absent inputs hold by zeros, whatever it was (NaN included).
 
     Args:

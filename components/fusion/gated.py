@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from components.fusion.embeddings import as_vector, hide_absent
+from components.fusion.protocol import Fusion
 
 
-class Gated(nn.Module):
+class Gated(Fusion):
     """Gated multimodal unit (Arevalo et al. 2017, https://arxiv.org/abs/1702.01992, section 3.1).
 
     ``h_m = tanh(W_m x_m)``, gates ``z`` from all inputs together, ``h = sum_m z_m * h_m``. The

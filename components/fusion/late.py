@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from components.fusion.embeddings import as_vector, hide_absent
+from components.fusion.protocol import Fusion
 
 
-class Late(nn.Module):
+class Late(Fusion):
     """Log-linear pool of calibrated per-input logits with learned weights (Heskes 1998).
 
     ``logits = sum_m w_m * (W_m x_m + b_m) / T_m + c`` over the inputs present, with w_m > 0. With all

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from components.fusion.embeddings import hide_absent, token_mask
+from components.fusion.protocol import Fusion
 
 
-class Transformer(nn.Module):
+class Transformer(Fusion):
     """A pre-norm transformer encoder over a class token and the tokens of every input.
 
     Each input gives one token (a vector embedding) or several (a sequence); its name is told by a
@@ -29,7 +30,12 @@ class Transformer(nn.Module):
     """
 
     def __init__(
-        self, widths: Mapping[str, int], width: int = 128, layers: int = 2, heads: int = 4, dropout: float = 0.2
+        self,
+        widths: Mapping[str, int],
+        width: int = 128,
+        layers: int = 2,
+        heads: int = 4,
+        dropout: float = 0.2,
     ) -> None:
         super().__init__()
         if width % heads:
@@ -38,8 +44,12 @@ class Transformer(nn.Module):
         self.width = width
         self.norms = nn.ModuleDict({name: nn.LayerNorm(widths[name]) for name in self.inputs})
         self.projections = nn.ModuleDict({name: nn.Linear(widths[name], width) for name in self.inputs})
-        self.modality = nn.ParameterDict({name: nn.Parameter(torch.randn(width) * 0.02) for name in self.inputs})
-        self.missing = nn.ParameterDict({name: nn.Parameter(torch.randn(width) * 0.02) for name in self.inputs})
+        self.modality = nn.ParameterDict(
+            {name: nn.Parameter(torch.randn(width) * 0.02) for name in self.inputs}
+        )
+        self.missing = nn.ParameterDict(
+            {name: nn.Parameter(torch.randn(width) * 0.02) for name in self.inputs}
+        )
         self.class_token = nn.Parameter(torch.randn(width) * 0.02)
         block = nn.TransformerEncoderLayer(
             width, heads, 4 * width, dropout, activation="gelu", batch_first=True, norm_first=True

@@ -105,12 +105,15 @@ class AudioPreprocessor:
             known = self.keep != "loudest" and not self.trim_silence and sound.seekable()
             if not known or sound.frames <= frames + 4 * margin:
                 return resample(mono(sound), sound.samplerate, self.rate)
-            start = {"start": 0, "middle": (sound.frames - frames) // 2, "end": sound.frames - frames}[
-                self.keep
-            ]
+            rest = sound.frames - frames
+            start = {"start": 0, "middle": rest // 2, "end": rest}[self.keep]
             first, last = max(0, start - margin), min(sound.frames, start + frames + margin)
             sound.seek(first)
-            wave = resample(mono(sound, last - first), sound.samplerate, self.rate)
+            part = mono(sound, last - first)
+            if len(part) < last - first:  # the length of an MP3 may be no more than a guess
+                sound.seek(0)
+                return resample(mono(sound), sound.samplerate, self.rate)
+            wave = resample(part, sound.samplerate, self.rate)
             skip = round((start - first) / sound.samplerate * self.rate)
             return wave[skip : skip + self.samples]
 

@@ -54,7 +54,9 @@ class ShardStore:
         """
         dtypes = {value.dtype for value in values}
         if len(dtypes) != 1 or len(keys) != len(values):
-            raise ValueError(f"a shard needs one dtype and a key a row; got {dtypes}, {len(keys)} keys, {len(values)} rows")
+            raise ValueError(
+                f"a shard needs one dtype and a key a row; got {dtypes}, {len(keys)} keys, {len(values)} rows"
+            )
         lengths = [value.size for value in values]
         flat = np.concatenate([value.reshape(-1) for value in values])
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -94,7 +96,7 @@ class ShardStore:
         shape = np.max([array.shape for array in found.values()], axis=0)
         result = np.zeros((len(keys), *shape), next(iter(found.values())).dtype)
         for position, array in found.items():
-            result[(position, *map(slice, array.shape))] = array
+            result[(position, *(slice(length) for length in array.shape))] = array
         return result
 
     def rows(self, keys: Sequence[str]) -> Rows:
@@ -113,16 +115,24 @@ class ShardStore:
             for path in sorted(self.folder.glob(f"*.{self.codec}")):
                 if path.name.startswith("."):
                     continue  # being written, or left over by a writer that was killed
-                if digest_file(path) != path.stem:
-                    self._set_aside(path)
-                    continue
-                keys = _decode(path, self.codec, columns=["key"]).column("key").to_pylist()
-                self._where.update({key: (path, row) for row, key in enumerate(keys)})
+                try:
+                    self._where |= self._keys(path)
+                except FileNotFoundError:
+                    continue  # damaged, and set aside by another process just now
         return self._where
+
+    def _keys(self, path: Path) -> dict[str, tuple[Path, int]]:
+        if digest_file(path) != path.stem:
+            self._set_aside(path)
+            return {}
+        keys = _decode(path, self.codec, columns=["key"]).column("key").to_pylist()
+        return {key: (path, row) for row, key in enumerate(keys)}
 
     def _set_aside(self, path: Path) -> None:
         aside = path.with_suffix(".damaged")
-        logger.warning("%s does not match its checksum: set aside as %s, its rows are made again", path, aside.name)
+        logger.warning(
+            "%s does not match its checksum: set aside as %s, its rows are made again", path, aside.name
+        )
         path.replace(aside)
 
 
@@ -142,7 +152,9 @@ class Rows:
 
 class _Shard:
     def __init__(self, table: pa.Table) -> None:
-        value = table.column("value").combine_chunks()
+        value = table.column("value")
+        # a shard is written as one chunk; combining even that would copy mapped memory
+        value = value.chunk(0) if value.num_chunks == 1 else value.combine_chunks()
         self._offsets = value.offsets.to_numpy()
         self._flat = value.values.to_numpy()
         self._shapes = table.column("shape").to_pylist()

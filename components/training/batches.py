@@ -14,6 +14,7 @@ from torch import Tensor
 from components.augment import AUGMENTS
 from components.config.inputs import InputConfig
 from components.encoder_weights import open_preprocessor
+from components.networks import Part
 from components.preprocess import Preprocessor
 from components.references import Features, Prepared
 from components.samples import load_embeddings, presence, target_indices
@@ -25,8 +26,8 @@ class Batch:
     """Rows given to a network.
 
     Attributes:
-        inputs: Embeddings (B, ...) for each input, or what its encoder takes, for the rows in
-            which it is there. Inputs that are in no row may be left out in the second case.
+        inputs: Embeddings (B, ...) for each input; or a :class:`components.networks.Part` for each
+            input that is in any of the rows.
         present: (B, M) bool, columns in sorted order of the input names.
         targets: (B,) int64.
     """
@@ -107,12 +108,17 @@ class SampleSource:
         inputs = {}
         for name in self.inputs:
             places = self._places[name][positions]
-            rows = [self._rows[name][place] for place in places[places >= 0].tolist()]
-            if rows:
-                inputs[name] = self._collate(name, rows, generator)
-        return Batch(inputs, self.present[positions].to(self._device), self.targets[positions].to(self._device))
+            there = (places >= 0).nonzero().squeeze(1)
+            if len(there):
+                samples = [self._rows[name][place] for place in places[there].tolist()]
+                inputs[name] = Part(self._collate(name, samples, generator), there.to(self._device))
+        return Batch(
+            inputs, self.present[positions].to(self._device), self.targets[positions].to(self._device)
+        )
 
-    def _collate(self, name: str, rows: Sequence[Any], generator: torch.Generator | None) -> dict[str, Tensor]:
+    def _collate(
+        self, name: str, rows: Sequence[Any], generator: torch.Generator | None
+    ) -> dict[str, Tensor]:
         batch = self._preprocessors[name].collate(rows)
         batch = {key: value.to(self._device, non_blocking=True) for key, value in batch.items()}
         if generator is None:

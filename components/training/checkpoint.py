@@ -52,7 +52,13 @@ class Progress:
         return cls([Epoch(**epoch) for epoch in values["history"]], values["step"])
 
 
-def save(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: nn.Module | None, progress: Progress) -> None:
+def save(
+    path: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: nn.Module | None,
+    progress: Progress,
+) -> None:
     """Write a checkpoint atomically."""
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     if average is not None:
@@ -62,7 +68,9 @@ def save(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, avera
     save_tensors(path, tensors, {"progress": progress.to_json()})
 
 
-def load(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: nn.Module | None) -> Progress | None:
+def load(
+    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: nn.Module | None
+) -> Progress | None:
     """Put a checkpoint back, or give None where there is none that can be read whole."""
     try:
         with safe_open(path, "pt") as file:

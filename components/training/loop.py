@@ -17,7 +17,8 @@ from torch.optim.swa_utils import AveragedModel
 from components.config.fusion import ModalityDropout
 from components.config.training import TrainingConfig
 from components.errors import BraidError
-from components.evaluation.metrics import higher_is_better, metric
+from components.evaluation.metrics import metric
+from components.ranking import rank
 from components.training import checkpoint
 from components.training.batches import Source
 from components.training.checkpoint import Epoch, Progress
@@ -79,7 +80,9 @@ def train(
     yield from progress.history
 
     batches = math.ceil(len(training) / config.batch_size)
-    weights = _class_weights(training.targets, outputs).to(device) if config.class_weights == "balanced" else None
+    weights = (
+        _class_weights(training.targets, outputs).to(device) if config.class_weights == "balanced" else None
+    )
     while not _is_over(progress.history, config, metric_name):
         started = time.perf_counter()
         epoch = len(progress.history)
@@ -136,7 +139,9 @@ def train(
 
 
 @torch.inference_mode()
-def predict(network: nn.Module, source: Source, batch_size: int, number_format: str, device: torch.device) -> Tensor:
+def predict(
+    network: nn.Module, source: Source, batch_size: int, number_format: str, device: torch.device
+) -> Tensor:
     """Logits (N, C) float32 on the CPU for all rows of a source, in eval mode."""
     network.eval()
     parts = []
@@ -149,8 +154,7 @@ def predict(network: nn.Module, source: Source, batch_size: int, number_format: 
 
 def best_epoch(history: Sequence[Epoch], metric_name: str) -> Epoch:
     """The first epoch with the best validation metric; equal ones are told apart by the validation loss."""
-    sign = 1 if higher_is_better(metric_name) else -1
-    return max(history, key=lambda epoch: (sign * epoch.metric, -epoch.val_loss))
+    return max(history, key=lambda epoch: rank(metric_name, epoch.metric, epoch.val_loss))
 
 
 def _is_over(history: Sequence[Epoch], config: TrainingConfig, metric_name: str) -> bool:

@@ -7,13 +7,20 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from components.evaluation.metrics import higher_is_better, metric
+from components.evaluation.metrics import metric
+from components.ranking import rank
 
 _STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
+_EXCLUDED = -30.0  # logit of a class without training rows
 
 
 def fit_probe(
-    train: np.ndarray, train_targets: np.ndarray, val: np.ndarray, val_targets: np.ndarray, outputs: int, metric_name: str
+    train: np.ndarray,
+    train_targets: np.ndarray,
+    val: np.ndarray,
+    val_targets: np.ndarray,
+    outputs: int,
+    metric_name: str,
 ) -> nn.Linear:
     """Multinomial logistic regression on embeddings, its strength chosen on validation.
 
@@ -31,19 +38,24 @@ def fit_probe(
         ``nn.Linear(D, C)`` from embeddings as they are to logits.
     """
     mean, std = train.mean(0), train.std(0) + 1e-6
-    sign = 1 if higher_is_better(metric_name) else -1
+    if len(np.unique(train_targets)) == 1:  # nothing to tell apart
+        head = nn.Linear(len(mean), outputs)
+        bias = torch.full((outputs,), _EXCLUDED).index_fill(0, torch.from_numpy(train_targets[:1]), 0.0)
+        head.load_state_dict({"weight": torch.zeros_like(head.weight), "bias": bias})
+        return head
     best: tuple[tuple[float, float], nn.Linear] | None = None
     for strength in _STRENGTHS:
         model = LogisticRegression(C=strength, max_iter=500).fit((train - mean) / std, train_targets)
         head = _as_linear(model, mean, std, outputs)
         logits = head(torch.from_numpy(val)).detach().double()
         probabilities = logits.softmax(1).numpy()
-        rank = (
-            sign * metric(metric_name, val_targets, probabilities),
-            -metric("log_loss", val_targets, probabilities),
+        score = rank(
+            metric_name,
+            metric(metric_name, val_targets, probabilities),
+            metric("log_loss", val_targets, probabilities),
         )
-        if best is None or rank > best[0]:
-            best = (rank, head)
+        if best is None or score > best[0]:
+            best = (score, head)
     assert best is not None
     return best[1]
 
@@ -54,7 +66,7 @@ def _as_linear(model: LogisticRegression, mean: np.ndarray, std: np.ndarray, out
         coefficients = np.stack([-coefficients[0] / 2, coefficients[0] / 2])
         intercepts = np.array([-intercepts[0] / 2, intercepts[0] / 2])
     weight = np.zeros((outputs, len(mean)))
-    bias = np.full(outputs, -30.0)  # a class without training rows is all but excluded
+    bias = np.full(outputs, _EXCLUDED)
     weight[model.classes_] = coefficients / std
     bias[model.classes_] = intercepts - (coefficients / std) @ mean
     head = nn.Linear(len(mean), outputs)

@@ -35,16 +35,18 @@ def stack(late: Late, logits: Mapping[str, Tensor], present: Tensor, targets: Te
     inputs = late.inputs
     for column, name in enumerate(inputs):
         rows = present[:, column]
-        temperature = fit_temperature(logits[name][rows].double().numpy(), targets[rows].numpy()) if rows.any() else 1.0
+        temperature = (
+            fit_temperature(logits[name][rows].double().numpy(), targets[rows].numpy()) if rows.any() else 1.0
+        )
         late.log_temperature.data[column] = float(np.log(temperature))
     scaled = late.scale(logits, present).detach()
     start = -(len(inputs) - 1) * prior.clamp(min=1e-6).log()
     late.bias.data = (start - start.mean()).to(late.bias.dtype)
-    if len(inputs) == 1:
-        return
-
     masks = [present & pattern for pattern in _patterns(len(inputs))]
     masks = [mask for mask in masks if mask.any()]
+    if len(inputs) == 1 or not masks:
+        return
+
     expanded = torch.cat(masks)
     rows = expanded.any(1)
     log_weight = torch.zeros(len(inputs), dtype=torch.float64, requires_grad=True)

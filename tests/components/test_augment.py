@@ -101,7 +101,9 @@ def test_rows_do_not_touch_each_other(modality: str, config: Any) -> None:
 
 @each_option
 def test_equal_rows_are_changed_each_in_its_own_way(modality: str, config: Any) -> None:
-    batch = {k: v[:1].expand(8, *v.shape[1:]).clone() if v.ndim else v for k, v in BATCHES[modality]().items()}
+    batch = {
+        k: v[:1].expand(8, *v.shape[1:]).clone() if v.ndim else v for k, v in BATCHES[modality]().items()
+    }
     changed = AUGMENTS[modality](batch, config, seeded(5))
     assert any(len(v.unique(dim=0)) > 1 for v in changed.values() if v.ndim)
 

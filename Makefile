@@ -1,0 +1,44 @@
+# make demo   the main job on the embedded data: no server, no network, no files needed
+# make test   all tests          make lint   style, types, import contract
+# make ui     MLflow's page on the workspace
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+READY = $(VENV)/ready
+
+.PHONY: demo test lint format ui constraints clean
+
+demo: $(READY)
+	$(BIN)/braid run configs/demo.yaml
+
+test: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+ui: $(READY)
+	$(BIN)/braid ui
+
+# The environment: everything at the versions of constraints.txt.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "braid needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,datasets]"
+	@touch $@
+
+# Write the versions that are installed now into constraints.txt.
+constraints: $(READY)
+	$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/\+cpu//' | grep -vE '^(braid|pip)( |=|@)' > constraints.txt
+
+clean:
+	rm -rf $(VENV) .braid

@@ -1,0 +1,27 @@
+"""What every fusion is: a network from the embeddings of the inputs that are there to one vector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+
+class Fusion(nn.Module):
+    """The interface of every fusion.
+
+    Contract: what an absent input holds cannot change the result; in eval mode no row changes another
+    row's result; a batch of one works in train mode too.
+
+    Attributes:
+        inputs: Names in the order of the columns of ``present``: sorted, so that the order in the
+            configuration does not matter.
+        width: Length of the fused vector.
+    """
+
+    inputs: tuple[str, ...]
+    width: int
+
+    def forward(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
+        """(B, D_m) or (B, T_m, D_m) each and (B, M) bool to (B, width)."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
