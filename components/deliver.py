@@ -16,7 +16,6 @@ from components.delivered import Delivered, Embeddings, Pattern, calibrate_and_c
 from components.encoder_weights import read_tensors
 from components.fuse import class_frequencies
 from components.fusion import build_fusion
-from components.fusion.embeddings import as_vector
 from components.fusion.late import Late
 from components.networks import Fused
 from components.references import Features, FusedModel, Prepared, Single
@@ -76,13 +75,7 @@ def deliver(
     model = Delivered(heads, network, class_frequencies(dataset)).eval()
 
     _, validation, targets = open_split(dataset, "val", features, fused)
-    fair: dict[Pattern, Tensor] = {}
-    if network is not None and isinstance(network.fusion, Late) and fused is not None and not fused.joint:
-        logits = {name: heads[name](as_vector(validation.single[name])).detach() for name in model.inputs}
-        patterns = model.patterns()
-        masks = [model.mask(pattern) for pattern in patterns]
-        pooled = held_out(logits, validation.present, targets, model.prior, masks)
-        fair = dict(zip(patterns, pooled, strict=True))
+    fair = fair_logits(model, validation, targets) if fused is not None and not fused.joint else {}
     scores = calibrate_and_choose(model, validation, targets.numpy(), config.evaluation.metric, fair)
 
     save_bundle(
@@ -97,3 +90,17 @@ def deliver(
         facts={"name": config.name, "seed": config.seed, "dataset": dataset.digest},
     )
     return scores
+
+
+def fair_logits(model: Delivered, validation: Embeddings, targets: Tensor) -> dict[Pattern, Tensor]:
+    """Logits of a staged late fusion for validation rows that its pooling did not learn from.
+
+    Other fusions learn from training rows, so theirs are fair as they are: nothing is given.
+    """
+    if model.fused is None or not isinstance(model.fused.fusion, Late):
+        return {}
+    logits = {name: model.logits(name, validation, (name,)).detach() for name in model.inputs}
+    patterns = model.patterns()
+    masks = [model.mask(pattern) for pattern in patterns]
+    pooled = held_out(logits, validation.present, targets, model.get_buffer("prior"), masks)
+    return dict(zip(patterns, pooled, strict=True))

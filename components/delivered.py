@@ -107,6 +107,7 @@ class Delivered(nn.Module):
         allowed: Sequence[str],
         candidate: str | None = None,
         calibrated: bool = True,
+        fusion_logits: Mapping[Pattern, Tensor] | None = None,
     ) -> Tensor:
         """Probabilities of rows that may use some inputs.
 
@@ -115,6 +116,8 @@ class Delivered(nn.Module):
             allowed: Inputs that may be used; each row uses those of them that it has.
             candidate: Who answers; None leaves it to the choice made for each pattern.
             calibrated: Divide logits by their temperature.
+            fusion_logits: (N, C) for patterns in which the fusion's logits are known better than
+                it would give them: made without the rows themselves.
 
         Returns:
             (N, C) float64; the prior in rows where the candidate has nothing to go by.
@@ -128,7 +131,10 @@ class Delivered(nn.Module):
                 answers = candidate or self.choice[pattern]
                 if answers not in self.candidates(pattern):
                     answers = pattern[0]  # the average of one input is that input
-                logits = self.logits(answers, take(embeddings, rows), pattern).double()
+                if answers == FUSION and fusion_logits is not None and pattern in fusion_logits:
+                    logits = fusion_logits[pattern][rows.cpu()].double()
+                else:
+                    logits = self.logits(answers, take(embeddings, rows), pattern).double()
                 if calibrated:
                     logits = logits / self.temperature(answers, pattern)
                 result[rows.cpu()] = logits.softmax(1).cpu()

@@ -46,6 +46,6 @@ def read_tensors(path: Path, prefix: str) -> dict[str, Tensor]:
     with safe_open(path, "pt") as file:
         return {
             name.removeprefix(prefix): file.get_tensor(name)
-            for name in file.keys()
-            if name.startswith(prefix)  # noqa: SIM118
+            for name in file.keys()  # noqa: SIM118  (not a mapping)
+            if name.startswith(prefix)
         }

@@ -12,7 +12,7 @@ import pandas as pd
 from components.bundle import load_bundle
 from components.config.pipeline import PipelineConfig
 from components.data.ingest import Dataset
-from components.deliver import open_split
+from components.deliver import fair_logits, open_split
 from components.delivered import AVERAGE, FUSION
 from components.evaluation.evaluate import CandidatePredictions, DeliveredPredictions, evaluate
 from components.evaluation.media import Media, media_of
@@ -56,12 +56,13 @@ def judge(
     model = load_bundle(bundle).delivered
     _, val, val_targets = open_split(dataset, "val", features, fused)
     samples, test, test_targets = open_split(dataset, "test", features, fused)
+    fair = fair_logits(model, val, val_targets) if fused is not None and not fused.joint else {}
 
     def predictions(kind: str, inputs: tuple[str, ...], candidate: str) -> CandidatePredictions:
         return CandidatePredictions(
             kind=kind,  # type: ignore[arg-type]  # one of its three words
             inputs=inputs,
-            validation=model.predict(val, names, candidate).numpy(),
+            validation=model.predict(val, names, candidate, fusion_logits=fair).numpy(),
             test=model.predict(test, names, candidate).numpy(),
         )
 
@@ -74,7 +75,7 @@ def judge(
     by_subset = {subset: model.predict(test, subset).numpy() for subset in subsets(names)}
     delivered = DeliveredPredictions(
         candidate=chosen,
-        validation=model.predict(val, names).numpy(),
+        validation=model.predict(val, names, fusion_logits=fair).numpy(),
         logits=np.log(np.clip(model.predict(test, names, calibrated=False).numpy(), 1e-300, None)),
         temperature=model.temperature(chosen, model.inputs),
         subsets=by_subset,
@@ -113,7 +114,7 @@ def _media(dataset: Dataset, evaluation: Evaluation, config: PipelineConfig) -> 
     wanted = samples[samples["id"].isin([sample.id for sample in evaluation.samples])]
     return {
         row["id"]: {
-            name: media_of(options.modality, input_value(row, name, options.modality))
+            name: media_of(options.modality, input_value(row, name, options.modality))  # type: ignore[arg-type]
             for name, options in config.inputs.items()
             if not pd.isna(row[f"{name}.digest"])
         }

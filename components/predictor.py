@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -160,7 +161,9 @@ def read_media(value: Any) -> str | Path | bytes:
     text = str(value)
     if text.startswith("data:"):
         return base64.b64decode(text.partition(",")[2])
-    if len(text) > 64 and "." not in text[-8:]:  # too long for most paths, and without a file's ending
+    # too long for most paths, without a file's ending, and no file (a path may be valid base64 all the same);
+    # Path.exists raises where the text is too long for a name
+    if len(text) > 64 and "." not in text[-8:] and not os.path.exists(text):  # noqa: PTH110
         try:
             return base64.b64decode(text, validate=True)
         except binascii.Error:

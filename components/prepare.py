@@ -69,6 +69,6 @@ def _canonical(preprocessor: Preprocessor, row: dict[Any, Any], name: str, modal
         return preprocessor.canonical(input_value(row, name, modality))
     except (OSError, ValueError, DataError) as error:
         raise DataError(
-            f"sample {row['id']!r}, input {name!r}: {row.get(f'{name}.path', '')} could be read by ingest but not now: "
-            f"{error}. Did the file change during the run? Run again to take it up anew."
+            f"sample {row['id']!r}, input {name!r}: could be read by ingest but not now: {error}. "
+            "Did the file change during the run? Run again to take it up anew."
         ) from error

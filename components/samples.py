@@ -46,8 +46,9 @@ def learning_rows(dataset: Dataset, inputs: Sequence[str]) -> pd.DataFrame:
     for split in ("train", "val"):
         if not (samples["split"] == split).any():
             raise DataError(
-                f"inputs.{', '.join(inputs)}: missing in every {split} row of {dataset.source}, so there is "
-                "nothing to learn from or to stop by. Leave it out, or divide the rows in another way (data.split)."
+                f"inputs.{', '.join(inputs)}: missing in every {split} row of {dataset.source}, so "
+                "there is nothing to learn from or to stop by. Leave it out, or divide the rows otherwise "
+                "(data.split)."
             )
     return samples[samples["split"].isin(["train", "val"])]
 

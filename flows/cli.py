@@ -34,8 +34,8 @@ UNEXPECTED, USAGE, DATA, MODEL, INTERRUPTED = 1, 2, 3, 4, 130
 
 app = typer.Typer(
     help="Retrain multimodal models and prove whether the new one deserves to replace the old one.",
-    epilog="Exit codes: 0 done, 1 unexpected failure, 2 wrong usage or configuration, 3 the data cannot be used, "
-    "4 a model, training or service cannot be used, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 unexpected failure, 2 wrong usage or configuration, 3 the data cannot be "
+    "used, 4 a model, training or service cannot be used, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

@@ -69,12 +69,13 @@ def show_outcome(console: Console, outcome: Outcome, config: PipelineConfig) -> 
     evaluation = outcome.evaluation
     console.print(results_table(evaluation))
     console.print(Panel(escape("\n".join(_findings(outcome))), title="Findings", title_align="left"))
+    state = "champion" if outcome.registered.champion else "challenger"
     console.print(
         "\n".join(
             [
                 f"report        {outcome.report}",
                 f"MLflow run    {outcome.mlflow_run}   (all runs: braid ui)",
-                f"model         models:/{config.model_name}@{'champion' if outcome.registered.champion else 'challenger'}",
+                f"model         models:/{config.model_name}@{state}",
             ]
         ),
         highlight=False,
@@ -86,7 +87,7 @@ def results_table(evaluation: Evaluation) -> Table:
     """Every candidate on validation and test."""
     metric = evaluation.metric
     table = Table(title=f"{evaluation.rows['test']} test rows, {evaluation.confidence:.0%} intervals")
-    table.add_column("model")
+    table.add_column("model", no_wrap=True)
     for column in (f"val {metric}", f"test {metric}", "interval", "log loss"):
         table.add_column(column, justify="right")
     for candidate in evaluation.candidates:
@@ -144,13 +145,14 @@ def _findings(outcome: Outcome) -> list[str]:
         )
     if evaluation.chosen != "fusion" and evaluation.fusion is not None:
         lines.append(
-            f"On validation {evaluation.chosen} did better than the fusion, so {evaluation.chosen} is delivered: "
-            f"{_signed(evaluation.delivered_gain)} against {evaluation.best_single} alone."
+            f"On validation {evaluation.chosen} did better than the fusion, so {evaluation.chosen} is "
+            f"delivered: {_signed(evaluation.delivered_gain)} against {evaluation.best_single} alone."
         )
     worst = evaluation.worst_subset
     if worst is not None:
         lines.append(
-            f"Worst subset of inputs: {' + '.join(worst.inputs)}, {worst.metric.value:.3f} ({-worst.drop:+.3f})."
+            f"Worst subset of inputs: {' + '.join(worst.inputs)}, "
+            f"{worst.metric.value:.3f} ({-worst.drop:+.3f})."
         )
     shares = ", ".join(f"{name} {share:+.3f}" for name, share in evaluation.shapley.items())
     lines.append(f"Shapley shares of {evaluation.metric}: {shares}.")

@@ -41,9 +41,10 @@ def prefect_api(workspace: Path) -> Iterator[str]:
     log = workspace / "prefect-server.log"
     with log.open("ab") as output:
         server = subprocess.Popen(
-            [sys.executable, "-m", "flows.local_server", str(port)],
+            [sys.executable, "-m", "flows.local_server", str(port), str(os.getpid())],
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C ends the command first, which still has to tell its API
             env={
                 **os.environ,
                 "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{workspace / 'prefect.db'}",
@@ -96,9 +97,7 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _serve(port: int) -> None:
-    parent = os.getppid()
-
+def _serve(port: int, parent: int) -> None:
     def end_with_parent() -> None:
         while os.getppid() == parent:
             time.sleep(0.5)
@@ -111,4 +110,4 @@ def _serve(port: int) -> None:
 
 
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]))
+    _serve(port=int(sys.argv[1]), parent=int(sys.argv[2]))

@@ -19,7 +19,7 @@ from components.config import PipelineConfig, load_pipeline, load_tracking
 from components.data.ingest import Dataset
 from components.encoders import needs_fit
 from components.evaluation.results import Evaluation
-from components.references import FusedModel, Prepared
+from components.references import Features, FusedModel, Prepared
 from components.storage.digest import digest_json
 from components.training.loop import BEST
 from flows.runs import claim
@@ -101,7 +101,7 @@ def retrain(
             else probe_task.submit(run, dataset, features[name], name)
             for name in names
         }
-        fused = None
+        fused: FusedModel | PrefectFuture[FusedModel] | None = None
         if len(names) > 1:
             start = (
                 fuse_task.submit(run, dataset, features, singles) if pipeline.strategy == "staged" else None
@@ -118,7 +118,7 @@ def retrain(
             evaluation=evaluated.result().read(),
             registered=registered.result(),
             report=Path(report.result()),
-            extracted={name: feature.result().extracted for name, feature in features.items()},
+            extracted=_extracted({name: feature.result() for name, feature in features.items()}, fused),
         )
 
 
@@ -138,6 +138,16 @@ def _joint(
         training=trained,
         joint=True,
     )
+
+
+def _extracted(
+    features: dict[str, Features], fused: FusedModel | PrefectFuture[FusedModel] | None
+) -> dict[str, int]:
+    """Rows extracted in this run by input, for the joint encoders too where there are any."""
+    rows = {name: feature.extracted for name, feature in features.items()}
+    if isinstance(fused, FusedModel):
+        rows |= {f"{name} (joint)": feature.extracted for name, feature in fused.features.items()}
+    return rows
 
 
 @contextmanager

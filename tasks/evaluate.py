@@ -75,9 +75,8 @@ def evaluate_task(
     tracking.log_figures(at, run, all_figures(evaluation, read_curves(evaluated)))
     for name, table in tables(evaluation).items():
         tracking.log_table(at, run, table, name)
-        create_table_artifact(
-            table.astype(object).where(table.notna(), None).to_dict("records"), key=name.replace("_", "-")
-        )
+        rows = table.astype(object).where(table.notna(), None).to_dict("records")
+        create_table_artifact(rows, key=name.replace("_", "-"))  # type: ignore[arg-type]
     tracking.log_file(at, run, result)
     tracking.log_file(at, run, predictions)
     progress.finish(headline(evaluation))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -44,10 +46,9 @@ def ingest_task(context: Context) -> Dataset:
         },
     )
     if len(quarantine):
-        rows = quarantine.head(_SHOWN).astype(str).to_dict("records")
-        create_table_artifact(  # type: ignore[arg-type]
-            rows, key="quarantine", description=f"{len(quarantine)} entries; the first are shown"
-        )
+        rows: list[dict[str, Any]] = quarantine.head(_SHOWN).astype(str).to_dict("records")  # type: ignore[assignment]
+        shown = f"{len(quarantine)} entries; the first are shown"
+        create_table_artifact(rows, key="quarantine", description=shown)
     else:
         create_markdown_artifact("Every row could be used.", key="quarantine")
     return dataset

@@ -85,7 +85,7 @@ def _summary(dataset: Dataset) -> DataSummary:
         splits=dataset.splits,
         missing=dataset.missing,
         class_rows={
-            name: {str(split): int(count) for split, count in counts.loc[name].items()}
+            name: {str(split): int(count) for split, count in counts.loc[name].items()}  # type: ignore[arg-type]
             for name in dataset.classes
             if name in counts.index
         },

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import threading
-import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, TypeVar
 
-from prefect import task
+from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.sync import concurrency
 from prefect.tasks import exponential_backoff
@@ -34,17 +33,25 @@ def worth_retrying(task: Any, task_run: Any, state: Any) -> bool:
     return False
 
 
-# Prefect's result cache stays off: every step asks the content-keyed stores what there is to do.
-step = partial(
-    task,
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    retries=2,
-    retry_delay_seconds=exponential_backoff(backoff_factor=2),
-    retry_jitter_factor=0.5,
-    retry_condition_fn=worth_retrying,
-    timeout_seconds=_DAY,
-)
+def step(
+    *, name: str, task_run_name: str, tags: list[str]
+) -> Callable[[Callable[..., Returned]], Task[..., Returned]]:
+    """A Prefect task with what all steps have in common.
+
+    Prefect's result cache stays off: every step asks the content-keyed stores what there is to do.
+    """
+    return task(
+        name=name,
+        task_run_name=task_run_name,
+        tags=tags,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=2,
+        retry_delay_seconds=exponential_backoff(backoff_factor=2),
+        retry_jitter_factor=0.5,
+        retry_condition_fn=worth_retrying,
+        timeout_seconds=_DAY,
+    )
 
 
 @contextmanager
@@ -67,10 +74,11 @@ def follow(steps: Generator[Yielded, None, Returned], each: Callable[[Yielded], 
 def start_worker(workers: int) -> None:
     """Prepare a worker process: its share of the cores, and an end when its parent ends, however it ends."""
     share_cores(workers)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

@@ -195,20 +195,17 @@ def get_run(tracking: TrackingConfig, run_id: str) -> Run:
 
 
 def find_run(tracking: TrackingConfig, name: str) -> Run | None:
-    """A parent run by its id, key or name; the newest where several have the name."""
+    """A parent run by its id, key or name, the newest where several have the name; ``last`` is the newest."""
+    if "'" in name:
+        return None  # no run has such a name, and a filter cannot hold it
     client = connect(tracking)
     experiment = _experiment(client, tracking)
-    for condition in (
-        f"attributes.run_id = '{name}'",
-        f"tags.`{KEY}` = '{name}'",
-        f"attributes.run_name = '{name}'",
-    ):
-        found = client.search_runs(
-            [experiment],
-            f"{condition} and tags.`{PART}` = 'run'",
-            order_by=["attributes.start_time DESC"],
-            max_results=1,
-        )
+    is_parent = f"tags.`{PART}` = 'run'"
+    fields = ("attributes.run_id", f"tags.`{KEY}`", "attributes.run_name")
+    filters = [is_parent] if name == "last" else [f"{field} = '{name}' and {is_parent}" for field in fields]
+    for condition in filters:
+        newest_first = ["attributes.start_time DESC"]
+        found = client.search_runs([experiment], condition, order_by=newest_first, max_results=1)
         if found:
             return found[0]
     return None

@@ -30,17 +30,17 @@ def tracked(
     config, at = context.config, context.tracking
     progress = Progress(context, f"fit {part}")
     run = tracking.nested_run(at, context.mlflow_run, part, {"config": config.name, "kind": kind})
-    options = config.inputs[part] if part in config.inputs else config.training
-    facts = options.model_dump(mode="json")
-    if part not in config.inputs:
-        facts = {"fusion": config.fusion.model_dump(mode="json"), "training": facts}
+    if part in config.inputs:
+        facts = config.inputs[part].model_dump(mode="json")
+    else:
+        facts = config.model_dump(mode="json", include={"fusion", "training"})
     tracking.log_params(at, run, {**facts, "seed": config.seed})
     metric = config.evaluation.metric
 
     def tell(epoch: Epoch) -> None:
         tracking.log_epoch(at, run, epoch, metric)
-        note = f"train loss {epoch.train_loss:.3f}, val loss {epoch.val_loss:.3f}, val {metric} {epoch.metric:.3f}"
-        progress(epoch.epoch + 1, epochs, note)
+        losses = f"train loss {epoch.train_loss:.3f}, val loss {epoch.val_loss:.3f}"
+        progress(epoch.epoch + 1, epochs, f"{losses}, val {metric} {epoch.metric:.3f}")
 
     result = follow(steps, tell)
     trained = result.training if isinstance(result, Single) else result

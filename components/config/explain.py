@@ -52,14 +52,12 @@ def _line(fault: Any, model: type[BaseModel], values: object) -> str:
         case "missing":
             return f"{path}: required, but not given ({_description(model, location)})"
         case "literal_error":
-            section = _section(model, location[:-1])
-            known = _choices(section, location[-1]) if section else []
-            allowed = ", ".join(map(str, known)) or context["expected"]
-            return f"{path}: {found!r} is not one of: {allowed}.{nearest(found, known)}"
+            words = _words(_annotations(model, location))
+            return _not_one_of(path, found, words)
         case "union_tag_invalid":
             known = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
             field = context["discriminator"].strip("'")
-            return f"{path}.{field}: {context['tag']!r} is not one of: {', '.join(known)}.{nearest(context['tag'], known)}"
+            return _not_one_of(f"{path}.{field}", context["tag"], known)
         case "union_tag_not_found":
             field = context["discriminator"].strip("'")
             return f"{path}.{field}: required, but not given (chooses what the section holds)"
@@ -67,6 +65,10 @@ def _line(fault: Any, model: type[BaseModel], values: object) -> str:
             return f"{path}: {context['error']}"
         case _:
             return f"{path}: {_short(found)}: {fault['msg'][:1].lower()}{fault['msg'][1:]}"
+
+
+def _not_one_of(path: str, found: Any, known: list[Any]) -> str:
+    return f"{path}: {found!r} is not one of: {', '.join(map(str, known))}.{nearest(found, known)}"
 
 
 def _short(value: object) -> str:
@@ -94,6 +96,13 @@ def choice_fields(model: type[BaseModel], path: list[str], choice: str) -> set[s
 
 def _section(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel] | None:
     """The section class that pydantic's location leads to."""
+    found = _annotations(model, location)
+    sections = [item for item in found if isinstance(item, type) and issubclass(item, BaseModel)]
+    return sections[0] if len(sections) == 1 else None
+
+
+def _annotations(model: type[BaseModel], location: tuple[int | str, ...]) -> list[Any]:
+    """What may stand where pydantic's location leads to."""
     candidates: list[Any] = [model]
     for part in location:
         step: list[Any] = []
@@ -106,8 +115,7 @@ def _section(model: type[BaseModel], location: tuple[int | str, ...]) -> type[Ba
             elif typing.get_origin(candidate) in (dict, list):
                 step += _unwrap(typing.get_args(candidate)[-1])
         candidates = step
-    sections = [item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)]
-    return sections[0] if len(sections) == 1 else None
+    return candidates
 
 
 def _unwrap(annotation: Any) -> list[Any]:
@@ -120,25 +128,15 @@ def _unwrap(annotation: Any) -> list[Any]:
     return [annotation]
 
 
-def _tags(section: type[BaseModel]) -> set[Any]:
-    return {
-        choice
-        for name in _DISCRIMINATORS
-        if name in section.model_fields
-        for choice in _choices(section, name)
-    }
+def _tags(section: type[BaseModel]) -> list[Any]:
+    fields = [section.model_fields[name] for name in _DISCRIMINATORS if name in section.model_fields]
+    return [word for field in fields for word in _words(_unwrap(field.annotation))]
 
 
-def _choices(section: type[BaseModel], field: int | str) -> list[Any]:
-    if field not in section.model_fields:
-        return []
-    alternatives = _unwrap(section.model_fields[str(field)].annotation)
-    return [
-        value
-        for item in alternatives
-        if typing.get_origin(item) is typing.Literal
-        for value in typing.get_args(item)
-    ]
+def _words(annotations: list[Any]) -> list[Any]:
+    """Values of the literals among the alternatives."""
+    literals = [item for item in annotations if typing.get_origin(item) is typing.Literal]
+    return [word for item in literals for word in typing.get_args(item)]
 
 
 def _description(model: type[BaseModel], location: tuple[int | str, ...]) -> str:

@@ -12,7 +12,6 @@ from components.fusion.late import Late
 from components.fusion.protocol import Fusion
 from components.fusion.transformer import Transformer
 
-
 __all__ = ["FUSIONS", "Fusion", "build_fusion"]
 
 FUSIONS: dict[str, Callable[[Any, Mapping[str, int], int], Fusion]] = {

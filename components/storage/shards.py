@@ -96,7 +96,8 @@ class ShardStore:
         shape = np.max([array.shape for array in found.values()], axis=0)
         result = np.zeros((len(keys), *shape), next(iter(found.values())).dtype)
         for position, array in found.items():
-            result[(position, *(slice(length) for length in array.shape))] = array
+            place: tuple[int | slice, ...] = (position, *(slice(length) for length in array.shape))
+            result[place] = array
         return result
 
     def rows(self, keys: Sequence[str]) -> Rows:

@@ -147,7 +147,7 @@ def open_samples(
     rows, places = {}, {}
     for name, reference in prepared.items():
         digests = samples[f"{name}.digest"]
-        there = torch.from_numpy(digests.notna().to_numpy())
+        there = torch.tensor(digests.notna().to_numpy())
         rows[name] = ShardStore(Path(reference.store), "arrow").rows(digests.dropna().tolist())
         places[name] = torch.where(there, there.cumsum(0) - 1, -1)
     preprocessors = {name: open_preprocessor(reference) for name, reference in prepared.items()}

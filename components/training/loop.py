@@ -104,7 +104,8 @@ def train(
             if not torch.isfinite(loss):
                 raise TrainingError(
                     f"the loss is {loss.item()} in epoch {epoch}, step {progress.step}: "
-                    f"try a learning rate below {config.learning_rate}, or look for extreme values in the inputs"
+                    f"try a learning rate below {config.learning_rate}, or look for extreme values in the "
+                    "inputs"
                 )
             for group in optimizer.param_groups:
                 group["lr"] = _learning_rate(config, progress.step, batches * config.epochs)

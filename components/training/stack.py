@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from components.evaluation.calibration import fit_temperature
 from components.fusion.late import Late
 
-_RIDGE = 1.0  # pull, in rows, towards the product of calibrated posteriors
+_RIDGE = 3.0  # pull, in rows, towards the product of calibrated posteriors
 _MOST_PATTERNS = 64
 
 

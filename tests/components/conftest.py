@@ -1,0 +1,194 @@
+"""A tiny real pipeline of three inputs, from manifest to bundle, built once."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.config import PipelineConfig
+from components.data.ingest import Dataset, ingest
+from components.deliver import deliver
+from components.delivered import Pattern
+from components.encoders import needs_fit
+from components.extract import extract
+from components.fit import fit, probe, take_frozen
+from components.fuse import fuse, joint_encoders, train_jointly
+from components.prepare import prepare
+from components.references import Features, FusedModel, Prepared, Single
+from components.training.loop import BEST
+
+Result = TypeVar("Result")
+CLASSES = ("ant", "bee", "cat")
+SPLITS = {"train": 48, "val": 24, "test": 24}
+WORDS = {"ant": "small worker of the hill", "bee": "small worker with honey", "cat": "soft hunter by night"}
+CITIES = {"ant": "Bonn", "bee": "Köln", "cat": "Köln"}
+
+
+@dataclass(frozen=True)
+class Built:
+    """Everything that the steps of a run left."""
+
+    config: PipelineConfig
+    folder: Path
+    dataset: Dataset
+    prepared: dict[str, Prepared]
+    singles: dict[str, Single]
+    features: dict[str, Features]
+    fused: FusedModel | None
+    bundle: Path
+    scores: dict[Pattern, dict[str, float]]
+
+
+def finish(steps: Generator[Any, None, Result]) -> Result:
+    """Run a training to its end."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def write_manifest(folder: Path, seed: int = 0) -> Path:
+    """96 rows, in each split all classes; here and there a cell is empty, never a whole row."""
+    rng = np.random.default_rng(seed)
+    (folder / "photos").mkdir(parents=True, exist_ok=True)
+    with (folder / "rows.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "split", "label", "photo", "note", "age", "city"])
+        for split, rows in SPLITS.items():
+            for row in range(rows):
+                label = CLASSES[row % 3]
+                name = f"photos/{split}{row:02d}.png"
+                level = 60 * (row % 3) + rng.integers(0, 90, (16, 16, 3))  # neighbours overlap
+                Image.fromarray(level.astype(np.uint8)).save(folder / name)
+                age = round(float(rng.normal([20, 30, 40][row % 3], 8)), 4)
+                cells = [name, f"{WORDS[label]} {split}{row}", age, CITIES[label]]
+                if row % 8 == 5:
+                    cells[0] = ""
+                if row % 8 == 6:
+                    cells[1] = ""
+                if row % 8 == 7:
+                    cells[2:] = ["", ""]
+                writer.writerow([f"{split}-{row}", split, label, *cells])
+    return folder / "rows.csv"
+
+
+def configure(**changes: Any) -> PipelineConfig:
+    """The tiny pipeline; changes replace whole sections."""
+    fit = {"epochs": 3, "batch_size": 16, "learning_rate": 0.01}
+    values: dict[str, Any] = {
+        "name": "tiny",
+        "data": {"source": "rows.csv", "split": {"column": "split"}},
+        "inputs": {
+            "photo": {
+                "modality": "image",
+                "columns": "photo",
+                "size": 16,
+                "encoder": {"name": "cnn", "width": 8, "channels": [4]},
+                "fit": fit,
+            },
+            "note": {
+                "modality": "text",
+                "columns": "note",
+                "encoder": {"name": "ngrams", "width": 8, "buckets": 64},
+                "fit": fit,
+            },
+            "facts": {
+                "modality": "tabular",
+                "columns": ["age", "city"],
+                "encoder": {"name": "mlp", "width": 8, "hidden": [8]},
+                "fit": fit,
+            },
+        },
+        "fusion": {"name": "gated", "width": 8},
+        "training": fit,
+        "evaluation": {"bootstrap": 100},
+        "engine": {"device": "cpu", "shard_rows": 40},
+    }
+    return PipelineConfig.model_validate({**values, **changes})
+
+
+def build_pipeline(config: PipelineConfig, folder: Path, data: Path) -> Built:
+    """All steps of a run, in the order of flows/retrain.py.
+
+    Args:
+        config: The pipeline.
+        folder: Of caches and bundle.
+        data: Folder of the manifest.
+    """
+    dataset = ingest(config, folder / "data", data)
+    rows, cache = config.engine.shard_rows, folder / "cache"
+    prepared = {
+        name: prepare(dataset, name, section, cache / "canonical", rows)
+        for name, section in config.inputs.items()
+    }
+    singles: dict[str, Single] = {}
+    features: dict[str, Features] = {}
+    for name, section in config.inputs.items():
+        if needs_fit(section.encoder):
+            singles[name] = finish(fit(dataset, prepared[name], config, cache / "trainings"))
+            weights = singles[name].encoder
+        else:
+            weights = take_frozen(prepared[name], config)
+        features[name] = extract(dataset, prepared[name], weights, config, cache / "features")
+        if not needs_fit(section.encoder):
+            singles[name] = probe(dataset, features[name], config, cache / "trainings")
+    fused = None
+    if len(config.inputs) > 1 and config.strategy == "staged":
+        trained = finish(fuse(dataset, features, singles, config, cache / "trainings"))
+        fused = FusedModel(features, str(Path(trained.folder) / BEST), "", trained, joint=False)
+    if len(config.inputs) > 1 and (config.strategy == "joint" or config.joint_epochs):
+        start = (features, fused.training) if fused is not None else None
+        trained = finish(train_jointly(dataset, prepared, config, cache / "trainings", start))
+        encoders = joint_encoders(trained, prepared, config)
+        joint = {
+            name: extract(dataset, prepared[name], encoders[name], config, cache / "features")
+            for name in config.inputs
+        }
+        fused = FusedModel(joint, str(Path(trained.folder) / BEST), "fused.", trained, joint=True)
+    bundle = folder / "bundle"
+    scores = deliver(dataset, prepared, singles, features, fused, config, bundle)
+    return Built(config, folder, dataset, prepared, singles, features, fused, bundle, scores)
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the tiny manifest; not to be changed."""
+    folder = tmp_path_factory.mktemp("tiny-data")
+    write_manifest(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The tiny pipeline, built; not to be changed."""
+    return build_pipeline(configure(), tmp_path_factory.mktemp("tiny"), tiny_data)
+
+
+@pytest.fixture
+def own_data(tmp_path: Path) -> Path:
+    """Folder of a tiny manifest of one's own."""
+    write_manifest(tmp_path / "data")
+    return tmp_path / "data"
+
+
+@pytest.fixture(scope="session")
+def config() -> Callable[..., PipelineConfig]:
+    return configure
+
+
+@pytest.fixture(scope="session")
+def build() -> Callable[[PipelineConfig, Path, Path], Built]:
+    return build_pipeline
+
+
+@pytest.fixture(scope="session")
+def run_to_end() -> Callable[[Generator[Any, None, Result]], Result]:
+    return finish

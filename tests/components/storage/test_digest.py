@@ -1,0 +1,131 @@
+"""Digests: equal for equal content, different for different content."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from components.storage.digest import (
+    code_digest,
+    digest,
+    digest_bytes,
+    digest_file,
+    digest_json,
+    digest_tensors,
+)
+
+
+def test_digests_do_not_change_between_versions_of_braid() -> None:
+    # keys of caches that users have; a change here makes every run compute everything again
+    assert digest("ab", "c") == "4826ed043ab3cdec576d8541fa5d5a80"
+
+
+def test_parts_are_kept_apart() -> None:
+    assert len({digest("ab", "c"), digest("a", "bc"), digest("abc"), digest("ab", "c", "")}) == 4
+
+
+def test_order_of_parts_matters() -> None:
+    assert digest("a", "b") != digest("b", "a")
+
+
+def test_text_and_its_bytes_are_the_same() -> None:
+    assert digest("grün") == digest("grün".encode())
+
+
+def test_lone_surrogates_have_a_digest() -> None:
+    assert digest("\udcff") != digest("\udcfe")  # file names that are not UTF-8 arrive like this
+
+
+def test_a_file_has_the_digest_of_its_bytes(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 3000  # more than one block
+    (tmp_path / "x").write_bytes(content)
+    assert digest_file(tmp_path / "x") == digest_bytes(content) != digest_bytes(content[:-1])
+
+
+def test_the_order_of_mapping_keys_does_not_matter_that_of_lists_does() -> None:
+    assert digest_json({"a": 1, "b": {"c": 2, "d": 3}}) == digest_json({"b": {"d": 3, "c": 2}, "a": 1})
+    assert digest_json([1, 2]) != digest_json([2, 1])
+    assert digest_json({"a": 1}) != digest_json({"a": 1.5})
+    assert digest_json({"a": None}) != digest_json({})
+
+
+class TestTensors:
+    def test_order_of_names_does_not_matter(self) -> None:
+        a, b = torch.arange(3.0), torch.ones(2, 2)
+        assert digest_tensors({"a": a, "b": b}) == digest_tensors({"b": b, "a": a})
+
+    def test_memory_layout_does_not_matter(self) -> None:
+        x = torch.arange(6.0).view(2, 3)
+        assert digest_tensors({"x": x.t()}) == digest_tensors({"x": x.t().contiguous()})
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"y": torch.zeros(2, 3)},
+            {"x": torch.zeros(3, 2)},
+            {"x": torch.zeros(2, 3, dtype=torch.float64)},
+            {"x": torch.zeros(2, 3, dtype=torch.int32)},
+            {"x": torch.zeros(2, 3).index_fill(0, torch.tensor(1), 1e-30)},
+            {"x": torch.zeros(2, 3), "z": torch.zeros(0)},
+        ],
+    )
+    def test_name_shape_type_and_value_matter(self, other: dict[str, torch.Tensor]) -> None:
+        assert digest_tensors({"x": torch.zeros(2, 3)}) != digest_tensors(other)
+
+    def test_scalars_and_bfloat16_have_one(self) -> None:
+        scalar = torch.tensor(3)
+        half = torch.ones(2, dtype=torch.bfloat16)
+        assert digest_tensors({"s": scalar, "h": half}) != digest_tensors({"s": scalar + 1, "h": half})
+
+
+def module(folder: Path, source: str) -> ModuleType:
+    path = folder / f"m{len(list(folder.iterdir()))}.py"
+    path.write_text(source, "utf-8")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    found = importlib.util.module_from_spec(spec)
+    found.__file__ = str(path)
+    assert spec.loader is not None
+    spec.loader.exec_module(found)
+    return found
+
+
+class TestCode:
+    SOURCE = (
+        '"""Doc."""\n\ndef f(x):\n    """Doc."""\n    # why\n    return x + 1\n\n\nclass A:\n    """Doc."""\n'
+    )
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ('"""Doc."""', '"""Other words,\n    over two lines."""'),
+            ("    # why\n", ""),
+            ("x + 1", "(x   +   1)"),
+            ('\n    """Doc."""\n    # why', "\n"),
+        ],
+    )
+    def test_wording_does_not_matter(self, tmp_path: Path, old: str, new: str) -> None:
+        assert old in self.SOURCE
+        changed = module(tmp_path, self.SOURCE.replace(old, new))
+        assert code_digest(module(tmp_path, self.SOURCE)) == code_digest(changed)
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("x + 1", "x + 2"),
+            ("x + 1", "1 + x"),
+            ("def f(x)", "def f(x, y=0)"),
+            ("class A:", "class A(dict):"),
+        ],
+    )
+    def test_behaviour_does(self, tmp_path: Path, old: str, new: str) -> None:
+        changed = module(tmp_path, self.SOURCE.replace(old, new))
+        assert code_digest(module(tmp_path, self.SOURCE)) != code_digest(changed)
+
+    def test_all_modules_count(self, tmp_path: Path) -> None:
+        one, two = module(tmp_path, "a = 1"), module(tmp_path, "a = 2")
+        assert len({code_digest(one), code_digest(two), code_digest(one, two)}) == 3

@@ -1,0 +1,194 @@
+"""The shard store: what is written comes back, what is damaged counts as missing."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from components.storage.shards import Codec, ShardStore
+
+both = pytest.mark.parametrize("codec", ["parquet", "arrow"])
+SHAPES: list[tuple[int, ...]] = [(3,), (1,), (0,), (2, 3), (5, 3), (1, 4, 2), (), (0, 7)]
+DTYPES = [np.uint8, np.int32, np.int64, np.float32, np.float64]
+
+
+def arrays(shapes: list[tuple[int, ...]], dtype: type, seed: int = 0) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [(rng.random(shape) * 200).astype(dtype) for shape in shapes]
+
+
+def filled(folder: Path, codec: Codec) -> tuple[ShardStore, dict[str, np.ndarray]]:
+    """A store with two shards of three vectors each."""
+    store = ShardStore(folder, codec)
+    values = arrays([(4,)] * 6, np.float32)
+    keys = [f"k{row}" for row in range(6)]
+    store.append(keys[:3], values[:3])
+    store.append(keys[3:], values[3:])
+    return store, dict(zip(keys, values, strict=True))
+
+
+@both
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_arrays_of_any_shape_come_back_as_they_were(tmp_path: Path, codec: Codec, dtype: type) -> None:
+    values = arrays(SHAPES, dtype)
+    keys = [f"k{row}" for row in range(len(values))]
+    ShardStore(tmp_path, codec).append(keys, values)
+    found = dict(ShardStore(tmp_path, codec).read(keys))
+    for row, value in enumerate(values):
+        assert found[row].dtype == dtype
+        assert found[row].shape == value.shape
+        np.testing.assert_array_equal(found[row], value)
+
+
+@both
+def test_an_empty_store_lacks_everything_each_once_in_order(tmp_path: Path, codec: Codec) -> None:
+    store = ShardStore(tmp_path / "not-there", codec)
+    assert store.missing(["b", "a", "b", "c", "a"]) == ["b", "a", "c"]
+    assert store.missing([]) == []
+    assert not (tmp_path / "not-there").exists(), "asking makes no folder"
+
+
+@both
+def test_what_was_appended_is_not_missing_here_or_in_a_new_store(tmp_path: Path, codec: Codec) -> None:
+    store, _ = filled(tmp_path, codec)
+    for each in (store, ShardStore(tmp_path, codec)):
+        assert each.missing(["k1", "x", "k5"]) == ["x"]
+
+
+@both
+def test_a_store_that_was_asked_before_knows_what_it_appends_later(tmp_path: Path, codec: Codec) -> None:
+    store = ShardStore(tmp_path, codec)
+    assert store.missing(["a"]) == ["a"]
+    store.append(["a"], [np.ones(2)])
+    assert store.missing(["a"]) == []
+    np.testing.assert_array_equal(store.stack(["a"]), np.ones((1, 2)))
+
+
+@both
+def test_reading_gives_every_position_once_also_for_repeated_keys(tmp_path: Path, codec: Codec) -> None:
+    store, values = filled(tmp_path, codec)
+    keys = ["k4", "k0", "k4", "k2", "k0"]
+    found = list(store.read(keys))
+    assert sorted(position for position, _ in found) == [0, 1, 2, 3, 4]
+    for position, array in found:
+        np.testing.assert_array_equal(array, values[keys[position]])
+    np.testing.assert_array_equal(store.stack(keys), np.stack([values[key] for key in keys]))
+
+
+@both
+def test_an_unknown_key_is_an_error(tmp_path: Path, codec: Codec) -> None:
+    store, _ = filled(tmp_path, codec)
+    with pytest.raises(KeyError, match="nope"):
+        list(store.read(["k0", "nope"]))
+    with pytest.raises(KeyError, match="nope"):
+        store.rows(["nope"])
+
+
+@both
+def test_stacking_pads_shorter_sequences_with_zeros(tmp_path: Path, codec: Codec) -> None:
+    store = ShardStore(tmp_path, codec)
+    store.append(["a", "b"], [np.full((3, 2), 7, np.float32), np.full((1, 2), 8, np.float32)])
+    stacked = store.stack(["b", "a"])
+    assert stacked.dtype == np.float32
+    np.testing.assert_array_equal(stacked[0], [[8, 8], [0, 0], [0, 0]])
+    np.testing.assert_array_equal(stacked[1], [[7, 7], [7, 7], [7, 7]])
+
+
+def test_rows_give_random_access_over_shards(tmp_path: Path) -> None:
+    store, values = filled(tmp_path, "arrow")
+    keys = ["k5", "k1", "k5"]
+    rows = store.rows(keys)
+    assert len(rows) == 3
+    for position in (2, 0, 1, 0):
+        np.testing.assert_array_equal(rows[position], values[keys[position]])
+
+
+def test_rows_are_mapped_not_loaded(tmp_path: Path) -> None:
+    values = [np.full(100_000, value, np.uint8) for value in range(50)]  # 5 MB
+    ShardStore(tmp_path, "arrow").append([f"k{value}" for value in range(50)], values)
+    store = ShardStore(tmp_path, "arrow")
+    before = pa.total_allocated_bytes()
+    rows = store.rows(["k3", "k40"])
+    assert rows[1][99_999] == 40
+    assert pa.total_allocated_bytes() - before < 1_000_000  # keys and shapes only
+
+
+@both
+@pytest.mark.parametrize("damage", ["flipped bit", "truncated", "empty"])
+def test_a_damaged_shard_is_set_aside_told_and_its_rows_are_missing(
+    tmp_path: Path, codec: Codec, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, values = filled(tmp_path, codec)
+    whole, hurt = sorted(tmp_path.iterdir())
+    content = bytearray(hurt.read_bytes())
+    content[len(content) // 2] ^= 1
+    hurt.write_bytes({"flipped bit": bytes(content), "truncated": content[:-9], "empty": b""}[damage])
+
+    store = ShardStore(tmp_path, codec)
+    with caplog.at_level(logging.WARNING):
+        missing = store.missing(values)
+    assert missing in (["k0", "k1", "k2"], ["k3", "k4", "k5"])
+    assert hurt.name in caplog.text
+    assert hurt.with_suffix(".damaged").exists()
+    assert not hurt.exists()
+    assert whole.exists()
+
+    store.append(missing, [values[key] for key in missing])
+    again = ShardStore(tmp_path, codec)
+    assert again.missing(values) == []
+    np.testing.assert_array_equal(again.stack(list(values)), np.stack(list(values.values())))
+
+
+@both
+def test_a_temporary_that_a_killed_writer_left_is_ignored(tmp_path: Path, codec: Codec) -> None:
+    _, values = filled(tmp_path, codec)
+    half = next(iter(tmp_path.iterdir())).read_bytes()[:50]
+    left = tmp_path / f".0123456789abcdef.tmp.{codec}"
+    left.write_bytes(half)
+    assert ShardStore(tmp_path, codec).missing(values) == []
+    assert left.exists(), "it may belong to a writer that is at work"
+
+
+@both
+def test_two_stores_on_one_folder_do_not_disturb_each_other(tmp_path: Path, codec: Codec) -> None:
+    one, two = ShardStore(tmp_path, codec), ShardStore(tmp_path, codec)
+    assert one.missing(["a", "b"]) == two.missing(["a", "b"]) == ["a", "b"]
+    one.append(["a", "b"], [np.zeros(2), np.ones(2)])
+    two.append(["b", "c"], [np.ones(2), np.full(2, 2.0)])  # the same content has the same key
+    found = ShardStore(tmp_path, codec).stack(["a", "b", "c"])
+    np.testing.assert_array_equal(found, [[0, 0], [1, 1], [2, 2]])
+
+
+@both
+def test_equal_shards_are_one_file(tmp_path: Path, codec: Codec) -> None:
+    for _ in range(2):
+        ShardStore(tmp_path, codec).append(["a"], [np.arange(3)])
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("keys", "values"),
+    [
+        (["a", "b"], [np.zeros(1)]),
+        (["a", "b"], [np.zeros(1, np.float32), np.zeros(1, np.float64)]),
+        ([], []),
+    ],
+)
+def test_a_shard_needs_one_type_and_a_key_a_row(
+    tmp_path: Path, keys: list[str], values: list[np.ndarray]
+) -> None:
+    with pytest.raises(ValueError, match="a shard needs one dtype and a key a row"):
+        ShardStore(tmp_path, "parquet").append(keys, values)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_features_are_plain_parquet_for_other_tools(tmp_path: Path) -> None:
+    ShardStore(tmp_path, "parquet").append(["a"], [np.arange(6, dtype=np.float32).reshape(2, 3)])
+    (file,) = tmp_path.iterdir()
+    table = pq.read_table(file).to_pydict()
+    assert table == {"key": ["a"], "shape": [[2, 3]], "value": [[0, 1, 2, 3, 4, 5]]}

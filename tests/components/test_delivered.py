@@ -1,0 +1,259 @@
+"""The delivered model: for each set of inputs the candidate that did best on validation."""
+
+from __future__ import annotations
+
+import json
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from components.delivered import AVERAGE, FUSION, Delivered, Embeddings, calibrate_and_choose, take
+from components.evaluation.calibration import fit_temperature
+from components.fusion import Fusion
+from components.networks import Fused
+
+CLASSES = 3
+PRIOR = torch.tensor([0.5, 0.3, 0.2])
+NAMES = ("a", "b", "c")
+SUBSETS = [subset for size in (1, 2, 3) for subset in combinations(NAMES, size)]
+
+
+class Sum(Fusion):
+    """Embeddings are logits here; the fusion is their sum, so it is the ideal or, with ``sign`` -1, the worst."""
+
+    def __init__(self, sign: float = 1.0, names: tuple[str, ...] = NAMES) -> None:
+        super().__init__()
+        self.inputs, self.width, self.sign = names, CLASSES, sign
+
+    def forward(self, embeddings: Any, present: Tensor) -> Tensor:
+        parts = [
+            torch.where(present[:, [column]], embeddings[name], 0.0)
+            for column, name in enumerate(self.inputs)
+        ]
+        return self.sign * torch.stack(parts).sum(0)
+
+
+def identity(width: int = CLASSES) -> nn.Linear:
+    head = nn.Linear(width, CLASSES, bias=False)
+    head.weight.data = torch.eye(CLASSES)
+    return head
+
+
+def model(sign: float = 1.0, names: tuple[str, ...] = NAMES, fused: bool = True) -> Delivered:
+    network = Fused(Sum(sign, names), CLASSES)
+    network.head = nn.Identity()  # type: ignore[assignment]
+    return Delivered({name: identity() for name in names}, network if fused else None, PRIOR).eval()
+
+
+def rows(
+    number: int, seed: int, strengths: tuple[float, ...] = (2.0, 1.0, 0.5), missing: float = 0.2
+) -> tuple[Embeddings, np.ndarray]:
+    """Embeddings that are the log-likelihoods of inputs which are independent given the class."""
+    rng = np.random.default_rng(seed)
+    targets = rng.integers(0, CLASSES, number)
+    single = {
+        name: torch.from_numpy(
+            s * (s * np.eye(CLASSES)[targets] + rng.normal(size=(number, CLASSES)))
+        ).float()
+        for name, s in zip(NAMES, strengths, strict=True)
+    }
+    present = torch.from_numpy(rng.random((number, 3)) >= missing)
+    return Embeddings(single, single, present), targets
+
+
+def chosen(sign: float = 1.0, number: int = 600, **options: Any) -> tuple[Delivered, dict[Any, Any]]:
+    delivered = model(sign)
+    embeddings, targets = rows(number, 0, **options)
+    return delivered, calibrate_and_choose(delivered, embeddings, targets, "accuracy", {})
+
+
+def test_patterns_are_all_subsets_small_ones_first() -> None:
+    assert model().patterns() == SUBSETS
+
+
+def test_candidates_are_the_singles_their_average_and_the_fusion() -> None:
+    assert model().candidates(("a", "c")) == ["a", "c", AVERAGE, FUSION]
+    assert model().candidates(("b",)) == ["b", FUSION]
+    assert model(names=("a",), fused=False).candidates(("a",)) == ["a"]
+
+
+def test_a_good_fusion_is_chosen_where_there_is_something_to_fuse() -> None:
+    delivered, scores = chosen()
+    for pattern in SUBSETS:
+        assert delivered.choice[pattern] == max(
+            scores[pattern], key=lambda name: (scores[pattern][name], name == delivered.choice[pattern])
+        )
+    assert delivered.choice["a", "b", "c"] in (FUSION, AVERAGE)
+    assert scores["a", "b", "c"][FUSION] > scores["a", "b", "c"]["a"]
+
+
+def test_a_bad_fusion_is_not_delivered() -> None:
+    delivered, scores = chosen(sign=-1.0)
+    assert FUSION not in delivered.choice.values()
+    test, targets = rows(3000, 1, missing=0.0)
+    found = delivered.predict(test, NAMES)
+    best = delivered.predict(test, NAMES, candidate="a")
+    right, right_best = ((p.argmax(1).numpy() == targets).mean() for p in (found, best))
+    # a standard deviation of such a share is .009
+    assert right > right_best - 0.03
+    assert scores["a", "b", "c"][FUSION] < 0.3
+
+
+def test_the_choice_may_differ_between_patterns() -> None:
+    delivered = model()
+    embeddings, targets = rows(600, 0, strengths=(3.0, 0.0, 0.0))  # b and c say nothing
+    calibrate_and_choose(delivered, embeddings, targets, "log_loss", {})
+    assert delivered.choice["a",] in ("a", FUSION)
+    assert delivered.choice["a", "b", "c"] in ("a", FUSION)
+    found = delivered.predict(embeddings, ("b", "c"))
+    assert found.amax(1).max() <= 0.5, "with nothing to go by the answer stays open, at most the prior"
+
+
+def test_equal_metrics_are_told_apart_by_the_log_loss() -> None:
+    delivered = model(names=("a", "b"))
+    sure, unsure = torch.eye(CLASSES)[[0, 1, 2] * 20] * 4, torch.eye(CLASSES)[[0, 1, 2] * 20] * 4
+    unsure[::7] *= 0.01  # right as well, but hardly; no temperature mends that
+    both = Embeddings({"a": unsure, "b": sure}, {"a": unsure, "b": sure}, torch.ones(60, 2, dtype=torch.bool))
+    scores = calibrate_and_choose(delivered, both, np.array([0, 1, 2] * 20), "accuracy", {})
+    assert scores["a", "b"]["a"] == scores["a", "b"]["b"] == 1.0
+    assert delivered.choice["a", "b"] != "a"
+
+
+def test_temperatures_are_fitted_on_the_rows_that_have_the_inputs() -> None:
+    delivered, _ = chosen()
+    embeddings, targets = rows(600, 0)
+    there = embeddings.present[:, :2].all(1).numpy()
+    logits = (embeddings.single["a"] + embeddings.single["b"])[there].double().numpy()
+    assert delivered.temperature(FUSION, ("a", "b")) == pytest.approx(fit_temperature(logits, targets[there]))
+    own = embeddings.present[:, 0].numpy()
+    expected = fit_temperature(embeddings.single["a"][own].double().numpy(), targets[own])
+    for pattern in (("a",), ("a", "b"), NAMES):  # an input's temperature does not depend on the others
+        assert delivered.temperature("a", pattern) == pytest.approx(expected)
+
+
+def test_given_logits_of_the_fusion_are_used_for_choosing() -> None:
+    delivered = model()
+    embeddings, targets = rows(300, 0, missing=0.0)
+    held_out = {NAMES: -embeddings.single["a"]}  # as if the fusion had only seemed to be good
+    scores = calibrate_and_choose(delivered, embeddings, targets, "accuracy", held_out)
+    assert scores[NAMES][FUSION] < 0.4
+    assert delivered.choice[NAMES] != FUSION
+    assert scores["a", "b"][FUSION] > 0.6
+
+
+def test_a_pattern_without_validation_rows_is_left_to_the_fusion() -> None:
+    delivered = model()
+    embeddings, targets = rows(100, 0)
+    embeddings.present[:, 2] = False
+    scores = calibrate_and_choose(delivered, embeddings, targets, "accuracy", {})
+    assert delivered.choice["b", "c"] == delivered.choice["c",] == FUSION
+    assert ("b", "c") not in scores
+    assert delivered.temperature(FUSION, ("b", "c")) == 1.0
+    assert set(delivered.choice) == set(SUBSETS)
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "accuracy"])
+def test_a_validation_of_one_class_still_leads_to_a_choice(metric: str) -> None:
+    delivered = model()
+    embeddings, _ = rows(50, 0)
+    calibrate_and_choose(delivered, embeddings, np.zeros(50, int), metric, {})
+    assert set(delivered.choice) == set(SUBSETS)
+
+
+class TestPredict:
+    @given(seed=st.integers(0, 500), allowed=st.sampled_from(SUBSETS))
+    @settings(max_examples=25, deadline=None)
+    def test_every_row_gets_probabilities_from_what_it_has(self, seed: int, allowed: tuple[str, ...]) -> None:
+        delivered, _ = CHOSEN
+        embeddings, _ = rows(20, seed, missing=0.5)
+        found = delivered.predict(embeddings, allowed)
+        assert found.dtype == torch.float64
+        assert torch.isfinite(found).all()
+        torch.testing.assert_close(found.sum(1), torch.ones(20, dtype=torch.float64))
+        empty = ~(embeddings.present & delivered.mask(allowed)).any(1)
+        torch.testing.assert_close(found[empty], PRIOR.double().expand(int(empty.sum()), -1))
+
+    @given(seed=st.integers(0, 500), allowed=st.sampled_from(SUBSETS))
+    @settings(max_examples=25, deadline=None)
+    def test_what_is_absent_or_not_allowed_does_not_matter(self, seed: int, allowed: tuple[str, ...]) -> None:
+        delivered, _ = CHOSEN
+        embeddings, _ = rows(20, seed, missing=0.5)
+        usable = embeddings.present & delivered.mask(allowed)
+        poisoned = {
+            name: torch.where(usable[:, [column]], value, torch.nan)
+            for column, (name, value) in enumerate(embeddings.single.items())
+        }
+        found = delivered.predict(Embeddings(poisoned, poisoned, embeddings.present), allowed)
+        torch.testing.assert_close(found, delivered.predict(embeddings, allowed), rtol=0, atol=0)
+
+    def test_a_row_is_scored_alike_alone_and_among_others(self) -> None:
+        delivered, _ = CHOSEN
+        embeddings, _ = rows(30, 3, missing=0.4)
+        whole = delivered.predict(embeddings, NAMES)
+        for row in range(30):
+            alone = delivered.predict(take(embeddings, torch.tensor([row])), NAMES)
+            torch.testing.assert_close(alone[0], whole[row])
+
+    def test_the_average_is_the_mean_of_the_calibrated_probabilities(self) -> None:
+        delivered, _ = CHOSEN
+        embeddings, _ = rows(10, 4, missing=0.0)
+        found = delivered.predict(embeddings, NAMES, candidate=AVERAGE, calibrated=False)
+        singles = [delivered.predict(embeddings, NAMES, candidate=name) for name in NAMES]
+        torch.testing.assert_close(found, torch.stack(singles).mean(0), rtol=1e-5, atol=1e-6)
+
+    def test_the_average_of_one_input_is_that_input(self) -> None:
+        delivered, _ = CHOSEN
+        embeddings, _ = rows(10, 4, missing=0.0)
+        embeddings.present[:, 1:] = False
+        found = delivered.predict(embeddings, NAMES, candidate=AVERAGE)
+        torch.testing.assert_close(found, delivered.predict(embeddings, NAMES, candidate="a"), rtol=0, atol=0)
+
+    def test_a_single_input_answers_only_rows_that_have_it(self) -> None:
+        delivered, _ = CHOSEN
+        embeddings, _ = rows(50, 5, missing=0.5)
+        found = delivered.predict(embeddings, NAMES, candidate="b")
+        absent = ~embeddings.present[:, 1]
+        torch.testing.assert_close(found[absent], PRIOR.double().expand(int(absent.sum()), -1))
+        expected = embeddings.single["b"].double() / delivered.temperature("b", ("b",))
+        torch.testing.assert_close(found[~absent], expected[~absent].softmax(1))
+
+    def test_without_calibration_the_logits_are_as_they_are(self) -> None:
+        delivered, _ = CHOSEN
+        embeddings, _ = rows(10, 4, missing=0.0)
+        found = delivered.predict(embeddings, NAMES, candidate=FUSION, calibrated=False)
+        expected = torch.stack(list(embeddings.fusion.values())).sum(0).double().softmax(1)
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
+
+    def test_no_rows_are_no_rows(self) -> None:
+        embeddings, _ = rows(5, 0)
+        assert CHOSEN[0].predict(take(embeddings, torch.zeros(0, dtype=torch.int64)), NAMES).shape == (0, 3)
+
+
+CHOSEN = chosen()
+
+
+def test_settings_come_back_through_json() -> None:
+    delivered, _ = chosen()
+    fresh = model()
+    fresh.set_settings(json.loads(json.dumps(delivered.settings())))
+    assert fresh.choice == delivered.choice
+    assert fresh.temperatures == delivered.temperatures
+    embeddings, _ = rows(20, 7)
+    torch.testing.assert_close(
+        fresh.predict(embeddings, NAMES), delivered.predict(embeddings, NAMES), rtol=0, atol=0
+    )
+
+
+def test_a_single_input_needs_no_fusion() -> None:
+    delivered = model(names=("a",), fused=False)
+    embeddings, targets = rows(100, 0)
+    only = Embeddings({"a": embeddings.single["a"]}, {"a": embeddings.single["a"]}, embeddings.present[:, :1])
+    calibrate_and_choose(delivered, only, targets, "accuracy", {})
+    assert delivered.choice == {("a",): "a"}
+    assert delivered.predict(only, ("a",)).shape == (100, 3)

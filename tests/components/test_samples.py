@@ -1,0 +1,93 @@
+"""What steps read of the samples table."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from components.samples import (
+    input_value,
+    learning_rows,
+    load_embeddings,
+    presence,
+    read_samples,
+    rows_digest,
+    target_indices,
+)
+from tests.components.conftest import CLASSES, Built
+
+
+def test_only_what_is_asked_for_is_read(tiny: Built) -> None:
+    assert list(read_samples(tiny.dataset).columns) == ["id", "split", "target"]
+    assert list(read_samples(tiny.dataset, ["note"]).columns) == ["id", "split", "target", "note.digest"]
+    whole = read_samples(tiny.dataset, ["facts"], values=True)
+    assert set(whole.columns) == {"id", "split", "target", "facts.digest", "facts.age", "facts.city"}
+
+
+def test_learning_rows_are_train_and_val_rows_that_have_an_input(tiny: Built) -> None:
+    rows = learning_rows(tiny.dataset, ["photo"])
+    assert rows["split"].value_counts().to_dict() == {"train": 42, "val": 21}
+    assert rows["photo.digest"].notna().all()
+    assert len(learning_rows(tiny.dataset, ["photo", "note"])) == 72, "one of them is enough"
+
+
+def test_presence_has_a_column_an_input_in_sorted_order(tiny: Built) -> None:
+    samples = read_samples(tiny.dataset, ["photo", "note", "facts"])
+    found = presence(samples, ["photo", "note", "facts"])
+    # rows 5, 6 and 7 of every eight lack photo, note and facts
+    assert found[5:8].tolist() == [[True, True, False], [True, False, True], [False, True, True]]
+    assert found.sum(0).tolist() == [84, 84, 84]
+
+
+def test_targets_are_indices_of_the_classes(tiny: Built) -> None:
+    samples = read_samples(tiny.dataset)
+    found = target_indices(samples, CLASSES)
+    assert found.dtype == np.int64
+    assert [CLASSES[index] for index in found] == samples["target"].tolist()
+    assert target_indices(samples.assign(target="unicorn"), CLASSES)[0] == -1
+
+
+@pytest.mark.parametrize("column", ["split", "target", "photo.digest"])
+def test_the_digest_of_rows_sees_what_they_teach(tiny: Built, column: str) -> None:
+    samples = read_samples(tiny.dataset, ["photo", "note"])
+    changed = samples.copy()
+    changed.loc[3, column] = "other"
+    assert rows_digest(changed, ["photo"]) != rows_digest(samples, ["photo"])
+    assert rows_digest(samples.iloc[::-1], ["photo"]) != rows_digest(samples, ["photo"])
+    unseen = samples.assign(**{"id": "x", "note.digest": "x"})
+    assert rows_digest(unseen, ["photo"]) == rows_digest(samples, ["photo"])
+    assert rows_digest(samples, ["photo", "note"]) == rows_digest(samples, ["note", "photo"])
+
+
+def test_values_are_given_as_the_preprocessors_take_them() -> None:
+    row = {
+        "a.path": "p.png",
+        "a.digest": "1",
+        "t.text": "x",
+        "f.digest": "2",
+        "f.age": "3",
+        "f.b.c": None,
+        "id": "r",
+    }
+    assert input_value(row, "a", "image") == "p.png"
+    assert input_value(row, "t", "text") == "x"
+    assert input_value(row, "f", "tabular") == {"age": "3", "b.c": None}
+
+
+def test_embeddings_come_in_the_order_of_the_rows_with_zeros_where_absent(tiny: Built) -> None:
+    samples = read_samples(tiny.dataset, ["photo"])
+    whole = load_embeddings(samples, "photo", tiny.features["photo"])
+    assert whole.shape == (96, 8)
+    assert (whole.abs().sum(1) > 0).tolist() == samples["photo.digest"].notna().tolist()
+    backwards = load_embeddings(samples.iloc[::-1], "photo", tiny.features["photo"])
+    np.testing.assert_array_equal(backwards.flip(0), whole)
+
+
+def test_rows_that_all_lack_an_input_have_zeros(tiny: Built) -> None:
+    samples = (
+        read_samples(tiny.dataset, ["photo"])
+        .head(3)
+        .assign(**{"photo.digest": pd.Series([None] * 3, dtype=str)})
+    )
+    assert not load_embeddings(samples, "photo", tiny.features["photo"]).any()

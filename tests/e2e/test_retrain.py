@@ -1,0 +1,134 @@
+"""The main job as a user runs it: no server, one command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from tests.e2e.conftest import Project, python
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+FITS = {"picture", "sound", "words", "fusion"}
+
+
+def runs_of(project: Project) -> tuple[list[Run], list[Run]]:
+    """Parent and nested runs in MLflow."""
+    client = MlflowClient(project.tracking_uri)
+    found = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    parents = [run for run in found if run.data.tags["braid.part"] == "run"]
+    return parents, [run for run in found if run not in parents]
+
+
+def test_fusion_is_proved_to_beat_each_input(first_run: dict[str, Any]) -> None:
+    candidates = first_run["candidates"]
+    assert set(candidates) == {"picture", "sound", "words", "average", "fusion", "delivered"}
+    assert first_run["fusion_helps"] == "yes"
+    assert first_run["fusion_gain"]["low"] > 0
+    assert candidates["delivered"]["test"]["value"] > max(
+        candidates[name]["test"]["value"] for name in ("picture", "sound", "words")
+    )
+    assert len(first_run["subsets"]) == 7
+    shares = sum(first_run["shapley"].values())
+    assert shares == pytest.approx(first_run["subsets"]["picture+sound+words"] - 0.25, abs=0.1)  # four even classes
+
+
+def test_mlflow_has_one_parent_and_the_nested_fits(project: Project, first_run: dict[str, Any]) -> None:
+    parents, nested = runs_of(project)
+    parent = next(run for run in parents if run.info.run_id == first_run["mlflow_run"])
+    fits = [run for run in nested if run.data.tags["mlflow.parentRunId"] == parent.info.run_id]
+    assert {run.data.tags["braid.part"] for run in fits} == FITS
+    assert {run.info.status for run in [parent, *fits]} == {"FINISHED"}
+    assert parent.data.params["inputs.picture.encoder.name"] == "cnn"
+    assert parent.data.params["fusion.name"] == "concat"
+    assert parent.data.tags["fusion_helps"] == "yes"
+    assert parent.data.tags["champion"] == "yes"
+    assert parent.data.metrics["test_accuracy"] == first_run["test"]["accuracy"]["value"]
+    assert any(name.startswith("system/") for name in parent.data.metrics)
+    (dataset,) = parent.inputs.dataset_inputs
+    assert dataset.dataset.name == "tiny"
+    assert parent.data.tags["dataset_digest"].startswith(dataset.dataset.digest)
+    history = MlflowClient(project.tracking_uri).get_metric_history(fits[0].info.run_id, "train_loss")
+    assert [metric.step for metric in history] == list(range(len(history)))
+
+
+def test_artifacts_hold_figures_tables_report_and_configuration(project: Project, first_run: dict[str, Any]) -> None:
+    client = MlflowClient(project.tracking_uri)
+
+    def names(path: str | None = None) -> set[str]:
+        return {Path(file.path).name for file in client.list_artifacts(first_run["mlflow_run"], path)}
+
+    assert {"report.html", "config.yaml", "evaluation.json", "predictions.parquet"} <= names()
+    assert {"results.json", "subsets.json", "classes.json", "quarantine.json"} <= names("tables")
+    assert len(names("figures")) >= 5
+    page = Path(first_run["report"]).read_text("utf-8")
+    assert "concat" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")  # self-contained; SVG names its namespace
+
+
+def test_first_model_is_champion(project: Project, first_run: dict[str, Any]) -> None:
+    assert first_run["champion"]
+    client = MlflowClient(project.tracking_uri, project.tracking_uri)
+    version = client.get_model_version_by_alias("tiny", "champion")
+    assert str(version.version) == first_run["model"]["version"]
+    assert version.tags["promotion"] == "first model under this name"
+
+
+def test_second_run_over_the_same_data_extracts_nothing(project: Project, first_run: dict[str, Any]) -> None:
+    again = project.run()
+    assert again["extracted_rows"] == {"picture": 0, "sound": 0, "words": 0}
+    assert again["test"] == first_run["test"]
+    assert again["mlflow_run"] != first_run["mlflow_run"]
+    assert not again["champion"]
+    assert "not shown to be better" in again["promotion"]
+    client = MlflowClient(project.tracking_uri, project.tracking_uri)
+    assert str(client.get_model_version_by_alias("tiny", "champion").version) == first_run["model"]["version"]
+    assert str(client.get_model_version_by_alias("tiny", "challenger").version) == again["model"]["version"]
+    report = project.braid("report", again["run"])
+    assert report.returncode == 0
+    assert Path(report.stdout.strip()).read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+SCORE = """
+import json, sys
+import mlflow, pandas as pd
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model("models:/tiny@champion")
+result = model.predict(pd.read_json(sys.argv[2]))
+print(json.dumps({"label": result["label"].tolist(), "inputs": result["inputs"].tolist(),
+                  "sums": result.filter(like="probability_").sum(axis=1).tolist()}, default=str))
+"""
+
+
+def test_logged_model_scores_every_subset_in_a_fresh_process(project: Project, first_run: dict[str, Any]) -> None:
+    manifest = pd.read_csv(project.folder / "manifest.csv")
+    row = manifest[(manifest["split"] == "test") & manifest.notna().all(axis=1)].iloc[0]
+    whole = {
+        "picture": str(project.folder / row["picture"]),
+        "sound": str(project.folder / row["sound"]),
+        "words": row["words"],
+    }
+    subsets = [
+        {name: value if bits >> place & 1 else None for place, (name, value) in enumerate(whole.items())}
+        for bits in range(1, 8)
+    ]
+    table = project.folder / "rows.json"
+    table.write_text(json.dumps(subsets))
+    found = json.loads(python(project, SCORE, [project.tracking_uri, str(table)]))
+    assert found["inputs"] == ["+".join(name for name, value in subset.items() if value) for subset in subsets]
+    assert all(total == pytest.approx(1.0, abs=1e-9) for total in found["sums"])
+    assert found["label"][-1] == row["label"]
+
+
+def test_signature_takes_rows_without_some_columns(project: Project, first_run: dict[str, Any]) -> None:
+    mlflow.set_tracking_uri(project.tracking_uri)
+    model = mlflow.pyfunc.load_model("models:/tiny@champion")
+    scored = model.predict(pd.DataFrame({"words": ["something about the cat maybe"]}))
+    assert scored["inputs"].tolist() == ["words"]
+    assert {column.name for column in model.metadata.signature.inputs} == {"picture", "sound", "words"}
