@@ -70,7 +70,9 @@ def run_name() -> str:
 @flow(
     name="retrain",
     flow_run_name=run_name,
-    task_runner=ProcessPoolTaskRunner(max_workers=WORKERS, initializer=start_worker, initargs=(WORKERS,)),
+    task_runner=ProcessPoolTaskRunner(  # type: ignore[arg-type]  # futures are invariant in prefect's types
+        max_workers=WORKERS, initializer=start_worker, initargs=(WORKERS,)
+    ),
 )
 def retrain(
     config: Path,

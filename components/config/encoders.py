@@ -44,13 +44,13 @@ class NgramsConfig(Section):
     """Hashed word and character n-grams in an embedding bag (fastText, Joulin et al. 2017)."""
 
     name: Literal["ngrams"] = Field("ngrams", description="Bag of hashed n-grams from scratch.")
-    width: int = Field(128, ge=1, description="Length of the embedding.")
-    buckets: int = Field(2**16, ge=16, description="Rows of the hashed embedding table.")
+    width: int = Field(64, ge=1, description="Length of the embedding.")
+    buckets: int = Field(2**14, ge=16, description="Rows of the hashed embedding table.")
     words: int = Field(2, ge=0, description="Longest word n-gram; 0 uses no words.")
     characters: tuple[int, int] = Field(
         (3, 5), description="Shortest and longest character n-gram; 0, 0 uses none."
     )
-    dropout: float = Field(0.3, ge=0, lt=1, description="Dropout before the projection.")
+    dropout: float = Field(0.5, ge=0, lt=1, description="Share of n-grams left out of a text while training.")
 
 
 class TextTransformerConfig(Section):
@@ -74,9 +74,9 @@ class AudioCNNConfig(Section):
     )
     width: int = Field(128, ge=1, description="Length of the embedding.")
     channels: list[int] = Field([32, 64, 128], min_length=1, description="Channels of each block.")
-    mels: int = Field(64, ge=8, description="Mel bands.")
+    mels: int = Field(40, ge=8, description="Mel bands.")
     window: float = Field(0.025, gt=0, description="Length of the analysis window in seconds.")
-    hop: float = Field(0.01, gt=0, description="Step between windows in seconds.")
+    hop: float = Field(0.016, gt=0, description="Step between windows in seconds.")
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout before the projection.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -80,7 +81,8 @@ class LogMel(nn.Module):
         valid = mask.unsqueeze(1).float()
         count = valid.sum((1, 2), keepdim=True) * x.shape[1]
         x = (x - (x * valid).sum((1, 2), keepdim=True) / count) * valid
-        x = x / (x.square().sum((1, 2), keepdim=True) / count).sqrt().clamp(min=1e-3)
+        # The floor keeps rounding errors of a spectrum that is flat throughout (silence) from being blown up.
+        x = x / (x.square().sum((1, 2), keepdim=True) / count).sqrt().clamp(min=0.1)
         return x, mask
 
 
@@ -106,7 +108,8 @@ def blank(x: Tensor, mask: Tensor, batch: dict[str, Tensor]) -> Tensor:
 class AudioCNN(Encoder):
     """Log-mel, blocks of convolution and pooling, mean and maximum over the frames that hold sound.
 
-    Frames past a clip's end are zeroed after every block, so padding cannot seep in.
+    The first block halves the spectrogram by a stride, the others by pooling. Frames past a clip's end are
+    zeroed in every block, so padding cannot seep in.
 
     Args:
         width: length D of the embedding.
@@ -130,32 +133,40 @@ class AudioCNN(Encoder):
     ) -> None:
         super().__init__(width)
         self.spectrogram = LogMel(rate, mels, window, hop)
-        self.blocks = nn.ModuleList()
-        self.halves: list[bool] = []
-        before, bands = 1, mels
-        for after in channels:
-            self.blocks.append(
-                nn.Sequential(
-                    nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()
-                )
-            )
-            self.halves.append(bands >= 2)
+        self.blocks = nn.ModuleList([_block(1, channels[0], kernel=5, stride=2)])
+        for before, after in itertools.pairwise(channels):
+            self.blocks.append(_block(before, after, kernel=3, stride=1))
+        bands = mels
+        for _ in channels:
             bands = (bands + 1) // 2
-            before = after
         self.drop = nn.Dropout(dropout)
-        self.project = nn.Linear(2 * before * bands, width)
+        self.project = nn.Linear(2 * channels[-1] * bands, width)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """Wave float (B, S) in [-1, 1] with length int64 (B,) to (B, D)."""
-        with torch.autocast(batch["wave"].device.type, enabled=False):  # a power spectrum overflows 16 bits
-            x, mask = self.spectrogram(batch["wave"], batch["length"])
+        wave, length = batch["wave"], batch["length"]
+        wave = wave[:, : max(1, int(length.max()))]  # what is padding in every row need not be worked on
+        with torch.autocast(wave.device.type, enabled=False):  # a power spectrum overflows 16 bits
+            x, mask = self.spectrogram(wave, length)
         x = blank(x, mask, batch).unsqueeze(1)  # (B, 1, mels, frames)
-        for block, halve in zip(self.blocks, self.halves, strict=True):
-            x = block(x) * mask[:, None, None].to(x.dtype)
-            x = F.max_pool2d(x, (2 if halve else 1, 2), ceil_mode=True) if x.shape[3] > 1 else x
-            mask = F.max_pool1d(mask.float(), 2, ceil_mode=True).bool() if mask.shape[1] > 1 else mask
+        for i, block in enumerate(self.blocks):
+            x = block(x)
+            if i == 0:
+                mask = mask[:, ::2]
+                x = x * mask[:, None, None].to(x.dtype)
+            else:
+                x = F.max_pool2d(x * mask[:, None, None].to(x.dtype), 2, ceil_mode=True)
+                mask = mask[:, ::2]  # of a pair of frames the first is valid where any is
         x = x.flatten(1, 2)  # (B, C * bands, frames); zero where there is no sound, elsewhere at least 0
         mean = x.sum(2) / mask.sum(1, keepdim=True)
         embedding: Tensor = self.project(self.drop(torch.cat([mean, x.amax(2)], dim=1)))  # (B, D)
         return embedding
+
+
+def _block(before: int, after: int, kernel: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(before, after, kernel, stride=stride, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(after),
+        nn.ReLU(),
+    )

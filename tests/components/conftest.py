@@ -97,8 +97,11 @@ def configure(**changes: Any) -> PipelineConfig:
             "note": {
                 "modality": "text",
                 "columns": "note",
-                "encoder": {"name": "ngrams", "width": 8, "buckets": 64},
-                "fit": fit,
+                "encoder": {"name": "ngrams", "width": 8, "buckets": 512},
+                "fit": {
+                    **fit,
+                    "epochs": 15,
+                },  # the one input that tells the classes apart, so it has to learn
             },
             "facts": {
                 "modality": "tabular",

@@ -37,7 +37,7 @@ def table() -> dict[str, Tensor]:
     missing = (torch.rand(ROWS, 4, generator=seeded(1)) < 0.3).float()
     numbers = torch.randn(ROWS, 4, generator=seeded(2)) * (1 - missing)
     codes = torch.randint(1, 5, (ROWS, 3), generator=seeded(3)).float()
-    return {"values": torch.cat([numbers, missing, codes], 1), "numeric": torch.tensor(4)}
+    return {"values": torch.cat([numbers, missing, codes], 1), "numeric": torch.full((ROWS,), 4)}
 
 
 BATCHES = {"image": pictures, "text": text, "audio": sound, "tabular": table}

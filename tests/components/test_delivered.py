@@ -25,7 +25,7 @@ SUBSETS = [subset for size in (1, 2, 3) for subset in combinations(NAMES, size)]
 
 
 class Sum(Fusion):
-    """Embeddings are logits here; the fusion is their sum, so it is the ideal or, with ``sign`` -1, the worst."""
+    """Embeddings are logits here; the fusion is their sum, the ideal, or with ``sign`` -1 the worst."""
 
     def __init__(self, sign: float = 1.0, names: tuple[str, ...] = NAMES) -> None:
         super().__init__()

@@ -69,7 +69,8 @@ class TestFit:
             case "encoder":
                 config = with_input(config, "photo", encoder=section.encoder.model_copy(update={"width": 4}))
             case "augment":
-                config = with_input(config, "photo", augment=section.augment.model_copy(update={"flip": True}))
+                augment = section.augment.model_copy(update={"flip": True})
+                config = with_input(config, "photo", augment=augment)
             case "preprocessing":
                 prepared = replace(prepared, fingerprint="other")
             case _:
@@ -95,7 +96,9 @@ class TestFit:
         again = run_to_end(fit(dataset, tiny.prepared["photo"], tiny.config, trainings(tiny)))
         assert again == tiny.singles["photo"]
 
-    def test_an_input_that_validation_lacks_is_told(self, tiny: Built, tmp_path: Path, run_to_end: End) -> None:
+    def test_an_input_that_validation_lacks_is_told(
+        self, tiny: Built, tmp_path: Path, run_to_end: End
+    ) -> None:
         samples = pd.read_parquet(tiny.dataset.samples)
         samples.loc[samples["split"] == "val", "photo.digest"] = None
         samples.to_parquet(tmp_path / "samples.parquet")

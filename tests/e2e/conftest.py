@@ -43,7 +43,9 @@ class Project:
 
     def environment(self, **more: str) -> dict[str, str]:
         """The environment of a user who has set nothing, with Prefect's home in the project."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))
+        }
         return {**kept, "PREFECT_HOME": str(self.folder / "prefect"), "PYTHONPATH": str(ROOT), **more}
 
     def command(self, *arguments: str) -> list[str]:

@@ -83,6 +83,10 @@ def test_there_is_one_parent_run_and_nothing_is_logged_twice(killed: tuple[Proje
 
 def test_no_half_written_file_is_left_where_it_could_be_read(killed: tuple[Project, dict[str, Any]]) -> None:
     project, _ = killed
-    visible = [path for path in Path(project.workspace / "cache").rglob("*") if path.is_file() and path.name[0] != "."]
+    visible = [
+        path
+        for path in Path(project.workspace / "cache").rglob("*")
+        if path.is_file() and path.name[0] != "."
+    ]
     assert visible
     assert not [path for path in visible if path.suffix in {".tmp", ".damaged"}]

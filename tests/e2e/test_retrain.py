@@ -36,7 +36,9 @@ def test_fusion_is_proved_to_beat_each_input(first_run: dict[str, Any]) -> None:
     )
     assert len(first_run["subsets"]) == 7
     shares = sum(first_run["shapley"].values())
-    assert shares == pytest.approx(first_run["subsets"]["picture+sound+words"] - 0.25, abs=0.1)  # four even classes
+    assert shares == pytest.approx(
+        first_run["subsets"]["picture+sound+words"] - 0.25, abs=0.1
+    )  # four even classes
 
 
 def test_mlflow_has_one_parent_and_the_nested_fits(project: Project, first_run: dict[str, Any]) -> None:
@@ -58,7 +60,9 @@ def test_mlflow_has_one_parent_and_the_nested_fits(project: Project, first_run: 
     assert [metric.step for metric in history] == list(range(len(history)))
 
 
-def test_artifacts_hold_figures_tables_report_and_configuration(project: Project, first_run: dict[str, Any]) -> None:
+def test_artifacts_hold_figures_tables_report_and_configuration(
+    project: Project, first_run: dict[str, Any]
+) -> None:
     client = MlflowClient(project.tracking_uri)
 
     def names(path: str | None = None) -> set[str]:
@@ -106,7 +110,9 @@ print(json.dumps({"label": result["label"].tolist(), "inputs": result["inputs"].
 """
 
 
-def test_logged_model_scores_every_subset_in_a_fresh_process(project: Project, first_run: dict[str, Any]) -> None:
+def test_logged_model_scores_every_subset_in_a_fresh_process(
+    project: Project, first_run: dict[str, Any]
+) -> None:
     manifest = pd.read_csv(project.folder / "manifest.csv")
     row = manifest[(manifest["split"] == "test") & manifest.notna().all(axis=1)].iloc[0]
     whole = {
@@ -121,7 +127,9 @@ def test_logged_model_scores_every_subset_in_a_fresh_process(project: Project, f
     table = project.folder / "rows.json"
     table.write_text(json.dumps(subsets))
     found = json.loads(python(project, SCORE, [project.tracking_uri, str(table)]))
-    assert found["inputs"] == ["+".join(name for name, value in subset.items() if value) for subset in subsets]
+    assert found["inputs"] == [
+        "+".join(name for name, value in subset.items() if value) for subset in subsets
+    ]
     assert all(total == pytest.approx(1.0, abs=1e-9) for total in found["sums"])
     assert found["label"][-1] == row["label"]
 

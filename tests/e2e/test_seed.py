@@ -29,7 +29,9 @@ def seed_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         colour = np.array([label * 25, 255 - label * 25, (label * 97) % 255])
         picture = np.clip(random.normal(colour, 20, (48, 64, 3)), 0, 255).astype(np.uint8)
         Image.fromarray(picture).save(folder / f"{row}.jpg")
-        rows.append({"image": f"{row}.jpg", "text": f"here we see the {nouns[label]} again", "label": nouns[label]})
+        rows.append(
+            {"image": f"{row}.jpg", "text": f"here we see the {nouns[label]} again", "label": nouns[label]}
+        )
     pd.DataFrame(rows).to_csv(folder / "manifest.csv", index=False)
     (folder / "tiny.yaml").write_text((ROOT / "configs" / "seed.yaml").read_text())
     return Project(folder)

@@ -53,7 +53,9 @@ def test_a_run_shows_names_artifacts_and_keeps_the_gpu_limit(
     project: Project, first_run: dict[str, object], api: str
 ) -> None:
     result = project.run("--set", "seed=1", PREFECT_API_URL=api)
-    assert not (project.workspace / "prefect-server.log").read_text("utf-8")  # of the first run; this one had a server
+    assert not (project.workspace / "prefect-server.log").read_text(
+        "utf-8"
+    )  # of the first run; this one had a server
 
     (flow_run,) = httpx.post(f"{api}/flow_runs/filter", json={}).json()
     assert flow_run["name"].startswith("tiny 20")

@@ -87,15 +87,32 @@ def test_too_many_bad_rows_stop_with_what_is_wrong(project: Project) -> None:
     ("change", "code", "words"),
     [
         (lambda p: edit(p, lambda t: pd.concat([t, t.head(1)])), 3, ["row-000", "id"]),
-        (lambda p: configure(p, target={"column": "lable"}), 3, ["target.column", "'lable'", "Did you mean 'label'?"]),
-        (lambda p: configure(p, fusion={"name": "concatt"}), 2, ["fusion.name", "'concatt'", "Did you mean 'concat'?"]),
+        (
+            lambda p: configure(p, target={"column": "lable"}),
+            3,
+            ["target.column", "'lable'", "Did you mean 'label'?"],
+        ),
+        (
+            lambda p: configure(p, fusion={"name": "concatt"}),
+            2,
+            ["fusion.name", "'concatt'", "Did you mean 'concat'?"],
+        ),
         (lambda p: configure(p, data={"source": "nowhere.csv"}), 3, ["nowhere.csv"]),
         (lambda p: p.config.write_text("name: [unclosed"), 2, ["not valid YAML"]),
         (lambda p: edit(p, lambda t: t.assign(split="train")), 3, ["val"]),
         (lambda p: edit(p, lambda t: t.head(0)), 3, ["manifest.csv"]),
         (lambda p: edit(p, lambda t: t.assign(label="ant")), 3, ["class"]),
     ],
-    ids=["duplicate id", "unknown column", "unknown fusion", "no manifest", "no yaml", "no val", "no rows", "one class"],
+    ids=[
+        "duplicate id",
+        "unknown column",
+        "unknown fusion",
+        "no manifest",
+        "no yaml",
+        "no val",
+        "no rows",
+        "one class",
+    ],
 )
 def test_an_error_names_place_and_remedy(
     project: Project, change: Callable[[Project], object], code: int, words: list[str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import pandas as pd
 import pytest
@@ -115,7 +116,7 @@ class TestRuns:
 
 
 class TestParams:
-    VALUES = {"fusion": {"name": "gated", "layers": [1, 2]}, "seed": 0, "data": {"id": None}}
+    VALUES: ClassVar = {"fusion": {"name": "gated", "layers": [1, 2]}, "seed": 0, "data": {"id": None}}
 
     def test_they_are_flat_and_readable(self, at: TrackingConfig, client: MlflowClient, run: str) -> None:
         tracking.log_params(at, run, self.VALUES)
