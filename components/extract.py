@@ -15,7 +15,7 @@ from components.references import EncoderWeights, Features, Prepared
 from components.samples import read_samples
 from components.storage.digest import digest
 from components.storage.shards import ShardStore
-from components.training.device import choose_device, precision
+from components.training.device import choose_device, number_format, precision
 
 _BATCH = 128
 
@@ -30,8 +30,8 @@ def extract(
 ) -> Features:
     """Embed the samples of one input.
 
-    A feature's key is the digest of sample, preprocessing and encoder: the store's folder is named
-    by the last two, its rows by the first.
+    A feature's key is the digest of sample, preprocessing, encoder and number format: the store's
+    folder is named by the last three, its rows by the first.
 
     Args:
         dataset: Reference to the samples.
@@ -43,11 +43,12 @@ def extract(
     """
     name = prepared.input
     digests = read_samples(dataset, [name])[f"{name}.digest"].dropna()
-    store = ShardStore(cache / f"{name}-{digest(prepared.fingerprint, weights.digest)}", "parquet")
+    device = choose_device(config.engine.device)
+    numbers = number_format(config.inputs[name].fit.precision, device)
+    store = ShardStore(cache / f"{name}-{digest(prepared.fingerprint, weights.digest, numbers)}", "parquet")
     missing = store.missing(digests)
     progress(0, len(missing))
     if missing:
-        device = choose_device(config.engine.device)
         preprocessor = open_preprocessor(prepared)
         encoder = open_encoder(weights, config.inputs[name].encoder, preprocessor).to(device)
         rows = ShardStore(Path(prepared.store), "arrow").rows(missing)
@@ -59,7 +60,7 @@ def extract(
                     batch = preprocessor.collate(
                         [rows[row] for row in range(first, min(first + _BATCH, stop))]
                     )
-                    with precision(config.inputs[name].fit.precision, device):
+                    with precision(numbers, device):
                         embedding = encoder({key: value.to(device) for key, value in batch.items()})
                     embeddings.extend(without_padding(embedding.float().cpu().numpy()))
                 store.append(missing[start:stop], embeddings)

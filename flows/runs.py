@@ -40,8 +40,8 @@ def claim(workspace: Path, name: str, purpose: str, flow_run: str) -> Iterator[R
     """Hold the run folder for a flow run.
 
     The folder is the one that this flow run had before (a retry), else one of the same purpose
-    whose process was cut off (its lock is free though it never ended), else a new one. The lock
-    goes with the process, however that ends.
+    that was interrupted or whose process was cut off (its lock is free though it never ended), else
+    a new one. The lock goes with the process, however that ends.
 
     Args:
         workspace: Folder with all runs.
@@ -62,7 +62,7 @@ def claim(workspace: Path, name: str, purpose: str, flow_run: str) -> Iterator[R
         _write(runs, record)
     try:
         yield record
-    except BaseException:
+    except Exception:
         _write(runs, replace(record, status="failed"))
         raise
     else:

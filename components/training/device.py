@@ -25,9 +25,15 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def number_format(name: str, device: torch.device) -> str:
+    """``bf16`` where asked for, or where ``auto`` finds a GPU that has it; else ``fp32``."""
+    has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return "bf16" if name == "bf16" or (name == "auto" and has_bf16) else "fp32"
+
+
 def precision(name: str, device: torch.device) -> AbstractContextManager[Any]:
-    """Context of a forward pass: bf16 where asked for, or where ``auto`` finds a GPU that has it."""
-    bf16 = name == "bf16" or (name == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported())
+    """Context of a forward pass in the number format that ``name`` comes to on the device."""
+    bf16 = number_format(name, device) == "bf16"
     return torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()
 
 

@@ -12,11 +12,14 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from components import augment
 from components.config.fusion import ModalityDropout
 from components.config.training import TrainingConfig
 from components.references import Trained
-from components.storage.digest import digest
+from components.storage.digest import code_digest, digest
 from components.storage.work import work
+from components.training import loop
+from components.training import modality_dropout as modality_dropout_code
 from components.training.batches import Source
 from components.training.checkpoint import Epoch
 from components.training.loop import BEST, best_epoch, train
@@ -41,7 +44,7 @@ def train_once(
     Args:
         root: Folder of work folders.
         name: What is trained, for people.
-        key: Digest of everything that the result depends on.
+        key: Digest of what the result depends on, besides the code of the training itself.
         network: Gives logits (B, C).
         sources: Opens training and validation rows; called only if there is work to do.
 
@@ -50,7 +53,7 @@ def train_once(
     Yields:
         Every epoch, also those of earlier processes.
     """
-    with work(root, f"{name}-{key}") as place:
+    with work(root, f"{name}-{digest(key, code_digest(augment, loop, modality_dropout_code))}") as place:
         if place.result is None:
             training, validation = sources()
             history = []

@@ -92,12 +92,12 @@ def test_a_retry_of_the_same_flow_run_goes_on_in_its_folder(tmp_path: Path) -> N
     assert '"finished"' in status(tmp_path, key)
 
 
-def test_an_interrupt_is_a_failure_and_frees_the_run(tmp_path: Path) -> None:
+def test_an_interrupted_run_is_gone_on_with(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), claim(tmp_path, "birds", "purpose", "f1") as record:  # noqa: PT012
         key = record.key
         raise KeyboardInterrupt
-    assert '"failed"' in status(tmp_path, key)
-    assert finished(tmp_path, "f1") == key
+    assert '"running"' in status(tmp_path, key)
+    assert finished(tmp_path, "f2") == key
 
 
 def test_a_killed_run_is_taken_up_by_the_next_flow_run_of_the_same_purpose(tmp_path: Path) -> None:

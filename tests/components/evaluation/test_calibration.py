@@ -36,9 +36,10 @@ def test_logits_that_say_nothing_are_left_alone():
     assert fit_temperature(np.zeros((10, 3)), np.arange(10) % 3) == 1
 
 
-def test_separable_rows_give_a_bounded_temperature():
+def test_separable_rows_do_not_ask_for_boundless_confidence():
     targets = np.arange(20) % 2
-    assert 0.05 <= fit_temperature(np.eye(2)[targets], targets) < 0.06
+    temperature = fit_temperature(np.eye(2)[targets], targets)
+    assert 0.1 < temperature < 0.5  # the likelihood alone goes to the bound, 0.05
 
 
 def test_large_logits_do_not_overflow():
