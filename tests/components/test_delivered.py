@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from components.delivered import AVERAGE, FUSION, Delivered, Embeddings, calibrate_and_choose, take
+from components.delivered import AVERAGE, FUSION, Delivered, Embeddings, calibrate_and_choose, choose, take
 from components.evaluation.calibration import fit_temperature
 from components.fusion import Fusion
 from components.networks import Fused
@@ -83,14 +83,25 @@ def test_candidates_are_the_singles_their_average_and_the_fusion() -> None:
     assert model(names=("a",), fused=False).candidates(("a",)) == ["a"]
 
 
-def test_a_good_fusion_is_chosen_where_there_is_something_to_fuse() -> None:
+def test_something_fused_is_chosen_where_there_is_something_to_fuse() -> None:
     delivered, scores = chosen()
-    for pattern in SUBSETS:
-        assert delivered.choice[pattern] == max(
-            scores[pattern], key=lambda name: (scores[pattern][name], name == delivered.choice[pattern])
-        )
     assert delivered.choice["a", "b", "c"] in (FUSION, AVERAGE)
     assert scores["a", "b", "c"][FUSION] > scores["a", "b", "c"]["a"]
+
+
+def test_a_clear_difference_in_the_metric_decides() -> None:
+    targets = np.arange(600) % 2
+    right = np.where(np.arange(600) % 10 == 0, 1 - targets, targets)  # 90 % right, hardly sure
+    better = np.eye(2)[right] * 0.1 + 0.45
+    sure = np.eye(2)[np.where(np.arange(600) % 4 == 0, 1 - targets, targets)] * 0.4 + 0.3  # 75 % right
+    assert choose({"better": better, "sure": sure}, targets, "accuracy") == "better"
+
+
+def test_a_difference_of_two_rows_leaves_the_choice_to_the_log_loss() -> None:
+    targets = np.arange(160) % 2
+    by_luck = np.eye(2)[np.where(np.arange(160) < 16, 1 - targets, targets)] * 0.98 + 0.01  # 144 right, too sure
+    honest = np.eye(2)[np.where(np.arange(160) >= 142, 1 - targets, targets)] * 0.76 + 0.12  # 142 right
+    assert choose({"lucky": by_luck, "honest": honest}, targets, "accuracy") == "honest"
 
 
 def test_a_bad_fusion_is_not_delivered() -> None:
