@@ -93,8 +93,9 @@ class TabularPreprocessor:
         return np.concatenate([np.nan_to_num(found), flags, codes]).astype(np.float32)
 
     def collate(self, rows: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
-        """``values``: float32 (B, 2n + c)."""
-        return {"values": torch.from_numpy(np.stack(rows))}
+        """``values``: float32 (B, 2n + c); ``numeric``: int64 (B,), n in every row."""
+        values = torch.from_numpy(np.stack(rows))
+        return {"values": values, "numeric": torch.full((len(rows),), self.numeric)}
 
     def _fitted(self) -> dict[str, Column]:
         if self._learned is None:

@@ -99,7 +99,9 @@ def test_a_clear_difference_in_the_metric_decides() -> None:
 
 def test_a_difference_of_two_rows_leaves_the_choice_to_the_log_loss() -> None:
     targets = np.arange(160) % 2
-    by_luck = np.eye(2)[np.where(np.arange(160) < 16, 1 - targets, targets)] * 0.98 + 0.01  # 144 right, too sure
+    by_luck = (
+        np.eye(2)[np.where(np.arange(160) < 16, 1 - targets, targets)] * 0.98 + 0.01
+    )  # 144 right, too sure
     honest = np.eye(2)[np.where(np.arange(160) >= 142, 1 - targets, targets)] * 0.76 + 0.12  # 142 right
     assert choose({"lucky": by_luck, "honest": honest}, targets, "accuracy") == "honest"
 
