@@ -1,5 +1,7 @@
 # make demo   the main job on the embedded data: no server, no network, no files needed
-# make test   all tests          make lint   style, types, import contract
+# make test   all tests
+# make lint   style, types, import contract
+# make docs   docs/configuration.md from the models
 # make ui     MLflow's page on the workspace
 
 PYTHON ?= python3
@@ -7,7 +9,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/ready
 
-.PHONY: demo test lint format ui constraints clean
+.PHONY: demo test lint format docs ui constraints clean
 
 demo: $(READY)
 	$(BIN)/braid run configs/demo.yaml
@@ -24,6 +26,9 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY)
+	$(BIN)/python docs/reference.py
 
 ui: $(READY)
 	$(BIN)/braid ui

@@ -16,8 +16,9 @@ from components.fusion.embeddings import as_vector
 from components.networks import Single as SingleNetwork
 from components.references import EncoderWeights, Features, Prepared, Single
 from components.samples import learning_rows, load_embeddings, rows_digest, target_indices
-from components.storage.digest import digest, digest_json
+from components.storage.digest import code_digest, digest, digest_json
 from components.storage.work import work
+from components.training import probe as probe_code
 from components.training.batches import Source, open_samples
 from components.training.checkpoint import Epoch, save_tensors
 from components.training.device import choose_device
@@ -105,7 +106,12 @@ def probe(dataset: Dataset, features: Features, config: PipelineConfig, cache: P
     """
     name = features.encoder.input
     samples = learning_rows(dataset, [name])
-    key = digest(Path(features.store).name, rows_digest(samples, [name]), config.evaluation.metric)
+    key = digest(
+        Path(features.store).name,
+        rows_digest(samples, [name]),
+        config.evaluation.metric,
+        code_digest(probe_code),
+    )
     with work(cache, f"{name}-probe-{key}") as place:
         weights = place.folder / BEST
         if place.result is None:

@@ -20,6 +20,7 @@ from components.encoder_weights import (
     read_tensors,
 )
 from components.encoders import build_encoder
+from components.evaluation import calibration
 from components.evaluation.metrics import metric
 from components.fusion import build_fusion
 from components.fusion.embeddings import as_vector
@@ -34,8 +35,9 @@ from components.samples import (
     rows_digest,
     target_indices,
 )
-from components.storage.digest import digest, digest_json, digest_tensors
+from components.storage.digest import code_digest, digest, digest_json, digest_tensors
 from components.storage.work import work
+from components.training import stack as stack_code
 from components.training.batches import Source, open_embeddings, open_samples
 from components.training.checkpoint import Epoch, save_tensors
 from components.training.device import choose_device
@@ -122,9 +124,10 @@ def _pool(
     late = network.fusion
     assert isinstance(late, Late)
     heads = {name: read_tensors(Path(single.head), single.prefix) for name, single in singles.items()}
-    with work(
-        cache, f"fusion-{digest(facts, *(digest_tensors(heads[name]) for name in late.inputs))}"
-    ) as place:
+    key = digest(
+        facts, code_digest(stack_code, calibration), *(digest_tensors(heads[name]) for name in late.inputs)
+    )
+    with work(cache, f"fusion-{key}") as place:
         if place.result is None:
             samples = learning_rows(dataset, list(features))
             val = samples[samples["split"] == "val"]

@@ -9,11 +9,13 @@ from typing import Any
 
 from components.config.inputs import InputConfig
 from components.data.ingest import Dataset
+from components.data.location import read_bytes
 from components.errors import DataError
 from components.preprocess import Preprocessor, build_preprocessor
 from components.references import Prepared
 from components.samples import input_value, read_samples
 from components.storage.atomic import write_json
+from components.storage.digest import digest_bytes
 from components.storage.shards import ShardStore
 
 _THREADS = 4  # decoders wait for the disk and let go of the interpreter
@@ -65,8 +67,13 @@ def prepare(
 
 
 def _canonical(preprocessor: Preprocessor, row: dict[Any, Any], name: str, modality: str) -> Any:
+    value = input_value(row, name, modality)
     try:
-        return preprocessor.canonical(input_value(row, name, modality))
+        if modality in ("image", "audio"):
+            path, value = value, read_bytes(value)
+            if digest_bytes(value) != row[f"{name}.digest"]:  # or its content would be kept under a wrong key
+                raise DataError(f"{path}: has other content now")
+        return preprocessor.canonical(value)
     except (OSError, ValueError, DataError) as error:
         raise DataError(
             f"sample {row['id']!r}, input {name!r}: could be read by ingest but not now: {error}. "

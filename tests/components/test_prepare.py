@@ -119,3 +119,10 @@ def test_a_file_that_went_away_after_ingest_is_told_with_its_row(steps: Steps) -
         DataError, match=r"sample 'val-0', input 'photo': could be read by ingest but not now.*val00.png"
     ):
         prepare(dataset, "photo", steps.config.inputs["photo"], steps.folder / "cache", 40)
+
+
+def test_a_file_that_changed_after_ingest_is_not_kept_under_its_old_key(steps: Steps) -> None:
+    dataset = steps.ingest()
+    repaint(steps.data / "photos" / "val00.png")
+    with pytest.raises(DataError, match=r"sample 'val-0', input 'photo'.*val00.png: has other content now"):
+        prepare(dataset, "photo", steps.config.inputs["photo"], steps.folder / "cache", 40)

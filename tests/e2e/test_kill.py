@@ -1,4 +1,4 @@
-"""kill -9 in the middle of each long step; then the same command again."""
+"""kill -9 in the middle of each long step, Ctrl-C and SIGTERM; then the same command again."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 STEPS = ("fit-sound", "extract-picture", "fit-fusion")
 
 
-def kill_at(project: Project, step: str) -> None:
-    """Start ``braid run`` and kill its process, without warning, once ``step`` has begun its work."""
+def signal_at(project: Project, step: str, number: signal.Signals) -> int:
+    """Start ``braid run``, send its process a signal once ``step`` has begun its work; give its exit code."""
     process = subprocess.Popen(
         project.command("run", str(project.config)),
         cwd=project.folder,
@@ -36,10 +36,11 @@ def kill_at(project: Project, step: str) -> None:
         time.sleep(0.02)
     assert process.poll() is None, f"the run ended before {step}"
     children = psutil.Process(process.pid).children(recursive=True)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    os.kill(process.pid, number)
+    code = process.wait(timeout=60)
     _, alive = psutil.wait_procs(children, timeout=20)
     assert not alive, "workers and server end with the process that started them"
+    return code
 
 
 def has_begun(project: Project, step: str) -> bool:
@@ -55,7 +56,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[str,
     """A run that was killed in each step in turn and then left to finish."""
     project = make_project(tmp_path_factory.mktemp("killed"))
     for step in STEPS:
-        kill_at(project, step)
+        signal_at(project, step, signal.SIGKILL)
     return project, project.run()
 
 
@@ -90,3 +91,18 @@ def test_no_half_written_file_is_left_where_it_could_be_read(killed: tuple[Proje
     ]
     assert visible
     assert not [path for path in visible if path.suffix in {".tmp", ".damaged"}]
+
+
+def test_an_interrupted_run_is_killed_in_mlflow_and_gone_on_with(
+    tmp_path: Path, first_run: dict[str, Any]
+) -> None:
+    project = make_project(tmp_path)
+    for step, number, code in (("fit-sound", signal.SIGINT, 130), ("fit-fusion", signal.SIGTERM, -signal.SIGTERM)):
+        assert signal_at(project, step, number) == code
+        (parent,), _ = runs_of(project)
+        assert parent.info.status == "KILLED"
+    result = project.run()
+    (parent,), nested = runs_of(project)
+    assert (parent.info.run_id, parent.info.status) == (result["mlflow_run"], "FINISHED")
+    assert len(nested) == len(FITS)
+    assert result["test"] == first_run["test"]
