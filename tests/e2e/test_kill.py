@@ -97,7 +97,8 @@ def test_an_interrupted_run_is_killed_in_mlflow_and_gone_on_with(
     tmp_path: Path, first_run: dict[str, Any]
 ) -> None:
     project = make_project(tmp_path)
-    for step, number, code in (("fit-sound", signal.SIGINT, 130), ("fit-fusion", signal.SIGTERM, -signal.SIGTERM)):
+    interruptions = (("fit-sound", signal.SIGINT, 130), ("fit-fusion", signal.SIGTERM, -signal.SIGTERM))
+    for step, number, code in interruptions:
         assert signal_at(project, step, number) == code
         (parent,), _ = runs_of(project)
         assert parent.info.status == "KILLED"
