@@ -1,6 +1,6 @@
 """The delivered model as a folder: what scoring needs, and nothing that has to be unpickled.
 
-``model.json`` (classes, inputs, choice, temperatures), ``delivered.safetensors`` (heads, fusion),
+``model.json`` (targets, inputs, choice, temperatures), ``delivered.safetensors`` (heads, fusion),
 one safetensors file for each set of encoder weights, one JSON file for each preprocessor.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter
 from safetensors.torch import load_file
-from torch import nn
 
 from components.config.encoders import PretrainedConfig
 from components.config.fusion import FusionConfig
@@ -31,9 +30,10 @@ from components.networks import Fused
 from components.preprocess import Preprocessor, load_preprocessor
 from components.references import EncoderWeights, Prepared
 from components.storage.atomic import replacing, write_json
+from components.targets import Head, Targets
 from components.training.checkpoint import save_tensors
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,6 @@ class Bundle:
     """A delivered model in memory.
 
     Attributes:
-        classes: Labels in the order of the probabilities.
         inputs: Options by input.
         preprocessors: By input.
         single_encoders: By input: those of the single fits.
@@ -50,7 +49,6 @@ class Bundle:
         facts: Name, seed, digests and versions, for people and reports.
     """
 
-    classes: tuple[str, ...]
     inputs: dict[str, InputConfig]
     preprocessors: dict[str, Preprocessor]
     single_encoders: dict[str, Encoder]
@@ -63,7 +61,6 @@ def save_bundle(
     folder: Path,
     *,
     delivered: Delivered,
-    classes: Sequence[str],
     inputs: Mapping[str, InputConfig],
     fusion: FusionConfig,
     prepared: Mapping[str, Prepared],
@@ -76,7 +73,6 @@ def save_bundle(
     Args:
         folder: Replaced if it exists.
         delivered: Candidates and choice.
-        classes: Labels.
         inputs, fusion: Options.
         prepared: Preprocessors by input.
         single, fused: Encoders by input of the single fits and of the fusion.
@@ -104,7 +100,7 @@ def save_bundle(
             temporary / "model.json",
             {
                 "version": VERSION,
-                "classes": list(classes),
+                "targets": delivered.targets.to_json(),
                 "inputs": {
                     name: _with_checkpoint(config, temporary, name).model_dump(mode="json")
                     for name, config in inputs.items()
@@ -151,13 +147,11 @@ def load_bundle(folder: Path, device: torch.device | None = None) -> Bundle:
                 opened[key] = open_encoder(reference, inputs[name].encoder, preprocessors[name]).to(device)
             encoders.setdefault(purpose, {})[name] = opened[key]
 
-    classes = tuple(values["classes"])
     tensors = load_file(folder / "delivered.safetensors")
-    delivered = _delivered(values, encoders, len(classes))
+    delivered = _delivered(values, encoders)
     delivered.load_state_dict(tensors)
     delivered.set_settings(values["delivered"])
     return Bundle(
-        classes,
         inputs,
         preprocessors,
         encoders["single"],
@@ -189,11 +183,12 @@ def _at(config: InputConfig, folder: Path) -> InputConfig:
     return config.model_copy(update={"encoder": encoder})
 
 
-def _delivered(values: dict[str, Any], encoders: dict[str, dict[str, Encoder]], outputs: int) -> Delivered:
-    heads = {name: nn.Linear(encoder.width, outputs) for name, encoder in encoders["single"].items()}
+def _delivered(values: dict[str, Any], encoders: dict[str, dict[str, Encoder]]) -> Delivered:
+    targets = Targets.from_json(values["targets"])
+    heads = {name: Head(encoder.width, targets) for name, encoder in encoders["single"].items()}
     fused = None
     if values["fusion"] is not None:
         config = TypeAdapter(FusionConfig).validate_python(values["fusion"])
         widths = {name: encoder.width for name, encoder in encoders["fusion"].items()}
-        fused = Fused(build_fusion(config, widths, outputs), outputs)
-    return Delivered(heads, fused, torch.zeros(outputs))
+        fused = Fused(build_fusion(config, widths, targets), targets)
+    return Delivered(heads, fused, targets, torch.zeros(targets.width))

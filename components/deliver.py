@@ -7,26 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from components.bundle import save_bundle
 from components.config.pipeline import PipelineConfig
 from components.data.ingest import Dataset
 from components.delivered import Delivered, Embeddings, Pattern, calibrate_and_choose
 from components.encoder_weights import read_tensors
-from components.fuse import class_frequencies
+from components.fuse import training_prior
 from components.fusion import build_fusion
+from components.fusion.embeddings import as_vector
 from components.fusion.late import Late
 from components.networks import Fused
 from components.references import Features, FusedModel, Prepared, Single
-from components.samples import load_embeddings, presence, read_samples, target_indices
+from components.samples import load_embeddings, presence, read_samples
+from components.targets import Head
 from components.training.stack import held_out
 
 
 def open_split(
     dataset: Dataset, split: str, features: Mapping[str, Features], fused: FusedModel | None
-) -> tuple[Any, Embeddings, Tensor]:
-    """Samples table, embeddings and class indices of one split."""
+) -> tuple[Any, Embeddings, dict[str, Tensor]]:
+    """Samples table, embeddings and values of the targets of one split."""
     samples = read_samples(dataset, list(features))
     samples = samples[samples["split"] == split].reset_index(drop=True)
     single = {name: load_embeddings(samples, name, feature) for name, feature in features.items()}
@@ -34,11 +36,7 @@ def open_split(
     if fused is not None and any(fused.features[name].store != features[name].store for name in features):
         fusion = {name: load_embeddings(samples, name, feature) for name, feature in fused.features.items()}
     there = torch.from_numpy(presence(samples, list(features)))
-    return (
-        samples,
-        Embeddings(single, fusion, there),
-        torch.from_numpy(target_indices(samples, dataset.classes)),
-    )
+    return samples, Embeddings(single, fusion, there), dataset.targets.encode(samples)
 
 
 def deliver(
@@ -49,7 +47,7 @@ def deliver(
     fused: FusedModel | None,
     config: PipelineConfig,
     folder: Path,
-) -> dict[Pattern, dict[str, float]]:
+) -> None:
     """Put the candidates together, calibrate them, choose among them and write the bundle.
 
     Args:
@@ -58,30 +56,26 @@ def deliver(
         fused: The fusion; None with a single input.
         config: The whole pipeline.
         folder: Of the bundle.
-
-    Returns:
-        Validation metric of every candidate for every subset of the inputs.
     """
-    outputs = len(dataset.classes)
+    targets = dataset.targets
     heads = {}
     for name, single in singles.items():
-        heads[name] = nn.Linear(single.encoder.width, outputs)
+        heads[name] = Head(single.encoder.width, targets)
         heads[name].load_state_dict(read_tensors(Path(single.head), single.prefix))
     network = None
     if fused is not None:
         widths = {name: feature.encoder.width for name, feature in fused.features.items()}
-        network = Fused(build_fusion(config.fusion, widths, outputs), outputs)
+        network = Fused(build_fusion(config.fusion, widths, targets), targets)
         network.load_state_dict(read_tensors(Path(fused.weights), fused.prefix))
-    model = Delivered(heads, network, class_frequencies(dataset)).eval()
+    model = Delivered(heads, network, targets, training_prior(dataset)).eval()
 
-    _, validation, targets = open_split(dataset, "val", features, fused)
-    fair = fair_logits(model, validation, targets) if fused is not None and not fused.joint else {}
-    scores = calibrate_and_choose(model, validation, targets.numpy(), config.evaluation.metric, fair)
+    _, validation, values = open_split(dataset, "val", features, fused)
+    fair = fair_natural(model, validation, values) if fused is not None and not fused.joint else {}
+    calibrate_and_choose(model, validation, values, config.evaluation.coverage, fair)
 
     save_bundle(
         folder,
         delivered=model,
-        classes=dataset.classes,
         inputs=config.inputs,
         fusion=config.fusion,
         prepared=prepared,
@@ -89,18 +83,22 @@ def deliver(
         fused={} if fused is None else {name: feature.encoder for name, feature in fused.features.items()},
         facts={"name": config.name, "seed": config.seed, "dataset": dataset.digest},
     )
-    return scores
 
 
-def fair_logits(model: Delivered, validation: Embeddings, targets: Tensor) -> dict[Pattern, Tensor]:
-    """Logits of a staged late fusion for validation rows that its pooling did not learn from.
+def fair_natural(
+    model: Delivered, validation: Embeddings, values: Mapping[str, Tensor]
+) -> dict[Pattern, Tensor]:
+    """Natural parameters of a staged late fusion for validation rows that its pooling did not learn from.
 
     Other fusions learn from training rows, so theirs are fair as they are: nothing is given.
     """
     if model.fused is None or not isinstance(model.fused.fusion, Late):
         return {}
-    logits = {name: model.logits(name, validation, (name,)).detach() for name in model.inputs}
+    with torch.no_grad():
+        natural = {
+            name: model.heads[name](as_vector(validation.single[name])).float() for name in model.inputs
+        }
     patterns = model.patterns()
     masks = [model.mask(pattern) for pattern in patterns]
-    pooled = held_out(logits, validation.present, targets, model.get_buffer("prior"), masks)
+    pooled = held_out(model.targets, natural, validation.present, values, model.prior, masks)
     return dict(zip(patterns, pooled, strict=True))

@@ -7,20 +7,22 @@ something worse than the best input it has, as far as validation can tell.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from components.conformal import fit_quantile
 from components.evaluation.bootstrap import paired_gain
-from components.evaluation.calibration import fit_temperature
 from components.evaluation.metrics import metric
 from components.fusion.embeddings import as_vector
 from components.networks import Fused
 from components.ranking import rank
+from components.targets import AnyTarget, Head, Targets, known_rows
 
 AVERAGE, FUSION = "average", "fusion"
 _RESAMPLES, _ONE_ERROR = 1000, 0.6827  # the interval of this level reaches one standard error to either side
@@ -43,24 +45,42 @@ class Embeddings:
     present: Tensor
 
 
+@dataclass
+class Choice:
+    """What validation rows said of one target.
+
+    Attributes:
+        temperatures: By candidate and pattern.
+        candidate: Who answers, by pattern.
+        quantiles: Of conformal prediction, by pattern.
+    """
+
+    temperatures: dict[str, dict[Pattern, float]] = field(default_factory=dict)
+    candidate: dict[Pattern, str] = field(default_factory=dict)
+    quantiles: dict[Pattern, list[float]] = field(default_factory=dict)
+
+
 class Delivered(nn.Module):
-    """Candidates, their temperatures, and the choice among them.
+    """Candidates, their temperatures, and the choice among them for each target.
 
     Args:
         heads: Linear head of each input.
         fused: Fusion and head; None with a single input.
-        prior: (C,) frequencies of the classes in the training rows: the answer where nothing is present.
+        targets: What is predicted, with K natural parameters.
+        prior: (K,) natural parameters of the answer where nothing is present.
     """
 
-    def __init__(self, heads: Mapping[str, nn.Linear], fused: Fused | None, prior: Tensor) -> None:
+    def __init__(
+        self, heads: Mapping[str, Head], fused: Fused | None, targets: Targets, prior: Tensor
+    ) -> None:
         super().__init__()
         self.inputs = tuple(sorted(heads))
         self.heads = nn.ModuleDict(heads)
         self.fused = fused
+        self.targets = targets
         self.prior: Tensor
         self.register_buffer("prior", prior.clone())
-        self.temperatures: dict[str, dict[Pattern, float]] = {}
-        self.choice: dict[Pattern, str] = {}
+        self.choices: dict[str, Choice] = {target.name: Choice() for target in targets}
 
     def patterns(self) -> list[Pattern]:
         """Every non-empty subset of the inputs, small ones first."""
@@ -74,92 +94,132 @@ class Delivered(nn.Module):
             return list(pattern)
         return [*pattern, *([AVERAGE] if len(pattern) > 1 else []), FUSION]
 
-    def logits(self, candidate: str, embeddings: Embeddings, pattern: Pattern) -> Tensor:
-        """Logits (N, C) of one candidate that looks at the inputs of ``pattern``, before calibration.
+    def natural(self, target: AnyTarget, candidate: str, embeddings: Embeddings, pattern: Pattern) -> Tensor:
+        """Natural parameters (N, K_t) of one candidate that looks at the inputs of ``pattern``.
 
-        Every row must have all inputs of the pattern; others are not looked at. The average's are
-        the logarithm of the mean of the singles' calibrated probabilities.
+        They are not calibrated yet. Every row must have all inputs of the pattern; others are not looked
+        at. The average is that of the singles' calibrated predictions.
         """
+        part = self.targets.slices[target.name]
         if candidate == AVERAGE:
-            singles = [
-                self.logits(name, embeddings, (name,)) / self.temperature(name, (name,)) for name in pattern
-            ]
-            return torch.stack([logits.log_softmax(1) for logits in singles]).logsumexp(0) - np.log(
-                len(pattern)
+            return target.mix(
+                [
+                    target.predict(
+                        target.proper(
+                            self.natural(target, name, embeddings, (name,))
+                            / self.temperature(target, name, (name,))
+                        )
+                    )
+                    for name in pattern
+                ]
             )
         if candidate == FUSION:
             assert self.fused is not None
             mask = self.mask(pattern).to(embeddings.present.device).expand(len(embeddings.present), -1)
-            return self.fused(embeddings.fusion, mask).float()
-        return self.heads[candidate](as_vector(embeddings.single[candidate])).float()
+            return self.fused(embeddings.fusion, mask).float()[:, part]
+        return self.heads[candidate](as_vector(embeddings.single[candidate])).float()[:, part]
 
-    def temperature(self, candidate: str, pattern: Pattern) -> float:
-        """What the logits of a candidate are divided by where these inputs are present."""
+    def temperature(self, target: AnyTarget, candidate: str, pattern: Pattern) -> float:
+        """What the natural parameters of a candidate are divided by where these inputs are present."""
         used = (candidate,) if candidate in self.inputs else pattern
-        return self.temperatures.get(candidate, {}).get(used, 1.0)
+        return self.choices[target.name].temperatures.get(candidate, {}).get(used, 1.0)
 
     def mask(self, pattern: Pattern) -> Tensor:
         """(M,) bool of a subset of the inputs."""
         return torch.tensor([name in pattern for name in self.inputs])
 
+    def prior_prediction(self, target: AnyTarget) -> Tensor:
+        """Answer without any input. (P,) float64."""
+        natural = self.prior[self.targets.slices[target.name]].double().cpu()
+        return target.predict(natural.unsqueeze(0))[0]
+
     @torch.inference_mode()
     def predict(
         self,
+        target: AnyTarget,
         embeddings: Embeddings,
         allowed: Sequence[str],
         candidate: str | None = None,
         calibrated: bool = True,
-        fusion_logits: Mapping[Pattern, Tensor] | None = None,
+        fusion_natural: Mapping[Pattern, Tensor] | None = None,
     ) -> Tensor:
-        """Probabilities of rows that may use some inputs.
+        """Predictions of one target for rows that may use some inputs.
 
         Args:
+            target: One of the targets.
             embeddings: Of N rows.
             allowed: Inputs that may be used; each row uses those of them that it has.
             candidate: Who answers; None leaves it to the choice made for each pattern.
-            calibrated: Divide logits by their temperature.
-            fusion_logits: (N, C) for patterns in which the fusion's logits are known better than
-                it would give them: made without the rows themselves.
+            calibrated: Divide natural parameters by their temperature.
+            fusion_natural: (N, K) of the fusion by pattern, instead of asking it.
 
         Returns:
-            (N, C) float64; the prior in rows where the candidate has nothing to go by.
+            (N, P) float64 on the CPU; the prior where a row has none of the inputs.
         """
-        result = self.prior.double().cpu().repeat(len(embeddings.present), 1)
+        result = self.prior_prediction(target).repeat(len(embeddings.present), 1)
         usable = (candidate,) if candidate in self.inputs else tuple(allowed)
-        there = embeddings.present & self.mask(usable).to(embeddings.present.device)
+        part = self.targets.slices[target.name]
+        for pattern, rows in self._rows(embeddings, usable):
+            answers = candidate or self.choices[target.name].candidate[pattern]
+            if answers not in self.candidates(pattern):
+                answers = pattern[0]  # the average of one input is that input
+            if answers == FUSION and fusion_natural is not None and pattern in fusion_natural:
+                natural = fusion_natural[pattern][rows.cpu()][:, part].double()
+            else:
+                natural = self.natural(target, answers, take(embeddings, rows), pattern).double().cpu()
+            if calibrated:
+                natural = natural / self.temperature(target, answers, pattern)
+            result[rows.cpu()] = target.predict(target.proper(natural))
+        return result
+
+    def quantiles(self, target: AnyTarget, embeddings: Embeddings, allowed: Sequence[str]) -> np.ndarray:
+        """Conformal quantiles of each row's own pattern, infinite without any input. (N, Q) float64."""
+        known = self.choices[target.name].quantiles
+        width = max((len(values) for values in known.values()), default=1)
+        result = np.full((len(embeddings.present), width), np.inf)
+        for pattern, rows in self._rows(embeddings, tuple(allowed)):
+            if pattern in known:
+                result[rows.cpu().numpy()] = known[pattern]
+        return result
+
+    def _rows(self, embeddings: Embeddings, usable: Sequence[str]) -> Iterator[tuple[Pattern, Tensor]]:
+        """Each pattern with the rows that have just these of the usable inputs, none without rows."""
+        there = embeddings.present & self.mask(tuple(usable)).to(embeddings.present.device)
         for pattern in self.patterns():
             rows = (there == self.mask(pattern).to(there.device)).all(1).nonzero().squeeze(1)
             if len(rows):
-                answers = candidate or self.choice[pattern]
-                if answers not in self.candidates(pattern):
-                    answers = pattern[0]  # the average of one input is that input
-                if answers == FUSION and fusion_logits is not None and pattern in fusion_logits:
-                    logits = fusion_logits[pattern][rows.cpu()].double()
-                else:
-                    logits = self.logits(answers, take(embeddings, rows), pattern).double()
-                if calibrated:
-                    logits = logits / self.temperature(answers, pattern)
-                result[rows.cpu()] = logits.softmax(1).cpu()
-        return result
+                yield pattern, rows
 
-    def settings(self) -> dict[str, object]:
-        """Temperatures and choice, JSON-serialisable."""
+    def settings(self) -> dict[str, dict[str, list[list[object]]]]:
+        """Temperatures, choice and quantiles by target, JSON-serialisable."""
         return {
-            "temperatures": [
-                [name, list(pattern), value]
-                for name, patterns in self.temperatures.items()
-                for pattern, value in patterns.items()
-            ],
-            "choice": [[list(pattern), name] for pattern, name in self.choice.items()],
+            name: {
+                "temperatures": [
+                    [candidate, list(pattern), value]
+                    for candidate, patterns in choice.temperatures.items()
+                    for pattern, value in patterns.items()
+                ],
+                "candidate": [[list(pattern), value] for pattern, value in choice.candidate.items()],
+                "quantiles": [
+                    [list(pattern), [None if np.isinf(value) else value for value in values]]
+                    for pattern, values in choice.quantiles.items()
+                ],
+            }
+            for name, choice in self.choices.items()
         }
 
-    def set_settings(self, settings: Mapping[str, list[list[object]]]) -> None:
+    def set_settings(self, settings: Mapping[str, Mapping[str, list[list[Any]]]]) -> None:
         """Put back what :meth:`settings` gave."""
-        self.temperatures, self.choice = {}, {}
-        for name, pattern, value in settings["temperatures"]:
-            self.temperatures.setdefault(str(name), {})[tuple(pattern)] = float(value)  # type: ignore[arg-type]
-        for pattern, name in settings["choice"]:
-            self.choice[tuple(pattern)] = str(name)  # type: ignore[arg-type]
+        self.choices = {}
+        for target, stored in settings.items():
+            choice = Choice()
+            for name, pattern, value in stored["temperatures"]:
+                choice.temperatures.setdefault(name, {})[tuple(pattern)] = float(value)
+            for pattern, name in stored["candidate"]:
+                choice.candidate[tuple(pattern)] = str(name)
+            for pattern, values in stored["quantiles"]:
+                choice.quantiles[tuple(pattern)] = [np.inf if v is None else float(v) for v in values]
+            self.choices[target] = choice
 
 
 def take(embeddings: Embeddings, rows: Tensor) -> Embeddings:
@@ -177,10 +237,10 @@ def take(embeddings: Embeddings, rows: Tensor) -> Embeddings:
 def calibrate_and_choose(
     model: Delivered,
     validation: Embeddings,
-    targets: np.ndarray,
-    metric_name: str,
-    fusion_logits: Mapping[Pattern, Tensor],
-) -> dict[Pattern, dict[str, float]]:
+    values: Mapping[str, Tensor],
+    coverage: float,
+    fusion_natural: Mapping[Pattern, Tensor],
+) -> None:
     """Fit each candidate's temperature for every pattern, then choose the best candidate of each.
 
     The metric decides where it can: candidates whose paired difference to the best is within one
@@ -190,57 +250,72 @@ def calibrate_and_choose(
     Args:
         model: Changed in place.
         validation: Embeddings of the N validation rows.
-        targets: (N,) int64.
-        metric_name: What the choice goes by.
-        fusion_logits: (N, C) logits of the fusion by pattern where the rows have taught it
+        values: Of their targets, by name.
+        coverage: How often conformal sets shall hold the truth.
+        fusion_natural: (N, K) of the fusion by pattern where the rows have taught it
             something, made without the row itself; for other patterns the fusion is asked.
-
-    Returns:
-        Validation metric of every candidate for every pattern.
     """
-    scores: dict[Pattern, dict[str, float]] = {}
-    for pattern in model.patterns():
-        rows = validation.present[:, model.mask(pattern)].all(1).nonzero().squeeze(1)
-        if not len(rows):  # nothing to go by; the fusion has been trained for every subset
-            model.choice[pattern] = FUSION if model.fused is not None else pattern[0]
-            continue
-        part, labels = take(validation, rows), targets[rows.numpy()]
-        answers: dict[str, np.ndarray] = {}
-        for name in model.candidates(pattern):
-            logits = (
-                fusion_logits[pattern][rows]
-                if name == FUSION and pattern in fusion_logits
-                else model.logits(name, part, pattern)
-            ).double()
-            used = (name,) if name in model.inputs else pattern
-            temperature = model.temperatures.setdefault(name, {}).setdefault(
-                used, fit_temperature(logits.numpy(), labels)
+    for target in model.targets:
+        known = known_rows(values[target.name])
+        for pattern in model.patterns():
+            has = validation.present[:, model.mask(pattern)].all(1) & known
+            _choose_one(
+                model, target, pattern, has, validation, values[target.name], coverage, fusion_natural
             )
-            answers[name] = (logits / temperature).softmax(1).numpy()
-        scores[pattern] = {name: metric(metric_name, labels, answer) for name, answer in answers.items()}
-        model.choice[pattern] = choose(answers, labels, metric_name)
-    return scores
 
 
-def choose(answers: Mapping[str, np.ndarray], targets: np.ndarray, metric_name: str) -> str:
+def _choose_one(
+    model: Delivered,
+    target: AnyTarget,
+    pattern: Pattern,
+    has: Tensor,
+    validation: Embeddings,
+    values: Tensor,
+    coverage: float,
+    fusion_natural: Mapping[Pattern, Tensor],
+) -> None:
+    choice, rows = model.choices[target.name], has.nonzero().squeeze(1)
+    if not len(rows):  # nothing to go by; the fusion has been trained for every subset
+        choice.candidate[pattern] = FUSION if model.fused is not None else pattern[0]
+        return
+    part, truth = take(validation, rows), values[rows].numpy()
+    answers: dict[str, np.ndarray] = {}
+    for name in model.candidates(pattern):
+        natural = (
+            fusion_natural[pattern][rows][:, model.targets.slices[target.name]]
+            if name == FUSION and pattern in fusion_natural
+            else model.natural(target, name, part, pattern)
+        ).double()
+        used = (name,) if name in model.inputs else pattern
+        temperature = choice.temperatures.setdefault(name, {}).setdefault(
+            used, target.temperature(natural, truth)
+        )
+        answers[name] = target.predict(target.proper(natural / temperature)).numpy()
+    chosen = choose(target, answers, truth)
+    choice.candidate[pattern] = chosen
+    choice.quantiles[pattern] = fit_quantile(target.nonconformity(truth, answers[chosen]), coverage).tolist()
+
+
+def choose(target: AnyTarget, answers: Mapping[str, np.ndarray], values: np.ndarray) -> str:
     """Name of the best of several predictions of the same rows; see :func:`calibrate_and_choose`.
 
     Args:
-        answers: Calibrated probabilities (N, C) by candidate.
-        targets: (N,) int64.
-        metric_name: What the choice goes by.
+        target: What is predicted.
+        answers: Calibrated predictions (N, P) by candidate.
+        values: (N, ...), all known.
     """
-    losses = {name: metric("log_loss", targets, answer) for name, answer in answers.items()}
+    losses = {name: metric(target, "log_loss", values, answer) for name, answer in answers.items()}
     ranks = {
-        name: rank(metric_name, metric(metric_name, targets, answer), losses[name])
+        name: rank(target.metric, metric(target, target.metric, values, answer), losses[name])
         for name, answer in answers.items()
     }
     best = max(ranks, key=lambda name: ranks[name])
-    equals = [
-        name
-        for name, answer in answers.items()
-        if name == best
-        or not paired_gain(targets, answers[best], answer, metric_name, _RESAMPLES, _ONE_ERROR, seed=0).low
-        > 0
-    ]
+
+    def is_equal(name: str) -> bool:
+        gain = paired_gain(
+            target, values, answers[best], answers[name], target.metric, _RESAMPLES, _ONE_ERROR, seed=0
+        )
+        return not gain.low > 0
+
+    equals = [name for name in answers if name == best or is_equal(name)]
     return min(equals, key=lambda name: losses[name])

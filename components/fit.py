@@ -6,7 +6,6 @@ from collections.abc import Generator
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from components.config.pipeline import PipelineConfig
 from components.data.ingest import Dataset
@@ -14,10 +13,12 @@ from components.encoder_weights import encoder_code, encoder_digest, open_prepro
 from components.encoders import build_encoder
 from components.fusion.embeddings import as_vector
 from components.networks import Single as SingleNetwork
+from components.objectives import Supervised
 from components.references import EncoderWeights, Features, Prepared, Single
-from components.samples import learning_rows, load_embeddings, rows_digest, target_indices
+from components.samples import learning_rows, load_embeddings, rows_digest
 from components.storage.digest import code_digest, digest, digest_json
 from components.storage.work import work
+from components.targets import Head
 from components.training import probe as probe_code
 from components.training.batches import Source, open_samples
 from components.training.checkpoint import Epoch, save_tensors
@@ -50,15 +51,14 @@ def fit(
     device = choose_device(config.engine.device)
     torch.manual_seed(seed)
     encoder = build_encoder(options.encoder, open_preprocessor(prepared))
-    network = SingleNetwork(name, encoder, nn.Linear(encoder.width, len(dataset.classes)))
+    network = SingleNetwork(name, encoder, Head(encoder.width, dataset.targets))
     samples = learning_rows(dataset, [name])
     key = digest_json(
         {
             "prepared": prepared.fingerprint,
             "rows": rows_digest(samples, [name]),
             "options": options.model_dump(mode="json", include={"encoder", "augment", "fit"}),
-            "metric": config.evaluation.metric,
-            "classes": dataset.classes,
+            "targets": dataset.targets.to_json(),
             "seed": seed,
             "code": encoder_code(encoder),
         }
@@ -68,8 +68,8 @@ def fit(
         train, val = (samples[samples["split"] == split] for split in ("train", "val"))
         prepared_inputs, inputs = {name: prepared}, {name: options}
         return (
-            open_samples(train, prepared_inputs, inputs, dataset.classes, device),
-            open_samples(val, prepared_inputs, inputs, dataset.classes, device),
+            open_samples(train, prepared_inputs, inputs, dataset.targets, device),
+            open_samples(val, prepared_inputs, inputs, dataset.targets, device),
         )
 
     training = yield from train_once(
@@ -77,10 +77,10 @@ def fit(
         name,
         key,
         network,
+        lambda training: Supervised(dataset.targets, options.fit, training.targets),
         sources,
         options.fit,
-        outputs=len(dataset.classes),
-        metric_name=config.evaluation.metric,
+        metric_name=dataset.targets.primary.metric,
         seed=seed,
         device=device,
     )
@@ -95,13 +95,12 @@ def take_frozen(prepared: Prepared, config: PipelineConfig) -> EncoderWeights:
     return EncoderWeights(prepared.input, None, "", encoder_digest(encoder), encoder.width)
 
 
-def probe(dataset: Dataset, features: Features, config: PipelineConfig, cache: Path) -> Single:
+def probe(dataset: Dataset, features: Features, cache: Path) -> Single:
     """Fit a linear head to the features of a frozen encoder.
 
     Args:
         dataset: Reference to the samples.
         features: Embeddings of the input.
-        config: The whole pipeline.
         cache: Folder of trainings.
     """
     name = features.encoder.input
@@ -109,22 +108,20 @@ def probe(dataset: Dataset, features: Features, config: PipelineConfig, cache: P
     key = digest(
         Path(features.store).name,
         rows_digest(samples, [name]),
-        config.evaluation.metric,
+        digest_json(dataset.targets.to_json()),
         code_digest(probe_code),
     )
     with work(cache, f"{name}-probe-{key}") as place:
         weights = place.folder / BEST
         if place.result is None:
             vectors = as_vector(load_embeddings(samples, name, features)).numpy()
-            targets = target_indices(samples, dataset.classes)
             is_train = (samples["split"] == "train").to_numpy()
             head = fit_probe(
+                dataset.targets,
                 vectors[is_train],
-                targets[is_train],
+                dataset.targets.encode(samples[is_train]),
                 vectors[~is_train],
-                targets[~is_train],
-                len(dataset.classes),
-                config.evaluation.metric,
+                dataset.targets.encode(samples[~is_train]),
             )
             save_tensors(weights, head.state_dict())
             place.finish({})

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch.nn import functional as F
 
 from components.config.pipeline import PipelineConfig
 from components.data.ingest import Dataset
@@ -21,11 +20,11 @@ from components.encoder_weights import (
 )
 from components.encoders import build_encoder
 from components.evaluation import calibration
-from components.evaluation.metrics import metric
 from components.fusion import build_fusion
 from components.fusion.embeddings import as_vector
 from components.fusion.late import Late
 from components.networks import Fused, Joint
+from components.objectives import Supervised
 from components.references import EncoderWeights, Features, Prepared, Single, Trained
 from components.samples import (
     learning_rows,
@@ -33,7 +32,6 @@ from components.samples import (
     presence,
     read_samples,
     rows_digest,
-    target_indices,
 )
 from components.storage.digest import code_digest, digest, digest_json, digest_tensors
 from components.storage.work import work
@@ -71,14 +69,13 @@ def fuse(
     seed = seed_of(config.seed, "fusion")
     torch.manual_seed(seed)
     widths = {name: feature.encoder.width for name, feature in features.items()}
-    network = Fused(build_fusion(config.fusion, widths, len(dataset.classes)), len(dataset.classes))
+    network = Fused(build_fusion(config.fusion, widths, dataset.targets), dataset.targets)
     samples = learning_rows(dataset, list(features))
     facts = {
         "features": {name: Path(feature.store).name for name, feature in features.items()},
         "rows": rows_digest(samples, list(features)),
         "fusion": config.fusion.model_dump(mode="json"),
-        "classes": dataset.classes,
-        "metric": config.evaluation.metric,
+        "targets": dataset.targets.to_json(),
         "seed": seed,
         "code": encoder_code(network.fusion),
     }
@@ -90,8 +87,8 @@ def fuse(
     def sources() -> tuple[Source, Source]:
         train, val = (samples[samples["split"] == split] for split in ("train", "val"))
         return (
-            open_embeddings(train, features, dataset.classes, device),
-            open_embeddings(val, features, dataset.classes, device),
+            open_embeddings(train, features, dataset.targets, device),
+            open_embeddings(val, features, dataset.targets, device),
         )
 
     return (
@@ -100,10 +97,10 @@ def fuse(
             "fusion",
             digest_json({**facts, "training": config.training.model_dump(mode="json")}),
             network,
+            lambda training: Supervised(dataset.targets, config.training, training.targets),
             sources,
             config.training,
-            outputs=len(dataset.classes),
-            metric_name=config.evaluation.metric,
+            metric_name=dataset.targets.primary.metric,
             seed=seed,
             device=device,
             modality_dropout=config.fusion.modality_dropout,
@@ -132,22 +129,23 @@ def _pool(
             samples = learning_rows(dataset, list(features))
             val = samples[samples["split"] == "val"]
             there = torch.from_numpy(presence(val, list(features)))
-            targets = torch.from_numpy(target_indices(val, dataset.classes))
-            prior = class_frequencies(dataset)
-            logits = {}
+            values = dataset.targets.encode(val)
+            prior = training_prior(dataset)
+            natural = {}
             for name in late.inputs:
                 late.heads[name].load_state_dict(heads[name])
                 with torch.no_grad():
-                    logits[name] = late.heads[name](as_vector(load_embeddings(val, name, features[name])))
-            (fair,) = held_out(logits, there, targets, prior, [there])
-            stack(late, logits, there, targets, prior)
+                    natural[name] = late.heads[name](as_vector(load_embeddings(val, name, features[name])))
+            objective = Supervised(dataset.targets, config.training, values)
+            (fair,) = held_out(dataset.targets, natural, there, values, prior, [there])
+            stack(late, natural, there, values, prior)
+            train_loss, _ = objective.judge(late.pool(late.scale(natural, there), there).detach(), values)
+            val_loss, value = objective.judge(fair, values)
             epoch = Epoch(
                 epoch=0,
-                train_loss=F.cross_entropy(
-                    late.pool(late.scale(logits, there), there).detach(), targets
-                ).item(),
-                val_loss=F.cross_entropy(fair, targets).item(),
-                metric=metric(config.evaluation.metric, targets.numpy(), fair.double().softmax(1).numpy()),
+                train_loss=train_loss,
+                val_loss=val_loss,
+                metric=value,
                 learning_rate=0.0,
                 seconds=0.0,
             )
@@ -155,7 +153,9 @@ def _pool(
             place.finish({"history": [asdict(epoch)]})
     history = read_history(place.folder)
     yield from history
-    learned = len(late.inputs) * 2 + len(dataset.classes)  # temperatures, weights, correction of the prior
+    learned = (
+        late.log_weight.numel() * 2 + late.bias.numel()
+    )  # temperatures, weights, correction of the prior
     return Trained("fusion", str(place.folder), 1, 0, history[0].metric, learned)
 
 
@@ -196,7 +196,7 @@ def train_jointly(
             update={"epochs": config.joint_epochs, "learning_rate": config.joint_learning_rate}
         )
     widths = {name: encoder.width for name, encoder in encoders.items()}
-    fused = Fused(build_fusion(config.fusion, widths, len(dataset.classes)), len(dataset.classes))
+    fused = Fused(build_fusion(config.fusion, widths, dataset.targets), dataset.targets)
     if start is not None:
         fused.load_state_dict(load_file(Path(trained.folder) / BEST))
     network = Joint(encoders, fused)
@@ -213,8 +213,7 @@ def train_jointly(
             "fusion": config.fusion.model_dump(mode="json"),
             "training": options.model_dump(mode="json"),
             "start": None if start is None else digest_tensors(network.state_dict()),
-            "classes": dataset.classes,
-            "metric": config.evaluation.metric,
+            "targets": dataset.targets.to_json(),
             "seed": seed,
             "code": [encoder_code(fused.fusion), *(encoder_code(encoders[name]) for name in names)],
         }
@@ -224,8 +223,8 @@ def train_jointly(
     def sources() -> tuple[Source, Source]:
         train, val = (samples[samples["split"] == split] for split in ("train", "val"))
         return (
-            open_samples(train, prepared, config.inputs, dataset.classes, device),
-            open_samples(val, prepared, config.inputs, dataset.classes, device),
+            open_samples(train, prepared, config.inputs, dataset.targets, device),
+            open_samples(val, prepared, config.inputs, dataset.targets, device),
         )
 
     return (
@@ -234,10 +233,10 @@ def train_jointly(
             "joint",
             key,
             network,
+            lambda training: Supervised(dataset.targets, options, training.targets),
             sources,
             options,
-            outputs=len(dataset.classes),
-            metric_name=config.evaluation.metric,
+            metric_name=dataset.targets.primary.metric,
             seed=seed,
             device=device,
             modality_dropout=config.fusion.modality_dropout,
@@ -258,11 +257,7 @@ def joint_encoders(
     return result
 
 
-def class_frequencies(dataset: Dataset) -> torch.Tensor:
-    """Share of each class in the training rows. (C,) float32."""
+def training_prior(dataset: Dataset) -> torch.Tensor:
+    """Natural parameters of the answer without any input. (K,) float32."""
     samples = read_samples(dataset)
-    counts = torch.bincount(
-        torch.from_numpy(target_indices(samples[samples["split"] == "train"], dataset.classes)),
-        minlength=len(dataset.classes),
-    )
-    return counts / counts.sum()
+    return dataset.targets.prior(dataset.targets.encode(samples[samples["split"] == "train"]))

@@ -6,34 +6,44 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
+from torch import Tensor
 
 from components.bundle import load_bundle
 from components.config.pipeline import PipelineConfig
 from components.data.ingest import Dataset
-from components.deliver import fair_logits, open_split
-from components.delivered import AVERAGE, FUSION
+from components.deliver import fair_natural, open_split
+from components.delivered import AVERAGE, FUSION, Delivered, Embeddings, Pattern
 from components.evaluation.evaluate import CandidatePredictions, DeliveredPredictions, evaluate
 from components.evaluation.media import Media, media_of
 from components.evaluation.results import Evaluation
 from components.evaluation.shapley import subsets
+from components.predictor import answer_columns
 from components.references import Features, FusedModel
 from components.samples import input_value, read_samples
+from components.targets import AnyTarget, cells_of, known_rows
 from components.training.resumable import seed_of
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """An evaluation and the predictions that it rests on.
+    """Evaluations and the predictions that they rest on.
 
     Attributes:
-        evaluation: Everything that the report shows.
-        predictions: One row a test sample: id, target, label, probability of each class.
+        evaluations: Everything that the report shows, of each target, the primary one first.
+        predictions: One row a test sample: id, every target, and the columns of
+            :meth:`components.predictor.Predictor.predict`.
     """
 
-    evaluation: Evaluation
+    evaluations: tuple[Evaluation, ...]
     predictions: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class _Split:
+    samples: pd.DataFrame
+    embeddings: Embeddings
+    values: dict[str, Tensor]
 
 
 def judge(
@@ -54,16 +64,50 @@ def judge(
     """
     names = list(config.inputs)
     model = load_bundle(bundle).delivered
-    _, val, val_targets = open_split(dataset, "val", features, fused)
-    samples, test, test_targets = open_split(dataset, "test", features, fused)
-    fair = fair_logits(model, val, val_targets) if fused is not None and not fused.joint else {}
+    val, test = (_Split(*open_split(dataset, split, features, fused)) for split in ("val", "test"))
+    staged = fused is not None and not fused.joint
+    fair = fair_natural(model, val.embeddings, val.values) if staged else {}
+
+    table = pd.DataFrame({"id": test.samples["id"]})
+    evaluations = []
+    answered = test.embeddings.present.any(1).numpy()
+    for target in model.targets:
+        table[target.name] = cells_of(test.samples, target.name)
+        answers = answer_columns(
+            target,
+            model.predict(target, test.embeddings, names).numpy(),
+            model.quantiles(target, test.embeddings, names),
+            answered,
+        )
+        prefix = f"{target.name}_" if len(model.targets) > 1 else ""
+        for column, values in answers.items():
+            table[f"{prefix}{column}"] = values
+        evaluation = _evaluate(target, model, val, test, fair, config)
+        evaluations.append(evaluation.with_media(_media(dataset, evaluation, config)))
+    return Judgement(tuple(evaluations), table)
+
+
+def _evaluate(
+    target: AnyTarget,
+    model: Delivered,
+    val: _Split,
+    test: _Split,
+    fair: Mapping[Pattern, Tensor],
+    config: PipelineConfig,
+) -> Evaluation:
+    """One target, on the rows that have it."""
+    names = list(config.inputs)
+    in_val = known_rows(val.values[target.name]).numpy()
+    in_test = known_rows(test.values[target.name]).numpy()
 
     def predictions(kind: str, inputs: tuple[str, ...], candidate: str) -> CandidatePredictions:
         return CandidatePredictions(
             kind=kind,  # type: ignore[arg-type]  # one of its three words
             inputs=inputs,
-            validation=model.predict(val, names, candidate, fusion_logits=fair).numpy(),
-            test=model.predict(test, names, candidate).numpy(),
+            validation=model.predict(target, val.embeddings, names, candidate, fusion_natural=fair).numpy()[
+                in_val
+            ],
+            test=model.predict(target, test.embeddings, names, candidate).numpy()[in_test],
         )
 
     candidates = {name: predictions("single", (name,), name) for name in names}
@@ -71,41 +115,36 @@ def judge(
         candidates[AVERAGE] = predictions("average", tuple(names), AVERAGE)
         candidates[FUSION] = predictions("fusion", tuple(names), FUSION)
 
-    chosen = model.choice[model.inputs]
-    by_subset = {subset: model.predict(test, subset).numpy() for subset in subsets(names)}
+    choice = model.choices[target.name].candidate
+    chosen = choice[model.inputs]
+    by_subset = {
+        subset: model.predict(target, test.embeddings, subset).numpy()[in_test] for subset in subsets(names)
+    }
     delivered = DeliveredPredictions(
         candidate=chosen,
-        validation=model.predict(val, names, fusion_logits=fair).numpy(),
-        logits=np.log(np.clip(model.predict(test, names, calibrated=False).numpy(), 1e-300, None)),
-        temperature=model.temperature(chosen, model.inputs),
+        validation=model.predict(target, val.embeddings, names, fusion_natural=fair).numpy()[in_val],
+        uncalibrated=model.predict(target, test.embeddings, names, calibrated=False).numpy()[in_test],
+        temperature=model.temperature(target, chosen, model.inputs),
         subsets=by_subset,
-        answering={subset: model.choice[tuple(sorted(subset))] for subset in by_subset},
+        answering={subset: choice[tuple(sorted(subset))] for subset in by_subset},
+        quantiles=model.quantiles(target, test.embeddings, names)[in_test],
     )
-    evaluation = evaluate(
+    return evaluate(
+        target=target,
         inputs=names,
-        classes=dataset.classes,
-        targets_val=val_targets.numpy(),
-        targets_test=test_targets.numpy(),
-        ids_test=samples["id"].tolist(),
+        values_val=val.values[target.name].numpy()[in_val],
+        values_test=test.values[target.name].numpy()[in_test],
+        ids_test=test.samples["id"][in_test].tolist(),
+        words_test=[str(cell) for cell in cells_of(test.samples[in_test], target.name)],
         candidates=candidates,
         delivered=delivered,
-        prior=model.prior.double().numpy(),
-        metric=config.evaluation.metric,
+        prior=model.prior_prediction(target).numpy(),
+        coverage=config.evaluation.coverage,
         resamples=config.evaluation.bootstrap,
         confidence=config.evaluation.confidence,
         seed=seed_of(config.seed, "bootstrap"),
         worst_samples=config.evaluation.worst_samples,
     )
-    final = by_subset[tuple(names)]
-    table = pd.DataFrame(
-        {
-            "id": samples["id"],
-            "target": samples["target"],
-            "label": np.array(dataset.classes, dtype=object)[final.argmax(1)],
-            **{f"probability_{name}": final[:, column] for column, name in enumerate(dataset.classes)},
-        }
-    )
-    return Judgement(evaluation.with_media(_media(dataset, evaluation, config)), table)
 
 
 def _media(dataset: Dataset, evaluation: Evaluation, config: PipelineConfig) -> dict[str, dict[str, Media]]:

@@ -1,4 +1,4 @@
-"""Whole networks: encoders, fusion and head put together. All give logits (B, C)."""
+"""Whole networks: encoders, fusion and head put together. All give natural parameters (B, K)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from components.fusion import Fusion
 from components.fusion.embeddings import as_vector
 from components.fusion.late import Late
+from components.targets import Head, Targets
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Part:
 class Single(nn.Module):
     """One encoder with its own head: the fit of an input, and the baseline that fusion has to beat."""
 
-    def __init__(self, name: str, encoder: nn.Module, head: nn.Linear) -> None:
+    def __init__(self, name: str, encoder: nn.Module, head: Head) -> None:
         super().__init__()
         self.name = name
         self.encoder = encoder
@@ -44,14 +45,14 @@ class Fused(nn.Module):
     """Fusion and head over embeddings.
 
     Shape:
-        embeddings: (B, D_m) or (B, T_m, D_m) each; present: (B, M) bool; result: (B, C).
+        embeddings: (B, D_m) or (B, T_m, D_m) each; present: (B, M) bool; result: (B, K).
     """
 
-    def __init__(self, fusion: Fusion, outputs: int) -> None:
+    def __init__(self, fusion: Fusion, targets: Targets) -> None:
         super().__init__()
         self.fusion = fusion
         self.inputs = fusion.inputs
-        self.head = nn.Identity() if isinstance(fusion, Late) else nn.Linear(fusion.width, outputs)
+        self.head = nn.Identity() if isinstance(fusion, Late) else Head(fusion.width, targets)
 
     def forward(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
         return self.head(self.fusion(embeddings, present))

@@ -12,14 +12,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from components.bundle import Bundle, load_bundle
 from components.config.explain import nearest
 from components.config.inputs import InputConfig
+from components.conformal import abstains, describe
 from components.delivered import Embeddings
 from components.encoders import Encoder
 from components.errors import DataError, ModelError
+from components.targets import AnyTarget, Multilabel, Regression
+from components.targets.target import FloatArray
 from components.training.device import choose_device
 
 _BATCH = 128
@@ -53,10 +57,20 @@ class Predictor:
             inputs: Names of the inputs that may be used; None allows all.
 
         Returns:
-            One row for each of ``table``, with its index: ``label``, ``probability`` (of that label),
-            ``probability_<class>`` for every class, ``inputs`` (those used, joined by ``+``), and
-            ``error``: null, or which input could not be read and why. A row without any readable
-            input has a null label and the training frequencies as probabilities.
+            One row for each of ``table``, with its index, and these columns; with several targets all but
+            the last two begin with ``<target>_``.
+
+            - Classes: ``label``, ``probability`` (of that label), ``probability_<class>`` for every class,
+              ``set`` (classes that cannot be ruled out at the configured coverage, joined by ``|``).
+            - Labels: ``labels``, ``probability_<label>`` for every label, ``set`` (labels left open end in
+              ``?``).
+            - Numbers: ``value``, ``std``, ``low`` and ``high`` (the conformal interval).
+            - ``abstain``: whether that set or interval does not decide.
+            - ``inputs``: those used, joined by ``+``.
+            - ``error``: null, or which input could not be read and why.
+
+            A row without any readable input has a null answer, and the training frequencies as
+            probabilities.
 
         Raises:
             ModelError: If ``inputs`` names one that the model does not have.
@@ -84,27 +98,21 @@ class Predictor:
         present = torch.stack([there[name] for name in self.inputs], dim=1).to(self.device)
         shared = all(fusion[name] is single[name] for name in self.inputs)
         embeddings = Embeddings(single, single if shared else fusion, present)
-        probabilities = self.bundle.delivered.predict(embeddings, self.inputs).numpy()
         used = [
             "+".join(name for name in self.bundle.inputs if there[name][row]) for row in range(len(table))
         ]
-        return self._frame(probabilities, table.index, used, ["; ".join(error) or None for error in errors])
-
-    def _frame(
-        self, probabilities: np.ndarray, index: pd.Index, used: Sequence[str], errors: Sequence[str | None]
-    ) -> pd.DataFrame:
-        classes = np.array(self.bundle.classes, dtype=object)
-        labels = classes[probabilities.argmax(1)] if len(probabilities) else np.zeros(0, dtype=object)
-        columns: dict[str, Any] = {
-            "label": [label if inputs else None for label, inputs in zip(labels, used, strict=True)],
-            "probability": probabilities.max(1) if len(probabilities) else [],
-            **{f"probability_{name}": probabilities[:, column] for column, name in enumerate(classes)},
-            "inputs": list(used),
-            "error": list(errors),
-        }
-        return pd.DataFrame(columns, index=index).astype(
-            {"label": "string", "inputs": "string", "error": "string"}
-        )
+        model, columns = self.bundle.delivered, {}
+        for target in model.targets:
+            predictions = model.predict(target, embeddings, self.inputs).numpy()
+            quantiles = model.quantiles(target, embeddings, self.inputs)
+            answered = np.array([bool(inputs) for inputs in used], dtype=bool)
+            prefix = f"{target.name}_" if len(model.targets) > 1 else ""
+            for name, column in answer_columns(target, predictions, quantiles, answered).items():
+                columns[f"{prefix}{name}"] = column
+        frame = pd.DataFrame(columns, index=table.index)
+        frame["inputs"] = pd.array(used, dtype="string")
+        frame["error"] = pd.array(["; ".join(error) or None for error in errors], dtype="string")
+        return frame
 
     def _canonical(
         self, name: str, table: pd.DataFrame, errors: list[list[str]]
@@ -135,6 +143,53 @@ class Predictor:
         result = found.new_zeros(total, *found.shape[1:])
         result[torch.tensor(rows, device=self.device)] = found
         return result
+
+
+def answer_columns(
+    target: AnyTarget, predictions: FloatArray, quantiles: FloatArray, answered: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """Columns of one target; see :meth:`Predictor.predict`.
+
+    Args:
+        target: What was predicted.
+        predictions: (N, P).
+        quantiles: (N, Q), of conformal prediction.
+        answered: (N,): rows that have an input.
+    """
+    abstain = abstains(target, predictions, quantiles) | ~answered
+    if isinstance(target, Regression):
+        reach = quantiles[:, 0] * predictions[:, 1]
+        return {
+            "value": np.where(answered, predictions[:, 0], np.nan),
+            "std": predictions[:, 1],
+            "low": predictions[:, 0] - reach,
+            "high": predictions[:, 0] + reach,
+            "abstain": abstain,
+        }
+    words = [
+        word if there else None for word, there in zip(target.labels(predictions), answered, strict=True)
+    ]
+    several = isinstance(target, Multilabel)
+    return {
+        "labels" if several else "label": pd.array(words, dtype="string"),
+        **({} if several else {"probability": target.confidence(predictions)}),
+        **{f"probability_{name}": predictions[:, column] for column, name in enumerate(target.columns)},
+        "set": pd.array(describe(target, predictions, quantiles), dtype="string"),
+        "abstain": abstain,
+    }
+
+
+def predictions_of(target: AnyTarget, frame: pd.DataFrame, several: bool) -> FloatArray:
+    """Predictions (N, P) of one target again, from the columns that :meth:`Predictor.predict` gives.
+
+    A class or label that the frame does not know has probability 0.
+    """
+    prefix = f"{target.name}_" if several else ""
+    if isinstance(target, Regression):
+        columns = frame[[f"{prefix}value", f"{prefix}std"]]
+        return columns.fillna({f"{prefix}value": target.mean}).to_numpy(np.float64)
+    names = [f"{prefix}probability_{name}" for name in target.columns]
+    return frame.reindex(columns=names).fillna(0.0).to_numpy(np.float64)
 
 
 def read_cells(cells: Mapping[Any, Any], config: InputConfig) -> Any | None:

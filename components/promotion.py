@@ -13,8 +13,9 @@ from components.data.ingest import Dataset
 from components.evaluation.bootstrap import paired_gain
 from components.evaluation.results import Gain
 from components.examples import as_table
-from components.predictor import Predictor
-from components.samples import read_samples, target_indices
+from components.predictor import Predictor, predictions_of
+from components.samples import read_samples
+from components.targets import Classification, known_rows
 from components.training.resumable import seed_of
 
 
@@ -51,17 +52,23 @@ def compare(
     rule = config.promotion
     samples = read_samples(dataset, list(config.inputs), values=True)
     samples = samples[samples["split"] == "test"]
-    old = Predictor(champion, config.engine.device).predict(as_table(samples, config.inputs))
-    names = [f"probability_{name}" for name in dataset.classes]
-    targets = target_indices(challenger, dataset.classes)
-    new = challenger[names].to_numpy()
-    known = old.reindex(columns=names).fillna(0.0).to_numpy()
-    known = np.clip(known, 1e-12, None)  # classes that the champion does not know
-    known = known / known.sum(axis=1, keepdims=True)
+    old = Predictor(champion, config.engine.device)
+    target = dataset.targets.primary
+    if target.name not in [known.name for known in old.bundle.delivered.targets]:
+        return Verdict(True, f"{champion_name} does not predict {target.name!r}")
+    values = dataset.targets.encode(samples)[target.name]
+    rows = known_rows(values).numpy()
+    answers = old.predict(as_table(samples, config.inputs))
+    new = predictions_of(target, challenger, several=len(dataset.targets) > 1)[rows]
+    known = predictions_of(target, answers, several=len(old.bundle.delivered.targets) > 1)[rows]
+    if isinstance(target, Classification):  # it may not know all classes
+        known = np.clip(known, 1e-12, None)
+        known = known / known.sum(axis=1, keepdims=True)
 
-    metric = rule.metric or config.evaluation.metric
+    metric = rule.metric or target.metric
     gain = paired_gain(
-        targets,
+        target,
+        values.numpy()[rows],
         new,
         known,
         metric,
@@ -72,7 +79,7 @@ def compare(
     promote = gain.low > rule.min_gain
     reason = (
         f"{metric} {'better' if promote else 'not shown to be better'} than {champion_name} on the same "
-        f"{len(targets)} test rows: gain {gain.value:+.4f}, {rule.confidence:.0%} interval "
+        f"{rows.sum()} test rows: gain {gain.value:+.4f}, {rule.confidence:.0%} interval "
         f"[{gain.low:+.4f}, {gain.high:+.4f}], required above {rule.min_gain:g}"
     )
     return Verdict(promote, reason, gain)

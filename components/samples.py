@@ -17,20 +17,22 @@ from components.errors import DataError
 from components.references import Features
 from components.storage.digest import digest
 from components.storage.shards import ShardStore
+from components.targets.collection import PREFIX
 
 
 def read_samples(dataset: Dataset, inputs: Sequence[str] = (), *, values: bool = False) -> pd.DataFrame:
-    """The samples with their id, split and target, and of some inputs the digest or all columns.
+    """The samples with their id, split and targets, and of some inputs the digest or all columns.
 
     Args:
         dataset: What ingest made.
         inputs: Names of inputs whose columns are wanted.
         values: Read paths, text and cells too, not only digests.
     """
-    columns = ["id", "split", "target"]
+    columns = ["id", "split"]
     for column in pq.read_schema(dataset.samples).names:
         name, _, part = column.partition(".")
-        if name in inputs and part and (values or part == "digest"):
+        wanted = column.startswith(PREFIX) or (name in inputs and part and (values or part == "digest"))
+        if wanted:
             columns.append(column)
     return pd.read_parquet(dataset.samples, columns=columns)
 
@@ -54,14 +56,10 @@ def learning_rows(dataset: Dataset, inputs: Sequence[str]) -> pd.DataFrame:
 
 
 def rows_digest(samples: pd.DataFrame, inputs: Sequence[str]) -> str:
-    """Digest of which rows there are: split, target and content, in their order; not their ids."""
-    columns = ["split", "target", *(f"{name}.digest" for name in sorted(inputs))]
+    """Digest of which rows there are: split, targets and content, in their order; not their ids."""
+    targets = [column for column in samples if str(column).startswith(PREFIX)]
+    columns = ["split", *targets, *(f"{name}.digest" for name in sorted(inputs))]
     return digest(samples[columns].to_csv(index=False))
-
-
-def target_indices(samples: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
-    """Class index of each row. (N,) int64."""
-    return pd.Index(classes).get_indexer(pd.Index(samples["target"])).astype(np.int64)
 
 
 def presence(samples: pd.DataFrame, inputs: Sequence[str]) -> np.ndarray:

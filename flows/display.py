@@ -17,6 +17,7 @@ from rich.table import Column, Table
 from components.config import PipelineConfig
 from components.data.ingest import Dataset
 from components.evaluation.results import CandidateResult, Evaluation, Gain, Interval
+from components.targets import AnyTarget, Regression
 from flows.retrain import Outcome
 from flows.runs import newest_of
 from tasks.progress import standings
@@ -107,14 +108,20 @@ def show_check(console: Console, config: PipelineConfig, dataset: Dataset, devic
     splits = ", ".join(f"{split} {count}" for split, count in dataset.splits.items())
     console.print(
         f"rows          {splits}\n"
-        f"classes       {len(dataset.classes)}: {', '.join(dataset.classes)}\n"
-        f"quarantined   {dataset.quarantined}"
+        + "".join(f"{'target':<14}{_described(target)}\n" for target in dataset.targets)
+        + f"quarantined   {dataset.quarantined}"
         + (f"  (reasons in {dataset.quarantine})" if dataset.quarantined else "")
         + f"\nfusion        {config.fusion.name}, {config.strategy}\ndevice        {device}",
         highlight=False,
         soft_wrap=True,
         markup=False,
     )
+
+
+def _described(target: AnyTarget) -> str:
+    if isinstance(target, Regression):
+        return f"{target.name}: a number, {target.mean:.4g} ± {target.std:.4g} in the training rows"
+    return f"{target.name}: {target.task}, {len(target.classes)}: {', '.join(target.classes)}"
 
 
 def _row(candidate: CandidateResult, evaluation: Evaluation) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from prefect.artifacts import create_table_artifact
 from components.data.ingest import Dataset
 from components.deliver import deliver
 from components.evaluation.figures import all_figures
-from components.evaluation.results import CandidateResult, Curve, Evaluation, Interval
+from components.evaluation.results import CandidateResult, Curve, Evaluation, Interval, Judged
 from components.judge import judge
 from components.references import Features, FusedModel, Prepared, Single
 from components.storage.atomic import replacing, write_bytes
@@ -28,7 +28,7 @@ class Evaluated:
     """Where the results of an evaluation are.
 
     Attributes:
-        evaluation: JSON of :class:`components.evaluation.results.Evaluation`.
+        evaluation: JSON of :class:`components.evaluation.results.Judged`.
         predictions: Parquet of the test predictions.
         curves: Histories of the trainings, by name.
     """
@@ -38,8 +38,12 @@ class Evaluated:
     curves: dict[str, str]
 
     def read(self) -> Evaluation:
-        """The evaluation."""
-        return Evaluation.from_json(Path(self.evaluation).read_text("utf-8"))
+        """The evaluation of the primary target."""
+        return self.read_all()[0]
+
+    def read_all(self) -> tuple[Evaluation, ...]:
+        """Of every target, the primary one first."""
+        return Judged.from_json(Path(self.evaluation).read_text("utf-8")).evaluations
 
 
 @step(name="evaluate", task_run_name="evaluate", tags=["evaluation"])
@@ -58,10 +62,10 @@ def evaluate_task(
     deliver(dataset, prepared, singles, features, fused, config, context.bundle)
     progress(1, 2, "judging on test")
     judgement = judge(dataset, features, fused, context.bundle, config)
-    evaluation = judgement.evaluation
+    evaluation, *further = judgement.evaluations
 
     result = context.folder / "evaluation.json"
-    write_bytes(result, evaluation.to_json().encode("utf-8", "surrogatepass"))
+    write_bytes(result, Judged(judgement.evaluations).to_json().encode("utf-8", "surrogatepass"))
     predictions = context.folder / "predictions.parquet"
     with replacing(predictions) as temporary:
         judgement.predictions.to_parquet(temporary, index=False)
@@ -73,6 +77,13 @@ def evaluate_task(
     tracking.log_metrics(at, run, _metrics(evaluation))
     tracking.set_tags(at, run, _tags(evaluation, config.fusion.name, config.strategy))
     tracking.log_figures(at, run, all_figures(evaluation, read_curves(evaluated)))
+    for other in further:
+        prefixed = {f"{other.target}_{name}": value for name, value in _metrics(other).items()}
+        tracking.log_metrics(at, run, prefixed)
+        drawn = {f"{other.target}_{name}": figure for name, figure in all_figures(other).items()}
+        tracking.log_figures(at, run, drawn)
+        for name, table in tables(other).items():
+            tracking.log_table(at, run, table, f"{other.target}_{name}")
     for name, table in tables(evaluation).items():
         tracking.log_table(at, run, table, name)
         rows = table.astype(object).where(table.notna(), None).to_dict("records")
@@ -123,7 +134,8 @@ def tables(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
     shares = pd.DataFrame(
         [{"input": name, "shapley share": round(value, 4)} for name, value in evaluation.shapley.items()]
     )
-    return {"results": candidates, "subsets": by_subset, "classes": classes, "shares": shares}
+    found = {"results": candidates, "subsets": by_subset, "classes": classes, "shares": shares}
+    return {name: table for name, table in found.items() if len(table)}
 
 
 def read_curves(evaluated: Evaluated) -> list[Curve]:
@@ -171,6 +183,10 @@ def _metrics(evaluation: Evaluation) -> dict[str, float]:
             }
     values |= {f"shapley_{name}": share for name, share in evaluation.shapley.items()}
     values |= {
+        f"interaction_{pair.replace(' × ', '_and_')}": value
+        for pair, value in evaluation.interactions.items()
+    }
+    values |= {
         f"subset_{'+'.join(subset.inputs)}_{evaluation.metric}".replace("+", "_and_"): subset.metric.value
         for subset in evaluation.subsets
     }
@@ -181,6 +197,9 @@ def _metrics(evaluation: Evaluation) -> dict[str, float]:
         "calibration_error_before": calibration.error_before,
         "calibration_error_after": calibration.error_after,
         "temperature": calibration.temperature,
+        "conformal_coverage": evaluation.conformal.coverage.value,
+        "conformal_size": evaluation.conformal.size,
+        "abstained": evaluation.conformal.abstained,
     }
     return {name: value for name, value in values.items() if value == value}  # not those that are not defined
 

@@ -29,6 +29,6 @@ def fit_task(context: Context, dataset: Dataset, prepared: Prepared, name: str) 
 def probe_task(context: Context, dataset: Dataset, features: Features, name: str) -> Single:
     """Fit a linear head to the features of a frozen encoder."""
     progress = Progress(context, f"probe {name}")
-    single = probe(dataset, features, context.config, context.cache / "trainings")
+    single = probe(dataset, features, context.cache / "trainings")
     progress.finish("linear head fitted")
     return single

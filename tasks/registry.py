@@ -150,7 +150,7 @@ def signature(config: PipelineConfig, output: pd.DataFrame) -> ModelSignature:
         ColSpec(kind, column, required=False) for column, kind in types.items()
     ]
     outputs: list[ColSpec | TensorSpec] = [
-        ColSpec("double" if kind.kind == "f" else "string", str(name), required=False)
+        ColSpec({"f": "double", "b": "boolean"}.get(kind.kind, "string"), str(name), required=False)
         for name, kind in output.dtypes.items()
     ]
     return ModelSignature(Schema(columns), Schema(outputs), ParamSchema([ParamSpec("inputs", "string", "")]))

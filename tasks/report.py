@@ -11,10 +11,12 @@ import yaml
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
 from components.data.ingest import Dataset
+from components.data.splits import SPLITS
 from components.evaluation.report import render_report
 from components.evaluation.results import DataSummary, QuarantineRow, Report
 from components.samples import read_samples
 from components.storage.atomic import write_bytes
+from components.targets import Classification, Multilabel, Regression, cells_of
 from tasks import tracking
 from tasks.context import Context
 from tasks.evaluate import Evaluated, headline, read_curves, tables
@@ -30,13 +32,14 @@ def report_task(context: Context, dataset: Dataset, evaluated: Evaluated, regist
     """Write the report; give its path."""
     config, at, run = context.config, context.tracking, context.mlflow_run
     progress = Progress(context, "report")
-    evaluation = evaluated.read()
+    evaluation, *further = evaluated.read_all()
     settings = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     report = Report(
         title=f"{config.name} · {context.key}",
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         evaluation=evaluation,
         data=_summary(dataset),
+        further=tuple(further),
         curves=tuple(read_curves(evaluated)),
         config=settings,
         reproduce={
@@ -77,18 +80,14 @@ def git_commit() -> str | None:
 
 def _summary(dataset: Dataset) -> DataSummary:
     samples = read_samples(dataset)
-    counts = pd.crosstab(samples["target"], samples["split"])
+    target = dataset.targets.primary
     quarantine = pd.read_parquet(dataset.quarantine).head(_QUARANTINE_SHOWN)
     return DataSummary(
         source=dataset.source,
         digest=dataset.digest,
         splits=dataset.splits,
         missing=dataset.missing,
-        class_rows={
-            name: {str(split): int(count) for split, count in counts.loc[name].items()}  # type: ignore[arg-type]
-            for name in dataset.classes
-            if name in counts.index
-        },
+        class_rows={} if isinstance(target, Regression) else _class_rows(target, samples),
         quarantined=dataset.quarantined,
         quarantine=tuple(
             QuarantineRow(
@@ -97,6 +96,16 @@ def _summary(dataset: Dataset) -> DataSummary:
             for row in quarantine.to_dict("records")
         ),
     )
+
+
+def _class_rows(target: Classification | Multilabel, samples: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Rows of each class or label, by split."""
+    values = target.encode(cells_of(samples, target.name))
+    counts = {}
+    for column, name in enumerate(target.classes):
+        there = values == column if values.ndim == 1 else values[:, column] > 0.5
+        counts[name] = {split: int(there[samples["split"] == split].sum()) for split in SPLITS}
+    return counts
 
 
 def _markdown(context: Context, evaluated: Evaluated, registered: Registered) -> str:

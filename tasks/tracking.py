@@ -137,7 +137,7 @@ def log_dataset(
     known = client.get_run(run_id).inputs
     if known is not None and known.dataset_inputs:
         return
-    dataset = from_pandas(samples, source=source, targets="target", name=name, digest=digest[:32])
+    dataset = from_pandas(samples, source=source, name=name, digest=digest[:32])
     context = InputTag("mlflow.data.context", "training")
     client.log_inputs(run_id, [DatasetInput(dataset._to_mlflow_entity(), [context])])
 

@@ -35,7 +35,7 @@ def tracked(
     else:
         facts = config.model_dump(mode="json", include={"fusion", "training"})
     tracking.log_params(at, run, {**facts, "seed": config.seed})
-    metric = config.evaluation.metric
+    metric = config.target.metric
 
     def tell(epoch: Epoch) -> None:
         tracking.log_epoch(at, run, epoch, metric)

@@ -52,10 +52,3 @@ class DataConfig(Section):
         False,
         description="Treat a media file that does not exist as a missing input instead of as a bad sample.",
     )
-
-
-class TargetConfig(Section):
-    """What is predicted."""
-
-    column: str = Field("label", description="Column with the label.")
-    task: Literal["classification"] = Field("classification", description="Kind of prediction.")

@@ -7,13 +7,14 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 from torch.nn import ModuleDict, ParameterDict
 
-from components.config.data import DataConfig, TargetConfig
+from components.config.data import DataConfig
+from components.config.explain import nearest
 from components.config.fusion import FusionConfig, LateConfig
 from components.config.inputs import InputConfig
 from components.config.section import Section
+from components.config.targets import ClassificationTarget, TargetConfig
 from components.config.training import TrainingConfig
 
-Metric = Literal["accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "roc_auc", "log_loss"]
 RESERVED = frozenset({"id", "split", "target", "group", "average", "fusion", "joint", "delivered"})
 _MODULES = (ModuleDict(), ParameterDict())  # networks keep their parts by the inputs' names
 
@@ -21,11 +22,11 @@ _MODULES = (ModuleDict(), ParameterDict())  # networks keep their parts by the i
 class EvaluationConfig(Section):
     """How models are chosen and judged."""
 
-    metric: Metric = Field(
-        "accuracy", description="Metric for early stopping and selection on validation, and for the headline."
-    )
     bootstrap: int = Field(1000, ge=100, description="Resamples behind each interval.")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of the intervals.")
+    coverage: float = Field(
+        0.9, gt=0, lt=1, description="How often conformal sets and intervals shall hold the truth."
+    )
     worst_samples: int = Field(12, ge=0, description="Samples with the highest loss shown in the report.")
 
 
@@ -33,7 +34,7 @@ class PromotionConfig(Section):
     """When the registered model becomes champion."""
 
     model: str | None = Field(None, description="Name in the registry; null takes the pipeline's name.")
-    metric: Metric | None = Field(None, description="Metric compared; null takes evaluation.metric.")
+    metric: str | None = Field(None, description="Metric compared; null takes that of the target.")
     confidence: float = Field(
         0.95, gt=0.5, lt=1, description="Level of the paired test by which a challenger must win."
     )
@@ -55,7 +56,13 @@ class PipelineConfig(Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Name of runs and of the model.")
     data: DataConfig = Field(description="The manifest.")
-    target: TargetConfig = Field(default_factory=TargetConfig, description="What is predicted.")
+    target: TargetConfig = Field(
+        default_factory=ClassificationTarget,
+        description="What is predicted. Training stops and models are promoted by it.",
+    )
+    further_targets: list[TargetConfig] = Field(
+        [], description="Other columns that the same model learns to predict."
+    )
     inputs: dict[str, InputConfig] = Field(min_length=1, description="Named inputs.")
     strategy: Literal["staged", "joint"] = Field(
         "staged", description="Fit encoders first and fuse their cached features, or train all together."
@@ -95,6 +102,23 @@ class PipelineConfig(Section):
         if self.strategy == "joint" and self.joint_epochs:
             raise ValueError("joint_epochs is for strategy 'staged'; with 'joint' set training.epochs")
         return self
+
+    @model_validator(mode="after")
+    def _targets_differ(self) -> PipelineConfig:
+        columns = [self.target.column, *(target.column for target in self.further_targets)]
+        twice = sorted({column for column in columns if columns.count(column) > 1})
+        if twice:
+            raise ValueError(f"further_targets: {', '.join(map(repr, twice))} is a target already")
+        if self.promotion.metric is not None and self.promotion.metric not in self.target.metrics():
+            known = ", ".join(self.target.metrics())
+            hint = nearest(self.promotion.metric, self.target.metrics())
+            raise ValueError(f"promotion.metric: {self.promotion.metric!r} is not one of: {known}.{hint}")
+        return self
+
+    @property
+    def targets(self) -> dict[str, TargetConfig]:
+        """All targets by column, the one that decides first."""
+        return {target.column: target for target in (self.target, *self.further_targets)}
 
     @property
     def model_name(self) -> str:

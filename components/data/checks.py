@@ -46,7 +46,11 @@ def check_columns(config: PipelineConfig, manifest: Manifest) -> None:
         DataError: With a line for each column that is not.
     """
     split = config.data.split
-    named = [("target.column", config.target.column, "label")]
+    targets = config.targets
+    named = [
+        ("target.column" if number == 0 else f"further_targets.{column}", column, "label")
+        for number, column in enumerate(targets)
+    ]
     if config.data.id is not None and not (manifest.numbered and config.data.id == "id"):
         named.append(("data.id", config.data.id, "id"))
     if split.column is not None:
@@ -56,10 +60,11 @@ def check_columns(config: PipelineConfig, manifest: Manifest) -> None:
     lines = []
     for name, section in config.inputs.items():
         named += [(f"inputs.{name}.columns", column, section.modality) for column in section.columns]
-        if config.target.column in section.columns:
-            lines.append(
-                f"inputs.{name}.columns: {config.target.column!r} is the target; an input cannot read it"
-            )
+        lines += [
+            f"inputs.{name}.columns: {column!r} is a target; an input cannot read it"
+            for column in targets
+            if column in section.columns
+        ]
         if isinstance(section, TabularInput):
             lines += _check_table(name, section)
     known = manifest.columns
@@ -98,22 +103,11 @@ def check_keys(ids: Sequence[str | None], splits: Sequence[str | None] | None, n
         raise DataError("\n".join(dict.fromkeys(lines))) from error
 
 
-def check_labels(
-    splits: Sequence[str], targets: Sequence[str], before: Iterable[str], name: str
-) -> tuple[str, ...]:
-    """No split or class has gone, train has two classes or more, and knows every label of val and test.
-
-    Args:
-        splits: Split of each usable row.
-        targets: Label of each usable row.
-        before: Labels of all rows of the source, usable or not.
-        name: What to call the manifest.
-
-    Returns:
-        Labels of the training rows, sorted; by value if all are numbers.
+def check_splits(splits: Sequence[str], name: str) -> None:
+    """No split is empty.
 
     Raises:
-        DataError: Naming the split or the label.
+        DataError: Naming those that are.
     """
     rows = Counter(splits)
     gone = [split for split in SPLITS if not rows[split]]
@@ -123,33 +117,51 @@ def check_labels(
             f"{name}: no usable rows in {' and '.join(gone)} (rows: {found}). Every split needs some: mark "
             "them in the split column, or leave data.split.column out to draw them by fraction."
         )
-    lost = sorted(set(before) - set(targets))
+
+
+def check_labels(
+    splits: Sequence[str], labels: Sequence[str | None], before: Iterable[str], name: str
+) -> tuple[str, ...]:
+    """No class has gone, train has two classes or more, and knows every label of val and test.
+
+    Args:
+        splits: Split of each usable row.
+        labels: Label of each usable row; None where it has none.
+        before: Labels of all rows of the source, usable or not.
+        name: What to call the manifest.
+
+    Returns:
+        Labels of the training rows, sorted; by value if all are numbers.
+
+    Raises:
+        DataError: Naming the label.
+    """
+    lost = sorted(set(before) - set(labels))
     if lost:
         labels_lost = _listed([repr(label) for label in lost])
         raise DataError(f"{name}: nothing is left of class {labels_lost}: all its rows are in quarantine")
-    labels = {
-        split: Counter(t for s, t in zip(splits, targets, strict=True) if s == split) for split in SPLITS
+    found = {
+        split: Counter(t for s, t in zip(splits, labels, strict=True) if s == split and t is not None)
+        for split in SPLITS
     }
     for split in ("val", "test"):
-        unknown = sorted(set(labels[split]) - set(labels["train"]))
+        unknown = sorted(set(found[split]) - set(found["train"]))
         if unknown:
-            counts = _listed([f"{label!r} ({labels[split][label]} rows)" for label in unknown])
+            counts = _listed([f"{label!r} ({found[split][label]} rows)" for label in unknown])
             raise DataError(
                 f"{name}: {split} has labels that train has not: {counts}. A model cannot learn them: add "
                 "training rows with these labels, or take the rows out."
             )
-        absent = sorted(set(labels["train"]) - set(labels[split]))
+        absent = sorted(set(found["train"]) - set(found[split]))
         if absent:
             logger.warning(
                 "%s: %s has no rows of class %s: what is measured there says nothing of it",
                 name, split, _listed([repr(label) for label in absent]),
             )  # fmt: skip
-    if len(labels["train"]) < 2:
-        only = next(iter(labels["train"]))
-        raise DataError(
-            f"{name}: all training rows have the label {only!r}; classification needs two or more"
-        )
-    return sorted_labels(labels["train"])
+    if len(found["train"]) < 2:
+        only = ", ".join(map(repr, found["train"])) or "none"
+        raise DataError(f"{name}: all training rows have the label {only}; classification needs two or more")
+    return sorted_labels(found["train"])
 
 
 def sorted_labels(labels: Iterable[str]) -> tuple[str, ...]:

@@ -14,15 +14,17 @@ import pyarrow.parquet as pq
 from components.config.inputs import AudioInput, ImageInput, InputConfig, TabularInput, TextInput
 from components.config.pipeline import PipelineConfig
 from components.data.cells import media_of, text_of, unusable, word_of
-from components.data.checks import check_columns, check_keys, check_labels
+from components.data.checks import check_columns, check_keys, check_splits
 from components.data.manifest import Manifest
 from components.data.media import MediaFacts
 from components.data.media_index import MISSING, Media, MediaIndex
 from components.data.quarantine import Quarantine
 from components.data.readers import open_manifest
 from components.data.splits import SPLITS, assign, normal_split
+from components.data.targets import build_targets, strata, unusable_target
 from components.storage.atomic import replacing
 from components.storage.digest import digest, digest_json
+from components.targets.collection import PREFIX, Targets
 
 Column = list[str | None]
 
@@ -38,7 +40,7 @@ class Dataset:
         source: Path, URL or id that was read.
         rows: Rows of the samples table.
         quarantined: Rows left out.
-        classes: Labels of the training rows, sorted; by value if all are numbers.
+        targets: What is predicted: classes of the training rows, scale of numbers.
         splits: Rows of each split.
         missing: Rows in which an input is missing, for each input.
     """
@@ -49,7 +51,7 @@ class Dataset:
     source: str
     rows: int
     quarantined: int
-    classes: tuple[str, ...]
+    targets: Targets
     splits: dict[str, int]
     missing: dict[str, int]
 
@@ -59,7 +61,7 @@ class _Rows:
     """The source's rows as text: keys, and for each input its columns."""
 
     ids: list[str]
-    targets: Column
+    targets: dict[str, Column]
     groups: Column
     splits: list[str | None] | None
     inputs: dict[str, dict[str, Column]]
@@ -96,9 +98,7 @@ def ingest(
     check_columns(config, manifest)
     rows = _read(config, manifest, folder / "media")
     quarantine = Quarantine()
-    for row, target in enumerate(rows.targets):
-        if target is None:
-            quarantine.add(rows.ids[row], "row", None, f"no target ({config.target.column} is empty)", row)
+    _check_targets(config, rows, quarantine)
     inputs = _inputs(config, rows, folder, quarantine, progress)
     quarantine.write(tables / "quarantine.parquet")
     quarantine.check(
@@ -107,21 +107,21 @@ def ingest(
 
     bad = quarantine.rows
     usable = [row for row in range(len(rows.ids)) if row not in bad]
-    targets = [str(rows.targets[row]) for row in usable]
+    targets = {name: [cells[row] for row in usable] for name, cells in rows.targets.items()}
     splits = assign(
         [rows.splits[row] for row in usable] if rows.splits is not None else None,
         [rows.ids[row] for row in usable],
-        targets,
+        strata(config.target, targets[config.target.column]),
         [rows.groups[row] for row in usable],
         config.data.split,
         config.seed,
     )
-    labels = {target for target in rows.targets if target is not None}
-    classes = check_labels(splits, targets, labels, manifest.name)
+    check_splits(splits, manifest.name)
+    known = build_targets(config, targets, rows.targets, splits, manifest.name)
     keys: dict[str, Sequence[str | None]] = {
         "id": [rows.ids[row] for row in usable],
         "split": splits,
-        "target": targets,
+        **{f"{PREFIX}{name}": cells for name, cells in targets.items()},
         "group": [rows.groups[row] for row in usable],
     }
     table = {**keys, **{name: [column[row] for row in usable] for name, column in inputs.items()}}
@@ -135,7 +135,7 @@ def ingest(
         source=manifest.source,
         rows=len(usable),
         quarantined=len(bad),
-        classes=classes,
+        targets=known,
         splits={split: counts[split] for split in SPLITS},
         missing={name: list(table[f"{name}.digest"]).count(None) for name in config.inputs},
     )
@@ -146,7 +146,7 @@ def _read(config: PipelineConfig, manifest: Manifest, media: Path) -> _Rows:
     data = config.data
     split_column = data.split.column or manifest.own_split
     id_column = data.id if data.id in manifest.columns else None
-    keys = [column for column in (id_column, config.target.column, data.split.group, split_column) if column]
+    keys = [column for column in (id_column, *config.targets, data.split.group, split_column) if column]
     inputs: dict[str, dict[str, Column]] = {
         name: {column: [] for column in section.columns} for name, section in config.inputs.items()
     }
@@ -166,11 +166,23 @@ def _read(config: PipelineConfig, manifest: Manifest, media: Path) -> _Rows:
     check_keys(ids, splits, manifest.name)
     return _Rows(
         ids=[str(name) for name in ids],
-        targets=words[config.target.column],
+        targets={column: words[column] for column in config.targets},
         groups=words[data.split.group] if data.split.group else [None] * count,
         splits=[normal_split(split) for split in splits] if splits else None,
         inputs=inputs,
     )
+
+
+def _check_targets(config: PipelineConfig, rows: _Rows, quarantine: Quarantine) -> None:
+    """Rows with no target at all, or with one that cannot be read, go to quarantine."""
+    for row, cells in enumerate(zip(*rows.targets.values(), strict=True)):
+        if not any(cells):
+            empty = " and ".join(config.targets)
+            quarantine.add(rows.ids[row], "row", None, f"no target ({empty} is empty)", row)
+        for (name, section), cell in zip(config.targets.items(), cells, strict=True):
+            reason = unusable_target(section, cell)
+            if reason is not None:
+                quarantine.add(rows.ids[row], "row", None, f"target {name}: {reason}", row)
 
 
 def _converter(section: InputConfig, root: str, media: Path) -> tuple[Callable[[Any], str | None], str]:

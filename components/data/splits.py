@@ -29,7 +29,7 @@ def normal_split(value: str | None) -> str | None:
 def assign(
     given: Sequence[str | None] | None,
     ids: Sequence[str],
-    targets: Sequence[str],
+    strata: Sequence[str],
     groups: Sequence[str | None],
     config: SplitConfig,
     seed: int,
@@ -40,7 +40,7 @@ def assign(
         given: Normalised splits from a column; None draws all. Where the column has train and test
             but no val, val is drawn from its training rows.
         ids: Unique names.
-        targets: Labels, for stratification.
+        strata: Labels, or whatever else each split should have its share of.
         groups: Groups that stay whole; None is a group of its own.
         config: Fractions.
         seed: Of the draw.
@@ -51,7 +51,7 @@ def assign(
     grouped = config.group is not None
     if given is None:
         fractions = {"train": 1 - config.val - config.test, "val": config.val, "test": config.test}
-        return _draw(fractions, ids, targets, groups if grouped else None, config.stratify, seed)
+        return _draw(fractions, ids, strata, groups if grouped else None, config.stratify, seed)
     splits = [split or "train" for split in given]
     if grouped:
         _check_groups(splits, groups, str(config.group))
@@ -60,7 +60,7 @@ def assign(
         drawn = _draw(
             {"train": 1 - config.val, "val": config.val},
             [ids[row] for row in rows],
-            [targets[row] for row in rows],
+            [strata[row] for row in rows],
             [groups[row] for row in rows] if grouped else None,
             config.stratify,
             seed,

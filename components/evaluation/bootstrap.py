@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from components.evaluation.metrics import checked, higher_is_better
+from components.evaluation.metrics import higher_is_better
 from components.evaluation.results import Gain, Interval
-from components.evaluation.weighted import BINNED, COUNTED, METRICS, RANKED, FloatArray, WeightedMetrics
+from components.evaluation.weighted import BINNED, COUNTED, RANKED, FloatArray
+from components.targets import Classification
+from components.targets.target import Scorer, Target
 
 # Weights held at once: 16 MB. Small enough for the cache to help, large enough for NumPy to be efficient.
 _CHUNK = 2_000_000
@@ -19,13 +21,13 @@ _RANKED_BUDGET = 1_000_000_000
 
 
 def bootstrap_intervals(
-    targets: ArrayLike,
-    probabilities: ArrayLike,
-    classes: Sequence[str],
+    target: Target,
+    values: ArrayLike,
+    predictions: ArrayLike,
     resamples: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
-    names: Sequence[str] = METRICS,
+    names: Sequence[str] | None = None,
 ) -> dict[str, Interval]:
     """Percentile intervals of the metrics `names` over resamples of the rows.
 
@@ -43,28 +45,29 @@ def bootstrap_intervals(
       N × C × resamples is above 1e9, to stay within about ten seconds.
 
     Args:
-        targets: class indices (N,).
-        probabilities: (N, C), rows sum to 1.
-        classes: C names.
+        target: what is predicted.
+        values: (N, ...) as the target encodes them.
+        predictions: (N, P).
         resamples: number of resamples.
         confidence: level in (0, 1).
         seed: of the draws.
-        names: metrics, of METRICS.
+        names: metrics of the target; None is all of them.
     """
-    targets, probabilities = checked(targets, probabilities, len(classes))
-    rows = len(targets)
-    values = WeightedMetrics(targets, probabilities, names)(np.ones((rows, 1)))
-    few = int(np.clip(_RANKED_BUDGET // probabilities.size, 100, resamples))
+    truth, given = target.check(values, predictions)
+    names = target.metrics if names is None else names
+    rows = len(truth)
+    found = target.scorer(truth, given, names)(np.ones((rows, 1)))
+    few = int(np.clip(_RANKED_BUDGET // given.size, 100, resamples))
     ranked = [name for name in names if name in RANKED]
     quick = [name for name in names if name not in RANKED]
-    drawn = _draws(WeightedMetrics(targets, probabilities, quick), rows, resamples, seed) if quick else {}
-    drawn |= _draws(WeightedMetrics(targets, probabilities, ranked), rows, few, seed) if ranked else {}
+    drawn = _draws(target.scorer(truth, given, quick), rows, resamples, seed) if quick else {}
+    drawn |= _draws(target.scorer(truth, given, ranked), rows, few, seed) if ranked else {}
 
     tail = (1 - confidence) / 2
-    perfect = bool((probabilities.argmax(axis=1) == targets).all())
+    perfect = isinstance(target, Classification) and bool((given.argmax(axis=1) == truth).all())
     intervals = {}
     for name in names:
-        value, sample = float(values[name][0]), drawn[name][np.isfinite(drawn[name])]
+        value, sample = float(found[name][0]), drawn[name][np.isfinite(drawn[name])]
         if not np.isfinite(value) or len(sample) == 0:
             continue
         if name in BINNED:
@@ -77,9 +80,10 @@ def bootstrap_intervals(
 
 
 def paired_gain(
-    targets: ArrayLike,
-    probabilities_a: ArrayLike,
-    probabilities_b: ArrayLike,
+    target: Target,
+    values: ArrayLike,
+    predictions_a: ArrayLike,
+    predictions_b: ArrayLike,
     metric: str,
     resamples: int = 1000,
     confidence: float = 0.95,
@@ -93,17 +97,18 @@ def paired_gain(
     'unclear', when the metric is not defined on these targets.
 
     Args:
-        targets: class indices (N,).
-        probabilities_a: (N, C); those of the challenger.
-        probabilities_b: (N, C); those of what it is measured against.
-        metric: one of METRICS.
+        target: what is predicted.
+        values: (N, ...) as the target encodes them.
+        predictions_a: (N, P); those of the challenger.
+        predictions_b: (N, P); those of what it is measured against.
+        metric: one of the target's.
         resamples, confidence, seed: as in bootstrap_intervals.
     """
-    targets, a = checked(targets, probabilities_a)
-    _, b = checked(targets, probabilities_b, a.shape[1])
+    truth, a = target.check(values, predictions_a)
+    _, b = target.check(values, predictions_b)
     sign = 1.0 if higher_is_better(metric) else -1.0
-    rows = len(targets)
-    score_a, score_b = (WeightedMetrics(targets, p, (metric,)) for p in (a, b))
+    rows = len(truth)
+    score_a, score_b = (target.scorer(truth, p, (metric,)) for p in (a, b))
     ones = np.ones((rows, 1))
     value = sign * float(score_a(ones)[metric][0] - score_b(ones)[metric][0])
     if metric in RANKED:
@@ -136,9 +141,9 @@ def mcnemar(targets: ArrayLike, predicted_a: ArrayLike, predicted_b: ArrayLike) 
     return float(stats.binomtest(only_a, only_a + only_b, 0.5).pvalue)
 
 
-def _draws(score: WeightedMetrics, rows: int, resamples: int, seed: int) -> dict[str, FloatArray]:
+def _draws(score: Scorer, rows: int, resamples: int, seed: int) -> dict[str, FloatArray]:
     parts = [score(weights) for weights in _resampled_weights(rows, resamples, seed)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in score.names}
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _resampled_weights(rows: int, resamples: int, seed: int) -> Iterator[FloatArray]:

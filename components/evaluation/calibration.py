@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
-from scipy import optimize, special
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize, special, stats
 
 from components.errors import DataError, ModelError
-from components.evaluation.metrics import checked
-from components.evaluation.weighted import BINS, FloatArray, equal_width_bins
+from components.evaluation.checks import check_probabilities
+from components.evaluation.weighted import BINS, FloatArray, IntArray, equal_width_bins
 
 # Beyond these a temperature says that the rows are too few or perfectly separated, not that it is right.
 _COLDEST, _HOTTEST = 0.05, 20.0
@@ -46,10 +48,28 @@ def fit_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
         raise ModelError("logits are not finite numbers; training diverged: lower training.learning_rate")
     own = scores[np.arange(len(truth)), truth]
 
+    def likelihood(inverse: float) -> float:
+        return float((special.logsumexp(scores * inverse, axis=1) - own * inverse).sum())
+
+    return _best(likelihood, len(truth))
+
+
+def fit_binary_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
+    """As :func:`fit_temperature`, of independent labels: logits and targets (0 or 1) are (N, L)."""
+    scores, truth = np.asarray(logits, dtype=np.float64), np.asarray(targets, dtype=np.float64)
+    if len(truth) == 0:
+        raise DataError("there are no rows to calibrate on; give the val split at least one row")
+    if not np.isfinite(scores).all():
+        raise ModelError("logits are not finite numbers; training diverged: lower training.learning_rate")
+    signed = np.where(truth > 0.5, -scores, scores)
+    return _best(lambda inverse: float(np.logaddexp(0, signed * inverse).sum()), len(truth))
+
+
+def _best(likelihood: Callable[[float], float], rows: int) -> float:
+    """The temperature of least negative log-likelihood, a function of one over the temperature."""
+
     def loss(log_temperature: float) -> float:
-        inverse = np.exp(-log_temperature)
-        likelihood = (special.logsumexp(scores * inverse, axis=1) - own * inverse).sum()
-        return float(likelihood + log_temperature**2) / len(truth)
+        return (likelihood(float(np.exp(-log_temperature))) + log_temperature**2) / rows
 
     bounds = (np.log(_COLDEST), np.log(_HOTTEST))
     best = optimize.minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
@@ -63,10 +83,13 @@ def reliability(targets: ArrayLike, probabilities: ArrayLike, bins: int = BINS) 
     One row for each of `bins` equal-width bins: low, high, count, confidence (mean top probability) and
     accuracy, these two NaN in empty bins. calibration_error is Σ count·|accuracy − confidence| / N.
     """
-    targets, probabilities = checked(targets, probabilities)
+    targets, probabilities = check_probabilities(targets, probabilities)
     top = probabilities.argmax(axis=1)
     confidence = probabilities[np.arange(len(top)), top]
-    group = equal_width_bins(confidence, bins)
+    return _bins(equal_width_bins(confidence, bins), confidence, top == targets, bins)
+
+
+def _bins(group: IntArray, confidence: FloatArray, right: NDArray[np.bool_], bins: int) -> pd.DataFrame:
     count = np.bincount(group, minlength=bins)
     with np.errstate(invalid="ignore"):
         return pd.DataFrame(
@@ -75,6 +98,36 @@ def reliability(targets: ArrayLike, probabilities: ArrayLike, bins: int = BINS) 
                 "high": np.arange(1, bins + 1) / bins,
                 "count": count,
                 "confidence": np.bincount(group, confidence, bins) / count,
-                "accuracy": np.bincount(group, top == targets, bins) / count,
+                "accuracy": np.bincount(group, right, bins) / count,
             }
         )
+
+
+def label_reliability(targets: ArrayLike, probabilities: ArrayLike, bins: int = BINS) -> pd.DataFrame:
+    """As :func:`reliability`, of every label of every row: how often it is there, by its probability."""
+    truth = np.asarray(targets, dtype=np.float64).ravel()
+    confidence = np.asarray(probabilities, dtype=np.float64).ravel()
+    return _bins(equal_width_bins(confidence, bins), confidence, truth > 0.5, bins)
+
+
+def quantile_reliability(
+    targets: ArrayLike, means: ArrayLike, deviations: ArrayLike, bins: int = BINS
+) -> pd.DataFrame:
+    """How often a number lies in the central interval of a probability (Kuleshov et al. 2018).
+
+    One row for each of ``bins`` probabilities: low and high of the bin, count of all rows, confidence (the
+    probability) and accuracy (the share of rows inside).
+    """
+    truth, mean, deviation = (np.asarray(x, dtype=np.float64) for x in (targets, means, deviations))
+    level = (np.arange(bins) + 0.5) / bins
+    reach = stats.norm.ppf(0.5 + level / 2)
+    inside = np.abs(truth - mean)[:, None] <= deviation[:, None] * reach  # (N, bins)
+    return pd.DataFrame(
+        {
+            "low": np.arange(bins) / bins,
+            "high": np.arange(1, bins + 1) / bins,
+            "count": len(truth),
+            "confidence": level,
+            "accuracy": inside.mean(axis=0),
+        }
+    )

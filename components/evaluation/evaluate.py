@@ -8,16 +8,19 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+from scipy import stats
 
+from components.conformal import abstains, covered, sizes
 from components.evaluation import metrics
 from components.evaluation.bootstrap import bootstrap_intervals, mcnemar, paired_gain
-from components.evaluation.calibration import reliability, softmax
+from components.evaluation.calibration import label_reliability, quantile_reliability, reliability
 from components.evaluation.results import (
     CalibrationResult,
     CandidateKind,
     CandidateResult,
     ClassResult,
+    ConformalResult,
     Evaluation,
     Gain,
     Interval,
@@ -25,13 +28,14 @@ from components.evaluation.results import (
     Sample,
     SubsetResult,
 )
-from components.evaluation.shapley import sample_shares, shapley_shares, subsets
-from components.evaluation.weighted import FloatArray, IntArray, row_losses
+from components.evaluation.shapley import interactions, shapley_shares, shapley_values, subsets
+from components.targets import AnyTarget, Classification, Multilabel, Regression
+from components.targets.target import FloatArray
 
 
 @dataclass(frozen=True)
 class CandidatePredictions:
-    """Probabilities of one candidate: (N_val, C) and (N_test, C). Rows without its inputs: see with_prior."""
+    """Predictions of one candidate: (N_val, P) and (N_test, P); the prior in rows without its inputs."""
 
     kind: Literal["single", "average", "fusion"]
     inputs: tuple[str, ...]
@@ -44,33 +48,36 @@ class DeliveredPredictions:
     """The model that was chosen on validation.
 
     candidate: the name of the candidate it is.
-    validation: calibrated probabilities (N_val, C).
-    logits: test logits before temperature scaling, all inputs (N_test, C).
-    temperature: what they are divided by; fitted on validation.
-    subsets: calibrated test probabilities (N_test, C) for every non-empty subset of the inputs, a row without
+    validation: calibrated predictions (N_val, P).
+    uncalibrated: test predictions before temperature scaling, all inputs (N_test, P).
+    temperature: what their natural parameters are divided by where all inputs are there; of validation.
+    subsets: calibrated test predictions (N_test, P) for every non-empty subset of the inputs, a row without
         any input of the subset holding the prior; that of all inputs is what the model delivers.
     answering: subset → name of the candidate that answers for it, where that differs between subsets.
+    quantiles: of conformal prediction, for each test row (N_test, Q).
     """
 
     candidate: str
     validation: FloatArray
-    logits: FloatArray
+    uncalibrated: FloatArray
     temperature: float
     subsets: Mapping[tuple[str, ...], FloatArray]
+    quantiles: FloatArray
     answering: Mapping[tuple[str, ...], str] = field(default_factory=dict)
 
 
 def evaluate(
     *,
+    target: AnyTarget,
     inputs: Sequence[str],
-    classes: Sequence[str],
-    targets_val: IntArray,
-    targets_test: IntArray,
+    values_val: np.ndarray,
+    values_test: np.ndarray,
     ids_test: Sequence[str],
+    words_test: Sequence[str],
     candidates: Mapping[str, CandidatePredictions],
     delivered: DeliveredPredictions,
     prior: FloatArray,
-    metric: str = "accuracy",
+    coverage: float = 0.9,
     resamples: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
@@ -79,17 +86,18 @@ def evaluate(
     """Judge candidates and the delivered model on the test rows.
 
     Nothing is chosen here on test: the best single input, and the fusion it is compared with when there are
-    several, are the best by `metric` on validation.
+    several, are the best by the target's metric on validation.
 
     Args:
+        target: what was predicted, and by which metric models are chosen.
         inputs: M names in the order of the pipeline file.
-        classes: C names.
-        targets_val, targets_test: class indices (N_val,), (N_test,).
+        values_val, values_test: as the target encodes them, (N_val, ...), (N_test, ...), all known.
         ids_test: the test rows' ids, N_test.
+        words_test: what the manifest says of the target, N_test.
         candidates: name → predictions; at least one of kind "single".
         delivered: the chosen model; its subsets must be all 2^M − 1.
-        prior: frequencies of the classes in the training rows, (C,).
-        metric: one of METRICS, for choice and headline.
+        prior: the prediction without any input, (P,).
+        coverage: what conformal sets promise.
         resamples, confidence, seed: of the bootstrap.
         worst_samples: how many samples of highest loss to list.
 
@@ -105,20 +113,20 @@ def evaluate(
         raise ValueError(
             f"delivered.subsets lacks {lacking}; expected all non-empty subsets of {tuple(inputs)}"
         )
-    targets, names = np.asarray(targets_test, dtype=np.int64), tuple(classes)
+    metric = target.metric
     final = delivered.subsets[tuple(inputs)]
-    prior_rows = np.tile(np.asarray(prior, dtype=np.float64), (len(targets), 1))
+    prior_rows = np.tile(np.asarray(prior, dtype=np.float64), (len(values_test), 1))
     better = 1.0 if metrics.higher_is_better(metric) else -1.0
 
     def result(
         name: str, kind: CandidateKind, of: Sequence[str], val: FloatArray, test: FloatArray
     ) -> CandidateResult:
-        validation = metrics.classification_metrics(targets_val, val, names)
-        intervals = bootstrap_intervals(targets, test, names, resamples, confidence, seed)
+        validation = metrics.all_metrics(target, values_val, val)
+        intervals = bootstrap_intervals(target, values_test, test, resamples, confidence, seed)
         return CandidateResult(name, kind, tuple(of), validation, intervals)
 
     def gain(a: FloatArray, b: FloatArray) -> Gain:
-        return paired_gain(targets, a, b, metric, resamples, confidence, seed)
+        return paired_gain(target, values_test, a, b, metric, resamples, confidence, seed)
 
     def best(kind: str) -> str | None:
         rivals = [r for r in results if r.kind == kind]
@@ -136,29 +144,33 @@ def evaluate(
     against = candidates[single].test
     fused = candidates[fusion].test if fusion else None
     scores = {
-        s: _headline(targets, delivered.subsets[s], names, metric, resamples, confidence, seed)
-        for s in wanted
+        s: _headline(target, values_test, delivered.subsets[s], resamples, confidence, seed) for s in wanted
     }
-    prior_value = metrics.metric(metric, targets, prior_rows)
+    prior_value = metrics.metric(target, metric, values_test, prior_rows)
     values = {frozenset(s): better * score.value for s, score in scores.items()}
     values[frozenset()] = better * prior_value
     shares = shapley_shares(values)
+    pairs = interactions(values)
     everything = scores[tuple(inputs)].value
 
     return Evaluation(
+        target=target.name,
+        task=target.task,
         metric=metric,
         confidence=confidence,
         resamples=resamples,
         seed=seed,
-        rows={"val": len(targets_val), "test": len(targets)},
-        classes=names,
+        rows={"val": len(values_val), "test": len(values_test)},
+        classes=() if isinstance(target, Regression) else target.classes,
         inputs=tuple(inputs),
         candidates=tuple(results),
         best_single=single,
         fusion=fusion,
         chosen=delivered.candidate,
         fusion_gain=gain(fused, against) if fused is not None else None,
-        fusion_mcnemar=mcnemar(targets, fused.argmax(1), against.argmax(1)) if fused is not None else None,
+        fusion_mcnemar=mcnemar(values_test, fused.argmax(1), against.argmax(1))
+        if fused is not None and isinstance(target, Classification)
+        else None,
         delivered_gain=gain(final, against),
         metrics=results[-1].test,
         subsets=tuple(
@@ -166,30 +178,43 @@ def evaluate(
             for s in wanted
         ),
         shapley={name: shares[name] for name in inputs},
+        interactions={f"{a} × {b}": value for (a, b), value in pairs.items()},
         prior_value=prior_value,
-        per_class=_class_results(metrics.per_class(targets, final, names)),
-        confusion=tuple(map(tuple, metrics.confusion(targets, final, names).to_numpy().tolist())),
-        calibration=_calibration(targets, delivered.logits, final, delivered.temperature),
-        samples=_worst(targets, delivered.subsets, np.asarray(prior), inputs, names, ids_test, worst_samples),
+        per_class=()
+        if isinstance(target, Regression)
+        else _class_results(metrics.per_class(target, values_test, final)),
+        confusion=tuple(map(tuple, metrics.confusion(target, values_test, final).to_numpy().tolist()))
+        if isinstance(target, Classification)
+        else (),
+        scatter=tuple(zip(values_test.tolist(), final[:, 0].tolist(), strict=True))
+        if isinstance(target, Regression)
+        else (),
+        calibration=_calibration(target, values_test, delivered.uncalibrated, final, delivered.temperature),
+        conformal=_conformal(target, values_test, final, delivered.quantiles, coverage, confidence),
+        samples=_worst(
+            target,
+            values_test,
+            delivered.subsets,
+            np.asarray(prior),
+            inputs,
+            ids_test,
+            words_test,
+            worst_samples,
+        ),
     )
 
 
-def with_prior(probabilities: ArrayLike, covered: NDArray[np.bool_], prior: ArrayLike) -> FloatArray:
-    """The probabilities (N, C), rows that are not `covered` (N,) by any input replaced by the prior (C,)."""
-    return np.where(covered[:, None], np.asarray(probabilities, np.float64), np.asarray(prior, np.float64))
-
-
 def _headline(
-    targets: IntArray,
-    probabilities: FloatArray,
-    classes: Sequence[str],
-    metric: str,
+    target: AnyTarget,
+    values: np.ndarray,
+    predictions: FloatArray,
     resamples: int,
     confidence: float,
     seed: int,
 ) -> Interval:
-    found = bootstrap_intervals(targets, probabilities, classes, resamples, confidence, seed, (metric,))
-    return found.get(metric, Interval(float("nan"), float("nan"), float("nan")))
+    names = (target.metric,)
+    found = bootstrap_intervals(target, values, predictions, resamples, confidence, seed, names)
+    return found.get(target.metric, Interval(float("nan"), float("nan"), float("nan")))
 
 
 def _class_results(table: pd.DataFrame) -> tuple[ClassResult, ...]:
@@ -200,16 +225,21 @@ def _class_results(table: pd.DataFrame) -> tuple[ClassResult, ...]:
 
 
 def _calibration(
-    targets: IntArray, logits: FloatArray, after: FloatArray, temperature: float
+    target: AnyTarget, values: np.ndarray, before: FloatArray, after: FloatArray, temperature: float
 ) -> CalibrationResult:
-    before = softmax(logits)
-
-    def bins(probabilities: FloatArray) -> tuple[ReliabilityBin, ...]:
-        rows = reliability(targets, probabilities).itertuples(index=False)
+    def bins(predictions: FloatArray) -> tuple[ReliabilityBin, ...]:
+        match target:
+            case Regression():
+                table = quantile_reliability(values, predictions[:, 0], predictions[:, 1])
+            case Multilabel():
+                table = label_reliability(values, predictions)
+            case _:
+                table = reliability(values, predictions)
+        rows = table.itertuples(index=False)
         return tuple(ReliabilityBin(float(a), float(b), int(n), float(c), float(d)) for a, b, n, c, d in rows)
 
-    def value(name: str, probabilities: FloatArray) -> float:
-        return metrics.metric(name, targets, probabilities)
+    def value(name: str, predictions: FloatArray) -> float:
+        return metrics.metric(target, name, values, predictions)
 
     return CalibrationResult(
         temperature=float(temperature),
@@ -222,29 +252,57 @@ def _calibration(
     )
 
 
+def _conformal(
+    target: AnyTarget,
+    values: np.ndarray,
+    predictions: FloatArray,
+    quantiles: FloatArray,
+    coverage: float,
+    confidence: float,
+) -> ConformalResult:
+    """Coverage on test with its binomial interval (Clopper & Pearson 1934), and how large the sets are."""
+    inside = covered(target, values, predictions, quantiles)
+    hits, trials = int(inside.sum()), inside.size
+    found = stats.binomtest(hits, trials).proportion_ci(confidence)
+    held = sizes(target, predictions, quantiles)
+    finite = held[np.isfinite(held)]
+    return ConformalResult(
+        promised=coverage,
+        coverage=Interval(hits / trials, float(found.low), float(found.high)),
+        size=float(finite.mean()) if len(finite) else float("nan"),
+        abstained=float(abstains(target, predictions, quantiles).mean()),
+    )
+
+
 def _worst(
-    targets: IntArray,
+    target: AnyTarget,
+    values: np.ndarray,
     predictions: Mapping[tuple[str, ...], FloatArray],
     prior: FloatArray,
     inputs: Sequence[str],
-    classes: Sequence[str],
     ids: Sequence[str],
+    words: Sequence[str],
     number: int,
 ) -> tuple[Sample, ...]:
     final = predictions[tuple(inputs)]
-    losses = row_losses(targets, final)
+    losses = target.row_losses(values, final)
     worst = np.argsort(-losses, kind="stable")[:number]
-    predicted = final[worst].argmax(axis=1)
-    shares = sample_shares({s: p[worst] for s, p in predictions.items()}, prior, predicted)
+    answers = final[worst]
+    leanings: dict[frozenset[str], ArrayLike] = {
+        frozenset(subset): target.leaning(p[worst], answers) for subset, p in predictions.items()
+    }
+    leanings[frozenset()] = target.leaning(np.tile(prior, (len(worst), 1)), answers)
+    shares = shapley_values(leanings)
+    said, sure = target.labels(answers), target.confidence(answers)
     return tuple(
         Sample(
             id=str(ids[row]),
             row=int(row),
-            label=classes[targets[row]],
-            predicted=classes[top],
-            probability=float(final[row, top]),
+            label=str(words[row]),
+            predicted=said[place],
+            probability=float(sure[place]),
             loss=float(losses[row]),
             shares={name: float(shares[name][place]) for name in inputs},
         )
-        for place, (row, top) in enumerate(zip(worst, predicted, strict=True))
+        for place, row in enumerate(worst)
     )

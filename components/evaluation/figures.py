@@ -135,8 +135,37 @@ def confusion_matrix(confusion: Sequence[Sequence[int]], classes: Sequence[str])
     return figure
 
 
-def reliability_diagram(before: Sequence[ReliabilityBin], after: Sequence[ReliabilityBin]) -> Figure:
-    """Accuracy by confidence, before and after temperature scaling, and how many rows are in each bin."""
+def scatter_plot(pairs: Sequence[tuple[float, float]], target: str) -> Figure:
+    """Predicted against true numbers, with the line on which they agree; at most 5000 of them."""
+    step = max(1, len(pairs) // 5000)
+    truth, predicted = np.array(pairs[::step]).T
+    figure = new_figure(WIDTH, WIDTH)
+    axes = figure.subplots()
+    low, high = min(truth.min(), predicted.min()), max(truth.max(), predicted.max())
+    axes.plot([low, high], [low, high], color=GREY, linewidth=1, linestyle=(0, (4, 3)))
+    axes.scatter(truth, predicted, s=14, color=BLUE, alpha=0.5, linewidths=0)
+    axes.set_xlabel(f"true {short(target, 30)}", color=INK, parse_math=False)
+    axes.set_ylabel("predicted", color=INK)
+    axes.set_aspect("equal", "datalim")
+    sober(axes)
+    return figure
+
+
+RELIABILITY_AXES = {
+    "classification": ("confidence (top probability)", "accuracy"),
+    "ordinal": ("confidence (top probability)", "accuracy"),
+    "multilabel": ("probability of a label", "share of rows that have it"),
+    "regression": ("probability of a central interval", "share of rows inside"),
+}
+
+
+def reliability_diagram(
+    before: Sequence[ReliabilityBin],
+    after: Sequence[ReliabilityBin],
+    said: str = "confidence (top probability)",
+    found: str = "accuracy",
+) -> Figure:
+    """What is found by what is said, before and after scaling, and how many rows are in each bin."""
     figure = new_figure(WIDTH, 4.2)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     top.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 3)))
@@ -153,9 +182,9 @@ def reliability_diagram(before: Sequence[ReliabilityBin], after: Sequence[Reliab
         heights = [b.count / max(total, 1) for b in bins]
         bottom.bar(middles + shift * width, heights, width=0.38 * width, color=colour)
     top.set(xlim=(0, 1.02), ylim=(0, 1.02))
-    top.set_ylabel("accuracy", color=INK)
+    top.set_ylabel(found, color=INK)
     bottom.set_ylabel("rows", color=INK)
-    bottom.set_xlabel("confidence (top probability)", color=INK)
+    bottom.set_xlabel(said, color=INK)
     bottom.yaxis.set_major_locator(MaxNLocator(2))
     bottom.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     sober(top)
@@ -202,10 +231,16 @@ def all_figures(evaluation: Evaluation, curves: Sequence[Curve] = ()) -> dict[st
     calibration = evaluation.calibration
     figures = {
         "candidates": candidate_intervals(evaluation.candidates, evaluation.metric),
-        "confusion": confusion_matrix(evaluation.confusion, evaluation.classes),
-        "per_class": class_bars(evaluation.per_class),
-        "reliability": reliability_diagram(calibration.before, calibration.after),
+        "reliability": reliability_diagram(
+            calibration.before, calibration.after, *RELIABILITY_AXES[evaluation.task]
+        ),
     }
+    if evaluation.confusion:
+        figures["confusion"] = confusion_matrix(evaluation.confusion, evaluation.classes)
+    if evaluation.per_class:
+        figures["per_class"] = class_bars(evaluation.per_class)
+    if evaluation.scatter:
+        figures["scatter"] = scatter_plot(evaluation.scatter, evaluation.target)
     if len(evaluation.inputs) > 1:
         figures["subsets"] = subset_intervals(evaluation.subsets, evaluation.metric)
         figures["shapley"] = shapley_bars(evaluation.shapley, evaluation.metric)

@@ -22,12 +22,19 @@ def render_report(report: Report) -> str:
 
     Everything that comes from the user's data is escaped.
     """
-    figures = all_figures(report.evaluation, report.curves)
+    evaluations = [report.evaluation, *report.further]
+    drawn = [
+        all_figures(evaluation, report.curves if evaluation is report.evaluation else ())
+        for evaluation in evaluations
+    ]
+    # Safe: matplotlib escapes the text it writes.
+    figures = [{name: Markup(svg(figure)) for name, figure in each.items()} for each in drawn]
     return _ENVIRONMENT.get_template("report.html.j2").render(
         report=report,
         e=report.evaluation,
-        # Safe: matplotlib escapes the text it writes.
-        figures={name: Markup(svg(figure)) for name, figure in figures.items()},
+        evaluations=evaluations,
+        all_figures=figures,
+        figures=figures[0],
         quarantine=report.data.quarantine[:QUARANTINE_ROWS],
     )
 

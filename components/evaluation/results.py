@@ -146,10 +146,11 @@ class Media(Stored):
 
 @dataclass(frozen=True)
 class Sample(Stored):
-    """A test row. `row` is its position among the test rows, `probability` that of the predicted class.
+    """A test row. `row` is its position among the test rows that have the target.
 
-    `loss` is −ln of the probability of the label; `shares` what each input added to the log-probability
-    of the predicted class (see shapley.sample_shares). An input that is not in `media` is missing.
+    `probability` is that of the answer, or for a number its standard deviation; `loss` −ln of the likelihood
+    of the truth; `shares` what each input added to the log-probability of the answer, or to the number
+    (exact Shapley values; see Target.leaning). An input that is not in `media` is missing.
     """
 
     id: str
@@ -163,9 +164,25 @@ class Sample(Stored):
 
 
 @dataclass(frozen=True)
-class Evaluation(Stored):
-    """Everything that evaluate() found out on the test rows."""
+class ConformalResult(Stored):
+    """How often the conformal sets of the test rows hold the truth, against what they promise.
 
+    `size` is the mean number of classes in a set, of labels left open, or the mean length of the interval;
+    `abstained` the share of rows whose set does not decide.
+    """
+
+    promised: float
+    coverage: Interval
+    size: float
+    abstained: float
+
+
+@dataclass(frozen=True)
+class Evaluation(Stored):
+    """Everything that evaluate() found out about one target on the test rows."""
+
+    target: str
+    task: str
     metric: str
     confidence: float
     resamples: int
@@ -185,12 +202,15 @@ class Evaluation(Stored):
     shapley: dict[
         str, float
     ]  # what each input brings: they sum to metric(all) − prior_value, positive is better
-    prior_value: float  # metric of predicting the training class frequencies
-    per_class: tuple[ClassResult, ...]
-    confusion: tuple[tuple[int, ...], ...]  # [label][predicted]
+    interactions: dict[str, float]  # Shapley interaction of each pair, "a × b"; positive is synergy
+    prior_value: float  # metric of the answer without any input
+    per_class: tuple[ClassResult, ...]  # by class or label; none of a number
+    confusion: tuple[tuple[int, ...], ...]  # [label][predicted]; classes alone
+    scatter: tuple[tuple[float, float], ...]  # true and predicted; numbers alone
     calibration: CalibrationResult
+    conformal: ConformalResult
     samples: tuple[Sample, ...]  # highest loss first
-    version: int = 1
+    version: int = 2
 
     @property
     def delivered(self) -> CandidateResult:
@@ -217,6 +237,13 @@ class Evaluation(Stored):
         """The same evaluation, the samples showing their media: sample id → input → Media."""
         samples = tuple(replace(sample, media=media.get(sample.id, {})) for sample in self.samples)
         return replace(self, samples=samples)
+
+
+@dataclass(frozen=True)
+class Judged(Stored):
+    """The evaluations of all targets, the primary one first."""
+
+    evaluations: tuple[Evaluation, ...]
 
 
 @dataclass(frozen=True)
@@ -248,7 +275,7 @@ class DataSummary(Stored):
     digest: str
     splits: dict[str, int]
     missing: dict[str, int] = field(default_factory=dict)  # rows without the input
-    class_rows: dict[str, dict[str, int]] = field(default_factory=dict)  # class → split → rows
+    class_rows: dict[str, dict[str, int]] = field(default_factory=dict)  # class or label → split → rows
     quarantined: int = 0
     quarantine: tuple[QuarantineRow, ...] = ()
 
@@ -261,6 +288,7 @@ class Report(Stored):
     created: str  # for people: "2026-11-23 22:30 UTC"
     evaluation: Evaluation
     data: DataSummary
+    further: tuple[Evaluation, ...] = ()  # of the targets besides the primary one
     curves: tuple[Curve, ...] = ()
     config: str = ""  # YAML
     reproduce: dict[str, str] = field(default_factory=dict)  # run ids, versions, command

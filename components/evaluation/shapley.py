@@ -9,9 +9,7 @@ from math import factorial
 import numpy as np
 from numpy.typing import ArrayLike
 
-from components.evaluation.weighted import FloatArray, IntArray
-
-_TINY = float(np.finfo(np.float64).eps)
+from components.evaluation.weighted import FloatArray
 
 
 def subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
@@ -58,22 +56,26 @@ def shapley_shares(values: Mapping[frozenset[str], float]) -> dict[str, float]:
     return {name: float(share) for name, share in shapley_values(values).items()}
 
 
-def sample_shares(
-    predictions: Mapping[tuple[str, ...], FloatArray], prior: FloatArray, predicted: IntArray
-) -> dict[str, FloatArray]:
-    """What each input adds, row by row, to the log-probability (nats) of the predicted class.
+def interactions(values: Mapping[frozenset[str], float]) -> dict[tuple[str, str], float]:
+    """Shapley interaction index of each pair (Grabisch & Roubens 1999), exact over all subsets.
 
-    A row's shares sum to ln p(predicted | all inputs) − ln prior(predicted). An input that is missing in a
-    row has share 0 there.
+        I(i, j) = Σ over S without i and j of |S|! (M − |S| − 2)! / (M − 1)! · Δij(S),
+        Δij(S) = v(S ∪ {i, j}) − v(S ∪ {i}) − v(S ∪ {j}) + v(S)
+
+    Positive where two inputs bring more together than apart, negative where they say the same.
 
     Args:
-        predictions: probabilities (N, C) for every non-empty subset of inputs.
-        prior: (C,), what is predicted from nothing.
-        predicted: class indices (N,).
+        values: v(S) for every subset S of the M names, the empty one included.
     """
-    rows = np.arange(len(predicted))
-    values: dict[frozenset[str], ArrayLike] = {
-        frozenset(subset): np.log(np.clip(p[rows, predicted], _TINY, 1)) for subset, p in predictions.items()
-    }
-    values[frozenset()] = np.log(np.clip(prior[predicted], _TINY, 1))
-    return shapley_values(values)
+    names = sorted(frozenset().union(*values))
+    total = len(names)
+    found = {}
+    for i, j in combinations(names, 2):
+        rest = [name for name in names if name not in (i, j)]
+        index = 0.0
+        for subset in (frozenset(), *map(frozenset, subsets(rest))):
+            weight = factorial(len(subset)) * factorial(total - len(subset) - 2) / factorial(total - 1)
+            pair = values[subset | {i, j}] - values[subset | {i}] - values[subset | {j}] + values[subset]
+            index += weight * pair
+        found[i, j] = index
+    return found

@@ -17,8 +17,9 @@ from components.encoder_weights import open_preprocessor
 from components.networks import Part
 from components.preprocess import Preprocessor
 from components.references import Features, Prepared
-from components.samples import load_embeddings, presence, target_indices
+from components.samples import load_embeddings, presence
 from components.storage.shards import Rows, ShardStore
+from components.targets import Targets
 
 
 @dataclass(frozen=True)
@@ -29,19 +30,22 @@ class Batch:
         inputs: Embeddings (B, ...) for each input; or a :class:`components.networks.Part` for each
             input that is in any of the rows.
         present: (B, M) bool, columns in sorted order of the input names.
-        targets: (B,) int64.
+        targets: (B,) or (B, L) by target.
     """
 
     inputs: Mapping[str, Any]
     present: Tensor
-    targets: Tensor
+    targets: Mapping[str, Tensor]
 
 
 class Source(Protocol):
-    """Rows by position."""
+    """Rows by position; ``targets`` and ``present`` as in :class:`Batch`, of all rows."""
 
-    targets: Tensor
-    present: Tensor
+    @property
+    def targets(self) -> Mapping[str, Tensor]: ...
+
+    @property
+    def present(self) -> Tensor: ...
 
     def __len__(self) -> int: ...
 
@@ -56,23 +60,27 @@ class EmbeddingSource:
     Args:
         embeddings: (N, ...) for each input; rows in which it is absent hold anything.
         present: (N, M) bool.
-        targets: (N,) int64.
+        targets: (N,) or (N, L) by target.
     """
 
     def __init__(
-        self, embeddings: Mapping[str, Tensor], present: Tensor, targets: Tensor, device: torch.device
+        self,
+        embeddings: Mapping[str, Tensor],
+        present: Tensor,
+        targets: Mapping[str, Tensor],
+        device: torch.device,
     ) -> None:
         self.embeddings = {name: value.to(device) for name, value in embeddings.items()}
         self.present = present.to(device)
-        self.targets = targets.to(device)
+        self.targets = {name: value.to(device) for name, value in targets.items()}
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return len(self.present)
 
     def batch(self, positions: Tensor, generator: torch.Generator | None = None) -> Batch:
-        positions = positions.to(self.targets.device)
+        positions = positions.to(self.present.device)
         embeddings = {name: value[positions] for name, value in self.embeddings.items()}
-        return Batch(embeddings, self.present[positions], self.targets[positions])
+        return Batch(embeddings, self.present[positions], _take(self.targets, positions))
 
 
 class SampleSource:
@@ -83,7 +91,7 @@ class SampleSource:
         places: For each input, (N,) int64: position in ``rows``, or -1 where the input is absent.
         preprocessors: Puts rows of an input together.
         configs: Says how each input is augmented.
-        targets: (N,) int64.
+        targets: (N,) or (N, L) by target.
     """
 
     def __init__(
@@ -92,7 +100,7 @@ class SampleSource:
         places: Mapping[str, Tensor],
         preprocessors: Mapping[str, Preprocessor],
         configs: Mapping[str, InputConfig],
-        targets: Tensor,
+        targets: Mapping[str, Tensor],
         device: torch.device,
     ) -> None:
         self._rows, self._places, self._preprocessors, self._configs = rows, places, preprocessors, configs
@@ -102,7 +110,7 @@ class SampleSource:
         self.targets = targets
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return len(self.present)
 
     def batch(self, positions: Tensor, generator: torch.Generator | None = None) -> Batch:
         inputs = {}
@@ -112,9 +120,8 @@ class SampleSource:
             if len(there):
                 samples = [self._rows[name][place] for place in places[there].tolist()]
                 inputs[name] = Part(self._collate(name, samples, generator), there.to(self._device))
-        return Batch(
-            inputs, self.present[positions].to(self._device), self.targets[positions].to(self._device)
-        )
+        targets = {name: value.to(self._device) for name, value in _take(self.targets, positions).items()}
+        return Batch(inputs, self.present[positions].to(self._device), targets)
 
     def _collate(
         self, name: str, rows: Sequence[Any], generator: torch.Generator | None
@@ -128,19 +135,19 @@ class SampleSource:
 
 
 def open_embeddings(
-    samples: pd.DataFrame, features: Mapping[str, Features], classes: Sequence[str], device: torch.device
+    samples: pd.DataFrame, features: Mapping[str, Features], targets: Targets, device: torch.device
 ) -> EmbeddingSource:
     """Cached embeddings of some rows of the samples table."""
     embeddings = {name: load_embeddings(samples, name, feature) for name, feature in features.items()}
     there = torch.from_numpy(presence(samples, list(features)))
-    return EmbeddingSource(embeddings, there, torch.from_numpy(target_indices(samples, classes)), device)
+    return EmbeddingSource(embeddings, there, targets.encode(samples), device)
 
 
 def open_samples(
     samples: pd.DataFrame,
     prepared: Mapping[str, Prepared],
     configs: Mapping[str, InputConfig],
-    classes: Sequence[str],
+    targets: Targets,
     device: torch.device,
 ) -> SampleSource:
     """Canonical samples of some rows of the samples table."""
@@ -151,5 +158,8 @@ def open_samples(
         rows[name] = ShardStore(Path(reference.store), "arrow").rows(digests.dropna().tolist())
         places[name] = torch.where(there, there.cumsum(0) - 1, -1)
     preprocessors = {name: open_preprocessor(reference) for name, reference in prepared.items()}
-    targets = torch.from_numpy(target_indices(samples, classes))
-    return SampleSource(rows, places, preprocessors, configs, targets, device)
+    return SampleSource(rows, places, preprocessors, configs, targets.encode(samples), device)
+
+
+def _take(values: Mapping[str, Tensor], positions: Tensor) -> dict[str, Tensor]:
+    return {name: value[positions] for name, value in values.items()}

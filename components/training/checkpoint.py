@@ -22,8 +22,8 @@ class Epoch:
     Attributes:
         epoch: From 0.
         train_loss: Mean objective over the training rows.
-        val_loss: Mean cross-entropy over the validation rows.
-        metric: Validation metric chosen in ``evaluation.metric``.
+        val_loss: Mean loss over the validation rows, without smoothing and weights.
+        metric: The objective's metric on validation.
         learning_rate: At the end of the epoch.
         seconds: Time taken.
     """
@@ -55,12 +55,14 @@ class Progress:
 def save(
     path: Path,
     network: nn.Module,
+    objective: nn.Module,
     optimizer: torch.optim.Optimizer,
     average: nn.Module | None,
     progress: Progress,
 ) -> None:
     """Write a checkpoint atomically."""
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    tensors |= {f"objective.{name}": value for name, value in objective.state_dict().items()}
     if average is not None:
         tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
@@ -69,7 +71,11 @@ def save(
 
 
 def load(
-    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: nn.Module | None
+    path: Path,
+    network: nn.Module,
+    objective: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: nn.Module | None,
 ) -> Progress | None:
     """Put a checkpoint back, or give None where there is none that can be read whole."""
     try:
@@ -79,6 +85,7 @@ def load(
     except (FileNotFoundError, SafetensorError, KeyError, ValueError, TypeError):
         return None
     network.load_state_dict(_below(tensors, "network."))
+    objective.load_state_dict(_below(tensors, "objective."))
     if average is not None:
         average.load_state_dict(_below(tensors, "average."))
     state: dict[int, dict[str, Any]] = {}

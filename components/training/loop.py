@@ -11,13 +11,12 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 
 from components.config.fusion import ModalityDropout
 from components.config.training import TrainingConfig
 from components.errors import BraidError
-from components.evaluation.metrics import metric
+from components.objectives import Objective
 from components.ranking import rank
 from components.training import checkpoint
 from components.training.batches import Source
@@ -34,12 +33,11 @@ class TrainingError(BraidError):
 
 def train(
     network: nn.Module,
+    objective: Objective,
     training: Source,
     validation: Source,
     config: TrainingConfig,
     *,
-    outputs: int,
-    metric_name: str,
     seed: int,
     folder: Path,
     device: torch.device,
@@ -52,12 +50,11 @@ def train(
     and the epoch's number, so an interrupted training ends in the same weights as one that was not.
 
     Args:
-        network: Takes ``(batch.inputs, batch.present)``, gives logits (B, C).
+        network: Takes ``(batch.inputs, batch.present)``.
+        objective: What is minimised, and by which metric training stops.
         training: Rows to learn from.
         validation: Rows for early stopping.
         config: Options.
-        outputs: Classes C.
-        metric_name: Validation metric; equal ones are told apart by the validation loss.
         seed: Of this training.
         folder: Where checkpoints go.
         device: Where the network runs.
@@ -70,26 +67,26 @@ def train(
         TrainingError: If the loss is not finite; names epoch and step.
     """
     network.to(device)
+    objective.to(device)
+    learned = [*network.parameters(), *objective.parameters()]
     optimizer = torch.optim.AdamW(
-        [parameter for parameter in network.parameters() if parameter.requires_grad],
+        [parameter for parameter in learned if parameter.requires_grad],
         lr=config.learning_rate,
         weight_decay=config.weight_decay,
     )
     average = AveragedModel(network, avg_fn=_ema(config.ema), use_buffers=True) if config.ema else None
-    progress = checkpoint.load(folder / CHECKPOINT, network, optimizer, average) or Progress()
+    progress = checkpoint.load(folder / CHECKPOINT, network, objective, optimizer, average) or Progress()
     yield from progress.history
 
     batches = math.ceil(len(training) / config.batch_size)
-    weights = (
-        _class_weights(training.targets, outputs).to(device) if config.class_weights == "balanced" else None
-    )
-    while not _is_over(progress.history, config, metric_name):
+    while not _is_over(progress.history, config, objective.metric):
         started = time.perf_counter()
         epoch = len(progress.history)
         torch.manual_seed(_draw(seed, epoch))
         generator = torch.Generator().manual_seed(_draw(seed, epoch) + 1)
         order = torch.randperm(len(training), generator=generator)
         network.train()
+        objective.train()
         total = 0.0
         for positions in order.split(config.batch_size):
             batch = training.batch(positions, generator)
@@ -97,10 +94,7 @@ def train(
             if modality_dropout is not None:
                 present = hide(present, rate_at(modality_dropout, epoch, config.epochs), generator)
             with precision(config.precision, device):
-                logits = network(batch.inputs, present)
-            loss = F.cross_entropy(
-                logits.float(), batch.targets, weight=weights, label_smoothing=config.label_smoothing
-            )
+                loss = objective(network, batch, present)
             if not torch.isfinite(loss):
                 raise TrainingError(
                     f"the loss is {loss.item()} in epoch {epoch}, step {progress.step}: "
@@ -112,7 +106,7 @@ def train(
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             if config.clip_norm is not None:
-                nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
+                nn.utils.clip_grad_norm_(learned, config.clip_norm)
             optimizer.step()
             if average is not None:
                 average.update_parameters(network)
@@ -120,20 +114,22 @@ def train(
             total += loss.item() * len(positions)
 
         kept = average.module if average is not None else network
-        logits = predict(kept, validation, config.batch_size, config.precision, device)
-        targets = validation.targets.cpu()
+        outputs = predict(kept, validation, config.batch_size, config.precision, device)
+        val_loss, value = objective.judge(
+            outputs, {name: target.cpu() for name, target in validation.targets.items()}
+        )
         result = Epoch(
             epoch=epoch,
             train_loss=total / len(training),
-            val_loss=F.cross_entropy(logits, targets).item(),
-            metric=metric(metric_name, targets.numpy(), logits.double().softmax(1).numpy()),
+            val_loss=val_loss,
+            metric=value,
             learning_rate=optimizer.param_groups[0]["lr"],
             seconds=time.perf_counter() - started,
         )
         progress.history.append(result)
-        if best_epoch(progress.history, metric_name) is result:
+        if best_epoch(progress.history, objective.metric) is result:
             checkpoint.save_tensors(folder / BEST, kept.state_dict())
-        checkpoint.save(folder / CHECKPOINT, network, optimizer, average, progress)
+        checkpoint.save(folder / CHECKPOINT, network, objective, optimizer, average, progress)
         yield result
     network.load_state_dict(load_file(folder / BEST))
     network.eval()
@@ -143,7 +139,7 @@ def train(
 def predict(
     network: nn.Module, source: Source, batch_size: int, number_format: str, device: torch.device
 ) -> Tensor:
-    """Logits (N, C) float32 on the CPU for all rows of a source, in eval mode."""
+    """The network's outputs (N, ...) float32 on the CPU for all rows of a source, in eval mode."""
     network.eval()
     parts = []
     for positions in torch.arange(len(source)).split(batch_size):
@@ -181,12 +177,6 @@ def _ema(decay: float):  # type: ignore[no-untyped-def]  # the type of torch's a
         return average + (value - average) * (1 - now)
 
     return update
-
-
-def _class_weights(targets: Tensor, outputs: int) -> Tensor:
-    """Inverse frequencies with mean 1 over the rows."""
-    counts = torch.bincount(targets.cpu(), minlength=outputs).clamp(min=1).float()
-    return len(targets) / (outputs * counts)
 
 
 def _draw(seed: int, epoch: int) -> int:

@@ -2,73 +2,155 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
-from torch import nn
+from sklearn.linear_model import LogisticRegression, Ridge
+from torch import Tensor
 
 from components.evaluation.metrics import metric
 from components.ranking import rank
+from components.targets import (
+    AnyTarget,
+    Classification,
+    Head,
+    Multilabel,
+    Ordinal,
+    Regression,
+    Targets,
+    known_rows,
+)
 
 _STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
+_PENALTIES = (1000.0, 100.0, 10.0, 1.0, 0.1)
 _EXCLUDED = -30.0  # logit of a class without training rows
+Weights = tuple[np.ndarray, np.ndarray]
 
 
 def fit_probe(
+    targets: Targets,
     train: np.ndarray,
-    train_targets: np.ndarray,
+    train_values: Mapping[str, Tensor],
     val: np.ndarray,
-    val_targets: np.ndarray,
-    outputs: int,
-    metric_name: str,
-) -> nn.Linear:
-    """Multinomial logistic regression on embeddings, its strength chosen on validation.
+    val_values: Mapping[str, Tensor],
+) -> Head:
+    """Regularised linear models on embeddings, their strength chosen on validation.
 
-    Embeddings are standardised with training statistics, which are then folded into the weights.
+    Multinomial logistic regression for classes, a logistic regression for each label, ridge regression for
+    numbers (its variance is that of the validation errors). Embeddings are standardised with training
+    statistics, which are then folded into the weights.
 
     Args:
+        targets: What is predicted.
         train: (N, D) float32 embeddings.
-        train_targets: (N,) int64 in [0, outputs).
+        train_values: By target, for N rows.
         val: (K, D) float32 embeddings.
-        val_targets: (K,) int64.
-        outputs: Classes C.
-        metric_name: What the choice goes by; equal ones are told apart by the log loss.
+        val_values: By target, for K rows.
 
     Returns:
-        ``nn.Linear(D, C)`` from embeddings as they are to logits.
+        Head from embeddings as they are to natural parameters.
     """
     mean, std = train.mean(0), train.std(0) + 1e-6
-    if len(np.unique(train_targets)) == 1:  # nothing to tell apart
-        head = nn.Linear(len(mean), outputs)
-        bias = torch.full((outputs,), _EXCLUDED).index_fill(0, torch.from_numpy(train_targets[:1]), 0.0)
-        head.load_state_dict({"weight": torch.zeros_like(head.weight), "bias": bias})
-        return head
-    best: tuple[tuple[float, float], nn.Linear] | None = None
-    for strength in _STRENGTHS:
-        model = LogisticRegression(C=strength, max_iter=500).fit((train - mean) / std, train_targets)
-        head = _as_linear(model, mean, std, outputs)
-        logits = head(torch.from_numpy(val)).detach().double()
-        probabilities = logits.softmax(1).numpy()
+    weights, biases = [], []
+    for target in targets:
+        fitted, judged = known_rows(train_values[target.name]), known_rows(val_values[target.name])
+        weight, bias = _best(
+            target,
+            ((train - mean) / std)[fitted.numpy()],
+            train_values[target.name][fitted].numpy(),
+            ((val - mean) / std)[judged.numpy()],
+            val_values[target.name][judged].numpy(),
+        )
+        weights.append(weight / std)
+        biases.append(bias - (weight / std) @ mean)
+    head = Head(len(mean), targets)
+    head.load_state_dict(
+        {
+            "weight": torch.from_numpy(np.concatenate(weights)).float(),
+            "bias": torch.from_numpy(np.concatenate(biases)).float(),
+        }
+    )
+    return head
+
+
+def _best(
+    target: AnyTarget, train: np.ndarray, values: np.ndarray, val: np.ndarray, val_values: np.ndarray
+) -> Weights:
+    """Weights (K, D) and biases (K,) of the strength that does best on validation."""
+    best: tuple[tuple[float, float], Weights] | None = None
+    for weight, bias in _FITS[type(target)](target, train, values, val, val_values):
+        if not len(val_values):
+            return weight, bias
+        natural = target.natural(torch.from_numpy(val @ weight.T + bias).double())
+        predictions = target.predict(natural).numpy()
         score = rank(
-            metric_name,
-            metric(metric_name, val_targets, probabilities),
-            metric("log_loss", val_targets, probabilities),
+            target.metric,
+            metric(target, target.metric, val_values, predictions),
+            metric(target, "log_loss", val_values, predictions),
         )
         if best is None or score > best[0]:
-            best = (score, head)
+            best = (score, (weight, bias))
     assert best is not None
     return best[1]
 
 
-def _as_linear(model: LogisticRegression, mean: np.ndarray, std: np.ndarray, outputs: int) -> nn.Linear:
-    coefficients, intercepts = model.coef_, model.intercept_
-    if len(model.classes_) == 2:  # one row for the second class
-        coefficients = np.stack([-coefficients[0] / 2, coefficients[0] / 2])
-        intercepts = np.array([-intercepts[0] / 2, intercepts[0] / 2])
-    weight = np.zeros((outputs, len(mean)))
-    bias = np.full(outputs, _EXCLUDED)
-    weight[model.classes_] = coefficients / std
-    bias[model.classes_] = intercepts - (coefficients / std) @ mean
-    head = nn.Linear(len(mean), outputs)
-    head.load_state_dict({"weight": torch.from_numpy(weight).float(), "bias": torch.from_numpy(bias).float()})
-    return head
+def _classes(
+    target: AnyTarget, train: np.ndarray, values: np.ndarray, val: np.ndarray, val_values: np.ndarray
+) -> list[Weights]:
+    if len(np.unique(values)) == 1:  # nothing to tell apart
+        bias = np.full(target.width, _EXCLUDED)
+        bias[values[0]] = 0.0
+        return [(np.zeros((target.width, train.shape[1])), bias)]
+    found = []
+    for strength in _STRENGTHS:
+        model = LogisticRegression(C=strength, max_iter=500).fit(train, values)
+        coefficients, intercepts = model.coef_, model.intercept_
+        if len(model.classes_) == 2:  # one row for the second class
+            coefficients = np.stack([-coefficients[0] / 2, coefficients[0] / 2])
+            intercepts = np.array([-intercepts[0] / 2, intercepts[0] / 2])
+        weight = np.zeros((target.width, train.shape[1]))
+        bias = np.full(target.width, _EXCLUDED)
+        weight[model.classes_], bias[model.classes_] = coefficients, intercepts
+        found.append((weight, bias))
+    return found
+
+
+def _labels(
+    target: AnyTarget, train: np.ndarray, values: np.ndarray, val: np.ndarray, val_values: np.ndarray
+) -> list[Weights]:
+    found = []
+    for strength in _STRENGTHS:
+        weight, bias = np.zeros((target.width, train.shape[1])), np.zeros(target.width)
+        for column, truth in enumerate(values.T):
+            if truth.min() == truth.max():
+                bias[column] = -_EXCLUDED if truth[0] > 0.5 else _EXCLUDED
+                continue
+            model = LogisticRegression(C=strength, max_iter=500).fit(train, truth)
+            weight[column], bias[column] = model.coef_[0], model.intercept_[0]
+        found.append((weight, bias))
+    return found
+
+
+def _numbers(
+    target: AnyTarget, train: np.ndarray, values: np.ndarray, val: np.ndarray, val_values: np.ndarray
+) -> list[Weights]:
+    """With one precision for all rows, the mean's weights times it are those of mean / variance."""
+    assert isinstance(target, Regression)
+    found = []
+    for penalty in _PENALTIES:
+        model = Ridge(alpha=penalty).fit(train, (values - target.mean) / target.std)
+        rows, truth = (val, val_values) if len(val_values) else (train, values)
+        errors = (truth - target.mean) / target.std - model.predict(rows)
+        precision = 1 / max(float(np.square(errors).mean()), 1e-3)
+        weight = np.stack([model.coef_ * precision, np.zeros(train.shape[1])])
+        found.append((weight, np.array([model.intercept_ * precision, target.raw_precision(precision)])))
+    return found
+
+
+_FITS: dict[type, Callable[[AnyTarget, np.ndarray, np.ndarray, np.ndarray, np.ndarray], list[Weights]]] = {
+    Classification: _classes,
+    Ordinal: _classes,
+    Multilabel: _labels,
+    Regression: _numbers,
+}

@@ -15,14 +15,18 @@ from torch import nn
 from components import augment
 from components.config.fusion import ModalityDropout
 from components.config.training import TrainingConfig
+from components.objectives import Objective, supervised
 from components.references import Trained
 from components.storage.digest import code_digest, digest
 from components.storage.work import work
+from components.targets import classification, collection, head, multilabel, ordinal, regression
 from components.training import loop
 from components.training import modality_dropout as modality_dropout_code
 from components.training.batches import Source
 from components.training.checkpoint import Epoch
 from components.training.loop import BEST, best_epoch, train
+
+TARGET_CODE = (classification, collection, head, multilabel, ordinal, regression)
 
 
 def train_once(
@@ -30,10 +34,10 @@ def train_once(
     name: str,
     key: str,
     network: nn.Module,
+    objective: Callable[[Source], Objective],
     sources: Callable[[], tuple[Source, Source]],
     config: TrainingConfig,
     *,
-    outputs: int,
     metric_name: str,
     seed: int,
     device: torch.device,
@@ -45,25 +49,27 @@ def train_once(
         root: Folder of work folders.
         name: What is trained, for people.
         key: Digest of what the result depends on, besides the code of the training itself.
-        network: Gives logits (B, C).
+        network: What is trained.
+        objective: Makes the objective, given the training rows.
         sources: Opens training and validation rows; called only if there is work to do.
+        metric_name: The objective's.
 
     Other arguments are those of :func:`components.training.loop.train`.
 
     Yields:
         Every epoch, also those of earlier processes.
     """
-    with work(root, f"{name}-{digest(key, code_digest(augment, loop, modality_dropout_code))}") as place:
+    code = code_digest(augment, loop, modality_dropout_code, supervised, *TARGET_CODE)
+    with work(root, f"{name}-{digest(key, code)}") as place:
         if place.result is None:
             training, validation = sources()
             history = []
             for epoch in train(
                 network,
+                objective(training),
                 training,
                 validation,
                 config,
-                outputs=outputs,
-                metric_name=metric_name,
                 seed=seed,
                 folder=place.folder,
                 device=device,

@@ -8,99 +8,127 @@ from itertools import product
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from components.evaluation.calibration import fit_temperature
 from components.fusion.late import Late
+from components.targets import AnyTarget, Targets, known_rows
 
 _RIDGE = 3.0  # pull, in rows, towards the product of calibrated posteriors
 _MOST_PATTERNS = 64
 
 
-def stack(late: Late, logits: Mapping[str, Tensor], present: Tensor, targets: Tensor, prior: Tensor) -> None:
+def stack(
+    late: Late,
+    natural: Mapping[str, Tensor],
+    present: Tensor,
+    values: Mapping[str, Tensor],
+    prior: Tensor,
+) -> None:
     """Learn what a late fusion adds to its heads: temperatures, weights, prior correction.
 
     It starts as the product of calibrated posteriors divided by the surplus priors, the ideal
-    combination of inputs that are independent given the class, and leaves it as far as the rows
+    combination of inputs that are independent given the target, and leaves it as far as the rows
     say. Every subset of inputs counts alike. Wolpert 1992 calls learning on held-out predictions
     stacking.
 
     Args:
         late: Changed in place; its heads are left as they are.
-        logits: Uncalibrated logits (N, C) of each input on validation rows.
+        natural: Uncalibrated natural parameters (N, K) of each input on validation rows.
         present: (N, M) bool, columns in the order of ``late.inputs``.
-        targets: (N,) int64.
-        prior: (C,) frequencies of the classes in the training rows.
+        values: By target, for N rows.
+        prior: (K,) natural parameters of the answer without any input.
     """
-    inputs = late.inputs
+    for number, (target, part) in enumerate(zip(late.targets, late.targets.slices.values(), strict=True)):
+        mine = {name: natural[name][:, part].double() for name in late.inputs}
+        _stack_one(late, number, target, part, mine, present, values[target.name], prior[part].double())
+
+
+def _stack_one(
+    late: Late,
+    number: int,
+    target: AnyTarget,
+    part: slice,
+    natural: Mapping[str, Tensor],
+    present: Tensor,
+    values: Tensor,
+    prior: Tensor,
+) -> None:
+    inputs, known = late.inputs, known_rows(values)
+    scaled = []
     for column, name in enumerate(inputs):
-        rows = present[:, column]
-        temperature = (
-            fit_temperature(logits[name][rows].double().numpy(), targets[rows].numpy()) if rows.any() else 1.0
-        )
-        late.log_temperature.data[column] = float(np.log(temperature))
-    scaled = late.scale(logits, present).detach()
-    start = -(len(inputs) - 1) * prior.clamp(min=1e-6).log()
-    late.bias.data = (start - start.mean()).to(late.bias.dtype)
-    masks = [present & pattern for pattern in _patterns(len(inputs))]
+        rows = present[:, column] & known
+        temperature = target.temperature(natural[name][rows], values[rows].numpy()) if rows.any() else 1.0
+        late.log_temperature.data[number, column] = float(np.log(temperature))
+        scaled.append(natural[name] / temperature)
+    base = -(len(inputs) - 1) * prior
+    late.bias.data[part] = base.to(late.bias.dtype)
+    masks = [present[known] & pattern for pattern in _patterns(len(inputs))]
     masks = [mask for mask in masks if mask.any()]
     if len(inputs) == 1 or not masks:
         return
 
     expanded = torch.cat(masks)
     rows = expanded.any(1)
+    there = expanded[rows].double()
+    pooled = torch.stack(scaled, dim=1)[known].repeat(len(masks), 1, 1)[rows]  # (R, M, K)
+    pooled = torch.where(expanded[rows].unsqueeze(-1), pooled, torch.zeros((), dtype=pooled.dtype))
+    repeated = values[known].repeat(len(masks), *[1] * (values.dim() - 1))[rows]
+    surplus = (there.sum(1, keepdim=True) - 1) / (len(inputs) - 1)
     log_weight = torch.zeros(len(inputs), dtype=torch.float64, requires_grad=True)
     shift = torch.zeros(len(prior), dtype=torch.float64, requires_grad=True)
-    pooled = scaled.repeat(len(masks), 1, 1)[rows].double()
-    repeated = targets.repeat(len(masks))[rows]
-    there = expanded[rows].double()
-    surplus = (there.sum(1, keepdim=True) - 1) / (len(inputs) - 1)
-    base = late.bias.detach().double()
     optimizer = torch.optim.LBFGS([log_weight, shift], max_iter=200, line_search_fn="strong_wolfe")
 
     def objective() -> Tensor:
         optimizer.zero_grad()
         mixed = ((log_weight.exp() * there).unsqueeze(-1) * pooled).sum(1) + surplus * (base + shift)
-        penalty = _RIDGE * (log_weight.square().sum() + shift.square().sum()) / len(targets)
-        loss = F.cross_entropy(mixed, repeated) + penalty
+        penalty = _RIDGE * (log_weight.square().sum() + shift.square().sum()) / int(known.sum())
+        loss = target.losses(target.proper(mixed), repeated).mean() + penalty
         loss.backward()
         return loss
 
     optimizer.step(objective)
-    late.log_weight.data = log_weight.detach().to(late.log_weight.dtype)
-    late.bias.data = (base + shift.detach()).to(late.bias.dtype)
+    late.log_weight.data[number] = log_weight.detach().to(late.log_weight.dtype)
+    late.bias.data[part] = (base + shift.detach()).to(late.bias.dtype)
 
 
 def held_out(
-    logits: Mapping[str, Tensor],
+    targets: Targets,
+    natural: Mapping[str, Tensor],
     present: Tensor,
-    targets: Tensor,
+    values: Mapping[str, Tensor],
     prior: Tensor,
     masks: Sequence[Tensor],
     folds: int = 5,
     seed: int = 0,
 ) -> list[Tensor]:
-    """Pooled logits of rows that the pooling did not learn from, for a fair choice of model.
+    """Pooled natural parameters of rows that the pooling did not learn from, for a fair choice of model.
 
     Args:
-        logits, present, targets, prior: As for :func:`stack`.
+        targets: What is predicted.
+        natural, present, values, prior: As for :func:`stack`.
         masks: (N, M) bool each: which inputs may be used.
         folds: Parts, each pooled by what the others taught.
         seed: Of the division.
 
     Returns:
-        (N, C) for each mask.
+        (N, K) for each mask.
     """
-    names = sorted(logits)
-    results = [torch.zeros(len(targets), len(prior)) for _ in masks]
-    order = np.random.default_rng(seed).permutation(len(targets))
+    names = sorted(natural)
+    rows = len(present)
+    results = [torch.zeros(rows, targets.width) for _ in masks]
+    order = np.random.default_rng(seed).permutation(rows)
     for part in np.array_split(order, min(folds, len(order))):
         inside, outside = torch.from_numpy(np.setdiff1d(order, part)), torch.from_numpy(part)
-        fold = Late(dict.fromkeys(names, 1), len(prior))
-        stack(fold, {name: logits[name][inside] for name in names}, present[inside], targets[inside], prior)
+        fold = Late(dict.fromkeys(names, 1), targets)
+        stack(
+            fold,
+            {name: natural[name][inside] for name in names},
+            present[inside],
+            {name: value[inside] for name, value in values.items()},
+            prior,
+        )
         for result, mask in zip(results, masks, strict=True):
             there = (present & mask)[outside]
-            scaled = fold.scale({name: logits[name][outside] for name in names}, there)
+            scaled = fold.scale({name: natural[name][outside] for name in names}, there)
             result[outside] = fold.pool(scaled, there).detach()
     return results
 

@@ -1,0 +1,81 @@
+"""What is predicted."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Discriminator, Field, Tag
+
+from components.config.section import Section
+
+
+class _Target(Section):
+    column: str = Field("label", description="Column of the manifest.")
+
+    @classmethod
+    def metrics(cls) -> tuple[str, ...]:
+        """Metrics that may be chosen."""
+        return get_args(cls.model_fields["metric"].annotation)
+
+
+class ClassificationTarget(_Target):
+    """One of two or more classes."""
+
+    task: Literal["classification"] = Field("classification", description="A class.")
+    metric: Literal["accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "roc_auc", "log_loss"] = (
+        Field(
+            "accuracy",
+            description="Metric for early stopping and selection on validation, and for the headline.",
+        )
+    )
+
+
+class OrdinalTarget(_Target):
+    """One of several classes that have an order."""
+
+    task: Literal["ordinal"] = Field("ordinal", description="A class of an ordered scale.")
+    order: list[str] | None = Field(
+        None, description="All classes, lowest first; null sorts those of the training rows by their number."
+    )
+    metric: Literal["quadratic_kappa", "mae", "accuracy", "balanced_accuracy", "within_one", "log_loss"] = (
+        Field("quadratic_kappa", description="Metric for early stopping, selection and headline.")
+    )
+
+
+class MultilabelTarget(_Target):
+    """Any number of labels at once."""
+
+    task: Literal["multilabel"] = Field("multilabel", description="A set of labels.")
+    separator: str = Field("|", min_length=1, description="Between the labels in a cell.")
+    none: str = Field("none", description="Word in a cell for no label; an empty cell is an unknown target.")
+    metric: Literal["f1_macro", "f1_micro", "average_precision", "roc_auc", "subset_accuracy", "log_loss"] = (
+        Field("f1_macro", description="Metric for early stopping, selection and headline.")
+    )
+
+
+class RegressionTarget(_Target):
+    """A number."""
+
+    task: Literal["regression"] = Field("regression", description="A number.")
+    loss: Literal["gaussian", "huber", "absolute"] = Field(
+        "gaussian", description="What the mean is learned by; huber and absolute forgive outliers."
+    )
+    metric: Literal["r2", "rmse", "mae", "mape", "log_loss"] = Field(
+        "r2", description="Metric for early stopping, selection and headline."
+    )
+
+
+def _task(value: Any) -> str:
+    """Classification where nothing else is said."""
+    if isinstance(value, dict):
+        return str(value.get("task", "classification"))
+    return str(getattr(value, "task", "classification"))
+
+
+TargetConfig = Annotated[
+    Annotated[ClassificationTarget, Tag("classification")]
+    | Annotated[OrdinalTarget, Tag("ordinal")]
+    | Annotated[MultilabelTarget, Tag("multilabel")]
+    | Annotated[RegressionTarget, Tag("regression")],
+    Discriminator(_task),
+]

@@ -1,0 +1,152 @@
+"""From the manifest's cells to targets: what can be read, what each split should have its share of."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from components.config.pipeline import PipelineConfig
+from components.config.targets import (
+    ClassificationTarget,
+    MultilabelTarget,
+    OrdinalTarget,
+    RegressionTarget,
+    TargetConfig,
+)
+from components.data.checks import check_labels
+from components.errors import DataError
+from components.targets import AnyTarget, Classification, Multilabel, Ordinal, Regression, Targets
+from components.targets.multilabel import split_labels
+
+logger = logging.getLogger(__name__)
+
+_QUANTILES = 10
+
+
+def unusable_target(config: TargetConfig, cell: str | None) -> str | None:
+    """Why a cell cannot be this target; None where it can, or is empty."""
+    if cell is None:
+        return None
+    if isinstance(config, RegressionTarget):
+        try:
+            number = float(cell)
+        except ValueError:
+            return f"{cell!r} is not a number"
+        return None if math.isfinite(number) else f"{cell!r} is not a finite number"
+    if isinstance(config, OrdinalTarget) and config.order is not None and cell not in config.order:
+        return f"{cell!r} is not in order ({', '.join(config.order)})"
+    return None
+
+
+def strata(config: TargetConfig, cells: Sequence[str | None]) -> list[str]:
+    """What each split should have its share of: classes, the rarest label of a row, or tenths of a range."""
+    if isinstance(config, RegressionTarget):
+        numbers = np.array([np.nan if cell is None else float(cell) for cell in cells])
+        known = numbers[~np.isnan(numbers)]
+        if not len(known):
+            return [""] * len(cells)
+        edges = np.unique(np.quantile(known, np.arange(1, _QUANTILES) / _QUANTILES))
+        return ["" if np.isnan(number) else str(np.searchsorted(edges, number)) for number in numbers]
+    if isinstance(config, MultilabelTarget):
+        sets = [split_labels(cell, config.separator, config.none) if cell else [] for cell in cells]
+        rows = Counter(label for labels in sets for label in labels)
+        return [min(labels, key=lambda label: (rows[label], label), default="") for labels in sets]
+    return [cell or "" for cell in cells]
+
+
+def build_targets(
+    config: PipelineConfig,
+    cells: Mapping[str, Sequence[str | None]],
+    before: Mapping[str, Sequence[str | None]],
+    splits: Sequence[str],
+    name: str,
+) -> Targets:
+    """Targets with what they take from the training rows.
+
+    Args:
+        config: The pipeline.
+        cells: Cells of the usable rows by target.
+        before: Cells of all rows of the source.
+        splits: Split of each usable row.
+        name: What to call the manifest.
+
+    Raises:
+        DataError: If there is nothing to learn, or val or test have labels that train has not.
+    """
+    return Targets(
+        tuple(
+            _build(section, cells[column], before[column], splits, name)
+            for column, section in config.targets.items()
+        )
+    )
+
+
+def _build(
+    config: TargetConfig,
+    cells: Sequence[str | None],
+    before: Sequence[str | None],
+    splits: Sequence[str],
+    name: str,
+) -> AnyTarget:
+    train = [cell for cell, split in zip(cells, splits, strict=True) if split == "train" and cell is not None]
+    if not train:
+        raise DataError(f"{name}: no training row has the target {config.column!r}")
+    match config:
+        case ClassificationTarget() | OrdinalTarget():
+            labels = check_labels(splits, cells, {cell for cell in before if cell is not None}, name)
+            if isinstance(config, ClassificationTarget):
+                return Classification(config.column, config.metric, labels)
+            return Ordinal(config.column, config.metric, _ordered(config, labels, name))
+        case MultilabelTarget():
+            return _multilabel(config, cells, splits, train, name)
+        case RegressionTarget():
+            numbers = np.array([float(cell) for cell in train])
+            if numbers.std() == 0:
+                raise DataError(
+                    f"{name}: {config.column!r} is {numbers[0]:g} in all training rows: nothing to learn"
+                )
+            return Regression(
+                config.column, config.metric, float(numbers.mean()), float(numbers.std()), config.loss
+            )
+
+
+def _ordered(config: OrdinalTarget, labels: Sequence[str], name: str) -> tuple[str, ...]:
+    if config.order is not None:
+        return tuple(config.order)
+    try:
+        return tuple(sorted(labels, key=float))
+    except ValueError:
+        raise DataError(
+            f"{name}: the classes of {config.column!r} are words ({', '.join(labels)}), whose order braid "
+            "cannot know: give target.order, lowest first"
+        ) from None
+
+
+def _multilabel(
+    config: MultilabelTarget,
+    cells: Sequence[str | None],
+    splits: Sequence[str],
+    train: Sequence[str],
+    name: str,
+) -> Multilabel:
+    known = sorted({label for cell in train for label in split_labels(cell, config.separator, config.none)})
+    if not known:
+        raise DataError(f"{name}: no training row has any label in {config.column!r}")
+    everywhere = Counter(
+        label
+        for cell, split in zip(cells, splits, strict=True)
+        if cell is not None and split != "train"
+        for label in split_labels(cell, config.separator, config.none)
+    )
+    unknown = sorted(set(everywhere) - set(known))
+    if unknown:
+        logger.warning(
+            "%s: val or test have labels that no training row has; they are left out: %s",
+            name,
+            ", ".join(f"{label!r} ({everywhere[label]} rows)" for label in unknown[:5]),
+        )
+    return Multilabel(config.column, config.metric, tuple(known), config.separator, config.none)

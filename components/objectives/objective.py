@@ -1,0 +1,39 @@
+"""What every objective is: a loss of a network on a batch, and a judgement on validation rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from components.training.batches import Batch
+
+
+class Objective(nn.Module):
+    """The interface of every objective. Its own parameters are trained with the network's.
+
+    Attributes:
+        metric: What :meth:`judge` measures; early stopping goes by it.
+    """
+
+    metric: str
+
+    def forward(self, network: nn.Module, batch: Batch, present: Tensor) -> Tensor:
+        """Loss of a training batch, a number.
+
+        Args:
+            network: What is trained.
+            batch: Rows.
+            present: (B, M) bool: which inputs may be looked at; fewer than the batch has, where inputs are
+                hidden.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def judge(self, outputs: Tensor, values: Mapping[str, Tensor]) -> tuple[float, float]:
+        """Loss and metric on all validation rows.
+
+        Args:
+            outputs: What the network gives for them, on the CPU.
+            values: Their targets by name, on the CPU.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no judge")

@@ -1,0 +1,64 @@
+"""Learning from targets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from components.config.training import TrainingConfig
+from components.evaluation.metrics import metric
+from components.objectives.objective import Objective
+from components.targets import Targets, known_rows
+from components.training.batches import Batch
+
+
+class Supervised(Objective):
+    """The targets' losses; several are weighed against each other by their learned uncertainty.
+
+    ``sum_t exp(-s_t) L_t + s_t / 2`` (Kendall, Gal & Cipolla 2018, https://arxiv.org/abs/1705.07115,
+    section 3), with one learned ``s_t`` a target.
+
+    Args:
+        targets: What is predicted.
+        config: Label smoothing and class weights.
+        training: Values of the training rows by target, for class weights.
+    """
+
+    def __init__(self, targets: Targets, config: TrainingConfig, training: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.targets, self.smoothing = targets, config.label_smoothing
+        self.metric = targets.primary.metric
+        self.log_variance = nn.Parameter(torch.zeros(len(targets))) if len(targets) > 1 else None
+        self.weights: dict[str, Tensor | None] = {target.name: None for target in targets}
+        if config.class_weights == "balanced":
+            for target in targets:
+                self.weights[target.name] = target.balance(training[target.name].cpu().numpy())
+
+    def forward(self, network: nn.Module, batch: Batch, present: Tensor) -> Tensor:
+        return self.loss(network(batch.inputs, present).float(), batch.targets)
+
+    def loss(self, natural: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+        """Loss of natural parameters (B, K)."""
+        losses = []
+        for target in self.targets:
+            weights = self.weights[target.name]
+            weights = weights.to(natural.device) if weights is not None else None
+            losses.append(self.targets.loss_of(target, natural, values, self.smoothing, weights))
+        if self.log_variance is None:
+            return losses[0]
+        return (torch.stack(losses) * (-self.log_variance).exp() + self.log_variance / 2).sum()
+
+    def judge(self, outputs: Tensor, values: Mapping[str, Tensor]) -> tuple[float, float]:
+        """Mean loss over the targets, unweighted; and the primary target's metric."""
+        target = self.targets.primary
+        loss = float(torch.stack(list(self.targets.losses(outputs, values).values())).mean())
+        rows = known_rows(values[target.name])
+        if not rows.any():
+            return loss, math.nan
+        natural = outputs[rows][:, self.targets.slices[target.name]].double()
+        return loss, metric(
+            target, target.metric, values[target.name][rows].numpy(), target.predict(natural).numpy()
+        )

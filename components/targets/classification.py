@@ -1,0 +1,100 @@
+"""One of several classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from components.evaluation.calibration import fit_temperature
+from components.evaluation.checks import check_probabilities
+from components.evaluation.weighted import METRICS, WeightedMetrics, row_losses
+from components.targets.target import FloatArray, Scorer, Target
+
+_TINY = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True)
+class Classification(Target):
+    """A class: binary or one of many. Natural parameters are logits, a prediction the probabilities.
+
+    Attributes:
+        classes: Labels of the training rows, C of them, in the order of the probabilities.
+        task: In stored files tells which kind of target this is.
+    """
+
+    classes: tuple[str, ...]
+    task: Literal["classification"] = "classification"  # type: ignore[misc]  # one word for each class
+    metrics: ClassVar[tuple[str, ...]] = METRICS
+
+    @property
+    def width(self) -> int:
+        return len(self.classes)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.classes
+
+    def encode(self, cells: Sequence[str | None]) -> np.ndarray:
+        """Class index of each row, -1 where it has none. (N,) int64."""
+        return pd.Index(self.classes).get_indexer(pd.Index(cells, dtype=object)).astype(np.int64)
+
+    def known(self, values: np.ndarray) -> NDArray[np.bool_]:
+        return values >= 0
+
+    def losses(
+        self, natural: Tensor, values: Tensor, smoothing: float = 0.0, weights: Tensor | None = None
+    ) -> Tensor:
+        """Cross-entropy (B,)."""
+        return F.cross_entropy(natural, values, weight=weights, label_smoothing=smoothing, reduction="none")
+
+    def balance(self, values: np.ndarray) -> Tensor | None:
+        """Inverse frequencies (C,) with mean 1 over the rows."""
+        counts = np.bincount(values[values >= 0], minlength=self.width).clip(min=1)
+        return torch.from_numpy(counts.sum() / (self.width * counts)).float()
+
+    def prior(self, values: np.ndarray) -> Tensor:
+        """Log frequencies (C,) with mean 0."""
+        counts = np.bincount(values[values >= 0], minlength=self.width)
+        log = np.log(np.clip(counts / counts.sum(), 1e-6, 1))
+        return torch.from_numpy(log - log.mean()).float()
+
+    def predict(self, natural: Tensor) -> Tensor:
+        return natural.softmax(1)
+
+    def mix(self, predictions: Sequence[Tensor]) -> Tensor:
+        return torch.stack(list(predictions)).mean(0).clamp(min=_TINY).log()
+
+    def temperature(self, natural: Tensor, values: np.ndarray) -> float:
+        return fit_temperature(natural.double().cpu().numpy(), values)
+
+    def check(self, values: Any, predictions: Any) -> tuple[np.ndarray, FloatArray]:
+        return check_probabilities(values, predictions, self.width)
+
+    def scorer(self, values: np.ndarray, predictions: FloatArray, names: Sequence[str]) -> Scorer:
+        return WeightedMetrics(values, predictions, names)
+
+    def labels(self, predictions: FloatArray) -> list[str]:
+        """The most probable class."""
+        return [self.classes[index] for index in predictions.argmax(axis=1)] if len(predictions) else []
+
+    def confidence(self, predictions: FloatArray) -> FloatArray:
+        return predictions.max(axis=1) if len(predictions) else np.zeros(0)
+
+    def row_losses(self, values: np.ndarray, predictions: FloatArray) -> FloatArray:
+        return row_losses(values, predictions)
+
+    def leaning(self, predictions: FloatArray, answers: FloatArray) -> FloatArray:
+        rows = np.arange(len(answers))
+        return np.log(np.clip(predictions[rows, answers.argmax(axis=1)], _TINY, 1))
+
+    def nonconformity(self, values: np.ndarray, predictions: FloatArray) -> FloatArray:
+        """1 - probability of the class (Sadinle et al. 2019). (N,)."""
+        return 1 - predictions[np.arange(len(values)), values]

@@ -1,0 +1,133 @@
+"""All targets of a model: their natural parameters side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import TypeAdapter
+from torch import Tensor
+
+from components.targets.classification import Classification
+from components.targets.multilabel import Multilabel
+from components.targets.ordinal import Ordinal
+from components.targets.regression import Regression
+
+AnyTarget = Classification | Ordinal | Multilabel | Regression
+_KINDS: dict[str, type[AnyTarget]] = {
+    "classification": Classification,
+    "ordinal": Ordinal,
+    "multilabel": Multilabel,
+    "regression": Regression,
+}
+PREFIX = "target."
+"""Before a target's name: its column of the samples table."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """One target or several that are learned together.
+
+    Attributes:
+        each: The first is the primary one: training stops and models are promoted by it.
+    """
+
+    each: tuple[AnyTarget, ...]
+
+    def __iter__(self) -> Iterator[AnyTarget]:
+        return iter(self.each)
+
+    def __len__(self) -> int:
+        return len(self.each)
+
+    @property
+    def primary(self) -> AnyTarget:
+        """The one that decides."""
+        return self.each[0]
+
+    @property
+    def width(self) -> int:
+        """Natural parameters K of all targets together."""
+        return sum(target.width for target in self.each)
+
+    @property
+    def slices(self) -> dict[str, slice]:
+        """Where each target's natural parameters stand."""
+        ends = np.cumsum([target.width for target in self.each]).tolist()
+        return {t.name: slice(end - t.width, end) for t, end in zip(self.each, ends, strict=True)}
+
+    def owners(self) -> Tensor:
+        """Number of the target that each natural parameter belongs to. (K,) int64."""
+        widths = torch.tensor([target.width for target in self.each])
+        return torch.arange(len(self.each)).repeat_interleave(widths)
+
+    def natural(self, outputs: Tensor) -> Tensor:
+        """Outputs of a linear head (..., K) as natural parameters (..., K)."""
+        if len(self.each) == 1:
+            return self.primary.natural(outputs)
+        parts = [target.natural(outputs[..., self.slices[target.name]]) for target in self.each]
+        return torch.cat(parts, dim=-1)
+
+    def proper(self, natural: Tensor) -> Tensor:
+        """Sums of natural parameters, brought back to where they are distributions."""
+        if len(self.each) == 1:
+            return self.primary.proper(natural)
+        parts = [target.proper(natural[..., self.slices[target.name]]) for target in self.each]
+        return torch.cat(parts, dim=-1)
+
+    def encode(self, samples: pd.DataFrame) -> dict[str, Tensor]:
+        """Values of every target for the rows of a samples table, by name."""
+        return {
+            target.name: torch.from_numpy(target.encode(cells_of(samples, target.name))) for target in self
+        }
+
+    def losses(self, natural: Tensor, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Mean loss of each target over the rows that have it, 0 where none has."""
+        return {target.name: self.loss_of(target, natural, values) for target in self}
+
+    def loss_of(
+        self,
+        target: AnyTarget,
+        natural: Tensor,
+        values: Mapping[str, Tensor],
+        smoothing: float = 0.0,
+        weights: Tensor | None = None,
+    ) -> Tensor:
+        """Mean loss of one target over the rows that have it; see :meth:`Target.losses`."""
+        truth, mine = values[target.name], natural[:, self.slices[target.name]]
+        rows = known_rows(truth)
+        if not rows.all():
+            truth, mine = truth[rows], mine[rows]
+        if not len(truth):
+            return natural.sum() * 0
+        return target.losses(mine, truth, smoothing, weights).mean()
+
+    def prior(self, values: Mapping[str, Tensor]) -> Tensor:
+        """Natural parameters of the answer without any input, from training rows. (K,) float32."""
+        return torch.cat([target.prior(values[target.name].numpy()) for target in self])
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """What :meth:`from_json` reads."""
+        return [asdict(target) for target in self.each]
+
+    @classmethod
+    def from_json(cls, stored: Sequence[Mapping[str, Any]]) -> Targets:
+        """Read what :meth:`to_json` gave."""
+        return cls(tuple(TypeAdapter(_KINDS[each["task"]]).validate_python(dict(each)) for each in stored))
+
+
+def known_rows(values: Tensor) -> Tensor:
+    """Rows of an encoded target that have it. (B,) bool."""
+    if not values.dtype.is_floating_point:
+        return values >= 0
+    return ~(values.isnan().any(1) if values.dim() > 1 else values.isnan())
+
+
+def cells_of(samples: pd.DataFrame, name: str) -> list[str | None]:
+    """A target's cells of a samples table, None where empty."""
+    column = samples[f"{PREFIX}{name}"].astype(object)
+    return column.where(column.notna(), None).tolist()

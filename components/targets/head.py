@@ -1,0 +1,23 @@
+"""A linear layer that gives natural parameters."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from components.targets.collection import Targets
+
+
+class Head(nn.Linear):
+    """Vectors (B, D) to natural parameters (B, K) of all targets.
+
+    Args:
+        width: Length D of the vectors.
+        targets: What is predicted.
+    """
+
+    def __init__(self, width: int, targets: Targets) -> None:
+        super().__init__(width, targets.width)
+        self.targets = targets
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        return self.targets.natural(super().forward(vectors))

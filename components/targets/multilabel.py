@@ -1,0 +1,128 @@
+"""Any number of labels at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from components.evaluation.calibration import fit_binary_temperature
+from components.evaluation.checks import check_label_probabilities
+from components.evaluation.multilabel import METRICS, WeightedMultilabel
+from components.targets.target import FloatArray, Scorer, Target
+
+_TINY = 1e-9
+
+
+@dataclass(frozen=True)
+class Multilabel(Target):
+    """A set of labels, each there or not. Natural parameters are logits, a prediction L probabilities.
+
+    Attributes:
+        classes: Labels of the training rows, L of them.
+        separator: Between the labels in a cell.
+        none: Word for a row with no label; a cell that holds it, and nothing else, says that there is none.
+        task: In stored files tells which kind of target this is.
+    """
+
+    classes: tuple[str, ...]
+    separator: str
+    none: str
+    task: Literal["multilabel"] = "multilabel"  # type: ignore[misc]
+    metrics: ClassVar[tuple[str, ...]] = METRICS
+
+    @property
+    def width(self) -> int:
+        return len(self.classes)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.classes
+
+    def encode(self, cells: Sequence[str | None]) -> np.ndarray:
+        """1 where a row has the label, else 0; NaN throughout where the cell is empty. (N, L) float64."""
+        place = {name: column for column, name in enumerate(self.classes)}
+        values = np.zeros((len(cells), self.width))
+        for row, cell in enumerate(cells):
+            if cell is None:
+                values[row] = np.nan
+                continue
+            for label in split_labels(cell, self.separator, self.none):
+                if label in place:
+                    values[row, place[label]] = 1
+        return values
+
+    def known(self, values: np.ndarray) -> NDArray[np.bool_]:
+        return ~np.isnan(values).any(axis=1)
+
+    def losses(
+        self, natural: Tensor, values: Tensor, smoothing: float = 0.0, weights: Tensor | None = None
+    ) -> Tensor:
+        """Binary cross-entropy, mean over the labels. (B,)."""
+        truth = values.to(natural.dtype) * (1 - smoothing) + smoothing / 2
+        return F.binary_cross_entropy_with_logits(natural, truth, pos_weight=weights, reduction="none").mean(
+            1
+        )
+
+    def balance(self, values: np.ndarray) -> Tensor | None:
+        """Rows without over rows with each label. (L,)."""
+        have = values[self.known(values)].sum(axis=0).clip(min=1)
+        return torch.from_numpy((self.known(values).sum() - have).clip(min=1) / have).float()
+
+    def prior(self, values: np.ndarray) -> Tensor:
+        """Log odds of the frequencies. (L,)."""
+        share = values[self.known(values)].mean(axis=0).clip(1e-6, 1 - 1e-6)
+        return torch.from_numpy(np.log(share / (1 - share))).float()
+
+    def predict(self, natural: Tensor) -> Tensor:
+        return natural.sigmoid()
+
+    def mix(self, predictions: Sequence[Tensor]) -> Tensor:
+        return torch.logit(torch.stack(list(predictions)).mean(0), eps=_TINY)
+
+    def temperature(self, natural: Tensor, values: np.ndarray) -> float:
+        return fit_binary_temperature(natural.double().cpu().numpy(), values)
+
+    def check(self, values: Any, predictions: Any) -> tuple[np.ndarray, FloatArray]:
+        return check_label_probabilities(values, predictions, self.width)
+
+    def scorer(self, values: np.ndarray, predictions: FloatArray, names: Sequence[str]) -> Scorer:
+        return WeightedMultilabel(values, predictions, names)
+
+    def labels(self, predictions: FloatArray) -> list[str]:
+        """Labels with a probability of at least one half."""
+        return [
+            self.separator.join(name for name, there in zip(self.classes, row, strict=True) if there)
+            or self.none
+            for row in predictions >= 0.5
+        ]
+
+    def confidence(self, predictions: FloatArray) -> FloatArray:
+        """Probability that no label is wrong, were they independent."""
+        return np.maximum(predictions, 1 - predictions).prod(axis=1)
+
+    def row_losses(self, values: np.ndarray, predictions: FloatArray) -> FloatArray:
+        """Sum over the labels."""
+        own = np.where(values > 0.5, predictions, 1 - predictions)
+        return -np.log(np.clip(own, _TINY, 1)).sum(axis=1)
+
+    def leaning(self, predictions: FloatArray, answers: FloatArray) -> FloatArray:
+        own = np.where(answers >= 0.5, predictions, 1 - predictions)
+        return np.log(np.clip(own, _TINY, 1)).sum(axis=1)
+
+    def nonconformity(self, values: np.ndarray, predictions: FloatArray) -> FloatArray:
+        """1 - probability of what is true of each label. (N, L)."""
+        return np.where(values > 0.5, 1 - predictions, predictions)
+
+
+def split_labels(cell: str, separator: str, none: str) -> list[str]:
+    """Labels of a cell, without blanks around them; ``none`` alone is no label."""
+    labels = [label.strip() for label in cell.split(separator)]
+    labels = [label for label in labels if label]
+    return [] if labels == [none] else labels

@@ -1,0 +1,41 @@
+"""One of several classes that have an order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from torch import Tensor
+
+from components.evaluation.ordinal import METRICS, WeightedOrdinal
+from components.targets.classification import Classification
+from components.targets.target import FloatArray, Scorer
+
+
+@dataclass(frozen=True)
+class Ordinal(Classification):
+    """A class of an ordered scale, lowest first.
+
+    The loss is cross-entropy plus the squared earth mover's distance between the predicted and the true
+    distribution (Hou, Yu & Samaras 2017, https://arxiv.org/abs/1611.05916), so that a miss costs more the
+    further it is; the head, and with it everything that comes after, is that of a classification.
+    """
+
+    task: Literal["ordinal"] = "ordinal"  # type: ignore[assignment,misc]
+    metrics: ClassVar[tuple[str, ...]] = METRICS
+
+    def losses(
+        self, natural: Tensor, values: Tensor, smoothing: float = 0.0, weights: Tensor | None = None
+    ) -> Tensor:
+        """Cross-entropy + sum over the C - 1 steps of (predicted CDF - true CDF)^2. (B,)."""
+        steps = natural.softmax(1).cumsum(1)[:, :-1]  # (B, C - 1)
+        truth = (values.unsqueeze(1) <= values.new_tensor(range(self.width - 1))).to(steps.dtype)
+        distance = (steps - truth).square().sum(1)
+        if weights is not None:
+            distance = distance * weights[values]
+        return super().losses(natural, values, smoothing, weights) + distance
+
+    def scorer(self, values: np.ndarray, predictions: FloatArray, names: Sequence[str]) -> Scorer:
+        return WeightedOrdinal(values, predictions, names)
