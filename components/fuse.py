@@ -22,6 +22,7 @@ from components.encoder_weights import (
 from components.encoders import build_encoder
 from components.evaluation.metrics import metric
 from components.fusion import build_fusion
+from components.fusion.code import fusion_code
 from components.fusion.embeddings import as_vector
 from components.fusion.late import Late
 from components.networks import Fused, Joint
@@ -78,7 +79,7 @@ def fuse(
         "classes": dataset.classes,
         "metric": config.evaluation.metric,
         "seed": seed,
-        "code": encoder_code(network.fusion),
+        "code": fusion_code(network.fusion, config.fusion),
     }
     if isinstance(network.fusion, Late):
         return (yield from _pool(dataset, features, singles, config, cache, network, digest_json(facts)))
@@ -213,7 +214,10 @@ def train_jointly(
             "classes": dataset.classes,
             "metric": config.evaluation.metric,
             "seed": seed,
-            "code": [encoder_code(fused.fusion), *(encoder_code(encoders[name]) for name in names)],
+            "code": [
+                fusion_code(fused.fusion, config.fusion),
+                *(encoder_code(encoders[name]) for name in names),
+            ],
         }
     )
     device = choose_device(config.engine.device)

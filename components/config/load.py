@@ -35,7 +35,7 @@ def load_pipeline(path: Path | str, overrides: Sequence[str] = ()) -> PipelineCo
     try:
         return PipelineConfig.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(explain(error, PipelineConfig, values, str(path))) from error
+        raise ConfigError(explain(error, PipelineConfig, str(path))) from error
 
 
 def _path_and_value(text: str) -> tuple[list[str], Any]:

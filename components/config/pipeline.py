@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from torch.nn import ModuleDict, ParameterDict
 
 from components.config.data import DataConfig, TargetConfig
-from components.config.fusion import FusionConfig, LateConfig
+from components.config.fusion import FusionConfig, LateConfig, TensorConfig, tensor_entries
 from components.config.inputs import InputConfig
 from components.config.section import Section
 from components.config.training import TrainingConfig
@@ -94,6 +94,12 @@ class PipelineConfig(Section):
     def _joint_phase_follows_stages(self) -> PipelineConfig:
         if self.strategy == "joint" and self.joint_epochs:
             raise ValueError("joint_epochs is for strategy 'staged'; with 'joint' set training.epochs")
+        return self
+
+    @model_validator(mode="after")
+    def _the_tensor_product_stays_small(self) -> PipelineConfig:
+        if isinstance(self.fusion, TensorConfig):
+            tensor_entries(self.fusion.factor_width, len(self.inputs))
         return self
 
     @property
