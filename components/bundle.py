@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -121,7 +121,8 @@ def load_bundle(folder: Path, device: torch.device | None = None) -> Bundle:
     """Read a bundle; needs neither hub nor workspace.
 
     Raises:
-        ModelError: If there is none in the folder, or one of another format.
+        ModelError: If there is none in the folder, one of another format, or one whose fusion is a plugin
+            that is not installed.
     """
     device = device or torch.device("cpu")
     try:
@@ -193,7 +194,11 @@ def _delivered(values: dict[str, Any], encoders: dict[str, dict[str, Encoder]], 
     heads = {name: nn.Linear(encoder.width, outputs) for name, encoder in encoders["single"].items()}
     fused = None
     if values["fusion"] is not None:
-        config = TypeAdapter(FusionConfig).validate_python(values["fusion"])
+        try:
+            config = TypeAdapter(FusionConfig).validate_python(values["fusion"])
+        except ValidationError as error:  # a plugin that is not installed where the model is used
+            reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise ModelError(f"the model's fusion cannot be opened here: {reason}") from error
         widths = {name: encoder.width for name, encoder in encoders["fusion"].items()}
         fused = Fused(build_fusion(config, widths, outputs), outputs)
     return Delivered(heads, fused, torch.zeros(outputs))

@@ -67,10 +67,7 @@ class CrossAttention(Fusion):
             }
         )
         self.own = nn.ModuleDict(
-            {
-                name: nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
-                for name in self.inputs
-            }
+            {name: nn.ModuleList(Block(width, heads, dropout) for _ in range(layers)) for name in self.inputs}
         )
         self.norm = nn.LayerNorm(self.width)
 
@@ -92,7 +89,7 @@ class CrossAttention(Fusion):
                     x = block(x, real[source], tokens[source])
                 streams.append(x)
             x = torch.stack(streams).mean(dim=0) if streams else tokens[target]
-            for block in self.own[target]:  # type: ignore[union-attr]
+            for block in self.own[target]:  # type: ignore[attr-defined]
                 x = block(x, real[target])
             results.append(x[:, 0])
         return self.norm(torch.cat(results, dim=1))

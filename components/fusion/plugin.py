@@ -41,9 +41,7 @@ def load_plugin(config: PluginConfig, widths: Mapping[str, int], outputs: int) -
     except Exception as error:  # whatever the import of somebody else's module raises
         raise ModelError(f"{where} cannot be imported: {type(error).__name__}: {error}") from error
     if not (isinstance(kind, type) and issubclass(kind, Fusion)):
-        raise ModelError(
-            f"{where} is {kind!r}; expected a subclass of components.fusion.protocol.Fusion"
-        )
+        raise ModelError(f"{where} is {kind!r}; expected a subclass of components.fusion.protocol.Fusion")
     try:
         fusion = kind(widths, outputs, **config.options)
     except (TypeError, ValueError) as error:
