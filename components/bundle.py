@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import load_file
 
 from components.config.encoders import PretrainedConfig
@@ -117,7 +117,8 @@ def load_bundle(folder: Path, device: torch.device | None = None) -> Bundle:
     """Read a bundle; needs neither hub nor workspace.
 
     Raises:
-        ModelError: If there is none in the folder, or one of another format.
+        ModelError: If there is none in the folder, one of another format, or one whose fusion is a plugin
+            that is not installed.
     """
     device = device or torch.device("cpu")
     try:
@@ -188,7 +189,11 @@ def _delivered(values: dict[str, Any], encoders: dict[str, dict[str, Encoder]]) 
     heads = {name: Head(encoder.width, targets) for name, encoder in encoders["single"].items()}
     fused = None
     if values["fusion"] is not None:
-        config = TypeAdapter(FusionConfig).validate_python(values["fusion"])
+        try:
+            config = TypeAdapter(FusionConfig).validate_python(values["fusion"])
+        except ValidationError as error:  # a plugin that is not installed where the model is used
+            reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise ModelError(f"the model's fusion cannot be opened here: {reason}") from error
         widths = {name: encoder.width for name, encoder in encoders["fusion"].items()}
         fused = Fused(build_fusion(config, widths, targets), targets)
     return Delivered(heads, fused, targets, torch.zeros(targets.width))

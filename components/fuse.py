@@ -21,6 +21,7 @@ from components.encoder_weights import (
 from components.encoders import build_encoder
 from components.evaluation import calibration
 from components.fusion import build_fusion
+from components.fusion.code import fusion_code
 from components.fusion.embeddings import as_vector
 from components.fusion.late import Late
 from components.networks import Fused, Joint
@@ -77,7 +78,7 @@ def fuse(
         "fusion": config.fusion.model_dump(mode="json"),
         "targets": dataset.targets.to_json(),
         "seed": seed,
-        "code": encoder_code(network.fusion),
+        "code": fusion_code(network.fusion, config.fusion),
     }
     if isinstance(network.fusion, Late):
         return (yield from _pool(dataset, features, singles, config, cache, network, digest_json(facts)))
@@ -215,7 +216,10 @@ def train_jointly(
             "start": None if start is None else digest_tensors(network.state_dict()),
             "targets": dataset.targets.to_json(),
             "seed": seed,
-            "code": [encoder_code(fused.fusion), *(encoder_code(encoders[name]) for name in names)],
+            "code": [
+                fusion_code(fused.fusion, config.fusion),
+                *(encoder_code(encoders[name]) for name in names),
+            ],
         }
     )
     device = choose_device(config.engine.device)

@@ -34,7 +34,7 @@ TRACKING = """\
 The environment variables `MLFLOW_TRACKING_URI`, `MLFLOW_REGISTRY_URI` and `MLFLOW_EXPERIMENT_NAME` win over
 this file. Without the file all defaults hold.
 """
-WORDS = {int: "integer", float: "number", str: "text", bool: "true or false"}
+WORDS = {int: "integer", float: "number", str: "text", bool: "true or false", Any: "any value"}
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
 
@@ -25,24 +25,23 @@ def nearest(word: str, known: typing.Iterable[str]) -> str:
     return f" Did you mean {matches[0]!r}?" if matches else ""
 
 
-def explain(error: ValidationError, model: type[BaseModel], values: object, where: str) -> str:
-    """One line for each fault in ``values``, headed by the file's name.
+def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
+    """One line for each fault, headed by the file's name.
 
     Args:
         error: What pydantic raised.
         model: The section that was being read.
-        values: The mapping as the user wrote it.
         where: Name of the file.
     """
-    lines = [_line(fault, model, values) for fault in error.errors()]
+    lines = [_line(fault, model) for fault in error.errors()]
     return "\n".join(
         [f"{where} is not a valid configuration:", *(f"  {line}" for line in dict.fromkeys(lines))]
     )
 
 
-def _line(fault: Any, model: type[BaseModel], values: object) -> str:
+def _line(fault: Any, model: type[BaseModel]) -> str:
     location = fault["loc"]
-    path = ".".join(str(part) for part in _written(location, values)) or "(top level)"
+    path = ".".join(str(part) for part in _written(model, location)) or "(top level)"
     found, context = fault["input"], fault.get("ctx", {})
     match fault["type"]:
         case "extra_forbidden":
@@ -76,16 +75,11 @@ def _short(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _written(location: tuple[int | str, ...], values: Any) -> Iterator[int | str]:
+def _written(model: type[BaseModel], location: tuple[int | str, ...]) -> Iterator[int | str]:
     """The location as the file spells it: pydantic adds the tag of each choice, the file does not."""
-    for part in location:
-        if isinstance(values, Mapping) and part not in values and part in map(values.get, _DISCRIMINATORS):
-            continue
-        yield part
-        try:
-            values = values[part]
-        except (KeyError, IndexError, TypeError):
-            values = None
+    for index, part in enumerate(location):
+        if len(_sections(_annotations(model, location[:index]))) < 2:
+            yield part
 
 
 def choice_fields(model: type[BaseModel], path: list[str], choice: str) -> set[str] | None:
@@ -96,9 +90,12 @@ def choice_fields(model: type[BaseModel], path: list[str], choice: str) -> set[s
 
 def _section(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel] | None:
     """The section class that pydantic's location leads to."""
-    found = _annotations(model, location)
-    sections = [item for item in found if isinstance(item, type) and issubclass(item, BaseModel)]
+    sections = _sections(_annotations(model, location))
     return sections[0] if len(sections) == 1 else None
+
+
+def _sections(annotations: list[Any]) -> list[type[BaseModel]]:
+    return [item for item in annotations if isinstance(item, type) and issubclass(item, BaseModel)]
 
 
 def _annotations(model: type[BaseModel], location: tuple[int | str, ...]) -> list[Any]:
@@ -106,9 +103,10 @@ def _annotations(model: type[BaseModel], location: tuple[int | str, ...]) -> lis
     candidates: list[Any] = [model]
     for part in location:
         step: list[Any] = []
+        choice = len(_sections(candidates)) > 1  # then the part is a tag, even if an option has its name
         for candidate in candidates:
             if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-                if part in candidate.model_fields:
+                if part in candidate.model_fields and not choice:
                     step += _unwrap(candidate.model_fields[str(part)].annotation)
                 elif part in _tags(candidate):
                     step.append(candidate)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from components.config import plugins
 from components.config.section import Section, heads_divide_width
 
 
@@ -58,6 +59,147 @@ class TransformerConfig(_Fusion):
     _heads = model_validator(mode="after")(heads_divide_width)
 
 
+class SumConfig(_Fusion):
+    """Sum or mean of the projected inputs present (Zaheer et al. 2017)."""
+
+    name: Literal["sum"] = Field("sum", description="Sum or mean of the inputs.")
+    width: int = Field(128, ge=1, description="Length of the fused vector.")
+    reduction: Literal["sum", "mean"] = Field("sum", description="How the inputs present are pooled.")
+    dropout: float = Field(0.3, ge=0, lt=1, description="Dropout on the fused vector.")
+
+
+class TensorConfig(_Fusion):
+    """Tensor fusion network: outer product of all inputs (Zadeh et al. 2017). For two to four inputs."""
+
+    name: Literal["tensor"] = Field("tensor", description="Tensor fusion network.")
+    width: int = Field(128, ge=1, description="Length of the fused vector.")
+    factor_width: int = Field(
+        12, ge=1, description="Features of each input in the product, which has (factor_width + 1)^inputs."
+    )
+    dropout: float = Field(0.3, ge=0, lt=1, description="Dropout on the product and on the fused vector.")
+
+
+class LowRankConfig(_Fusion):
+    """Low-rank multimodal fusion (Liu et al. 2018)."""
+
+    name: Literal["low_rank"] = Field("low_rank", description="Low-rank tensor fusion.")
+    width: int = Field(128, ge=1, description="Length of the fused vector.")
+    rank: int = Field(4, ge=1, description="Rank of the weight tensor.")
+    dropout: float = Field(0.3, ge=0, lt=1, description="Dropout on the fused vector.")
+
+
+class MultiplicativeConfig(_Fusion):
+    """Multiplicative interactions: a bilinear form of each pair of inputs (Jayakumar et al. 2020)."""
+
+    name: Literal["multiplicative"] = Field("multiplicative", description="Bilinear forms of pairs.")
+    width: int = Field(128, ge=1, description="Length of the fused vector.")
+    factor_width: int = Field(24, ge=1, description="Features of each input in the bilinear forms.")
+    dropout: float = Field(0.3, ge=0, lt=1, description="Dropout on the fused vector.")
+
+
+class FiLMConfig(_Fusion):
+    """Feature-wise linear modulation of each input by the others (Perez et al. 2018)."""
+
+    name: Literal["film"] = Field("film", description="Modulation of each input by the others.")
+    width: int = Field(128, ge=1, description="Length of the fused vector.")
+    dropout: float = Field(0.3, ge=0, lt=1, description="Dropout on the fused vector.")
+
+
+class ProductOfExpertsConfig(_Fusion):
+    """Gaussian product of experts with a unit Gaussian prior (Hinton 2002; Wu and Goodman 2018)."""
+
+    name: Literal["product_of_experts"] = Field("product_of_experts", description="Product of experts.")
+    width: int = Field(128, ge=1, description="Length of the fused vector.")
+    dropout: float = Field(0.3, ge=0, lt=1, description="Dropout on the fused vector.")
+
+
+class CrossAttentionConfig(_Fusion):
+    """Directional cross-modal attention, MulT (Tsai et al. 2019)."""
+
+    name: Literal["cross_attention"] = Field("cross_attention", description="Each input reads every other.")
+    width: int = Field(64, ge=1, description="Length of tokens; the fused vector has this for each input.")
+    layers: int = Field(1, ge=1, description="Layers of each cross-modal and each self-attention stack.")
+    heads: int = Field(4, ge=1, description="Attention heads; must divide width.")
+    dropout: float = Field(0.2, ge=0, lt=1, description="Dropout in every block.")
+
+    _heads = model_validator(mode="after")(heads_divide_width)
+
+
+class BottleneckConfig(_Fusion):
+    """Transformers that exchange through a few shared tokens, MBT (Nagrani et al. 2021)."""
+
+    name: Literal["bottleneck"] = Field("bottleneck", description="Attention bottlenecks.")
+    width: int = Field(64, ge=1, description="Length of tokens and of the fused vector.")
+    layers: int = Field(2, ge=2, description="Layers of each input; what one writes, the next reads.")
+    bottlenecks: int = Field(4, ge=1, description="Bottleneck tokens.")
+    heads: int = Field(4, ge=1, description="Attention heads; must divide width.")
+    dropout: float = Field(0.2, ge=0, lt=1, description="Dropout in every block.")
+
+    _heads = model_validator(mode="after")(heads_divide_width)
+
+
+class PerceiverConfig(_Fusion):
+    """Learned latents that read the tokens of all inputs (Jaegle et al. 2021)."""
+
+    name: Literal["perceiver"] = Field("perceiver", description="Perceiver latents.")
+    width: int = Field(64, ge=1, description="Length of latents and of the fused vector.")
+    layers: int = Field(2, ge=1, description="Pairs of cross-attention and self-attention.")
+    latents: int = Field(8, ge=1, description="Number of latents.")
+    heads: int = Field(4, ge=1, description="Attention heads; must divide width.")
+    dropout: float = Field(0.2, ge=0, lt=1, description="Dropout in every block.")
+
+    _heads = model_validator(mode="after")(heads_divide_width)
+
+
+class PluginConfig(_Fusion):
+    """A fusion of another distribution, found by its entry point in the group braid.fusions."""
+
+    name: Literal["plugin"] = Field("plugin", description="A fusion of your own.")
+    plugin: str = Field(description="Name of the entry point; it must be installed.")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Its options: keyword arguments of the class."
+    )
+
+    @field_validator("plugin")
+    @classmethod
+    def _is_installed(cls, name: str) -> str:
+        return plugins.must_be_installed(plugins.FUSIONS, name)
+
+
+MOST_ENTRIES = 2**15  # of the tensor product; the layer behind it has as many rows of weights
+
+
+def tensor_entries(factor_width: int, inputs: int) -> int:
+    """Entries of the product of tensor fusion.
+
+    Raises:
+        ValueError: If there are more than a layer can be trained behind.
+    """
+    entries = (factor_width + 1) ** inputs
+    if entries > MOST_ENTRIES:
+        fits = int(MOST_ENTRIES ** (1 / inputs) + 1e-9) - 1
+        remedy = f"Take at most {fits}, or fusion low_rank" if fits > 0 else "Take fusion low_rank"
+        raise ValueError(
+            f"fusion.factor_width: {factor_width} makes a product of {factor_width + 1}^{inputs} = {entries} "
+            f"numbers for {inputs} inputs; at most {MOST_ENTRIES} can be used. {remedy}"
+        )
+    return entries
+
+
 FusionConfig = Annotated[
-    ConcatConfig | LateConfig | GatedConfig | TransformerConfig, Field(discriminator="name")
+    ConcatConfig
+    | LateConfig
+    | GatedConfig
+    | TransformerConfig
+    | SumConfig
+    | TensorConfig
+    | LowRankConfig
+    | MultiplicativeConfig
+    | FiLMConfig
+    | ProductOfExpertsConfig
+    | CrossAttentionConfig
+    | BottleneckConfig
+    | PerceiverConfig
+    | PluginConfig,
+    Field(discriminator="name"),
 ]

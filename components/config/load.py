@@ -35,7 +35,7 @@ def load_pipeline(path: Path | str, overrides: Sequence[str] = ()) -> PipelineCo
     try:
         return PipelineConfig.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(explain(error, PipelineConfig, values, str(path))) from error
+        raise ConfigError(explain(error, PipelineConfig, str(path))) from error
 
 
 def _path_and_value(text: str) -> tuple[list[str], Any]:
@@ -68,9 +68,9 @@ def _with_tags(values: dict[str, Any], path: list[str]) -> list[str]:
     """The path with the modality of each input behind its name, as the schema has it."""
     result: list[str] = []
     section: Any = values
-    for part in path:
+    for depth, part in enumerate(path, start=1):
         result.append(part)
         section = section.get(part) if isinstance(section, dict) else None
-        if isinstance(section, dict) and "modality" in section and part != path[-1]:
+        if isinstance(section, dict) and "modality" in section and depth < len(path):
             result.append(str(section["modality"]))
     return result

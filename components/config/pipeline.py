@@ -9,7 +9,7 @@ from torch.nn import ModuleDict, ParameterDict
 
 from components.config.data import DataConfig
 from components.config.explain import nearest
-from components.config.fusion import FusionConfig, LateConfig
+from components.config.fusion import FusionConfig, LateConfig, TensorConfig, tensor_entries
 from components.config.inputs import InputConfig
 from components.config.section import Section
 from components.config.targets import ClassificationTarget, TargetConfig
@@ -101,6 +101,12 @@ class PipelineConfig(Section):
     def _joint_phase_follows_stages(self) -> PipelineConfig:
         if self.strategy == "joint" and self.joint_epochs:
             raise ValueError("joint_epochs is for strategy 'staged'; with 'joint' set training.epochs")
+        return self
+
+    @model_validator(mode="after")
+    def _the_tensor_product_stays_small(self) -> PipelineConfig:
+        if isinstance(self.fusion, TensorConfig):
+            tensor_entries(self.fusion.factor_width, len(self.inputs))
         return self
 
     @model_validator(mode="after")

@@ -48,7 +48,7 @@ def load_tracking(path: Path | None, workspace: Path) -> TrackingConfig:
     try:
         config = TrackingConfig.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(explain(error, TrackingConfig, values, str(path))) from error
+        raise ConfigError(explain(error, TrackingConfig, str(path))) from error
 
     environment = {
         "tracking_uri": os.environ.get("MLFLOW_TRACKING_URI"),

@@ -1,4 +1,8 @@
-"""Fusions: embeddings of the inputs that are there → one vector."""
+"""Fusions: embeddings of the inputs that are there → one vector.
+
+A new fusion is one file with a `Fusion`, a section in components/config/fusion.py and an entry in `FUSIONS`;
+one that lives in a distribution of its own is a plugin (components/fusion/plugin.py).
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from components.config.fusion import FusionConfig
+from components.errors import ModelError
+from components.fusion.bottleneck import Bottleneck
 from components.fusion.concat import Concat
+from components.fusion.cross_attention import CrossAttention
+from components.fusion.film import FiLM
 from components.fusion.gated import Gated
 from components.fusion.late import Late
+from components.fusion.low_rank import LowRank
+from components.fusion.multiplicative import Multiplicative
+from components.fusion.perceiver import Perceiver
+from components.fusion.plugin import load_plugin
+from components.fusion.product_of_experts import ProductOfExperts
 from components.fusion.protocol import Fusion
+from components.fusion.sum import Sum
+from components.fusion.tensor import TensorFusion
 from components.fusion.transformer import Transformer
 from components.targets import Targets
 
@@ -22,6 +37,28 @@ FUSIONS: dict[str, Callable[[Any, Mapping[str, int], Targets], Fusion]] = {
     "transformer": lambda config, widths, targets: Transformer(
         widths, config.width, config.layers, config.heads, config.dropout
     ),
+    "sum": lambda config, widths, targets: Sum(widths, config.width, config.reduction, config.dropout),
+    "tensor": lambda config, widths, targets: TensorFusion(
+        widths, config.width, config.factor_width, config.dropout
+    ),
+    "low_rank": lambda config, widths, targets: LowRank(widths, config.width, config.rank, config.dropout),
+    "multiplicative": lambda config, widths, targets: Multiplicative(
+        widths, config.width, config.factor_width, config.dropout
+    ),
+    "film": lambda config, widths, targets: FiLM(widths, config.width, config.dropout),
+    "product_of_experts": lambda config, widths, targets: ProductOfExperts(
+        widths, config.width, config.dropout
+    ),
+    "cross_attention": lambda config, widths, targets: CrossAttention(
+        widths, config.width, config.layers, config.heads, config.dropout
+    ),
+    "bottleneck": lambda config, widths, targets: Bottleneck(
+        widths, config.width, config.layers, config.bottlenecks, config.heads, config.dropout
+    ),
+    "perceiver": lambda config, widths, targets: Perceiver(
+        widths, config.width, config.layers, config.latents, config.heads, config.dropout
+    ),
+    "plugin": load_plugin,
 }
 
 
@@ -32,5 +69,11 @@ def build_fusion(config: FusionConfig, widths: Mapping[str, int], targets: Targe
         config: Its options.
         widths: Length of each input's embedding.
         targets: What is predicted; late fusion decides on it itself, the others leave it to a head.
+
+    Raises:
+        ModelError: If the options do not fit the inputs, or a plugin cannot be used.
     """
-    return FUSIONS[config.name](config, widths, targets)
+    try:
+        return FUSIONS[config.name](config, widths, targets)
+    except ValueError as error:
+        raise ModelError(str(error)) from error

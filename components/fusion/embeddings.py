@@ -37,3 +37,19 @@ def as_vector(embedding: Tensor) -> Tensor:
         return embedding
     mask = token_mask(embedding).unsqueeze(-1)  # (B, T, 1)
     return (embedding * mask).sum(1) / mask.sum(1).clamp(min=1)
+
+
+def as_tokens(embedding: Tensor) -> tuple[Tensor, Tensor]:
+    """Tokens, and which of them are real.
+
+    Args:
+        embedding: (B, D), which is one real token, or (B, T, D), in which padding is zeros.
+
+    Returns:
+        (B, T, D) and (B, T) bool. A row without a real token keeps its first, so that whoever
+        attends to the row has something to attend to.
+    """
+    tokens = embedding.unsqueeze(1) if embedding.dim() == 2 else embedding
+    real = token_mask(tokens)
+    first = torch.arange(tokens.shape[1], device=tokens.device) == 0  # (T,)
+    return tokens, real | (first & ~real.any(1, keepdim=True))

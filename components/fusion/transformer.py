@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from components.fusion.embeddings import hide_absent, token_mask
+from components.fusion.embeddings import as_tokens, hide_absent
 from components.fusion.protocol import Fusion
 
 
@@ -64,11 +64,7 @@ class Transformer(Fusion):
         real = [present.new_ones(rows, 1)]
         for column, name in enumerate(self.inputs):
             there = present[:, column].view(-1, 1, 1)
-            value = hidden[name]
-            if value.dim() == 2:
-                value = value.unsqueeze(1)  # (B, 1, D)
-            first = torch.arange(value.shape[1], device=value.device) == 0  # an absent input keeps one token
-            mask = token_mask(value) | first
+            value, mask = as_tokens(hidden[name])  # an absent input keeps one token
             value = self.projections[name](self.norms[name](value)) + self.modality[name]
             tokens.append(torch.where(there, value, self.missing[name]))
             real.append(mask)

@@ -97,6 +97,15 @@ def test_a_model_of_another_format_is_told(tiny: Built, tmp_path: Path) -> None:
         load_bundle(tmp_path / "old")
 
 
+def test_a_model_whose_fusion_is_not_installed_is_told(tiny: Built, tmp_path: Path) -> None:
+    shutil.copytree(tiny.bundle, tmp_path / "far")
+    file = tmp_path / "far" / "model.json"
+    values = {**json.loads(file.read_text("utf-8")), "fusion": {"name": "plugin", "plugin": "elsewhere"}}
+    file.write_text(json.dumps(values), "utf-8")
+    with pytest.raises(ModelError, match="fusion cannot be opened here: 'elsewhere' is not installed"):
+        load_bundle(tmp_path / "far")
+
+
 @pytest.mark.parametrize(
     "changes",
     [
