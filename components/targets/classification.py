@@ -31,7 +31,7 @@ class Classification(Target):
     """
 
     classes: tuple[str, ...]
-    task: Literal["classification"] = "classification"  # type: ignore[misc]  # one word for each class
+    task: Literal["classification"] = "classification"
     metrics: ClassVar[tuple[str, ...]] = METRICS
 
     @property

@@ -34,7 +34,7 @@ class Multilabel(Target):
     classes: tuple[str, ...]
     separator: str
     none: str
-    task: Literal["multilabel"] = "multilabel"  # type: ignore[misc]
+    task: Literal["multilabel"] = "multilabel"
     metrics: ClassVar[tuple[str, ...]] = METRICS
 
     @property

@@ -23,7 +23,7 @@ class Ordinal(Classification):
     further it is; the head, and with it everything that comes after, is that of a classification.
     """
 
-    task: Literal["ordinal"] = "ordinal"  # type: ignore[assignment,misc]
+    task: Literal["ordinal"] = "ordinal"  # type: ignore[assignment]  # another word
     metrics: ClassVar[tuple[str, ...]] = METRICS
 
     def losses(

@@ -39,7 +39,7 @@ class Regression(Target):
     mean: float
     std: float
     loss: Literal["gaussian", "huber", "absolute"]
-    task: Literal["regression"] = "regression"  # type: ignore[misc]
+    task: Literal["regression"] = "regression"
     metrics: ClassVar[tuple[str, ...]] = METRICS
 
     @property

@@ -29,14 +29,17 @@ class Target(ABC):
     Attributes:
         name: Column of the manifest.
         metric: By which training stops, candidates are chosen and the headline is told.
-        task: Word for the kind, as in the configuration.
         metrics: Names of all metrics, see :mod:`components.evaluation.metrics`.
     """
 
     name: str
     metric: str
-    task: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]]
+
+    @property
+    @abstractmethod
+    def task(self) -> str:
+        """Word for the kind, as in the configuration."""
 
     @property
     @abstractmethod
