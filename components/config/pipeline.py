@@ -10,6 +10,7 @@ from torch.nn import ModuleDict, ParameterDict
 from components.config.data import DataConfig, TargetConfig
 from components.config.fusion import FusionConfig, LateConfig
 from components.config.inputs import InputConfig
+from components.config.robustness import RobustnessConfig
 from components.config.section import Section
 from components.config.training import TrainingConfig
 
@@ -27,6 +28,9 @@ class EvaluationConfig(Section):
     bootstrap: int = Field(1000, ge=100, description="Resamples behind each interval.")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of the intervals.")
     worst_samples: int = Field(12, ge=0, description="Samples with the highest loss shown in the report.")
+    robustness: RobustnessConfig = Field(
+        default_factory=RobustnessConfig, description="Curves under damaged and missing inputs."
+    )
 
 
 class PromotionConfig(Section):
