@@ -12,6 +12,7 @@ from markupsafe import Markup
 from components.evaluation.figures import all_figures
 from components.evaluation.metrics import higher_is_better
 from components.evaluation.results import Media, Report
+from components.evaluation.robustness_figures import robustness_figures
 from components.evaluation.style import svg, words
 
 QUARANTINE_ROWS = 50
@@ -23,6 +24,8 @@ def render_report(report: Report) -> str:
     Everything that comes from the user's data is escaped.
     """
     figures = all_figures(report.evaluation, report.curves)
+    if report.robustness is not None:
+        figures |= robustness_figures(report.robustness)
     return _ENVIRONMENT.get_template("report.html.j2").render(
         report=report,
         e=report.evaluation,

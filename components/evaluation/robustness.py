@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.evaluation.intervals import Gain, Interval, Stored
+from components.evaluation.metrics import higher_is_better
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,24 @@ class Robustness(Stored):
         """The corruption that costs most at its highest severity."""
         return max(self.corruptions, key=lambda curve: curve.loss, default=None)
 
+    @property
+    def harmful(self) -> tuple[CorruptionCurve, ...]:
+        """Corruptions whose highest severity makes the model worse than the best other input by itself.
+
+        Clearly worse: the whole interval of the model lies on the wrong side of that input's value.
+        """
+        rising = higher_is_better(self.metric)
+        return tuple(
+            curve
+            for curve in self.corruptions
+            if curve.other_metric is not None
+            and (
+                curve.levels[-1].delivered.high < curve.other_metric.value
+                if rising
+                else curve.levels[-1].delivered.low > curve.other_metric.value
+            )
+        )
+
 
 def relative_robustness(severities: Sequence[float], values: Sequence[float]) -> float:
     """Area under the curve by the trapezoidal rule, over the width: the mean height, in units of the metric.
@@ -138,5 +157,5 @@ def effective_robustness(
         higher_is_better: of the metric; where it is not, the sign is turned.
     """
     f, baseline = np.asarray(values, dtype=np.float64), np.asarray(late, dtype=np.float64)
-    distance = relative_robustness(severities, (f - (baseline + f[0] - baseline[0])).tolist())
+    distance = relative_robustness(severities, ((f - f[0]) - (baseline - baseline[0])).tolist())
     return distance if higher_is_better else -distance

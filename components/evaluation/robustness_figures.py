@@ -13,6 +13,7 @@ from components.evaluation.robustness import CorruptionCurve, MissingCurve, Robu
 from components.evaluation.style import GREEN, GREY, INK, ORANGE, SKY, new_figure, short, sober, words
 
 _PANEL = (2.15, 1.75)  # inches
+_MOST = 4  # panels in a row
 _HEAD = 0.45  # inches for the legend
 
 
@@ -27,13 +28,12 @@ def robustness_figures(found: Robustness) -> dict[str, Figure]:
 
 
 def corruption_panels(curves: Sequence[CorruptionCurve], metric: str) -> Figure:
-    """The metric over severity, a row of panels an input: delivered, damaged input alone, best other alone."""
+    """The metric over severity, a row of panels an input: delivered, that input alone, best other alone."""
     inputs = list(dict.fromkeys(curve.input for curve in curves))
     rows = [[curve for curve in curves if curve.input == name] for name in inputs]
     figure, grid = _panels(len(rows), max(map(len, rows)))
+    _hide_unused(grid, [len(row) for row in rows])
     for line, row in zip(grid, rows, strict=True):
-        for axes in line[len(row) :]:
-            axes.set_visible(False)
         for axes, curve in zip(line, row, strict=False):
             steps = [level.severity for level in curve.levels]
             _curve(axes, steps, [level.alone for level in curve.levels], SKY, "s", "damaged input alone")
@@ -55,8 +55,10 @@ def corruption_panels(curves: Sequence[CorruptionCurve], metric: str) -> Figure:
 
 def missing_panels(curves: Sequence[MissingCurve], metric: str) -> Figure:
     """The metric over the share of hidden inputs: told what is absent, and given zeros instead."""
-    figure, (line,) = _panels(1, len(curves))
-    for axes, curve in zip(line, curves, strict=True):
+    columns = min(len(curves), _MOST)
+    figure, grid = _panels(-(-len(curves) // columns), columns)
+    _hide_unused(grid, [min(columns, len(curves) - row * columns) for row in range(len(grid))])
+    for axes, curve in zip([axes for line in grid for axes in line], curves, strict=False):
         rates = [level.rate for level in curve.levels]
         _curve(axes, rates, [level.zero_imputed for level in curve.levels], ORANGE, "s", "zeros imputed")
         _curve(axes, rates, [level.masked for level in curve.levels], GREEN, "o", "delivered (mask)")
@@ -64,9 +66,10 @@ def missing_panels(curves: Sequence[MissingCurve], metric: str) -> Figure:
         _title(axes, f"hidden: {short(name, 20)}")
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    line[0].set_ylabel(words(metric), color=INK)
+    for line in grid:
+        line[0].set_ylabel(words(metric), color=INK)
     figure.supxlabel("chance of an input to be hidden", color=INK, fontsize=9)
-    _legend(figure, line[0])
+    _legend(figure, grid[0][0])
     return figure
 
 
@@ -77,6 +80,16 @@ def _panels(rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
     for axes in grid.flat:
         sober(axes)
     return figure, grid.tolist()
+
+
+def _hide_unused(grid: Sequence[Sequence[Axes]], used: Sequence[int]) -> None:
+    """Leave the first ``used`` panels of each row; the lowest of each column tells what is along it."""
+    for line, count in zip(grid, used, strict=True):
+        for axes in line[count:]:
+            axes.set_visible(False)
+    for column in zip(*grid, strict=True):
+        shown = [axes for axes in column if axes.get_visible()]
+        shown[-1].tick_params(labelbottom=True)
 
 
 def _title(axes: Axes, text: str) -> None:
