@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,22 @@ from components.targets.target import FloatArray
 from components.training.device import choose_device
 
 _BATCH = 128
+
+
+@dataclass(frozen=True)
+class Part:
+    """One input of N rows, embedded.
+
+    Attributes:
+        single: (N, D) or (N, T, D) from the encoder of the single fit; zeros where the input is absent.
+        fusion: The same from the encoder that the fusion was trained with; the same object unless trained
+            jointly.
+        present: (N,) bool.
+    """
+
+    single: Tensor
+    fusion: Tensor
+    present: Tensor
 
 
 class Predictor:
@@ -84,22 +101,17 @@ class Predictor:
 
     def _predict(self, table: pd.DataFrame, allowed: Sequence[str] | None) -> pd.DataFrame:
         errors: list[list[str]] = [[] for _ in range(len(table))]
-        single, fusion, there = {}, {}, {}
+        parts = {}
         for name in self.inputs:
             use = allowed is None or name in allowed
-            rows, arrays = self._canonical(name, table, errors) if use else ([], [])
-            there[name] = torch.zeros(len(table), dtype=torch.bool)
-            there[name][rows] = True
-            own, joint = self.bundle.single_encoders[name], self.bundle.fusion_encoders[name]
-            single[name] = self._embed(name, own, arrays, rows, len(table))
-            fusion[name] = (
-                single[name] if joint is own else self._embed(name, joint, arrays, rows, len(table))
-            )
-        present = torch.stack([there[name] for name in self.inputs], dim=1).to(self.device)
-        shared = all(fusion[name] is single[name] for name in self.inputs)
-        embeddings = Embeddings(single, single if shared else fusion, present)
+            arrays, unread = self.read(name, self.cells(table, name)) if use else ({}, {})
+            for position, error in unread.items():
+                errors[position].append(error)
+            parts[name] = self.embed(name, arrays, len(table))
+        embeddings = self.join(parts)
         used = [
-            "+".join(name for name in self.bundle.inputs if there[name][row]) for row in range(len(table))
+            "+".join(name for name in self.bundle.inputs if parts[name].present[row])
+            for row in range(len(table))
         ]
         model, columns = self.bundle.delivered, {}
         for target in model.targets:
@@ -114,34 +126,56 @@ class Predictor:
         frame["error"] = pd.array(["; ".join(error) or None for error in errors], dtype="string")
         return frame
 
-    def _canonical(
-        self, name: str, table: pd.DataFrame, errors: list[list[str]]
-    ) -> tuple[list[int], list[np.ndarray]]:
-        config = self.bundle.inputs[name]
-        columns = [column for column in config.columns if column in table]
-        rows, arrays = [], []
-        for position, cells in enumerate(table[columns].to_dict("records")):
+    def cells(self, table: pd.DataFrame, name: str) -> list[dict[Any, Any]]:
+        """Cells of an input by column, row by row; columns that are not there are left out."""
+        columns = [column for column in self.bundle.inputs[name].columns if column in table]
+        return table[columns].to_dict("records")
+
+    def read(
+        self, name: str, rows: Iterable[Mapping[Any, Any]]
+    ) -> tuple[dict[int, np.ndarray], dict[int, str]]:
+        """Canonical arrays of an input, and why a row's input could not be read, both by position.
+
+        Args:
+            name: Of the input.
+            rows: Cells by column; each row is read before the next is asked for.
+        """
+        arrays, errors = {}, {}
+        for position, cells in enumerate(rows):
             try:
-                value = read_cells(cells, config)
-                if value is None:
-                    continue
-                arrays.append(self.bundle.preprocessors[name].canonical(value))
-                rows.append(position)
+                value = read_cells(cells, self.bundle.inputs[name])
+                if value is not None:
+                    arrays[position] = self.bundle.preprocessors[name].canonical(value)
             except (DataError, OSError, ValueError) as error:
-                errors[position].append(f"{name}: {error}")
-        return rows, arrays
+                errors[position] = f"{name}: {error}"
+        return arrays, errors
+
+    def embed(self, name: str, arrays: Mapping[int, np.ndarray], total: int) -> Part:
+        """Embeddings of an input in ``total`` rows, of which those in ``arrays`` have it."""
+        own, joint = self.bundle.single_encoders[name], self.bundle.fusion_encoders[name]
+        single = self._embed(name, own, arrays, total)
+        fusion = single if joint is own else self._embed(name, joint, arrays, total)
+        present = torch.zeros(total, dtype=torch.bool)
+        present[list(arrays)] = True
+        return Part(single, fusion, present)
+
+    def join(self, parts: Mapping[str, Part]) -> Embeddings:
+        """What the candidates take, from the parts of all inputs."""
+        single = {name: parts[name].single for name in self.inputs}
+        shared = all(parts[name].fusion is parts[name].single for name in self.inputs)
+        fusion = single if shared else {name: parts[name].fusion for name in self.inputs}
+        present = torch.stack([parts[name].present for name in self.inputs], dim=1)
+        return Embeddings(single, fusion, present.to(self.device))
 
     @torch.inference_mode()
-    def _embed(
-        self, name: str, encoder: Encoder, arrays: list[np.ndarray], rows: list[int], total: int
-    ) -> Tensor:
+    def _embed(self, name: str, encoder: Encoder, arrays: Mapping[int, np.ndarray], total: int) -> Tensor:
         """Embeddings of the rows that have the input, zeros elsewhere. (N, D) or (N, T, D)."""
         if not arrays:
             return torch.zeros(total, encoder.width, device=self.device)
-        batch = self.bundle.preprocessors[name].collate(arrays)
+        batch = self.bundle.preprocessors[name].collate(list(arrays.values()))
         found = encoder({key: value.to(self.device) for key, value in batch.items()}).float()
         result = found.new_zeros(total, *found.shape[1:])
-        result[torch.tensor(rows, device=self.device)] = found
+        result[torch.tensor(list(arrays), device=self.device)] = found
         return result
 
 

@@ -33,6 +33,7 @@ from tasks.ingest import ingest_task
 from tasks.preprocess import preprocess_task
 from tasks.promote import Registered, promote_task
 from tasks.report import git_commit, report_task
+from tasks.robustness import robustness_task
 from tasks.step import start_worker
 
 WORKERS = get_current_settings().tasks.runner.process_pool_max_workers or 2  # inputs worked on side by side
@@ -112,8 +113,11 @@ def retrain(
             if pipeline.strategy == "joint" or pipeline.joint_epochs:
                 fused = _joint(run, dataset, prepared, start)
         evaluated = evaluate_task.submit(run, dataset, prepared, singles, features, fused)
+        stressed = (
+            robustness_task.submit(run, dataset, evaluated) if pipeline.evaluation.robustness.rows else None
+        )
         registered = promote_task.submit(run, dataset, evaluated)
-        report = report_task.submit(run, dataset, evaluated, registered)
+        report = report_task.submit(run, dataset, evaluated, registered, stressed)
         return Outcome(
             key=run.key,
             mlflow_run=run.mlflow_run,

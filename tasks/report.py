@@ -22,13 +22,20 @@ from tasks.context import Context
 from tasks.evaluate import Evaluated, headline, read_curves, tables
 from tasks.progress import Progress
 from tasks.promote import Registered
+from tasks.robustness import Stressed
 from tasks.step import step
 
 _QUARANTINE_SHOWN = 50
 
 
 @step(name="report", task_run_name="report", tags=["evaluation"])
-def report_task(context: Context, dataset: Dataset, evaluated: Evaluated, registered: Registered) -> str:
+def report_task(
+    context: Context,
+    dataset: Dataset,
+    evaluated: Evaluated,
+    registered: Registered,
+    stressed: Stressed | None,
+) -> str:
     """Write the report; give its path."""
     config, at, run = context.config, context.tracking, context.mlflow_run
     progress = Progress(context, "report")
@@ -52,6 +59,7 @@ def report_task(context: Context, dataset: Dataset, evaluated: Evaluated, regist
             **{name: version(name) for name in ("torch", "mlflow", "prefect", "scikit-learn")},
         },
         promotion=registered.reason,
+        robustness=None if stressed is None else stressed.read(),
     )
     path = context.folder / "report.html"
     write_bytes(path, render_report(report).encode("utf-8", "surrogatepass"))

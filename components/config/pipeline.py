@@ -11,6 +11,7 @@ from components.config.data import DataConfig
 from components.config.explain import nearest
 from components.config.fusion import FusionConfig, LateConfig, TensorConfig, tensor_entries
 from components.config.inputs import InputConfig
+from components.config.robustness import RobustnessConfig
 from components.config.section import Section
 from components.config.targets import ClassificationTarget, TargetConfig
 from components.config.training import TrainingConfig
@@ -28,6 +29,9 @@ class EvaluationConfig(Section):
         0.9, gt=0, lt=1, description="How often conformal sets and intervals shall hold the truth."
     )
     worst_samples: int = Field(12, ge=0, description="Samples with the highest loss shown in the report.")
+    robustness: RobustnessConfig = Field(
+        default_factory=RobustnessConfig, description="Curves under damaged and missing inputs."
+    )
 
 
 class PromotionConfig(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -152,11 +153,15 @@ def _resampled_weights(rows: int, resamples: int, seed: int) -> Iterator[FloatAr
     Each resample has its own generator, so that the first of them do not depend on how many follow.
     """
     width = max(1, min(resamples, _CHUNK // rows))
-    seeds = np.random.SeedSequence(seed).spawn(resamples)
     for start in range(0, resamples, width):
-        chunk = seeds[start : start + width]
-        weights = np.empty((rows, len(chunk)))
-        for column, own in enumerate(chunk):
-            drawn = np.random.Generator(np.random.PCG64(own)).integers(0, rows, rows)
-            weights[:, column] = np.bincount(drawn, minlength=rows)
-        yield weights
+        yield _weights(rows, seed, start, min(start + width, resamples))
+
+
+@lru_cache(maxsize=4)  # 16 MB each; the points of a curve ask for the same draws again and again
+def _weights(rows: int, seed: int, start: int, stop: int) -> FloatArray:
+    weights = np.empty((rows, stop - start))
+    for column, number in enumerate(range(start, stop)):
+        own = np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(number,)))
+        weights[:, column] = np.bincount(np.random.Generator(own).integers(0, rows, rows), minlength=rows)
+    weights.flags.writeable = False
+    return weights

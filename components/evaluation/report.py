@@ -12,6 +12,7 @@ from markupsafe import Markup
 from components.evaluation.figures import all_figures
 from components.evaluation.metrics import higher_is_better
 from components.evaluation.results import Media, Report
+from components.evaluation.robustness_figures import robustness_figures
 from components.evaluation.style import svg, words
 
 QUARANTINE_ROWS = 50
@@ -27,6 +28,8 @@ def render_report(report: Report) -> str:
         all_figures(evaluation, report.curves if evaluation is report.evaluation else ())
         for evaluation in evaluations
     ]
+    if report.robustness is not None:
+        drawn[0] |= robustness_figures(report.robustness)
     # Safe: matplotlib escapes the text it writes.
     figures = [{name: Markup(svg(figure)) for name, figure in each.items()} for each in drawn]
     return _ENVIRONMENT.get_template("report.html.j2").render(

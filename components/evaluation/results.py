@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, Self
+from typing import Literal
 
-from pydantic import ConfigDict, TypeAdapter
+from components.evaluation.intervals import Gain, Interval, Stored, Verdict
+from components.evaluation.robustness import Robustness
 
-Verdict = Literal["yes", "no", "unclear"]
 MediaKind = Literal["image", "audio", "text", "tabular"]
 CandidateKind = Literal["single", "average", "fusion", "delivered"]
 
@@ -16,49 +16,6 @@ MIME_TYPES = frozenset(
     {"image/png", "image/jpeg", "image/webp", "image/gif"}
     | {"audio/wav", "audio/mpeg", "audio/ogg", "audio/flac", "audio/mp4"}
 )
-
-
-class Stored:
-    """Turns a dataclass into JSON text and back; bytes become base64, NaN the string "NaN"."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
-        ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="strings", extra="forbid"
-    )
-
-    def to_json(self) -> str:
-        """Indented JSON; `from_json` of the same class reads the same values back, NaN included."""
-        return TypeAdapter(type(self)).dump_json(self, indent=1).decode()
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """Read what `to_json` wrote. Raises pydantic.ValidationError naming the field that does not fit."""
-        return TypeAdapter(cls).validate_json(text)
-
-
-@dataclass(frozen=True)
-class Interval(Stored):
-    """A metric on all rows, and the bootstrap interval around it."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Gain(Stored):
-    """How much better one model is than another on the same rows; positive is better for every metric."""
-
-    value: float
-    low: float
-    high: float
-    p_value: float
-
-    @property
-    def verdict(self) -> Verdict:
-        """'yes' when the whole interval is above 0, 'no' when no part of it is, else 'unclear'."""
-        if self.low > 0:
-            return "yes"
-        return "no" if self.high <= 0 else "unclear"
 
 
 @dataclass(frozen=True)
@@ -293,3 +250,4 @@ class Report(Stored):
     config: str = ""  # YAML
     reproduce: dict[str, str] = field(default_factory=dict)  # run ids, versions, command
     promotion: str | None = None  # one line: what became of the champion, and why
+    robustness: Robustness | None = None

@@ -132,7 +132,11 @@ PIPELINE: dict[str, Any] = {
     },
     "fusion": {"name": "concat", "width": 32, "dropout": 0.1},
     "training": {"epochs": 20, "batch_size": 16, "learning_rate": 0.005},
-    "evaluation": {"bootstrap": 200, "worst_samples": 3},
+    "evaluation": {
+        "bootstrap": 200,
+        "worst_samples": 3,
+        "robustness": {"rows": 24, "severities": [5], "missing_rates": [0.5]},
+    },
     "engine": {"device": "cpu", "shard_rows": 50},
 }
 

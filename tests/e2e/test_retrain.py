@@ -68,11 +68,23 @@ def test_artifacts_hold_figures_tables_report_and_configuration(
     def names(path: str | None = None) -> set[str]:
         return {Path(file.path).name for file in client.list_artifacts(first_run["mlflow_run"], path)}
 
-    assert {"report.html", "config.yaml", "evaluation.json", "predictions.parquet"} <= names()
+    assert {
+        "report.html",
+        "config.yaml",
+        "evaluation.json",
+        "predictions.parquet",
+        "robustness.json",
+    } <= names()
     assert {"results.json", "subsets.json", "classes.json", "quarantine.json"} <= names("tables")
-    assert len(names("figures")) >= 5
+    assert {"robustness.json", "missing_rates.json"} <= names("tables")
+    assert {"robustness.png", "missing_rates.png"} <= names("figures")
+    assert len(names("figures")) >= 7
     page = Path(first_run["report"]).read_text("utf-8")
     assert "concat" in page
+    assert "Damaged and missing inputs" in page
+    metrics = client.get_run(first_run["mlflow_run"]).data.metrics
+    assert {"missing_50_accuracy", "missing_50_zero_imputed_accuracy"} <= set(metrics)
+    assert {"robustness_picture_jpeg_relative", "robustness_sound_dropout_effective"} <= set(metrics)
     assert "http://" not in page.replace("http://www.w3.org", "")  # self-contained; SVG names its namespace
 
 

@@ -323,3 +323,31 @@ class TestSet:
     def test_an_unknown_option_is_told(self, file: Path) -> None:
         with pytest.raises(ConfigError, match=r"training.epoch: unknown option.*Did you mean 'epochs'"):
             load_pipeline(file, ["training.epoch=1"])
+
+
+class TestRobustness:
+    def test_an_unknown_corruption_is_told_with_the_nearest(self, file: Path) -> None:
+        with pytest.raises(
+            ConfigError,
+            match=r"robustness.corruptions.1: 'oclusion' is not one of: .*Did you mean 'occlusion'\?",
+        ):
+            load_pipeline(changed(file, "evaluation", {"robustness": {"corruptions": ["jpeg", "oclusion"]}}))
+
+    def test_steps_are_put_in_order(self, file: Path) -> None:
+        options = [
+            "evaluation.robustness.severities=[5, 2, 2]",
+            "evaluation.robustness.missing_rates=[1, .5]",
+        ]
+        robustness = load_pipeline(file, options).evaluation.robustness
+        assert (robustness.severities, robustness.missing_rates) == ([2, 5], [0.5, 1])
+        assert robustness.corruptions is None
+
+    @pytest.mark.parametrize("rates", [[0.0], [0.5, 1.2], [-0.1], [float("nan")]])
+    def test_rates_are_chances(self, file: Path, rates: list[float]) -> None:
+        with pytest.raises(ConfigError, match=r"missing_rates: .*above 0 and at most 1"):
+            load_pipeline(changed(file, "evaluation", {"robustness": {"missing_rates": rates}}))
+
+    @pytest.mark.parametrize("severity", [0, 6])
+    def test_severities_are_one_to_five(self, file: Path, severity: int) -> None:
+        with pytest.raises(ConfigError, match=r"severities.0: \d is not one of: 1, 2, 3, 4, 5"):
+            load_pipeline(changed(file, "evaluation", {"robustness": {"severities": [severity]}}))
