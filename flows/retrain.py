@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from prefect import flow
-from prefect.exceptions import CancelledRun, TerminationSignal
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.settings import get_current_settings
 from prefect.task_runners import ProcessPoolTaskRunner
 
-from components.config import PipelineConfig, load_pipeline, load_tracking
+from components.config import load_pipeline
 from components.data.ingest import Dataset
 from components.encoders import needs_fit
 from components.evaluation.results import Evaluation
 from components.references import Features, FusedModel, Prepared
-from components.storage.digest import digest_json
 from components.training.loop import BEST
-from flows.runs import claim
-from tasks import tracking
+from flows.opened import opened
 from tasks.context import Context
 from tasks.evaluate import evaluate_task
 from tasks.extract import extract_task
@@ -32,7 +26,7 @@ from tasks.fuse import fuse_task, joint_task
 from tasks.ingest import ingest_task
 from tasks.preprocess import preprocess_task
 from tasks.promote import Registered, promote_task
-from tasks.report import git_commit, report_task
+from tasks.report import report_task
 from tasks.robustness import robustness_task
 from tasks.step import start_worker
 
@@ -154,29 +148,3 @@ def _extracted(
     if isinstance(fused, FusedModel):
         rows |= {f"{name} (joint)": feature.extracted for name, feature in fused.features.items()}
     return rows
-
-
-@contextmanager
-def opened(config: Path, pipeline: PipelineConfig, workspace: Path, tracking_file: Path) -> Iterator[Context]:
-    """The run's folder and MLflow run, found again where there are any, ended however the block ends."""
-    at = load_tracking(tracking_file, workspace)
-    purpose = digest_json({"config": pipeline.model_dump(mode="json"), "base": str(config.resolve().parent)})
-    workspace.mkdir(parents=True, exist_ok=True)
-    with claim(workspace, pipeline.name, purpose, str(flow_run.id)) as record:
-        tags = {"config": pipeline.name, "prefect_flow_run": str(flow_run.id), "kind": "retrain"}
-        tags |= {"prefect_flow_run_url": flow_run.ui_url} if flow_run.ui_url else {}
-        tags |= {"git_commit": commit} if (commit := git_commit()) else {}
-        mlflow_run = tracking.start_run(at, record.key, record.key, tags)
-        tracking.log_params(at, mlflow_run, pipeline.model_dump(mode="json"))
-        monitor = tracking.watch_system(at, mlflow_run)
-        status: Literal["FINISHED", "FAILED", "KILLED"] = "FAILED"
-        try:
-            yield Context(record.key, pipeline, config.resolve().parent, workspace, at, mlflow_run)
-            status = "FINISHED"
-        except (KeyboardInterrupt, SystemExit, CancelledRun, TerminationSignal):
-            status = "KILLED"
-            raise
-        finally:
-            if monitor is not None:
-                monitor.finish()
-            tracking.end_run(at, mlflow_run, status)
