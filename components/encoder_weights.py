@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from components.config.encoders import EncoderConfig
 from components.encoders import Encoder, build_encoder
+from components.encoders.several import Several
 from components.preprocess import Preprocessor, load_preprocessor
 from components.references import EncoderWeights, Prepared
 from components.storage.digest import code_digest, digest, digest_tensors
@@ -35,9 +36,11 @@ def encoder_digest(encoder: nn.Module) -> str:
 
 
 def encoder_code(encoder: nn.Module) -> str:
-    """Digest of the module that an encoder's class stands in."""
+    """Digest of the module that an encoder's class stands in, and of the one it wraps."""
     module = inspect.getmodule(type(encoder))
     assert module is not None
+    if isinstance(encoder, Several):
+        return digest(code_digest(module), encoder_code(encoder.each))
     return code_digest(module)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from components.config.inputs import InputConfig
+from components.samples import media_paths
 
 
 def as_table(samples: pd.DataFrame, inputs: Mapping[str, InputConfig]) -> pd.DataFrame:
@@ -18,7 +19,9 @@ def as_table(samples: pd.DataFrame, inputs: Mapping[str, InputConfig]) -> pd.Dat
     for name, config in inputs.items():
         match config.modality:
             case "image" | "audio":
-                columns[config.columns[0]] = samples[f"{name}.path"]
+                paths = [media_paths(cell, config) for cell in samples[f"{name}.path"]]
+                for place, column in enumerate(config.columns):
+                    columns[column] = pd.Series([row[place] for row in paths], samples.index, dtype=object)
             case "text":
                 columns[config.columns[0]] = samples[f"{name}.text"]
             case _:

@@ -153,7 +153,7 @@ def _media(dataset: Dataset, evaluation: Evaluation, config: PipelineConfig) -> 
     wanted = samples[samples["id"].isin([sample.id for sample in evaluation.samples])]
     return {
         row["id"]: {
-            name: media_of(options.modality, input_value(row, name, options.modality))  # type: ignore[arg-type]
+            name: media_of(options.modality, input_value(row, name, options))  # type: ignore[arg-type]
             for name, options in config.inputs.items()
             if not pd.isna(row[f"{name}.digest"])
         }

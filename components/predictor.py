@@ -69,7 +69,8 @@ class Predictor:
         """Score rows.
 
         Args:
-            table: Media columns hold a path, bytes or base64 text; text columns text; the others
+            table: Media columns hold a path, bytes or base64 text (of an input with several, any may be
+                null); text columns text; the others
                 numbers, words or dates. Null, or a column that is not there, is a missing input.
             inputs: Names of the inputs that may be used; None allows all.
 
@@ -240,7 +241,8 @@ def read_cells(cells: Mapping[Any, Any], config: InputConfig) -> Any | None:
         case "text":
             return "\n".join(str(known[column]) for column in config.columns if column in known)
         case _:
-            return read_media(next(iter(known.values())))
+            media = [read_media(known[column]) for column in config.columns if column in known]
+            return media if len(config.columns) > 1 else media[0]
 
 
 def read_media(value: Any) -> str | Path | bytes:

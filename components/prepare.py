@@ -10,6 +10,7 @@ from typing import Any
 from components.config.inputs import InputConfig
 from components.data.ingest import Dataset
 from components.data.location import read_bytes
+from components.data.media_columns import row_digest
 from components.errors import DataError
 from components.preprocess import Preprocessor, build_preprocessor
 from components.references import Prepared
@@ -60,22 +61,33 @@ def prepare(
     with ThreadPoolExecutor(_THREADS) as pool:
         for start in range(0, len(todo), shard_rows):
             part = todo.iloc[start : start + shard_rows].to_dict("records")
-            arrays = list(pool.map(lambda row: _canonical(preprocessor, row, name, config.modality), part))
+            arrays = list(pool.map(lambda row: _canonical(preprocessor, row, name, config), part))
             store.append([row[f"{name}.digest"] for row in part], arrays)
             progress(min(start + shard_rows, len(todo)), len(todo))
     return Prepared(name, str(folder), str(state), fingerprint, len(samples), len(todo))
 
 
-def _canonical(preprocessor: Preprocessor, row: dict[Any, Any], name: str, modality: str) -> Any:
-    value = input_value(row, name, modality)
+def _canonical(preprocessor: Preprocessor, row: dict[Any, Any], name: str, config: InputConfig) -> Any:
+    value = input_value(row, name, config)
     try:
-        if modality in ("image", "audio"):
-            path, value = value, read_bytes(value)
-            if digest_bytes(value) != row[f"{name}.digest"]:  # or its content would be kept under a wrong key
-                raise DataError(f"{path}: has other content now")
+        if config.modality in ("image", "audio"):
+            value = _unchanged(value, row[f"{name}.digest"])
         return preprocessor.canonical(value)
     except (OSError, ValueError, DataError) as error:
         raise DataError(
             f"sample {row['id']!r}, input {name!r}: could be read by ingest but not now: {error}. "
             "Did the file change during the run? Run again to take it up anew."
         ) from error
+
+
+def _unchanged(paths: str | list[str], digest: str) -> bytes | list[bytes]:
+    """Content of the files of a row, if it is still that which ingest saw; else it would get a wrong key."""
+    if isinstance(paths, str):
+        content = read_bytes(paths)
+        if digest_bytes(content) != digest:
+            raise DataError(f"{paths}: has other content now")
+        return content
+    contents = [read_bytes(path) for path in paths]
+    if row_digest([digest_bytes(content) for content in contents]) != digest:
+        raise DataError(f"{', '.join(paths)}: one of them has other content now")
+    return contents

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+from components.config.inputs import InputConfig
 from components.data.ingest import Dataset
 from components.errors import DataError
 from components.references import Features
@@ -67,11 +69,12 @@ def presence(samples: pd.DataFrame, inputs: Sequence[str]) -> np.ndarray:
     return np.stack([samples[f"{name}.digest"].notna().to_numpy() for name in sorted(inputs)], axis=1)
 
 
-def input_value(row: Mapping[str, Any], name: str, modality: str) -> Any:
+def input_value(row: Mapping[str, Any], name: str, config: InputConfig) -> Any:
     """What a preprocessor takes, from one row of the samples table."""
-    match modality:
+    match config.modality:
         case "image" | "audio":
-            return row[f"{name}.path"]
+            paths = media_paths(row[f"{name}.path"], config)
+            return paths[0] if len(paths) == 1 == len(config.columns) else [path for path in paths if path]
         case "text":
             return row[f"{name}.text"]
         case _:
@@ -81,6 +84,13 @@ def input_value(row: Mapping[str, Any], name: str, modality: str) -> Any:
                 for column, value in row.items()
                 if column.startswith(prefix) and column != f"{name}.digest"
             }
+
+
+def media_paths(cell: Any, config: InputConfig) -> list[str | None]:
+    """Paths of a row's files, one for each column, from the samples table; None where there is none."""
+    if pd.isna(cell):
+        return [None] * len(config.columns)
+    return json.loads(cell) if len(config.columns) > 1 else [cell]
 
 
 def load_embeddings(samples: pd.DataFrame, name: str, features: Features) -> Tensor:

@@ -155,8 +155,14 @@ def _damaged(
     for key, cells in zip(ids, rows, strict=True):
         try:
             value = read_cells(cells, config)
-            found = corrupt(ladder.corruption, ladder.name, value, severity, seed=seed, sample=str(key))
+            several = isinstance(value, list)
+            found = [
+                corrupt(
+                    ladder.corruption, ladder.name, item, severity, seed=seed, sample=f"{key}{place or ''}"
+                )
+                for place, item in enumerate(value if several else [value])
+            ]
         except (DataError, OSError, ValueError):  # the model could not read it either
             yield cells
             continue
-        yield found if isinstance(found, dict) else {config.columns[0]: found}
+        yield found[0] if isinstance(found[0], dict) else dict(zip(config.columns, found, strict=False))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from components.config.encoders import (
     AudioCNNConfig,
@@ -13,6 +13,7 @@ from components.config.encoders import (
     ImageEncoder,
     MLPConfig,
     NgramsConfig,
+    PretrainedConfig,
     TabularEncoder,
     TextEncoder,
 )
@@ -78,11 +79,28 @@ class _Input(Section):
         return [value] if isinstance(value, str) else value
 
 
-class _OneColumnInput(_Input):
-    columns: list[str] = Field(min_length=1, max_length=1, description="Column of the manifest.")
+class _MediaInput(_Input):
+    columns: list[str] = Field(
+        min_length=1,
+        description="Column of the manifest, or several: views of one thing, any of them missing.",
+    )
+    pooling: Literal["mean", "attention"] = Field(
+        "mean",
+        description="How embeddings of several columns become one; attention is learned by the fit.",
+    )
+
+    @model_validator(mode="after")
+    def _attention_is_learned_of_several(self) -> Self:
+        if self.pooling == "attention":
+            if len(self.columns) == 1:
+                raise ValueError("pooling: attention is for several columns; here is one")
+            encoder = getattr(self, "encoder", None)
+            if isinstance(encoder, PretrainedConfig) and encoder.tune == "frozen":
+                raise ValueError("pooling: attention is learned, but the encoder is frozen; take mean")
+        return self
 
 
-class ImageInput(_OneColumnInput):
+class ImageInput(_MediaInput):
     """Pictures: JPEG, PNG, WebP, GIF (first frame), TIFF or BMP."""
 
     modality: Literal["image"] = Field("image", description="Pictures.")
@@ -112,7 +130,7 @@ class TextInput(_Input):
     encoder: TextEncoder = Field(default_factory=NgramsConfig, description="Network for this input.")
 
 
-class AudioInput(_OneColumnInput):
+class AudioInput(_MediaInput):
     """Sound: whatever libsndfile reads (WAV, FLAC, OGG, MP3, AIFF, ...)."""
 
     modality: Literal["audio"] = Field("audio", description="Sound.")

@@ -16,8 +16,8 @@ from components.config.pipeline import PipelineConfig
 from components.data.cells import media_of, text_of, unusable, word_of
 from components.data.checks import check_columns, check_keys, check_splits
 from components.data.manifest import Manifest
-from components.data.media import MediaFacts
-from components.data.media_index import MISSING, Media, MediaIndex
+from components.data.media_columns import media_columns
+from components.data.media_index import Media, MediaIndex
 from components.data.quarantine import Quarantine
 from components.data.readers import open_manifest
 from components.data.splits import SPLITS, assign, normal_split
@@ -219,7 +219,10 @@ def _inputs(
     for name, section in config.inputs.items():
         if isinstance(section, ImageInput | AudioInput):
             files += [
-                (path, section.modality) for path in rows.inputs[name][section.columns[0]] if path is not None
+                (path, section.modality)
+                for paths in rows.inputs[name].values()
+                for path in paths
+                if path is not None
             ]
     facts = MediaIndex(folder / "media-index.parquet").look(files, progress) if files else {}
     columns: dict[str, Column] = {}
@@ -228,9 +231,7 @@ def _inputs(
         cells = rows.inputs[name]
         match section:
             case ImageInput() | AudioInput():
-                made, faults = _media(
-                    section, cells[section.columns[0]], facts, config.data.allow_missing_files
-                )
+                made, faults = media_columns(section, cells, facts, config.data.allow_missing_files)
                 for row, path, reason in faults:
                     quarantine.add(rows.ids[row], name, path, reason, row)
                     faulty.add((row, name))
@@ -248,28 +249,6 @@ def _inputs(
         if len(missing) == len(config.inputs) and not faults_here:
             quarantine.add(id, "row", None, "no input at all (every input is missing)", row)
     return columns
-
-
-def _media(
-    section: ImageInput | AudioInput, paths: Column, facts: Mapping[Media, MediaFacts], allow_missing: bool
-) -> tuple[dict[str, Column], list[tuple[int, str, str]]]:
-    """Columns ``digest`` and ``path``; and row, path and reason of each file that cannot be used."""
-    made: dict[str, Column] = {"digest": [None] * len(paths), "path": [None] * len(paths)}
-    faults = []
-    for row, path in enumerate(paths):
-        if path is None:
-            continue
-        found = facts[path, section.modality]
-        silence = section.silent if isinstance(section, AudioInput) and found.silent else "keep"
-        if (found.reason == MISSING and allow_missing) or silence == "missing":
-            continue
-        if found.reason is not None:
-            faults.append((row, path, found.reason))
-        elif silence == "quarantine":
-            faults.append((row, path, f"silent throughout (peak {found.peak:.1g})"))
-        else:
-            made["digest"][row], made["path"][row] = found.digest, path
-    return made, faults
 
 
 def _text(cells: Mapping[str, Column]) -> dict[str, Column]:

@@ -30,8 +30,10 @@ from components.encoders.ngrams import Ngrams
 from components.encoders.pretrained import Pretrained
 from components.encoders.protocol import AudioFacts, Encoder, ImageFacts, TabularFacts, TextFacts
 from components.encoders.resnet import ResNet
+from components.encoders.several import Several
 from components.encoders.text_transformer import TextTransformer
 from components.errors import ModelError
+from components.preprocess.several import SeveralPreprocessor
 
 __all__ = ["ENCODERS", "Encoder", "build_encoder", "needs_fit"]
 
@@ -126,6 +128,8 @@ def build_encoder(config: EncoderConfig, preprocessor: Any) -> Encoder:
     Raises:
         ModelError: the options do not fit together, or a pretrained model cannot be opened.
     """
+    if isinstance(preprocessor, SeveralPreprocessor):
+        return Several(build_encoder(config, preprocessor.each), preprocessor.pooling)
     try:
         return ENCODERS[config.name](config, preprocessor)
     except ValueError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,13 @@ def media_of(modality: str, value: Any) -> Media:
 
     Args:
         modality: image, audio, text or tabular.
-        value: image, audio: path, URL or the file's bytes. text: str. tabular: column → value.
+        value: image, audio: path, URL or the file's bytes, or a list of these. text: str. tabular: column
+            → value.
     """
     try:
+        if isinstance(value, list):
+            first = MEDIA[modality](value[0])
+            return replace(first, text=" · ".join(filter(None, [first.text, f"first of {len(value)}"])))
         return MEDIA[modality](value)
     except (OSError, ValueError, RuntimeError, SyntaxError, Image.DecompressionBombError) as error:
         return Media("text", text=f"[{modality} cannot be shown: {error}]"[:_CHARACTERS])

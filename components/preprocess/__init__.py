@@ -11,6 +11,7 @@ from components.errors import ModelError
 from components.preprocess.audio import AudioPreprocessor
 from components.preprocess.image import ImagePreprocessor
 from components.preprocess.protocol import Preprocessor
+from components.preprocess.several import SeveralPreprocessor
 from components.preprocess.tabular import TabularPreprocessor
 from components.preprocess.text import TextPreprocessor, build_tokenizer
 
@@ -35,26 +36,31 @@ def build_preprocessor(config: InputConfig) -> Preprocessor:
     match config:
         case ImageInput():
             facts = _facts(config)
-            return ImagePreprocessor(
-                config.size or (facts and facts.image_size) or DEFAULT_SIZE, config.fit_mode
-            )
+            size = config.size or (facts and facts.image_size) or DEFAULT_SIZE
+            return _several(config, ImagePreprocessor(size, config.fit_mode))
         case TextInput():
             return TextPreprocessor(build_tokenizer(config.encoder, config.max_tokens, config.lowercase))
         case AudioInput():
-            return AudioPreprocessor(
+            each = AudioPreprocessor(
                 rate=_rate(config, _facts(config)),
                 seconds=config.seconds,
                 keep=config.keep,
                 trim_silence=config.trim_silence,
                 normalise=config.normalise,
             )
+            return _several(config, each)
         case TabularInput():
             return TabularPreprocessor(config.columns, dict(config.types), config.max_categories)
 
 
 def load_preprocessor(state: dict[str, Any]) -> Preprocessor:
     """Preprocessor from what its ``state()`` gave."""
-    return PREPROCESSORS[state["modality"]].from_state(state)
+    kind = SeveralPreprocessor if "several" in state else PREPROCESSORS[state["modality"]]
+    return kind.from_state(state)
+
+
+def _several(config: ImageInput | AudioInput, each: ImagePreprocessor | AudioPreprocessor) -> Preprocessor:
+    return SeveralPreprocessor(each, config.pooling) if len(config.columns) > 1 else each
 
 
 def _facts(config: ImageInput | AudioInput) -> PretrainedFacts | None:

@@ -1,0 +1,70 @@
+"""Several pictures or sounds of one row, of which any may be missing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+import torch
+
+from components.preprocess.audio import AudioPreprocessor
+from components.preprocess.image import ImagePreprocessor
+from components.preprocess.media import MediaValue
+from components.storage.digest import code_digest, digest
+
+Pooling = Literal["mean", "attention"]
+MediaPreprocessor = ImagePreprocessor | AudioPreprocessor
+_MEDIA: dict[str, type[MediaPreprocessor]] = {"image": ImagePreprocessor, "audio": AudioPreprocessor}
+
+
+class SeveralPreprocessor:
+    """Prepares each item of a row alike; a batch holds the items of all rows one after the other.
+
+    Args:
+        each: Prepares one item.
+        pooling: What the encoder does with the items' embeddings.
+    """
+
+    def __init__(self, each: MediaPreprocessor, pooling: Pooling) -> None:
+        self.each, self.pooling = each, pooling
+        self.modality = each.modality
+
+    def fit(self, samples: pd.DataFrame) -> None:
+        """Nothing is learned."""
+
+    def state(self) -> dict[str, Any]:
+        return {**self.each.state(), "several": self.pooling}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        own = {name: value for name, value in state.items() if name != "several"}
+        return cls(_MEDIA[state["modality"]].from_state(own), state["several"])
+
+    def fingerprint(self) -> str:
+        """Digest of what the items depend on; how they are pooled is the encoder's affair."""
+        return digest(self.each.fingerprint(), code_digest(sys.modules[__name__]))
+
+    def canonical(self, value: Sequence[MediaValue]) -> np.ndarray:
+        """All items of a row: pictures (n, size, size, 3), or sounds (n, 1 + S) that begin with their length.
+
+        Raises:
+            DataError: If a file cannot be read or decoded.
+        """
+        items = [self.each.canonical(item) for item in value]
+        if self.modality == "image":
+            return np.stack(items)
+        longest = max(len(item) for item in items)
+        padded = [np.pad(item, (0, longest - len(item))) for item in items]
+        lengths = np.array([[len(item)] for item in items], np.float32)  # exact up to 2^24 samples
+        return np.concatenate([lengths, np.stack(padded)], axis=1)
+
+    def collate(self, rows: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
+        """What the items' own preprocessor collates, and ``items``: int64 (B,), how many each row has."""
+        if self.modality == "image":
+            flat = [item for row in rows for item in row]
+        else:
+            flat = [item[1 : 1 + int(item[0])] for row in rows for item in row]
+        return {**self.each.collate(flat), "items": torch.tensor([len(row) for row in rows])}
