@@ -68,7 +68,9 @@ def zero_parts(predictor: Predictor) -> dict[str, Part]:
     """One row in which every input is there and holds zeros, in the way a user would give them."""
     found = {}
     for name, config in predictor.bundle.inputs.items():
-        array = predictor.bundle.preprocessors[name].canonical(ZEROS[config.modality](config))
+        zeros = ZEROS[config.modality](config)
+        several = config.modality in ("image", "audio") and len(config.columns) > 1
+        array = predictor.bundle.preprocessors[name].canonical([zeros] if several else zeros)
         found[name] = predictor.embed(name, {0: array}, 1)
     return found
 

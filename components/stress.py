@@ -155,12 +155,10 @@ def _damaged(
     for key, cells in zip(ids, rows, strict=True):
         try:
             value = read_cells(cells, config)
-            several = isinstance(value, list)
+            items: list[Any] = value if isinstance(value, list) else [value]
             found = [
-                corrupt(
-                    ladder.corruption, ladder.name, item, severity, seed=seed, sample=f"{key}{place or ''}"
-                )
-                for place, item in enumerate(value if several else [value])
+                corrupt(ladder.corruption, ladder.name, item, severity, seed=seed, sample=f"{key}/{place}")
+                for place, item in enumerate(items)
             ]
         except (DataError, OSError, ValueError):  # the model could not read it either
             yield cells

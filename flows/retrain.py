@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from prefect import flow
 from prefect.futures import PrefectFuture
@@ -106,11 +108,13 @@ def retrain(
             fused = start
             if pipeline.strategy == "joint" or pipeline.joint_epochs:
                 fused = _joint(run, dataset, prepared, start)
+        settled(prepared, fitted, features, singles, {"fusion": fused})
         evaluated = evaluate_task.submit(run, dataset, prepared, singles, features, fused)
         stressed = (
             robustness_task.submit(run, dataset, evaluated) if pipeline.evaluation.robustness.rows else None
         )
         registered = promote_task.submit(run, dataset, evaluated)
+        settled({"evaluate": evaluated, "robustness": stressed, "promote": registered})
         report = report_task.submit(run, dataset, evaluated, registered, stressed)
         return Outcome(
             key=run.key,
@@ -120,6 +124,17 @@ def retrain(
             report=Path(report.result()),
             extracted=_extracted({name: feature.result() for name, feature in features.items()}, fused),
         )
+
+
+def settled(*groups: Mapping[str, Any]) -> None:
+    """Wait for futures in the order of their steps, so that a failure is told by the step that failed.
+
+    A step after it would only tell that something before it is missing.
+    """
+    for group in groups:
+        for future in group.values():
+            if isinstance(future, PrefectFuture):
+                future.result()
 
 
 def _joint(

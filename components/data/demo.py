@@ -9,19 +9,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import soundfile as sf
-from filelock import FileLock
 from PIL import Image
 from sklearn.datasets import load_digits
-
-from components.storage.atomic import replacing
-from components.storage.digest import code_digest
 
 RATE = 8000  # Hz
 SECONDS = 0.4
@@ -55,30 +48,8 @@ _FACTS_TOLD = 3
 _OPENINGS = ("the number is", "it is", "I heard it is", "they say:", "must be", "")
 
 
-def materialise(folder: Path, seed: int) -> Path:
-    """Make the data set unless it is there already; the same files for the same seed.
-
-    Args:
-        folder: Becomes the data set's folder, whole or not at all.
-        seed: Of everything generated.
-
-    Returns:
-        Path of ``manifest.csv`` with columns id, split, label, image, audio, clue; paths are relative to it.
-    """
-    version = {"seed": seed, "code": code_digest(sys.modules[__name__])}
-    marker = folder / "done.json"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f"{folder.name}.lock")):
-        if not marker.exists() or json.loads(marker.read_text("utf-8")) != version:
-            if folder.exists():
-                shutil.rmtree(folder)
-            with replacing(folder) as temporary:
-                _generate(temporary, seed)
-                (temporary / marker.name).write_text(json.dumps(version), "utf-8")
-    return folder / "manifest.csv"
-
-
-def _generate(folder: Path, seed: int) -> None:
+def generate(folder: Path, seed: int) -> None:
+    """Write ``manifest.csv`` (id, split, label, image, audio, clue; relative paths) and its files."""
     digits = load_digits()
     rng = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True)

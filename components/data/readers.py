@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from components.config.data import DataConfig
 from components.data.delimited import open_delimited
-from components.data.demo import materialise
+from components.data.embedded import EMBEDDED, materialise
 from components.data.huggingface import is_saved_dataset, open_huggingface
 from components.data.location import filename, filesystem, is_url, parent
 from components.data.manifest import Batch, Manifest
@@ -44,7 +44,7 @@ def open_manifest(config: DataConfig, folder: Path, base: Path) -> Manifest:
 
     Args:
         config: The ``data`` section.
-        folder: Where a generated data set goes.
+        folder: Where an embedded data set goes.
         base: Folder of the pipeline file; a relative source is looked up there, then in the working
             directory.
 
@@ -160,11 +160,18 @@ def open_folder(path: str) -> Manifest:
     return Manifest(filename(path), path, path, tuple(cells), batches, numbered=True, own_split=own_split)
 
 
-def open_demo(folder: Path) -> Manifest:
-    """Open the generated demo data set, making it below ``folder`` if it is not there."""
-    manifest = open_delimited(str(materialise(folder / "demo", seed=0)), ",")
+def open_embedded(name: str, folder: Path) -> Manifest:
+    """Open a data set that braid brings along, making it below ``folder`` if it is not there.
+
+    Raises:
+        DataError: If there is none of that name.
+    """
+    if name not in EMBEDDED:
+        known = ", ".join(EMBEDDED)
+        raise DataError(f"data.source: {name!r} is no embedded data set; there are {known}.")
+    manifest = open_delimited(str(materialise(name, folder / name, seed=0)), ",")
     return Manifest(
-        "demo",
+        name,
         manifest.source,
         manifest.root,
         manifest.columns,
@@ -181,7 +188,7 @@ READERS: dict[str, Callable[[str, Path], Manifest]] = {
     "jsonl": lambda path, folder: open_jsonl(path),
     "folder": lambda path, folder: open_folder(path),
     "huggingface": lambda path, folder: open_huggingface(path),
-    "demo": lambda path, folder: open_demo(folder),
+    "demo": lambda path, folder: open_embedded(path, folder),
 }
 """Opens a source, given its path, URL or id and the folder for generated files, by ``data.format``."""
 
@@ -198,7 +205,7 @@ def _find(source: str, base: Path) -> str | None:
 
 def _guess(source: str, found: str | None) -> str:
     """Format by the name, or by what is in the folder."""
-    if found is None and source == "demo":
+    if found is None and source in EMBEDDED:
         return "demo"
     path = PurePosixPath(source)
     ending = (PurePosixPath(path.stem) if path.suffix in _COMPRESSIONS else path).suffix.lower()
