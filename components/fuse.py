@@ -26,6 +26,7 @@ from components.fusion.embeddings import as_vector
 from components.fusion.late import Late
 from components.networks import Fused, Joint
 from components.objectives import Supervised
+from components.objectives.balance import build_objective
 from components.references import EncoderWeights, Features, Prepared, Single, Trained
 from components.samples import (
     learning_rows,
@@ -36,6 +37,7 @@ from components.samples import (
 )
 from components.storage.digest import code_digest, digest, digest_json, digest_tensors
 from components.storage.work import work
+from components.strength import balance_key, solo_scores
 from components.training import stack as stack_code
 from components.training.batches import Source, open_embeddings, open_samples
 from components.training.checkpoint import Epoch, save_tensors
@@ -84,6 +86,10 @@ def fuse(
         return (yield from _pool(dataset, features, singles, config, cache, network, digest_json(facts)))
 
     device = choose_device(config.engine.device)
+    learning = {
+        "training": config.training.model_dump(mode="json"),
+        "balance": balance_key(config.balance, dataset, features, singles),
+    }
 
     def sources() -> tuple[Source, Source]:
         train, val = (samples[samples["split"] == split] for split in ("train", "val"))
@@ -96,15 +102,22 @@ def fuse(
         yield from train_once(
             cache,
             "fusion",
-            digest_json({**facts, "training": config.training.model_dump(mode="json")}),
+            digest_json({**facts, **learning}),
             network,
-            lambda training: Supervised(dataset.targets, config.training, training.targets),
+            lambda training: build_objective(
+                config.balance,
+                solo_scores(dataset, features, singles),
+                dataset.targets,
+                config.training,
+                training.targets,
+            ),
             sources,
             config.training,
             metric_name=dataset.targets.primary.metric,
             seed=seed,
             device=device,
             modality_dropout=config.fusion.modality_dropout,
+            inputs=network.inputs,
         )
     )
 
@@ -163,18 +176,21 @@ def _pool(
 def train_jointly(
     dataset: Dataset,
     prepared: Mapping[str, Prepared],
+    features: Mapping[str, Features],
+    singles: Mapping[str, Single],
     config: PipelineConfig,
     cache: Path,
-    start: tuple[Mapping[str, Features], Trained] | None = None,
+    start: Trained | None = None,
 ) -> Generator[Epoch, None, Trained]:
     """Train encoders, fusion and head together.
 
     Args:
         dataset: Reference to the samples.
         prepared: Canonical samples by input.
+        features, singles: The fits of the single inputs, to begin from or to compare with.
         config: The whole pipeline.
         cache: Folder of trainings.
-        start: Encoders and fusion to go on from, for the last phase of a staged training; None
+        start: The fusion of their features to go on from, for the last phase of a staged training; None
             starts from nothing (strategy: joint).
 
     Yields:
@@ -188,7 +204,6 @@ def train_jointly(
     if start is None:
         encoders = {name: build_encoder(config.inputs[name].encoder, preprocessors[name]) for name in names}
     else:
-        features, trained = start
         encoders = {
             name: open_encoder(features[name].encoder, config.inputs[name].encoder, preprocessors[name])
             for name in names
@@ -199,7 +214,7 @@ def train_jointly(
     widths = {name: encoder.width for name, encoder in encoders.items()}
     fused = Fused(build_fusion(config.fusion, widths, dataset.targets), dataset.targets)
     if start is not None:
-        fused.load_state_dict(load_file(Path(trained.folder) / BEST))
+        fused.load_state_dict(load_file(Path(start.folder) / BEST))
     network = Joint(encoders, fused)
 
     samples = learning_rows(dataset, names)
@@ -213,6 +228,7 @@ def train_jointly(
             },
             "fusion": config.fusion.model_dump(mode="json"),
             "training": options.model_dump(mode="json"),
+            "balance": balance_key(config.balance, dataset, features, singles),
             "start": None if start is None else digest_tensors(network.state_dict()),
             "targets": dataset.targets.to_json(),
             "seed": seed,
@@ -237,13 +253,20 @@ def train_jointly(
             "joint",
             key,
             network,
-            lambda training: Supervised(dataset.targets, options, training.targets),
+            lambda training: build_objective(
+                config.balance,
+                solo_scores(dataset, features, singles),
+                dataset.targets,
+                options,
+                training.targets,
+            ),
             sources,
             options,
             metric_name=dataset.targets.primary.metric,
             seed=seed,
             device=device,
             modality_dropout=config.fusion.modality_dropout,
+            inputs=network.inputs,
         )
     )
 

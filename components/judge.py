@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from torch import Tensor
 
 from components.bundle import load_bundle
@@ -16,7 +19,8 @@ from components.deliver import fair_natural, open_split
 from components.delivered import AVERAGE, FUSION, Delivered, Embeddings, Pattern
 from components.evaluation.evaluate import CandidatePredictions, DeliveredPredictions, evaluate
 from components.evaluation.media import Media, media_of
-from components.evaluation.results import Evaluation
+from components.evaluation.metrics import higher_is_better, metric
+from components.evaluation.results import BalanceResult, Evaluation
 from components.evaluation.shapley import subsets
 from components.predictor import answer_columns
 from components.references import Features, FusedModel
@@ -139,12 +143,39 @@ def _evaluate(
         candidates=candidates,
         delivered=delivered,
         prior=model.prior_prediction(target).numpy(),
+        balance=_balance(target, model, val, in_val),
+        warn_below=config.balance.warn_below,
         coverage=config.evaluation.coverage,
         resamples=config.evaluation.bootstrap,
         confidence=config.evaluation.confidence,
         seed=seed_of(config.seed, "bootstrap"),
         worst_samples=config.evaluation.worst_samples,
     )
+
+
+def _balance(
+    target: AnyTarget, model: Delivered, val: _Split, known: NDArray[np.bool_]
+) -> dict[str, BalanceResult]:
+    """Each input alone, inside the fused model and in its own fit, on the rows that have it."""
+    if model.fused is None:
+        return {}
+    found = {}
+    for column, name in enumerate(model.inputs):
+        rows = val.embeddings.present[:, column].numpy() & known
+        if not rows.any():
+            continue
+        values = val.values[target.name].numpy()[rows]
+
+        def score(predictions: np.ndarray, values: np.ndarray = values) -> float:
+            return metric(target, target.metric, values, predictions)
+
+        solo = score(model.predict(target, val.embeddings, (name,), name).numpy()[rows])
+        inside = score(model.predict(target, val.embeddings, (name,), FUSION).numpy()[rows])
+        prior = score(np.tile(model.prior_prediction(target).numpy(), (len(values), 1)))
+        gained = solo - prior if higher_is_better(target.metric) else prior - solo
+        kept = inside - prior if higher_is_better(target.metric) else prior - inside
+        found[name] = BalanceResult(solo, inside, prior, kept / gained if gained > 0 else math.nan)
+    return found
 
 
 def _media(dataset: Dataset, evaluation: Evaluation, config: PipelineConfig) -> dict[str, dict[str, Media]]:

@@ -55,7 +55,19 @@ class Fused(nn.Module):
         self.head = nn.Identity() if isinstance(fusion, Late) else Head(fusion.width, targets)
 
     def forward(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
+        return self.decide(self.embed(embeddings, present), present)
+
+    def embed(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Mapping[str, Tensor]:
+        """Embeddings are what it is given."""
+        return embeddings
+
+    def decide(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
+        """Embeddings to natural parameters."""
         return self.head(self.fusion(embeddings, present))
+
+    def parameters_of(self, name: str) -> list[nn.Parameter]:
+        """Parameters that serve one input alone."""
+        return [value for key, value in self.named_parameters() if name in key.split(".")]
 
 
 class Joint(nn.Module):
@@ -72,10 +84,19 @@ class Joint(nn.Module):
         self.inputs = fused.inputs
 
     def forward(self, inputs: Mapping[str, Part], present: Tensor) -> Tensor:
-        embeddings = {
-            name: self._embed(self.encoders[name], inputs.get(name), present) for name in self.inputs
-        }
-        return self.fused(embeddings, present)
+        return self.decide(self.embed(inputs, present), present)
+
+    def embed(self, inputs: Mapping[str, Part], present: Tensor) -> dict[str, Tensor]:
+        """Embeddings of every input for all rows of a batch, zeros where it is absent."""
+        return {name: self._embed(self.encoders[name], inputs.get(name), present) for name in self.inputs}
+
+    def decide(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
+        """Embeddings to natural parameters."""
+        return self.fused.decide(embeddings, present)
+
+    def parameters_of(self, name: str) -> list[nn.Parameter]:
+        """Parameters that serve one input alone: its encoder, and its part of the fusion."""
+        return [*self.encoders[name].parameters(), *self.fused.parameters_of(name)]
 
     @staticmethod
     def _embed(encoder: Any, part: Part | None, present: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from components.targets import AnyTarget, Regression
 from flows.retrain import Outcome
 from flows.runs import newest_of
 from tasks.progress import standings
+from tasks.report import balance_warnings
 
 _EVERY = 0.3  # seconds between two looks
 
@@ -161,6 +162,7 @@ def _findings(outcome: Outcome) -> list[str]:
             f"Worst subset of inputs: {' + '.join(worst.inputs)}, "
             f"{worst.metric.value:.3f} ({-worst.drop:+.3f})."
         )
+    lines += balance_warnings(evaluation)
     shares = ", ".join(f"{name} {share:+.3f}" for name, share in evaluation.shapley.items())
     lines.append(f"Shapley shares of {evaluation.metric}: {shares}.")
     extracted = sum(outcome.extracted.values())

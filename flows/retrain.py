@@ -107,7 +107,7 @@ def retrain(
             )
             fused = start
             if pipeline.strategy == "joint" or pipeline.joint_epochs:
-                fused = _joint(run, dataset, prepared, start)
+                fused = _joint(run, dataset, prepared, features, singles, start)
         settled(prepared, fitted, features, singles, {"fusion": fused})
         evaluated = evaluate_task.submit(run, dataset, prepared, singles, features, fused)
         stressed = (
@@ -138,16 +138,21 @@ def settled(*groups: Mapping[str, Any]) -> None:
 
 
 def _joint(
-    run: Context, dataset: Dataset, prepared: Futures, start: PrefectFuture[FusedModel] | None
+    run: Context,
+    dataset: Dataset,
+    prepared: Futures,
+    features: Mapping[str, Any],
+    singles: Mapping[str, Any],
+    start: PrefectFuture[FusedModel] | None,
 ) -> FusedModel:
     """Train all together, then extract with the encoders that came of it."""
-    trained, encoders = joint_task.submit(run, dataset, prepared, start).result()
-    features = {
+    trained, encoders = joint_task.submit(run, dataset, prepared, features, singles, start).result()
+    extracted = {
         name: extract_task.submit(run, dataset, prepared[name], weights, name, " joint")
         for name, weights in encoders.items()
     }
     return FusedModel(
-        features={name: feature.result() for name, feature in features.items()},
+        features={name: feature.result() for name, feature in extracted.items()},
         weights=str(Path(trained.folder) / BEST),
         prefix="fused.",
         training=trained,

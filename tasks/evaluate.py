@@ -197,6 +197,7 @@ def _metrics(evaluation: Evaluation) -> dict[str, float]:
         "calibration_error_before": calibration.error_before,
         "calibration_error_after": calibration.error_after,
         "temperature": calibration.temperature,
+        **{f"balance_{name}": found.ratio for name, found in evaluation.balance.items()},
         "conformal_coverage": evaluation.conformal.coverage.value,
         "conformal_size": evaluation.conformal.size,
         "abstained": evaluation.conformal.abstained,
@@ -213,6 +214,7 @@ def _tags(evaluation: Evaluation, fusion: str, strategy: str) -> dict[str, str]:
         "delivered": evaluation.chosen,
         "best_single": evaluation.best_single,
         "worst_subset": "+".join(worst.inputs) if worst else "",
+        "under_optimised": "+".join(evaluation.under_optimised),
         "mlflow.note.content": headline(evaluation),
     }
 

@@ -13,7 +13,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from components.data.ingest import Dataset
 from components.data.splits import SPLITS
 from components.evaluation.report import render_report
-from components.evaluation.results import DataSummary, QuarantineRow, Report
+from components.evaluation.results import DataSummary, Evaluation, QuarantineRow, Report
 from components.samples import read_samples
 from components.storage.atomic import write_bytes
 from components.targets import Classification, Multilabel, Regression, cells_of
@@ -131,12 +131,23 @@ def _markdown(context: Context, evaluated: Evaluated, registered: Registered) ->
             f"# {context.config.name}",
             headline(evaluation),
             f"**{helps[evaluation.fusion_helps]}** against {evaluation.best_single} alone{proof}.",
+            *balance_warnings(evaluation),
             f"Model `{registered.version.name}` version {registered.version.version}: {registered.reason}.",
             _table(results["results"]),
             "## Subsets of inputs",
             _table(results["subsets"]),
         ]
     )
+
+
+def balance_warnings(evaluation: Evaluation) -> list[str]:
+    """A sentence for each input that the fused model neglects."""
+    return [
+        f"Under-optimised input: {name}. Given it alone, the fused model reaches "
+        f"{evaluation.balance[name].inside:.3f} {evaluation.metric} on validation, its own fit "
+        f"{evaluation.balance[name].solo:.3f}. Try balance.cure."
+        for name in evaluation.under_optimised
+    ]
 
 
 def _table(frame: pd.DataFrame) -> str:

@@ -106,6 +106,7 @@ def log_epoch(tracking: TrackingConfig, run_id: str, epoch: Epoch, metric: str) 
         f"val_{metric}": epoch.metric,
         "learning_rate": epoch.learning_rate,
         "epoch_seconds": epoch.seconds,
+        **{f"alone_{name}_val_{metric}": value for name, value in epoch.alone.items()},
         "epoch": float(epoch.epoch),  # last: its presence says that the others are there
     }
     now = int(time.time() * 1000)

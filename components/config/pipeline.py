@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 from torch.nn import ModuleDict, ParameterDict
 
+from components.config.balance import BalanceConfig, NoCure
 from components.config.data import DataConfig
 from components.config.explain import nearest
 from components.config.fusion import FusionConfig, LateConfig, TensorConfig, tensor_entries
@@ -72,6 +73,9 @@ class PipelineConfig(Section):
         "staged", description="Fit encoders first and fuse their cached features, or train all together."
     )
     fusion: FusionConfig = Field(default_factory=LateConfig, description="How inputs are combined.")
+    balance: BalanceConfig = Field(
+        default_factory=NoCure, description="What is done where the fused model neglects an input."
+    )
     training: TrainingConfig = Field(
         default_factory=TrainingConfig,
         description="Training of the fusion (staged) or of everything (joint).",
@@ -105,6 +109,16 @@ class PipelineConfig(Section):
     def _joint_phase_follows_stages(self) -> PipelineConfig:
         if self.strategy == "joint" and self.joint_epochs:
             raise ValueError("joint_epochs is for strategy 'staged'; with 'joint' set training.epochs")
+        return self
+
+    @model_validator(mode="after")
+    def _a_cure_needs_a_training(self) -> PipelineConfig:
+        pooled = isinstance(self.fusion, LateConfig) and self.strategy == "staged" and not self.joint_epochs
+        if pooled and self.balance.cure != "none":
+            raise ValueError(
+                f"balance.cure: {self.balance.cure} changes a training, but late fusion only pools the fits "
+                "of the single inputs. Take another fusion, strategy: joint, or cure: none."
+            )
         return self
 
     @model_validator(mode="after")

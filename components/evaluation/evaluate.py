@@ -16,6 +16,7 @@ from components.evaluation import metrics
 from components.evaluation.bootstrap import bootstrap_intervals, mcnemar, paired_gain
 from components.evaluation.calibration import label_reliability, quantile_reliability, reliability
 from components.evaluation.results import (
+    BalanceResult,
     CalibrationResult,
     CandidateKind,
     CandidateResult,
@@ -77,6 +78,8 @@ def evaluate(
     candidates: Mapping[str, CandidatePredictions],
     delivered: DeliveredPredictions,
     prior: FloatArray,
+    balance: Mapping[str, BalanceResult],
+    warn_below: float = 0.8,
     coverage: float = 0.9,
     resamples: int = 1000,
     confidence: float = 0.95,
@@ -97,6 +100,8 @@ def evaluate(
         candidates: name → predictions; at least one of kind "single".
         delivered: the chosen model; its subsets must be all 2^M − 1.
         prior: the prediction without any input, (P,).
+        balance: what the fusion makes of each input alone.
+        warn_below: ratio below which an input counts as under-optimised.
         coverage: what conformal sets promise.
         resamples, confidence, seed: of the bootstrap.
         worst_samples: how many samples of highest loss to list.
@@ -189,6 +194,8 @@ def evaluate(
         scatter=tuple(zip(values_test.tolist(), final[:, 0].tolist(), strict=True))
         if isinstance(target, Regression)
         else (),
+        balance=dict(balance),
+        warn_below=warn_below,
         calibration=_calibration(target, values_test, delivered.uncalibrated, final, delivered.temperature),
         conformal=_conformal(target, values_test, final, delivered.quantiles, coverage, confidence),
         samples=_worst(

@@ -135,6 +135,20 @@ class ConformalResult(Stored):
 
 
 @dataclass(frozen=True)
+class BalanceResult(Stored):
+    """What a fused model makes of one input, against that input's own fit; validation rows that have it.
+
+    `ratio` is (inside - prior) / (solo - prior): 1 where the fused model gets as much from the input alone as
+    its own fit does, 0 where it gets nothing; NaN where the fit itself is no better than the prior.
+    """
+
+    solo: float
+    inside: float
+    prior: float
+    ratio: float
+
+
+@dataclass(frozen=True)
 class Evaluation(Stored):
     """Everything that evaluate() found out about one target on the test rows."""
 
@@ -164,6 +178,8 @@ class Evaluation(Stored):
     per_class: tuple[ClassResult, ...]  # by class or label; none of a number
     confusion: tuple[tuple[int, ...], ...]  # [label][predicted]; classes alone
     scatter: tuple[tuple[float, float], ...]  # true and predicted; numbers alone
+    balance: dict[str, BalanceResult]  # by input; empty without a fusion
+    warn_below: float  # ratio below which an input is under-optimised
     calibration: CalibrationResult
     conformal: ConformalResult
     samples: tuple[Sample, ...]  # highest loss first
@@ -183,6 +199,11 @@ class Evaluation(Stored):
     def fusion_helps(self) -> Verdict:
         """Whether fusion beats the best single input on test; 'no' when there is nothing to fuse."""
         return self.fusion_gain.verdict if self.fusion_gain else "no"
+
+    @property
+    def under_optimised(self) -> tuple[str, ...]:
+        """Inputs from which the fused model learned much less than there is."""
+        return tuple(name for name, found in self.balance.items() if found.ratio < self.warn_below)
 
     @property
     def worst_subset(self) -> SubsetResult | None:

@@ -20,8 +20,16 @@ ORANGE, RED, PURPLE = "#e69f00", "#d55e00", "#cc79a7"
 # The page's stylesheet gives each of these another value when it is dark.
 _VARIABLES = {INK: "--ink", LINE: "--line", GREY: "--soft", BLUE: "--blue", SKY: "--sky", GREEN: "--green"}
 _VARIABLES |= {ORANGE: "--orange", RED: "--red", PURPLE: "--purple"}
-_WORDS = {"roc_auc": "ROC AUC", "f1": "F1", "brier": "Brier score"}
-_KINDS = {"macro", "weighted", "adaptive"}
+_WORDS = {
+    "roc_auc": "ROC AUC",
+    "f1": "F1",
+    "brier": "Brier score",
+    "r2": "R²",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "mape": "MAPE",
+}
+_KINDS = {"macro", "micro", "weighted", "adaptive"}
 _RC_LOCK = threading.Lock()  # rcParams belong to the process, reports may be written by several threads
 
 

@@ -37,3 +37,18 @@ class Objective(nn.Module):
             values: Their targets by name, on the CPU.
         """
         raise NotImplementedError(f"{type(self).__name__} has no judge")
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Told before each epoch (from 0) of at most ``epochs``."""
+
+    def after_backward(self, network: nn.Module) -> None:
+        """Told after each backward pass; may change gradients."""
+
+    def end_epoch(self, epoch: int, joint: float, singles: Mapping[str, float]) -> None:
+        """Told after each epoch.
+
+        Args:
+            epoch: From 0.
+            joint: Loss on validation.
+            singles: The same given one input alone, by input; empty where that is not measured.
+        """

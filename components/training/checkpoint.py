@@ -26,6 +26,7 @@ class Epoch:
         metric: The objective's metric on validation.
         learning_rate: At the end of the epoch.
         seconds: Time taken.
+        alone: The same metric given one input alone, by input; empty where that is not measured.
     """
 
     epoch: int
@@ -34,6 +35,7 @@ class Epoch:
     metric: float
     learning_rate: float
     seconds: float
+    alone: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass

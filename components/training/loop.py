@@ -42,6 +42,7 @@ def train(
     folder: Path,
     device: torch.device,
     modality_dropout: ModalityDropout | None = None,
+    inputs: Sequence[str] = (),
 ) -> Iterator[Epoch]:
     """Train a network, epoch by epoch; at the end it holds its best weights and is in eval mode.
 
@@ -59,6 +60,8 @@ def train(
         folder: Where checkpoints go.
         device: Where the network runs.
         modality_dropout: Hides inputs of training rows.
+        inputs: Names in the order of the columns of ``present``, to see after each epoch what the network
+            does with each of them alone; none does not look.
 
     Yields:
         One :class:`Epoch` a pass.
@@ -87,6 +90,7 @@ def train(
         order = torch.randperm(len(training), generator=generator)
         network.train()
         objective.train()
+        objective.begin_epoch(epoch, config.epochs)
         total = 0.0
         for positions in order.split(config.batch_size):
             batch = training.batch(positions, generator)
@@ -105,6 +109,7 @@ def train(
                 group["lr"] = _learning_rate(config, progress.step, batches * config.epochs)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
+            objective.after_backward(network)
             if config.clip_norm is not None:
                 nn.utils.clip_grad_norm_(learned, config.clip_norm)
             optimizer.step()
@@ -118,6 +123,8 @@ def train(
         val_loss, value = objective.judge(
             outputs, {name: target.cpu() for name, target in validation.targets.items()}
         )
+        alone = _alone(kept, objective, validation, inputs, config, device)
+        objective.end_epoch(epoch, val_loss, {name: loss for name, (loss, _) in alone.items()})
         result = Epoch(
             epoch=epoch,
             train_loss=total / len(training),
@@ -125,6 +132,7 @@ def train(
             metric=value,
             learning_rate=optimizer.param_groups[0]["lr"],
             seconds=time.perf_counter() - started,
+            alone={name: value for name, (_, value) in alone.items()},
         )
         progress.history.append(result)
         if best_epoch(progress.history, objective.metric) is result:
@@ -137,16 +145,49 @@ def train(
 
 @torch.inference_mode()
 def predict(
-    network: nn.Module, source: Source, batch_size: int, number_format: str, device: torch.device
+    network: nn.Module,
+    source: Source,
+    batch_size: int,
+    number_format: str,
+    device: torch.device,
+    column: int | None = None,
 ) -> Tensor:
-    """The network's outputs (N, ...) float32 on the CPU for all rows of a source, in eval mode."""
+    """The network's outputs (N, ...) float32 on the CPU for all rows of a source, in eval mode.
+
+    With ``column``, for the rows that have this input, given it alone.
+    """
     network.eval()
+    rows = torch.arange(len(source)) if column is None else source.present[:, column].cpu().nonzero()[:, 0]
     parts = []
-    for positions in torch.arange(len(source)).split(batch_size):
+    for positions in rows.split(batch_size):
         batch = source.batch(positions)
+        present = batch.present
+        if column is not None:
+            present = torch.zeros_like(present)
+            present[:, column] = True
         with precision(number_format, device):
-            parts.append(network(batch.inputs, batch.present).float().cpu())
+            parts.append(network(batch.inputs, present).float().cpu())
     return torch.cat(parts)
+
+
+def _alone(
+    network: nn.Module,
+    objective: Objective,
+    source: Source,
+    inputs: Sequence[str],
+    config: TrainingConfig,
+    device: torch.device,
+) -> dict[str, tuple[float, float]]:
+    """Loss and metric of the network given each input alone, over the rows that have it."""
+    found = {}
+    for column, name in enumerate(inputs):
+        rows = source.present[:, column].cpu()
+        if not rows.any():
+            continue
+        outputs = predict(network, source, config.batch_size, config.precision, device, column)
+        values = {target: value.cpu()[rows] for target, value in source.targets.items()}
+        found[name] = objective.judge(outputs, values)
+    return found
 
 
 def best_epoch(history: Sequence[Epoch], metric_name: str) -> Epoch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from torch import nn
 from components import augment
 from components.config.fusion import ModalityDropout
 from components.config.training import TrainingConfig
-from components.objectives import Objective, supervised
+from components.objectives import Objective, balance, supervised
 from components.references import Trained
 from components.storage.digest import code_digest, digest
 from components.storage.work import work
@@ -42,6 +42,7 @@ def train_once(
     seed: int,
     device: torch.device,
     modality_dropout: ModalityDropout | None = None,
+    inputs: Sequence[str] = (),
 ) -> Generator[Epoch, None, Trained]:
     """Train ``network`` unless that has been done for ``key``; either way it then has the best weights.
 
@@ -59,7 +60,7 @@ def train_once(
     Yields:
         Every epoch, also those of earlier processes.
     """
-    code = code_digest(augment, loop, modality_dropout_code, supervised, *TARGET_CODE)
+    code = code_digest(augment, loop, modality_dropout_code, supervised, balance, *TARGET_CODE)
     with work(root, f"{name}-{digest(key, code)}") as place:
         if place.result is None:
             training, validation = sources()
@@ -74,6 +75,7 @@ def train_once(
                 folder=place.folder,
                 device=device,
                 modality_dropout=modality_dropout,
+                inputs=inputs,
             ):
                 history.append(epoch)
                 yield epoch
