@@ -108,7 +108,8 @@ class PretrainedConfig(Section):
 
     name: Literal["pretrained"] = Field("pretrained", description="Model of the transformers library.")
     model: str = Field(
-        description="Hub id (org/name) or local folder with config.json and safetensors weights."
+        description="Hub id (org/name), local folder with config.json and safetensors weights, or "
+        "package:NAME/FOLDER for a folder of an installed Python package."
     )
     revision: str | None = Field(None, description="Branch, tag or commit of a hub model.")
     pooling: Literal["cls", "mean", "tokens"] = Field(

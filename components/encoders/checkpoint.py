@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from transformers.utils import logging
 
 from components.errors import ModelError
 
+_PACKAGE = "package:"
 _FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 _NESTED = ["*/*"]  # onnx/, openvino/ and the like repeat the weights in other formats
 _HALF = (0.5, 0.5, 0.5)
@@ -91,10 +93,15 @@ def describe_pretrained(model: str, revision: str | None = None) -> PretrainedFa
 def locate(model: str, revision: str | None = None) -> Path:
     """Folder on this machine that holds the checkpoint; a hub id is downloaded once into the HF cache.
 
+    ``package:NAME/FOLDER`` is a folder of an installed Python package, for weights that come from a package
+    index.
+
     Raises:
-        ModelError: no such folder, no such hub model, no access, or no network and nothing in the cache.
+        ModelError: no such folder, package or hub model, no access, or no network and nothing in the cache.
     """
     folder = Path(model).expanduser()
+    if model.startswith(_PACKAGE):
+        folder = _in_package(model.removeprefix(_PACKAGE))
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise ModelError(
@@ -138,6 +145,25 @@ def locate(model: str, revision: str | None = None) -> Path:
             f"(`hf download {model}`) and point HF_HOME at it."
         ) from error
     return Path(found)
+
+
+def _in_package(name: str) -> Path:
+    """Folder of an installed package. Its code is not run.
+
+    Raises:
+        ModelError: there is no such package, or no such folder in it.
+    """
+    package, _, inner = name.partition("/")
+    found = find_spec(package) if package.isidentifier() else None
+    if found is None or not found.submodule_search_locations:
+        raise ModelError(
+            f"encoder.model: {_PACKAGE}{name}: there is no installed package {package!r}; install the one "
+            "that brings the weights, or give a local folder or a hub id"
+        )
+    folder = Path(found.submodule_search_locations[0]) / inner
+    if not folder.is_dir():
+        raise ModelError(f"encoder.model: {_PACKAGE}{name}: the package has no folder {inner!r}")
+    return folder
 
 
 def load_model(path: str | Path) -> PreTrainedModel:
