@@ -105,9 +105,9 @@ FAULTS: dict[str, tuple[str, Any, list[str]]] = {
         ["inputs.facts.types.age: 'numerical' is not one of:", "datetime", "Did you mean 'numeric'?"],
     ),
     "wrong metric": (
-        "evaluation",
+        "target",
         {"metric": "acuracy"},
-        ["evaluation.metric: 'acuracy' is not one of: accuracy", "Did you mean 'accuracy'?"],
+        ["target.metric: 'acuracy' is not one of: accuracy", "Did you mean 'accuracy'?"],
     ),
     "wrong metric where null is allowed": (
         "promotion",
@@ -263,7 +263,7 @@ class TestSet:
             ("inputs.facts.types={age: numeric}", "inputs.facts.types", {"age": "numeric"}),
             ("inputs.facts.types.age=numeric", "inputs.facts.types", {"age": "numeric"}),
             ("data.source=s3://bucket/a=b.csv", "data.source", "s3://bucket/a=b.csv"),
-            ("evaluation.metric=f1_macro", "evaluation.metric", "f1_macro"),  # a section the file lacks
+            ("target.metric=f1_macro", "target.metric", "f1_macro"),  # a section the file lacks
         ],
     )
     def test_a_value_is_read_as_yaml(self, file: Path, text: str, path: str, expected: Any) -> None:

@@ -9,15 +9,16 @@ from components.evaluation.evaluate import (
     CandidatePredictions,
     DeliveredPredictions,
     evaluate,
-    with_prior,
 )
+from components.evaluation.calibration import softmax
 from components.evaluation.results import Evaluation
 from components.evaluation.shapley import subsets
+from tests.components.small_targets import classes as kinds
 
 NAMES = ("picture", "voice", "note", "table")
 
 
-def arguments(inputs=3, classes=5, rows=200, seed=0, strengths=(2.5, 2.0, 1.5, 0.0)) -> dict:
+def arguments(inputs=3, classes=5, metric="accuracy", rows=200, seed=0, strengths=(2.5, 2.0, 1.5, 0.0)) -> dict:
     """What evaluate() takes. An input shows the class in its logits at its strength, and is missing in one
     row of ten; those of several inputs add up, which is the right way to fuse them."""
     rng, names = np.random.default_rng(seed), NAMES[:inputs]
@@ -34,7 +35,7 @@ def arguments(inputs=3, classes=5, rows=200, seed=0, strengths=(2.5, 2.0, 1.5, 0
     def fused(logits, present, of):
         total = sum(np.where(present[n][:, None], logits[n], 0) for n in of)
         p = np.exp(total - np.logaddexp.reduce(total, axis=1, keepdims=True))
-        return with_prior(p, np.any([present[n] for n in of], axis=0), prior), total
+        return np.where(np.any([present[n] for n in of], axis=0)[:, None], p, prior), total
 
     y_val, *val = split()
     y_test, *test = split()
@@ -51,17 +52,19 @@ def arguments(inputs=3, classes=5, rows=200, seed=0, strengths=(2.5, 2.0, 1.5, 0
             "fusion", names, fused(*val, names)[0], fused(*test, names)[0]
         )
     return {
+        "target": kinds(classes, metric),
         "inputs": names,
-        "classes": [f"class {i}" for i in range(classes)],
-        "targets_val": y_val,
-        "targets_test": y_test,
+        "values_val": y_val,
+        "values_test": y_test,
+        "words_test": [f"class {index}" for index in y_test],
         "ids_test": [f"row-{i}" for i in range(rows)],
         "candidates": candidates,
         "delivered": DeliveredPredictions(
             candidate="gated" if inputs > 1 else names[0],
             validation=fused(*val, names)[0],
-            logits=1.5 * fused(*test, names)[1],
+            uncalibrated=softmax(1.5 * fused(*test, names)[1]),
             temperature=1.5,
+            quantiles=np.full((rows, 1), 0.8),
             subsets={s: fused(*test, s)[0] for s in subsets(names)},
             answering={(name,): name for name in names},
         ),
@@ -79,6 +82,6 @@ def make_arguments() -> Callable[..., dict]:
 @pytest.fixture(scope="session")
 def make_evaluation() -> Callable[..., Evaluation]:
     def make(metric="accuracy", **options):
-        return evaluate(**arguments(**options), metric=metric)
+        return evaluate(**arguments(metric=metric, **options))
 
     return make
