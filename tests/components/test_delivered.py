@@ -168,7 +168,7 @@ def test_the_choice_may_differ_between_patterns() -> None:
     assert choice(delivered)["a",] in ("a", FUSION)
     assert choice(delivered)["a", "b", "c"] in ("a", FUSION)
     found = predict(delivered, embeddings, ("b", "c"))
-    assert found.amax(1).max() <= 0.5, "with nothing to go by the answer stays open, at most the prior"
+    assert found.amax(1).max() <= 0.5 + 1e-6, "with nothing to go by the answer stays open, at most the prior"
 
 
 def test_equal_metrics_are_told_apart_by_the_log_loss() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
+from pydantic import TypeAdapter
 
 from components.data.ingest import Dataset, ingest
 from components.errors import DataError

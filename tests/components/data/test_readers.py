@@ -41,7 +41,7 @@ def test_every_table_gives_the_same_samples(
     expected = run(write(tmp_path / "expected.csv", text_rows()))
     assert found.digest == expected.digest
     assert found.splits == {"train": 16, "val": 2, "test": 2}
-    assert found.classes == ("a", "b")
+    assert found.targets.primary.classes == ("a", "b")
 
 
 def test_a_folder_of_parquet_files_is_one_table(tmp_path: Path, run: Make, text_rows: Make) -> None:
