@@ -52,6 +52,8 @@ def covered(
     inside = scores <= (quantiles if scores.ndim > 1 else quantiles[:, 0])
     if isinstance(target, Classification):  # the answer itself is in every set
         inside = inside | (predictions.argmax(axis=1) == values)
+    if isinstance(target, Multilabel):  # a label that is left open may be there or not
+        inside = inside | _open(predictions, quantiles)
     return inside
 
 

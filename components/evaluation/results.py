@@ -44,6 +44,9 @@ class Interval(Stored):
     high: float
 
 
+UNDEFINED = Interval(float("nan"), float("nan"), float("nan"))
+
+
 @dataclass(frozen=True)
 class Gain(Stored):
     """How much better one model is than another on the same rows; positive is better for every metric."""
@@ -70,6 +73,14 @@ class CandidateResult(Stored):
     inputs: tuple[str, ...]
     validation: dict[str, float]
     test: dict[str, Interval]
+
+    def on_validation(self, metric: str) -> float:
+        """A metric on validation; NaN where it is not defined on the rows."""
+        return self.validation.get(metric, float("nan"))
+
+    def on_test(self, metric: str) -> Interval:
+        """A metric on test; NaN where it is not defined on the rows."""
+        return self.test.get(metric, UNDEFINED)
 
 
 @dataclass(frozen=True)
@@ -220,7 +231,7 @@ class Evaluation(Stored):
     @property
     def headline(self) -> Interval:
         """The delivered model's chosen metric on test; NaN where it is not defined on the test rows."""
-        return self.metrics.get(self.metric, Interval(float("nan"), float("nan"), float("nan")))
+        return self.metrics.get(self.metric, UNDEFINED)
 
     @property
     def fusion_helps(self) -> Verdict:
