@@ -26,7 +26,7 @@ def fit_quantile(scores: FloatArray, coverage: float) -> FloatArray:
     Returns:
         (1,) or (L,); infinite where N is too small to promise anything.
     """
-    columns = scores.reshape(len(scores), -1)
+    columns = scores if scores.ndim > 1 else scores[:, None]
     rows = len(columns)
     place = math.ceil((rows + 1) * coverage)
     if place > rows:

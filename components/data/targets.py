@@ -103,7 +103,8 @@ def _build(
         )
     match config:
         case ClassificationTarget() | OrdinalTarget():
-            labels = check_labels(splits, cells, {cell for cell in before if cell is not None}, name)
+            possible = {cell for cell in before if cell is not None and unusable_target(config, cell) is None}
+            labels = check_labels(splits, cells, possible, name)
             if isinstance(config, ClassificationTarget):
                 return Classification(config.column, config.metric, labels)
             return Ordinal(config.column, config.metric, _ordered(config, labels, name))
