@@ -123,7 +123,9 @@ def _pool(
     assert isinstance(late, Late)
     heads = {name: read_tensors(Path(single.head), single.prefix) for name, single in singles.items()}
     key = digest(
-        facts, code_digest(stack_code, calibration, *TARGET_CODE), *(digest_tensors(heads[name]) for name in late.inputs)
+        facts,
+        code_digest(stack_code, calibration, *TARGET_CODE),
+        *(digest_tensors(heads[name]) for name in late.inputs),
     )
     with work(cache, f"fusion-{key}") as place:
         if place.result is None:

@@ -135,7 +135,7 @@ def _row(candidate: CandidateResult, evaluation: Evaluation) -> tuple[str, ...]:
         f"{candidate.on_validation(metric):.3f}",
         f"{value.value:.3f}",
         f"{value.low:.3f} … {value.high:.3f}",
-        f"{candidate.on_test("log_loss").value:.3f}",
+        f"{candidate.on_test('log_loss').value:.3f}",
     )
 
 

@@ -110,7 +110,11 @@ class TestWords:
         assert describe(classes("ab"), p, np.array([[np.inf]])) == ["a|b"]
         assert describe(labels("ab"), p, np.array([[np.inf, np.inf]])) == ["a?|b?"]
         assert describe(number(), p, np.array([[np.inf]])) == ["-inf … inf"]
-        for target, q in ((classes("ab"), [[np.inf]]), (labels("ab"), [[np.inf] * 2]), (number(), [[np.inf]])):
+        for target, q in (
+            (classes("ab"), [[np.inf]]),
+            (labels("ab"), [[np.inf] * 2]),
+            (number(), [[np.inf]]),
+        ):
             assert abstains(target, p, np.array(q)).all()
 
     @pytest.mark.parametrize("kind", EVERY)

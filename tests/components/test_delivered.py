@@ -186,7 +186,9 @@ def test_temperatures_are_fitted_on_the_rows_that_have_the_inputs() -> None:
     embeddings, targets = rows(600, 0)
     there = embeddings.present[:, :2].all(1).numpy()
     logits = (embeddings.single["a"] + embeddings.single["b"])[there].double().numpy()
-    assert temperature(delivered, FUSION, ("a", "b")) == pytest.approx(fit_temperature(logits, targets[there]))
+    assert temperature(delivered, FUSION, ("a", "b")) == pytest.approx(
+        fit_temperature(logits, targets[there])
+    )
     own = embeddings.present[:, 0].numpy()
     expected = fit_temperature(embeddings.single["a"][own].double().numpy(), targets[own])
     for pattern in (("a",), ("a", "b"), NAMES):  # an input's temperature does not depend on the others
@@ -268,7 +270,9 @@ class TestPredict:
         embeddings, _ = rows(10, 4, missing=0.0)
         embeddings.present[:, 1:] = False
         found = predict(delivered, embeddings, NAMES, candidate=AVERAGE)
-        torch.testing.assert_close(found, predict(delivered, embeddings, NAMES, candidate="a"), rtol=0, atol=0)
+        torch.testing.assert_close(
+            found, predict(delivered, embeddings, NAMES, candidate="a"), rtol=0, atol=0
+        )
 
     def test_a_single_input_answers_only_rows_that_have_it(self) -> None:
         delivered, _ = CHOSEN

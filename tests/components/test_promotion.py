@@ -74,7 +74,8 @@ def _log_loss(tiny: Built, bundle: Path) -> float:
     test = samples[samples["split"] == "test"]
     found = Predictor(bundle, "cpu").predict(as_table(test, tiny.config.inputs))
     own = [
-        row[f"probability_{label}"] for (_, row), label in zip(found.iterrows(), test["target.label"], strict=True)
+        row[f"probability_{label}"]
+        for (_, row), label in zip(found.iterrows(), test["target.label"], strict=True)
     ]
     return float(-np.log(own).mean())
 

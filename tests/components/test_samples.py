@@ -20,7 +20,12 @@ from tests.components.conftest import CLASSES, Built
 
 def test_only_what_is_asked_for_is_read(tiny: Built) -> None:
     assert list(read_samples(tiny.dataset).columns) == ["id", "split", "target.label"]
-    assert list(read_samples(tiny.dataset, ["note"]).columns) == ["id", "split", "target.label", "note.digest"]
+    assert list(read_samples(tiny.dataset, ["note"]).columns) == [
+        "id",
+        "split",
+        "target.label",
+        "note.digest",
+    ]
     whole = read_samples(tiny.dataset, ["facts"], values=True)
     assert set(whole.columns) == {"id", "split", "target.label", "facts.digest", "facts.age", "facts.city"}
 

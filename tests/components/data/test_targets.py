@@ -1,4 +1,4 @@
-"""From cells to targets: what cannot be read, what an order is, which labels there are, what is stratified."""
+"""From cells to targets: what cannot be read, what has an order, which labels there are, strata."""
 
 from __future__ import annotations
 
@@ -74,12 +74,16 @@ class TestNumbers:
             "price", "r2", pytest.approx(train.mean()), pytest.approx(train.std(ddof=0)), "gaussian"
         )
 
-    def test_too_many_of_them_stop_the_run(self, tmp_path: Path, run: Make, text_rows: Make, manifest: Make) -> None:
+    def test_too_many_of_them_stop_the_run(
+        self, tmp_path: Path, run: Make, text_rows: Make, manifest: Make
+    ) -> None:
         rows = with_column(text_rows(40), "price", ["1", "?"])
         with pytest.raises(DataError, match=r"20 of 40 rows.*max_bad"):
             run(manifest(tmp_path / "m.csv", rows), target=PRICE)
 
-    def test_numbers_that_never_change_are_told(self, tmp_path: Path, run: Make, text_rows: Make, manifest: Make) -> None:
+    def test_numbers_that_never_change_are_told(
+        self, tmp_path: Path, run: Make, text_rows: Make, manifest: Make
+    ) -> None:
         source = manifest(tmp_path / "m.csv", with_column(text_rows(), "price", [7]))
         with pytest.raises(DataError, match="'price' is 7 in all training rows: nothing to learn"):
             run(source, target=PRICE)
@@ -197,7 +201,7 @@ class TestSeveral:
         for row in rows:
             if row["split"] == "val":
                 row["price"] = ""
-        with pytest.raises(DataError, match="no row of val has the target 'price'.*Every split needs some"):
+        with pytest.raises(DataError, match=r"no row of val has the target 'price'.*Every split needs some"):
             run(manifest(tmp_path / "m.csv", rows), further_targets=[PRICE])
 
     def test_no_input_may_read_any_of_them(

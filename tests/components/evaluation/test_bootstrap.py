@@ -90,7 +90,10 @@ def test_a_real_gain_is_found_and_its_mirror_image_too(metric):
     rng = np.random.default_rng(5)
     y = rng.integers(0, 3, 400)
     strong, weak = noisy(y, 3, rng, 3), noisy(y, 1, rng, 3)
-    gain, loss = paired_gain(kinds(3), y, strong, weak, metric, 400), paired_gain(kinds(3), y, weak, strong, metric, 400)
+    gain, loss = (
+        paired_gain(kinds(3), y, strong, weak, metric, 400),
+        paired_gain(kinds(3), y, weak, strong, metric, 400),
+    )
     assert gain.verdict == "yes"
     assert gain.p_value < 0.02
     assert loss.verdict == "no"

@@ -109,3 +109,52 @@ def test_a_missing_subset_and_a_missing_single_input_are_named(make_arguments):
     some = {s: p for s, p in given["delivered"].subsets.items() if s != ("voice",)}
     with pytest.raises(ValueError, match=r"lacks \[\('voice',\)\]"):
         evaluate(**{**given, "delivered": replace(given["delivered"], subsets=some)})
+
+
+@pytest.mark.parametrize("task", ["ordinal", "multilabel", "regression"])
+class TestEveryKind:
+    """What holds of classes holds of the other kinds."""
+
+    def test_shares_sum_to_the_gain_over_the_prior(self, make_evaluation_of, make_arguments_of, task):
+        e, given = make_evaluation_of(task), make_arguments_of(task)
+        rows = np.tile(given["prior"], (len(given["values_test"]), 1))
+        assert e.prior_value == pytest.approx(metric(given["target"], e.metric, given["values_test"], rows))
+        assert sum(e.shapley.values()) == pytest.approx(e.headline.value - e.prior_value)
+
+    def test_the_interaction_of_two_inputs_is_what_both_bring_beyond_each(self, make_evaluation_of, task):
+        e = make_evaluation_of(task)
+        alone, other, both = (subset.metric.value for subset in e.subsets)
+        assert e.interactions == {"picture × voice": pytest.approx(both - alone - other + e.prior_value)}
+
+    def test_what_is_said_fits_the_kind(self, make_evaluation_of, task):
+        e = make_evaluation_of(task)
+        assert (e.task, e.metric) == (
+            task,
+            {"ordinal": "quadratic_kappa", "multilabel": "f1_macro"}.get(task, "r2"),
+        )
+        assert e.fusion_helps == "yes"
+        assert (e.fusion_mcnemar is not None) == bool(e.confusion) == (task == "ordinal")
+        assert len(e.scatter) == (120 if task == "regression" else 0)
+        assert len(e.per_class) == len(e.classes) == {"ordinal": 4, "multilabel": 3, "regression": 0}[task]
+        assert Evaluation.from_json(e.to_json()).to_json() == e.to_json()
+
+    def test_conformal_sets_hold_what_was_promised(self, make_evaluation_of, task):
+        found = make_evaluation_of(task).conformal
+        assert found.promised == 0.9
+        assert found.coverage.low <= found.coverage.value <= found.coverage.high
+        assert found.coverage.high > 0.9
+        assert found.size > 0
+        assert 0 <= found.abstained <= 1
+
+    def test_worst_samples_have_the_highest_loss_and_shares_that_explain_the_answer(
+        self, make_evaluation_of, make_arguments_of, task
+    ):
+        e, given = make_evaluation_of(task), make_arguments_of(task)
+        target, final = given["target"], given["delivered"].subsets[given["inputs"]]
+        losses = target.row_losses(given["values_test"], final)
+        assert [s.loss for s in e.samples] == pytest.approx(sorted(losses, reverse=True)[:3])
+        for s in e.samples:
+            answer = final[[s.row]]
+            expected = target.leaning(answer, answer) - target.leaning(given["prior"][None], answer)
+            assert sum(s.shares.values()) == pytest.approx(expected[0])
+            assert s.predicted == target.labels(answer)[0]

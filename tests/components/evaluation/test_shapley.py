@@ -115,7 +115,7 @@ def test_interactions_of_three_are_known_by_hand():
     assert found == pytest.approx(expected, abs=1e-12)
     # something that only all three tell is shared out: every pair has half of it
     triple = interactions({frozenset(s): float(len(s) == 3) for s in [(), *subsets("abc")]})
-    assert triple == {pair: 0.5 for pair in expected}
+    assert triple == dict.fromkeys(expected, 0.5)
 
 
 @given(games())

@@ -14,7 +14,7 @@ import torch
 from scipy.special import erf
 
 from components.fusion import FUSIONS, build_fusion
-from tests.components.fusion.small import OUTPUTS, TARGETS, WIDTHS, config, embed
+from tests.components.fusion.small import TARGETS, WIDTHS, config, embed
 
 Array = np.ndarray
 Weights = dict[str, Array]

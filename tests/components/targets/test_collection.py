@@ -11,7 +11,15 @@ import torch
 from torch import Tensor
 
 from components.targets import Targets, cells_of, known_rows
-from tests.components.small_targets import KINDS, classes, drawn_natural, drawn_values, labels, number, ordered
+from tests.components.small_targets import (
+    KINDS,
+    classes,
+    drawn_natural,
+    drawn_values,
+    labels,
+    number,
+    ordered,
+)
 
 PRICE, KIND, TAGS, GRADE = number(), classes("xyz"), labels("ab"), ordered(4)
 ALL = Targets((KIND, PRICE, TAGS, GRADE))
@@ -27,7 +35,12 @@ TABLE = pd.DataFrame(
 
 def test_their_natural_parameters_stand_in_their_order() -> None:
     assert ALL.width == 3 + 2 + 2 + 4
-    assert ALL.slices == {"label": slice(0, 3), "price": slice(3, 5), "tags": slice(5, 7), "grade": slice(7, 11)}
+    assert ALL.slices == {
+        "label": slice(0, 3),
+        "price": slice(3, 5),
+        "tags": slice(5, 7),
+        "grade": slice(7, 11),
+    }
     assert ALL.owners().tolist() == [0] * 3 + [1] * 2 + [2] * 2 + [3] * 4
     assert ALL.primary is KIND
     assert len(ALL) == 4

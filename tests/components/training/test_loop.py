@@ -176,7 +176,9 @@ class Scripted(nn.Module):
 def zeros(rows: int) -> EmbeddingSource:
     """Rows of class 0."""
     present = torch.ones(rows, 1, dtype=torch.bool)
-    return EmbeddingSource({"a": torch.zeros(rows, 2)}, present, {NAME: torch.zeros(rows, dtype=torch.int64)}, CPU)
+    return EmbeddingSource(
+        {"a": torch.zeros(rows, 2)}, present, {NAME: torch.zeros(rows, dtype=torch.int64)}, CPU
+    )
 
 
 @pytest.mark.parametrize(

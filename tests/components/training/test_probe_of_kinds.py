@@ -17,9 +17,9 @@ STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
 
 
 def embeddings(rows: int, seed: int) -> np.ndarray:
-    return (np.random.default_rng(seed).normal(size=(rows, 5)) * [1, 10, 0.1, 1, 1] + [0, 5, 0, -3, 0]).astype(
-        np.float32
-    )
+    return (
+        np.random.default_rng(seed).normal(size=(rows, 5)) * [1, 10, 0.1, 1, 1] + [0, 5, 0, -3, 0]
+    ).astype(np.float32)
 
 
 def values_for(target: AnyTarget, x: np.ndarray, seed: int = 0) -> np.ndarray:

@@ -37,7 +37,11 @@ def readings(
             np.stack([standard[0] * standard[1], np.full(rows, standard[1])], 1)
         )
         precision, weighted = precision + 1 / noise**2, weighted + seen / noise**2
-    return natural, torch.from_numpy(truth), torch.from_numpy(np.stack([weighted / precision, precision**-0.5], 1))
+    return (
+        natural,
+        torch.from_numpy(truth),
+        torch.from_numpy(np.stack([weighted / precision, precision**-0.5], 1)),
+    )
 
 
 def everywhere(natural: dict[str, Tensor]) -> Tensor:
@@ -122,7 +126,9 @@ def test_labels_are_pooled_as_the_product_of_their_odds() -> None:
     late = Late({"a": 1, "b": 1}, Targets((target,)))
     stack(late, natural, everywhere(natural), {"tags": truth}, prior.float())
     test, values, ideal = draw(4000)
-    found, best = (target.losses(n, values).mean().item() for n in (pooled(late, test, everywhere(test)), ideal))
+    found, best = (
+        target.losses(n, values).mean().item() for n in (pooled(late, test, everywhere(test)), ideal)
+    )
     single = min(target.losses(value, values).mean().item() for value in test.values())
     assert found - best < 0.05 * (single - best)
 
@@ -132,7 +138,8 @@ def test_each_of_two_targets_is_pooled_on_the_rows_that_have_it() -> None:
     natural, truth, _ = readings(400, 0)
     kind = (truth > 50).long()
     whole = {
-        name: torch.cat([torch.stack([-value[:, 0], value[:, 0]], 1), value], 1) for name, value in natural.items()
+        name: torch.cat([torch.stack([-value[:, 0], value[:, 0]], 1), value], 1)
+        for name, value in natural.items()
     }
     prior = torch.cat([torch.zeros(2), PRIOR])
     known = torch.arange(400) % 3 > 0
