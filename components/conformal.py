@@ -26,7 +26,7 @@ def fit_quantile(scores: FloatArray, coverage: float) -> FloatArray:
     Returns:
         (1,) or (L,); infinite where N is too small to promise anything.
     """
-    columns = scores.reshape(len(scores), -1)
+    columns = scores if scores.ndim > 1 else scores[:, None]
     rows = len(columns)
     place = math.ceil((rows + 1) * coverage)
     if place > rows:
@@ -52,6 +52,8 @@ def covered(
     inside = scores <= (quantiles if scores.ndim > 1 else quantiles[:, 0])
     if isinstance(target, Classification):  # the answer itself is in every set
         inside = inside | (predictions.argmax(axis=1) == values)
+    if isinstance(target, Multilabel):  # a label that is left open may be there or not
+        inside = inside | _open(predictions, quantiles)
     return inside
 
 

@@ -25,7 +25,7 @@ from components.training.checkpoint import Epoch, save_tensors
 from components.training.device import choose_device
 from components.training.loop import BEST
 from components.training.probe import fit_probe
-from components.training.resumable import seed_of, train_once
+from components.training.resumable import TARGET_CODE, seed_of, train_once
 
 
 def fit(
@@ -109,7 +109,7 @@ def probe(dataset: Dataset, features: Features, cache: Path) -> Single:
         Path(features.store).name,
         rows_digest(samples, [name]),
         digest_json(dataset.targets.to_json()),
-        code_digest(probe_code),
+        code_digest(probe_code, *TARGET_CODE),
     )
     with work(cache, f"{name}-probe-{key}") as place:
         weights = place.folder / BEST

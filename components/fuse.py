@@ -43,7 +43,7 @@ from components.training.batches import Source, open_embeddings, open_samples
 from components.training.checkpoint import Epoch, save_tensors
 from components.training.device import choose_device
 from components.training.loop import BEST
-from components.training.resumable import read_history, seed_of, train_once
+from components.training.resumable import TARGET_CODE, read_history, seed_of, train_once
 from components.training.stack import held_out, stack
 
 
@@ -136,7 +136,9 @@ def _pool(
     assert isinstance(late, Late)
     heads = {name: read_tensors(Path(single.head), single.prefix) for name, single in singles.items()}
     key = digest(
-        facts, code_digest(stack_code, calibration), *(digest_tensors(heads[name]) for name in late.inputs)
+        facts,
+        code_digest(stack_code, calibration, *TARGET_CODE),
+        *(digest_tensors(heads[name]) for name in late.inputs),
     )
     with work(cache, f"fusion-{key}") as place:
         if place.result is None:

@@ -26,6 +26,7 @@ from components.predictor import answer_columns
 from components.references import Features, FusedModel
 from components.samples import input_value, read_samples
 from components.targets import AnyTarget, cells_of, known_rows
+from components.targets.collection import PREFIX
 from components.training.resumable import seed_of
 
 
@@ -35,7 +36,7 @@ class Judgement:
 
     Attributes:
         evaluations: Everything that the report shows, of each target, the primary one first.
-        predictions: One row a test sample: id, every target, and the columns of
+        predictions: One row a test sample: id, ``target.<column>`` of every target, and the columns of
             :meth:`components.predictor.Predictor.predict`.
     """
 
@@ -76,7 +77,7 @@ def judge(
     evaluations = []
     answered = test.embeddings.present.any(1).numpy()
     for target in model.targets:
-        table[target.name] = cells_of(test.samples, target.name)
+        table[f"{PREFIX}{target.name}"] = cells_of(test.samples, target.name)
         answers = answer_columns(
             target,
             model.predict(target, test.embeddings, names).numpy(),

@@ -15,6 +15,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from components.config import PipelineConfig, TrackingConfig
+from components.config.explain import DISCRIMINATORS
+from components.config.targets import task
 
 PAGE = Path(__file__).with_name("configuration.md")
 HEAD = """\
@@ -95,7 +97,7 @@ def _classes(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _tag(section: type[BaseModel]) -> tuple[str, str]:
-    option = "modality" if "modality" in section.model_fields else "name"
+    option = next(name for name in reversed(DISCRIMINATORS) if name in section.model_fields)
     return option, str(section.model_fields[option].default)
 
 
@@ -114,7 +116,8 @@ def _chapter(chapter: Chapter) -> str:
 def _table(section: type[BaseModel], chosen_by: str | None = None) -> str:
     rows = ["| option | value | default | what it does |", "|---|---|---|---|"]
     for name, option in sorted(section.model_fields.items(), key=lambda item: item[0] != chosen_by):
-        default = "**required**" if name == chosen_by else _default(option)
+        needed = name == chosen_by and option.default != task({})  # a target without a task is a class
+        default = "**required**" if needed else _default(option)
         cells = [f"`{name}`", _value(option), default, option.description or ""]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join([*rows, ""])
@@ -125,9 +128,8 @@ def _value(option: FieldInfo) -> str:
     sections = _sections(option.annotation)
     if sections:
         links = ", ".join(f"[{tag[1] if tag else 'section'}](#{_anchor(kind)})" for kind, tag in sections)
-        return (
-            f"names, each with a section: {links}" if typing.get_origin(option.annotation) is dict else links
-        )
+        many = {dict: "names, each with a section: ", list: "list of sections: "}
+        return many.get(typing.get_origin(option.annotation), "") + links
     return _kind(option.annotation, _bounds(option.metadata))
 
 
@@ -144,7 +146,9 @@ def _kind(annotation: Any, bounds: Sequence[str] = ()) -> str:
         return f"list of {len(arguments)}: {', '.join(map(_kind, arguments))}"
     if origin is dict:
         return f"names, each with {_kind(arguments[1])}"
-    return f"{WORDS[annotation]} {', '.join(bounds)}".strip()
+    unit = " characters" if annotation is str else ""
+    rules = [f"of {rule}{unit}" if unit and rule.startswith("at ") else rule for rule in bounds]
+    return f"{WORDS[annotation]} {', '.join(rules)}".strip()
 
 
 def _bounds(rules: Sequence[Any]) -> list[str]:

@@ -7,6 +7,7 @@ used; 4 a model, training or service cannot be used; 130 interrupted.
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import traceback
@@ -24,6 +25,7 @@ import flows.environment  # noqa: F401  (has to come first: it sets what the oth
 from components.config import ConfigError, load_pipeline, load_tracking
 from components.data.ingest import ingest
 from components.errors import BraidError, DataError
+from components.evaluation.results import Evaluation
 from components.training.device import choose_device
 from flows.display import followed, show_check, show_outcome
 from flows.local_server import prefect_api
@@ -76,7 +78,7 @@ def run(
         with followed(console, workspace), prefect_api(workspace.resolve()):
             outcome = retrain(config, overrides or [], workspace, mlflow)
     if as_json:
-        print(json.dumps(_outcome_json(outcome), allow_nan=False))
+        print(json.dumps(_finite(_outcome_json(outcome)), allow_nan=False))
     else:
         show_outcome(Console(), outcome, pipeline)
 
@@ -179,30 +181,51 @@ def _ended(message: str, code: int) -> typer.Exit:
 
 
 def _outcome_json(outcome: Outcome) -> dict[str, Any]:
-    evaluation = outcome.evaluation
-    metric = evaluation.metric
     return {
         "run": outcome.key,
         "mlflow_run": outcome.mlflow_run,
         "report": str(outcome.report),
+        **_evaluation_json(outcome.evaluation),
+        "further_targets": {other.target: _evaluation_json(other) for other in outcome.further},
+        "extracted_rows": outcome.extracted,
+        "model": asdict(outcome.registered.version),
+        "champion": outcome.registered.champion,
+        "promotion": outcome.registered.reason,
+    }
+
+
+def _evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
+    metric = evaluation.metric
+    return {
+        "target": evaluation.target,
+        "task": evaluation.task,
         "metric": metric,
+        "rows": evaluation.rows,
         "delivered": evaluation.chosen,
         "best_single": evaluation.best_single,
         "fusion_helps": evaluation.fusion_helps,
         "test": {name: asdict(interval) for name, interval in evaluation.metrics.items()},
         "candidates": {
-            candidate.name: {"val": candidate.validation[metric], "test": asdict(candidate.test[metric])}
+            candidate.name: {
+                "val": candidate.on_validation(metric),
+                "test": asdict(candidate.on_test(metric)),
+            }
             for candidate in evaluation.candidates
         },
         "fusion_gain": asdict(evaluation.fusion_gain) if evaluation.fusion_gain else None,
         "delivered_gain": asdict(evaluation.delivered_gain),
         "subsets": {"+".join(subset.inputs): subset.metric.value for subset in evaluation.subsets},
         "shapley": evaluation.shapley,
-        "extracted_rows": outcome.extracted,
-        "model": asdict(outcome.registered.version),
-        "champion": outcome.registered.champion,
-        "promotion": outcome.registered.reason,
+        "interactions": evaluation.interactions,
+        "conformal": asdict(evaluation.conformal),
     }
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for numbers that JSON has not: metrics that are not defined on the rows."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from rich.table import Column, Table
 
 from components.config import PipelineConfig
 from components.data.ingest import Dataset
-from components.evaluation.results import CandidateResult, Evaluation, Gain, Interval
+from components.evaluation.results import CandidateResult, Evaluation, Gain
 from components.targets import AnyTarget, Regression
 from flows.retrain import Outcome
 from flows.runs import newest_of
@@ -69,7 +69,8 @@ def _follow(bars: Progress, starting: TaskID, workspace: Path, stop: threading.E
 def show_outcome(console: Console, outcome: Outcome, config: PipelineConfig) -> None:
     """The table of all candidates with intervals, what was proved, and where to look next."""
     evaluation = outcome.evaluation
-    console.print(results_table(evaluation))
+    for each in (evaluation, *outcome.further):
+        console.print(results_table(each, named=bool(outcome.further)))
     console.print(Panel(escape("\n".join(_findings(outcome))), title="Findings", title_align="left"))
     state = "champion" if outcome.registered.champion else "challenger"
     console.print(
@@ -85,10 +86,11 @@ def show_outcome(console: Console, outcome: Outcome, config: PipelineConfig) -> 
     )
 
 
-def results_table(evaluation: Evaluation) -> Table:
-    """Every candidate on validation and test."""
+def results_table(evaluation: Evaluation, named: bool = False) -> Table:
+    """Every candidate on validation and test; ``named`` tells which target it is."""
     metric = evaluation.metric
-    table = Table(title=f"{evaluation.rows['test']} test rows, {evaluation.confidence:.0%} intervals")
+    title = f"{evaluation.rows['test']} test rows, {evaluation.confidence:.0%} intervals"
+    table = Table(title=f"{escape(evaluation.target)}: {title}" if named else title)
     table.add_column("model", no_wrap=True)
     for column in (f"val {metric}", f"test {metric}", "interval", "log loss"):
         table.add_column(column, justify="right")
@@ -127,14 +129,14 @@ def _described(target: AnyTarget) -> str:
 
 def _row(candidate: CandidateResult, evaluation: Evaluation) -> tuple[str, ...]:
     metric = evaluation.metric
-    value: Interval = candidate.test[metric]
+    value = candidate.on_test(metric)
     name = f"delivered ({evaluation.chosen})" if candidate.kind == "delivered" else candidate.name
     return (
         escape(name),
-        f"{candidate.validation[metric]:.3f}",
+        f"{candidate.on_validation(metric):.3f}",
         f"{value.value:.3f}",
         f"{value.low:.3f} … {value.high:.3f}",
-        f"{candidate.test['log_loss'].value:.3f}",
+        f"{candidate.on_test('log_loss').value:.3f}",
     )
 
 

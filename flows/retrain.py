@@ -43,7 +43,8 @@ class Outcome:
     Attributes:
         key: Of the run.
         mlflow_run: Id of the parent run.
-        evaluation: The evaluation.
+        evaluation: The evaluation of the target that decides.
+        further: Those of the other targets.
         registered: Version and champion.
         report: Path of the HTML page.
         extracted: Rows extracted now, by input.
@@ -52,6 +53,7 @@ class Outcome:
     key: str
     mlflow_run: str
     evaluation: Evaluation
+    further: tuple[Evaluation, ...]
     registered: Registered
     report: Path
     extracted: dict[str, int]
@@ -116,10 +118,12 @@ def retrain(
         registered = promote_task.submit(run, dataset, evaluated)
         settled({"evaluate": evaluated, "robustness": stressed, "promote": registered})
         report = report_task.submit(run, dataset, evaluated, registered, stressed)
+        evaluation, *further = evaluated.result().read_all()
         return Outcome(
             key=run.key,
             mlflow_run=run.mlflow_run,
-            evaluation=evaluated.result().read(),
+            evaluation=evaluation,
+            further=tuple(further),
             registered=registered.result(),
             report=Path(report.result()),
             extracted=_extracted({name: feature.result() for name, feature in features.items()}, fused),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -78,12 +80,13 @@ def evaluate_task(
     tracking.set_tags(at, run, _tags(evaluation, config.fusion.name, config.strategy))
     tracking.log_figures(at, run, all_figures(evaluation, read_curves(evaluated)))
     for other in further:
-        prefixed = {f"{other.target}_{name}": value for name, value in _metrics(other).items()}
+        prefix = re.sub(r"[^\w.-]", "_", other.target)  # MLflow takes few characters in a name
+        prefixed = {f"{prefix}_{name}": value for name, value in _metrics(other).items()}
         tracking.log_metrics(at, run, prefixed)
-        drawn = {f"{other.target}_{name}": figure for name, figure in all_figures(other).items()}
+        drawn = {f"{prefix}_{name}": figure for name, figure in all_figures(other).items()}
         tracking.log_figures(at, run, drawn)
         for name, table in tables(other).items():
-            tracking.log_table(at, run, table, f"{other.target}_{name}")
+            tracking.log_table(at, run, table, f"{prefix}_{name}")
     for name, table in tables(evaluation).items():
         tracking.log_table(at, run, table, name)
         rows = table.astype(object).where(table.notna(), None).to_dict("records")
@@ -112,9 +115,9 @@ def tables(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
                 "model": candidate.name
                 if candidate.kind != "delivered"
                 else f"delivered ({evaluation.chosen})",
-                f"val {metric}": round(candidate.validation[metric], 4),
-                **_bounds(f"test {metric}", candidate.test[metric]),
-                "test log loss": round(candidate.test["log_loss"].value, 4),
+                f"val {metric}": round(candidate.on_validation(metric), 4),
+                **_bounds(f"test {metric}", candidate.on_test(metric)),
+                "test log loss": round(candidate.on_test("log_loss").value, 4),
             }
             for candidate in evaluation.candidates
         ]
@@ -155,9 +158,9 @@ def _metrics(evaluation: Evaluation) -> dict[str, float]:
 
     def of(candidate: CandidateResult, prefix: str) -> dict[str, float]:
         metric = evaluation.metric
-        interval = candidate.test[metric]
+        interval = candidate.on_test(metric)
         return {
-            f"{prefix}_val_{metric}": candidate.validation[metric],
+            f"{prefix}_val_{metric}": candidate.on_validation(metric),
             f"{prefix}_test_{metric}": interval.value,
             f"{prefix}_test_{metric}_low": interval.low,
             f"{prefix}_test_{metric}_high": interval.high,
@@ -202,7 +205,7 @@ def _metrics(evaluation: Evaluation) -> dict[str, float]:
         "conformal_size": evaluation.conformal.size,
         "abstained": evaluation.conformal.abstained,
     }
-    return {name: value for name, value in values.items() if value == value}  # not those that are not defined
+    return {name: value for name, value in values.items() if math.isfinite(value)}  # defined ones
 
 
 def _tags(evaluation: Evaluation, fusion: str, strategy: str) -> dict[str, str]:

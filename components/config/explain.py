@@ -12,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from components.errors import BraidError
 
-_DISCRIMINATORS = ("name", "modality")
+DISCRIMINATORS = ("name", "modality", "task")
+"""Options that choose which section stands there."""
 
 
 class ConfigError(BraidError):
@@ -55,7 +56,7 @@ def _line(fault: Any, model: type[BaseModel]) -> str:
             return _not_one_of(path, found, words)
         case "union_tag_invalid":
             known = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
-            field = context["discriminator"].strip("'")
+            field = context["discriminator"].strip("'()")  # a function is called like the option it reads
             return _not_one_of(f"{path}.{field}", context["tag"], known)
         case "union_tag_not_found":
             field = context["discriminator"].strip("'")
@@ -127,7 +128,7 @@ def _unwrap(annotation: Any) -> list[Any]:
 
 
 def _tags(section: type[BaseModel]) -> list[Any]:
-    fields = [section.model_fields[name] for name in _DISCRIMINATORS if name in section.model_fields]
+    fields = [section.model_fields[name] for name in DISCRIMINATORS if name in section.model_fields]
     return [word for field in fields for word in _words(_unwrap(field.annotation))]
 
 

@@ -13,6 +13,8 @@ from components.config.explain import ConfigError, choice_fields, explain
 from components.config.file import read_mapping
 from components.config.pipeline import PipelineConfig
 
+_CHOICES = ("name", "task")  # a modality is not one: its columns would not fit another
+
 
 def load_pipeline(path: Path | str, overrides: Sequence[str] = ()) -> PipelineConfig:
     """Read and check a pipeline file.
@@ -20,8 +22,8 @@ def load_pipeline(path: Path | str, overrides: Sequence[str] = ()) -> PipelineCo
     Args:
         path: YAML file.
         overrides: ``section.option=value`` each; the value is read as YAML. Changing the ``name``
-            of a choice (``fusion.name=gated``) drops those options of the former choice that the
-            new one lacks.
+            of a choice (``fusion.name=gated``), or a target's ``task``, drops those options of the former
+            choice that the new one lacks.
 
     Raises:
         ConfigError: If the file cannot be read or anything in it is not valid. The message names
@@ -30,7 +32,7 @@ def load_pipeline(path: Path | str, overrides: Sequence[str] = ()) -> PipelineCo
     path = Path(path)
     values = read_mapping(path, "name, data, inputs, ...", "Shipped examples are in configs/.")
     # choices first: they decide which other options there are
-    for text in sorted(overrides, key=lambda text: _path_and_value(text)[0][-1] != "name"):
+    for text in sorted(overrides, key=lambda text: _path_and_value(text)[0][-1] not in _CHOICES):
         _override(values, *_path_and_value(text))
     try:
         return PipelineConfig.model_validate(values)
@@ -57,7 +59,7 @@ def _override(values: dict[str, Any], path: list[str], value: Any) -> None:
             raise ConfigError(
                 f"--set {'.'.join(path)}: {'.'.join(path[: depth + 1])} holds {section!r}, not a section"
             )
-    if path[-1] == "name" and len(path) > 1 and section.get("name") != value:
+    if path[-1] in _CHOICES and len(path) > 1 and section.get(path[-1]) != value:
         kept = choice_fields(PipelineConfig, _with_tags(values, path[:-1]), str(value))
         for option in [key for key in section if kept is not None and key not in kept]:
             del section[option]

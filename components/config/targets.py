@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from components.config.section import Section
 
@@ -35,11 +35,27 @@ class OrdinalTarget(_Target):
 
     task: Literal["ordinal"] = Field("ordinal", description="A class of an ordered scale.")
     order: list[str] | None = Field(
-        None, description="All classes, lowest first; null sorts those of the training rows by their number."
+        None,
+        min_length=2,
+        description="All classes, lowest first; null sorts those of the training rows by their number.",
     )
     metric: Literal["quadratic_kappa", "mae", "accuracy", "balanced_accuracy", "within_one", "log_loss"] = (
         Field("quadratic_kappa", description="Metric for early stopping, selection and headline.")
     )
+
+    @field_validator("order", mode="before")
+    @classmethod
+    def _numbers_are_words(cls, order: Any) -> Any:
+        if not isinstance(order, list):
+            return order
+        return [str(word) if isinstance(word, int) and not isinstance(word, bool) else word for word in order]
+
+    @model_validator(mode="after")
+    def _classes_differ(self) -> OrdinalTarget:
+        for word in self.order or ():
+            if self.order is not None and self.order.count(word) > 1:
+                raise ValueError(f"order: {word!r} stands twice")
+        return self
 
 
 class MultilabelTarget(_Target):
@@ -65,8 +81,8 @@ class RegressionTarget(_Target):
     )
 
 
-def _task(value: Any) -> str:
-    """Classification where nothing else is said."""
+def task(value: Any) -> str:
+    """Classification where nothing else is said. Messages name the option by this function."""
     if isinstance(value, dict):
         return str(value.get("task", "classification"))
     return str(getattr(value, "task", "classification"))
@@ -77,5 +93,5 @@ TargetConfig = Annotated[
     | Annotated[OrdinalTarget, Tag("ordinal")]
     | Annotated[MultilabelTarget, Tag("multilabel")]
     | Annotated[RegressionTarget, Tag("regression")],
-    Discriminator(_task),
+    Discriminator(task),
 ]

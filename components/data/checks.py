@@ -48,7 +48,7 @@ def check_columns(config: PipelineConfig, manifest: Manifest) -> None:
     split = config.data.split
     targets = config.targets
     named = [
-        ("target.column" if number == 0 else f"further_targets.{column}", column, "label")
+        (f"further_targets.{number - 1}.column" if number else "target.column", column, "label")
         for number, column in enumerate(targets)
     ]
     if config.data.id is not None and not (manifest.numbered and config.data.id == "id"):

@@ -18,6 +18,7 @@ from components.config.targets import (
     TargetConfig,
 )
 from components.data.checks import check_labels
+from components.data.splits import SPLITS
 from components.errors import DataError
 from components.targets import AnyTarget, Classification, Multilabel, Ordinal, Regression, Targets
 from components.targets.multilabel import split_labels
@@ -75,7 +76,8 @@ def build_targets(
         name: What to call the manifest.
 
     Raises:
-        DataError: If there is nothing to learn, or val or test have labels that train has not.
+        DataError: If there is nothing to learn, a split has no row with the target, or val or test have
+            classes that train has not.
     """
     return Targets(
         tuple(
@@ -93,11 +95,16 @@ def _build(
     name: str,
 ) -> AnyTarget:
     train = [cell for cell, split in zip(cells, splits, strict=True) if split == "train" and cell is not None]
-    if not train:
-        raise DataError(f"{name}: no training row has the target {config.column!r}")
+    known = {split for cell, split in zip(cells, splits, strict=True) if cell is not None}
+    if lacking := [split for split in SPLITS if split not in known]:
+        raise DataError(
+            f"{name}: no row of {' and '.join(lacking)} has the target {config.column!r}. Every split needs "
+            "some: fill the column in, or divide the rows otherwise (data.split)"
+        )
     match config:
         case ClassificationTarget() | OrdinalTarget():
-            labels = check_labels(splits, cells, {cell for cell in before if cell is not None}, name)
+            possible = {cell for cell in before if cell is not None and unusable_target(config, cell) is None}
+            labels = check_labels(splits, cells, possible, name)
             if isinstance(config, ClassificationTarget):
                 return Classification(config.column, config.metric, labels)
             return Ordinal(config.column, config.metric, _ordered(config, labels, name))

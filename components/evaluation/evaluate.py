@@ -16,6 +16,7 @@ from components.evaluation import metrics
 from components.evaluation.bootstrap import bootstrap_intervals, mcnemar, paired_gain
 from components.evaluation.calibration import label_reliability, quantile_reliability, reliability
 from components.evaluation.results import (
+    UNDEFINED,
     BalanceResult,
     CalibrationResult,
     CandidateKind,
@@ -221,7 +222,7 @@ def _headline(
 ) -> Interval:
     names = (target.metric,)
     found = bootstrap_intervals(target, values, predictions, resamples, confidence, seed, names)
-    return found.get(target.metric, Interval(float("nan"), float("nan"), float("nan")))
+    return found.get(target.metric, UNDEFINED)
 
 
 def _class_results(table: pd.DataFrame) -> tuple[ClassResult, ...]:

@@ -36,6 +36,9 @@ class Interval(Stored):
     high: float
 
 
+UNDEFINED = Interval(float("nan"), float("nan"), float("nan"))
+
+
 @dataclass(frozen=True)
 class Gain(Stored):
     """How much better one model is than another on the same rows; positive is better for every metric."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from components.evaluation.intervals import Gain, Interval, Stored, Verdict
+from components.evaluation.intervals import UNDEFINED, Gain, Interval, Stored, Verdict
 from components.evaluation.robustness import Robustness
 
 MediaKind = Literal["image", "audio", "text", "tabular"]
@@ -27,6 +27,14 @@ class CandidateResult(Stored):
     inputs: tuple[str, ...]
     validation: dict[str, float]
     test: dict[str, Interval]
+
+    def on_validation(self, metric: str) -> float:
+        """A metric on validation; NaN where it is not defined on the rows."""
+        return self.validation.get(metric, float("nan"))
+
+    def on_test(self, metric: str) -> Interval:
+        """A metric on test; NaN where it is not defined on the rows."""
+        return self.test.get(metric, UNDEFINED)
 
 
 @dataclass(frozen=True)
@@ -193,7 +201,7 @@ class Evaluation(Stored):
     @property
     def headline(self) -> Interval:
         """The delivered model's chosen metric on test; NaN where it is not defined on the test rows."""
-        return self.metrics.get(self.metric, Interval(float("nan"), float("nan"), float("nan")))
+        return self.metrics.get(self.metric, UNDEFINED)
 
     @property
     def fusion_helps(self) -> Verdict:

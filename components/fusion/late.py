@@ -60,9 +60,11 @@ class Late(Fusion):
         """Pool (B, M, K) over the inputs present. (B, K)."""
         weight = self.log_weight.exp()[self.owners].T  # (M, K)
         # the prior is in every input's decision; the more inputs, the more often it is taken out again
-        surplus = (present.sum(1, keepdim=True) - 1).clamp(min=0) / max(len(self.inputs) - 1, 1)
+        count = present.sum(1, keepdim=True).clamp(min=1)
+        surplus = (count - 1) / max(len(self.inputs) - 1, 1)
         summed = (weight * scaled * present.unsqueeze(-1)).sum(dim=1)
-        return self.targets.proper(summed + surplus * self.bias)
+        # never less sure than the inputs are on average, however unsure that is
+        return self.targets.proper(summed + surplus * self.bias, summed / count)
 
     def forward(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
         return self.pool(self.per_input(embeddings, present), present)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from components.config.training import TrainingConfig
 from components.evaluation.metrics import metric
 from components.objectives.objective import Objective
-from components.targets import Targets, known_rows
+from components.targets import Regression, Targets, known_rows
 from components.training.batches import Batch
 
 
@@ -19,7 +19,9 @@ class Supervised(Objective):
     """The targets' losses; several are weighed against each other by their learned uncertainty.
 
     ``sum_t exp(-s_t) L_t + s_t / 2`` (Kendall, Gal & Cipolla 2018, https://arxiv.org/abs/1705.07115,
-    section 3), with one learned ``s_t`` a target.
+    section 3), with one learned ``s_t`` a target. The likelihood of a number has its uncertainty in it
+    already, and falls below 0, where no ``s_t`` would be small enough: its weight stays 1. A batch in which
+    no row has a target says nothing of that target's ``s_t``.
 
     Args:
         targets: What is predicted.
@@ -42,14 +44,17 @@ class Supervised(Objective):
 
     def loss(self, natural: Tensor, values: Mapping[str, Tensor]) -> Tensor:
         """Loss of natural parameters (B, K)."""
-        losses = []
-        for target in self.targets:
+        total = natural.new_zeros(())
+        for number, target in enumerate(self.targets):
             weights = self.weights[target.name]
             weights = weights.to(natural.device) if weights is not None else None
-            losses.append(self.targets.loss_of(target, natural, values, self.smoothing, weights))
-        if self.log_variance is None:
-            return losses[0]
-        return (torch.stack(losses) * (-self.log_variance).exp() + self.log_variance / 2).sum()
+            loss = self.targets.loss_of(target, natural, values, self.smoothing, weights)
+            known = bool(known_rows(values[target.name]).any())
+            if self.log_variance is not None and known and not isinstance(target, Regression):
+                s = self.log_variance[number]
+                loss = loss * (-s).exp() + s / 2
+            total = total + loss
+        return total
 
     def judge(self, outputs: Tensor, values: Mapping[str, Tensor]) -> tuple[float, float]:
         """Mean loss over the targets, unweighted; and the primary target's metric."""

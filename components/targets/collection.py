@@ -72,11 +72,14 @@ class Targets:
         parts = [target.natural(outputs[..., self.slices[target.name]]) for target in self.each]
         return torch.cat(parts, dim=-1)
 
-    def proper(self, natural: Tensor) -> Tensor:
-        """Sums of natural parameters, brought back to where they are distributions."""
+    def proper(self, natural: Tensor, least: Tensor) -> Tensor:
+        """Sums of natural parameters, brought back to where they are distributions; see Target.proper."""
         if len(self.each) == 1:
-            return self.primary.proper(natural)
-        parts = [target.proper(natural[..., self.slices[target.name]]) for target in self.each]
+            return self.primary.proper(natural, least)
+        parts = [
+            target.proper(natural[..., part], least[..., part])
+            for target, part in zip(self.each, self.slices.values(), strict=True)
+        ]
         return torch.cat(parts, dim=-1)
 
     def encode(self, samples: pd.DataFrame) -> dict[str, Tensor]:

@@ -66,8 +66,10 @@ class Regression(Target):
         softplus = precision - _LEAST_PRECISION
         return softplus + float(np.log(-np.expm1(-softplus))) - _UNIT
 
-    def proper(self, natural: Tensor) -> Tensor:
+    def proper(self, natural: Tensor, least: Tensor | None = None) -> Tensor:
         shift, precision = natural.unbind(-1)
+        if least is not None:  # else a precision near 0 would send the mean far away
+            precision = torch.maximum(precision, least[..., 1])
         return torch.stack([shift, precision.clamp(min=_LEAST_PRECISION)], dim=-1)
 
     def losses(

@@ -66,8 +66,13 @@ class Target(ABC):
         """A linear head's outputs (..., K) as natural parameters (..., K)."""
         return outputs
 
-    def proper(self, natural: Tensor) -> Tensor:
-        """Sums and differences of natural parameters, brought back to where they are a distribution."""
+    def proper(self, natural: Tensor, least: Tensor | None = None) -> Tensor:
+        """Sums and differences of natural parameters, brought back to where they are a distribution.
+
+        Args:
+            natural: (..., K).
+            least: (..., K) natural parameters than which the distribution shall not be less sure.
+        """
         return natural
 
     @abstractmethod

@@ -78,6 +78,8 @@ def _best(
     target: AnyTarget, train: np.ndarray, values: np.ndarray, val: np.ndarray, val_values: np.ndarray
 ) -> Weights:
     """Weights (K, D) and biases (K,) of the strength that does best on validation."""
+    if not len(values):  # no row has both the input and this target: nothing is said of it
+        return np.zeros((target.width, train.shape[1])), np.zeros(target.width)
     best: tuple[tuple[float, float], Weights] | None = None
     for weight, bias in _FITS[type(target)](target, train, values, val, val_values):
         if not len(val_values):

@@ -79,9 +79,10 @@ def _stack_one(
 
     def objective() -> Tensor:
         optimizer.zero_grad()
-        mixed = ((log_weight.exp() * there).unsqueeze(-1) * pooled).sum(1) + surplus * (base + shift)
+        summed = ((log_weight.exp() * there).unsqueeze(-1) * pooled).sum(1)
+        mixed = target.proper(summed + surplus * (base + shift), summed / there.sum(1, keepdim=True))
         penalty = _RIDGE * (log_weight.square().sum() + shift.square().sum()) / int(known.sum())
-        loss = target.losses(target.proper(mixed), repeated).mean() + penalty
+        loss = target.losses(mixed, repeated).mean() + penalty
         loss.backward()
         return loss
 

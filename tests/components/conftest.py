@@ -15,7 +15,6 @@ from PIL import Image
 from components.config import PipelineConfig
 from components.data.ingest import Dataset, ingest
 from components.deliver import deliver
-from components.delivered import Pattern
 from components.encoders import needs_fit
 from components.extract import extract
 from components.fit import fit, probe, take_frozen
@@ -43,7 +42,6 @@ class Built:
     features: dict[str, Features]
     fused: FusedModel | None
     bundle: Path
-    scores: dict[Pattern, dict[str, float]]
 
 
 def finish(steps: Generator[Any, None, Result]) -> Result:
@@ -142,7 +140,7 @@ def build_pipeline(config: PipelineConfig, folder: Path, data: Path) -> Built:
             weights = take_frozen(prepared[name], config)
         features[name] = extract(dataset, prepared[name], weights, config, cache / "features")
         if not needs_fit(section.encoder):
-            singles[name] = probe(dataset, features[name], config, cache / "trainings")
+            singles[name] = probe(dataset, features[name], cache / "trainings")
     fused = None
     if len(config.inputs) > 1 and config.strategy == "staged":
         trained = finish(fuse(dataset, features, singles, config, cache / "trainings"))
@@ -157,8 +155,8 @@ def build_pipeline(config: PipelineConfig, folder: Path, data: Path) -> Built:
         }
         fused = FusedModel(joint, str(Path(trained.folder) / BEST), "fused.", trained, joint=True)
     bundle = folder / "bundle"
-    scores = deliver(dataset, prepared, singles, features, fused, config, bundle)
-    return Built(config, folder, dataset, prepared, singles, features, fused, bundle, scores)
+    deliver(dataset, prepared, singles, features, fused, config, bundle)
+    return Built(config, folder, dataset, prepared, singles, features, fused, bundle)
 
 
 @pytest.fixture(scope="session")

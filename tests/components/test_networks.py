@@ -9,6 +9,10 @@ from torch import Tensor, nn
 from components.config.fusion import ConcatConfig, FusionConfig, LateConfig, TransformerConfig
 from components.fusion import build_fusion
 from components.networks import Fused, Joint, Part, Single
+from components.targets import Head
+from tests.components.small_targets import alone
+
+TARGETS = alone(3)
 
 CONFIGS: dict[str, FusionConfig] = {
     "concat": ConcatConfig(width=6, dropout=0.0),
@@ -36,25 +40,25 @@ def part(values: list[float], rows: list[int]) -> Part:
 
 def joint(name: str = "concat", tokens: bool = False) -> Joint:
     torch.manual_seed(0)
-    fusion = build_fusion(CONFIGS[name], {"a": 4, "b": 4}, 3)
-    return Joint({"a": Scale(tokens=tokens), "b": Scale(tokens=tokens)}, Fused(fusion, 3)).eval()
+    fusion = build_fusion(CONFIGS[name], {"a": 4, "b": 4}, TARGETS)
+    return Joint({"a": Scale(tokens=tokens), "b": Scale(tokens=tokens)}, Fused(fusion, TARGETS)).eval()
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_fused_gives_logits_of_the_classes(name: str) -> None:
-    fused = Fused(build_fusion(CONFIGS[name], {"a": 4, "b": 5}, 3), 3)
+    fused = Fused(build_fusion(CONFIGS[name], {"a": 4, "b": 5}, TARGETS), TARGETS)
     present = torch.tensor([[True, False], [True, True]])
     assert fused({"a": torch.randn(2, 4), "b": torch.randn(2, 5)}, present).shape == (2, 3)
     assert fused.inputs == ("a", "b")
 
 
 def test_late_fusion_needs_no_head() -> None:
-    assert isinstance(Fused(build_fusion(LateConfig(), {"a": 4}, 3), 3).head, nn.Identity)
+    assert isinstance(Fused(build_fusion(LateConfig(), {"a": 4}, TARGETS), TARGETS).head, nn.Identity)
 
 
 @pytest.mark.parametrize("tokens", [False, True], ids=["vector", "tokens"])
 def test_a_single_is_its_encoder_and_a_linear_head(tokens: bool) -> None:
-    single = Single("a", Scale(tokens=tokens), nn.Linear(4, 3))
+    single = Single("a", Scale(tokens=tokens), Head(4, TARGETS))
     found = single({"a": part([2.0, 3.0], [0, 1])}, torch.ones(2, 1, dtype=torch.bool))
     torch.testing.assert_close(found, single.head(torch.tensor([[2.0, 4, 6, 8], [3, 6, 9, 12]])))
 

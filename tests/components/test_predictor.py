@@ -46,7 +46,10 @@ def same(found: pd.DataFrame, expected: pd.DataFrame, **options: Any) -> None:
 def test_a_row_of_the_table_is_a_row_of_the_result(predictor: Predictor, table: pd.DataFrame) -> None:
     found = predictor.predict(table)
     assert list(found.index) == list(table.index)
-    assert list(found.columns) == ["label", "probability", *PROBABILITIES, "inputs", "error"]
+    assert list(found.columns) == [
+        *("label", "probability", *PROBABILITIES, "set", "abstain"),
+        *("inputs", "error"),
+    ]
     np.testing.assert_allclose(found[PROBABILITIES].sum(axis=1), 1)
     assert (found["probability"] == found[PROBABILITIES].max(axis=1)).all()
     assert [f"probability_{label}" for label in found["label"]] == list(found[PROBABILITIES].idxmax(axis=1))
@@ -55,7 +58,7 @@ def test_a_row_of_the_table_is_a_row_of_the_result(predictor: Predictor, table: 
 
 
 def test_it_has_learned_something(predictor: Predictor, tiny: Built, table: pd.DataFrame) -> None:
-    targets = read_samples(tiny.dataset)["target"].loc[table.index]
+    targets = read_samples(tiny.dataset)["target.label"].loc[table.index]
     assert (predictor.predict(table)["label"] == targets).mean() > 0.8
 
 

@@ -33,7 +33,7 @@ def weak(tiny: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("weak") / "bundle"
     shutil.copytree(tiny.bundle, folder)
     values = json.loads((folder / "model.json").read_text("utf-8"))
-    for entry in values["delivered"]["choice"]:
+    for entry in values["delivered"]["label"]["candidate"]:
         entry[1] = "facts" if "facts" in entry[0] else "fusion"
     (folder / "model.json").write_text(json.dumps(values), "utf-8")
     return folder
@@ -45,26 +45,26 @@ class TestJudge:
         test = samples[samples["split"] == "test"]
         found = Predictor(tiny.bundle, "cpu").predict(as_table(test, tiny.config.inputs))
         assert judgement.predictions["id"].tolist() == test["id"].tolist()
-        assert judgement.predictions["target"].tolist() == test["target"].tolist()
+        assert judgement.predictions["target.label"].tolist() == test["target.label"].tolist()
         assert judgement.predictions["label"].tolist() == found["label"].tolist()
         np.testing.assert_allclose(
             judgement.predictions[PROBABILITIES], found[PROBABILITIES], atol=1e-5
         )  # features in batches of 128, here of 24
 
     def test_the_headline_is_the_share_of_right_predictions(self, judgement: Judgement) -> None:
-        predictions, evaluation = judgement.predictions, judgement.evaluation
-        right = (predictions["label"] == predictions["target"]).mean()
+        predictions, evaluation = judgement.predictions, judgement.evaluations[0]
+        right = (predictions["label"] == predictions["target.label"]).mean()
         assert evaluation.headline.value == pytest.approx(right)
         assert evaluation.rows == {"val": 24, "test": 24}
 
     def test_every_candidate_and_every_subset_is_judged(self, judgement: Judgement) -> None:
-        names = [candidate.name for candidate in judgement.evaluation.candidates]
+        names = [candidate.name for candidate in judgement.evaluations[0].candidates]
         assert names == ["photo", "note", "facts", "average", "fusion", "delivered"]
-        assert len(judgement.evaluation.subsets) == 7
-        assert set(judgement.evaluation.shapley) == {"photo", "note", "facts"}
+        assert len(judgement.evaluations[0].subsets) == 7
+        assert set(judgement.evaluations[0].shapley) == {"photo", "note", "facts"}
 
     def test_the_worst_samples_are_shown_with_their_media(self, judgement: Judgement) -> None:
-        shown = judgement.evaluation.samples
+        shown = judgement.evaluations[0].samples
         assert len(shown) == 12
         assert all(sample.media for sample in shown)
 
@@ -74,7 +74,8 @@ def _log_loss(tiny: Built, bundle: Path) -> float:
     test = samples[samples["split"] == "test"]
     found = Predictor(bundle, "cpu").predict(as_table(test, tiny.config.inputs))
     own = [
-        row[f"probability_{label}"] for (_, row), label in zip(found.iterrows(), test["target"], strict=True)
+        row[f"probability_{label}"]
+        for (_, row), label in zip(found.iterrows(), test["target.label"], strict=True)
     ]
     return float(-np.log(own).mean())
 
@@ -104,7 +105,7 @@ def test_a_worse_challenger_is_not_promoted(tiny: Built, judgement: Judgement, w
     samples = read_samples(tiny.dataset, list(tiny.config.inputs), values=True)
     test = samples[samples["split"] == "test"].reset_index(drop=True)
     worse = Predictor(weak, "cpu").predict(as_table(test, tiny.config.inputs))
-    challenger = test[["id", "target"]].join(worse)
+    challenger = test[["id", "target.label"]].join(worse)
     verdict = compare(tiny.dataset, challenger, tiny.bundle, "version 1", tiny.config)
     assert not verdict.promote
     assert verdict.gain is not None
@@ -128,7 +129,7 @@ def test_the_metric_of_promotion_wins_over_that_of_evaluation(
     verdict = compare(tiny.dataset, judgement.predictions, weak, "version 1", options)
     assert verdict.reason.startswith("log_loss ")
     assert verdict.gain is not None
-    losses = judgement.evaluation.metrics["log_loss"].value, _log_loss(tiny, weak)
+    losses = judgement.evaluations[0].metrics["log_loss"].value, _log_loss(tiny, weak)
     assert verdict.gain.value == pytest.approx(losses[1] - losses[0], rel=1e-3), "a lower loss is a gain"
 
 
@@ -139,7 +140,7 @@ def test_classes_that_only_one_of_the_two_knows_are_compared(
     champion = tmp_path / "bundle"
     shutil.copytree(tiny.bundle, champion)
     values = json.loads((champion / "model.json").read_text("utf-8"))
-    values["classes"] = ["ant", "bee", "dog"]  # dog is no longer there, cat is new
+    values["targets"][0]["classes"] = ["ant", "bee", "dog"]  # dog is no longer there, cat is new
     (champion / "model.json").write_text(json.dumps(values), "utf-8")
     options = config(promotion={"metric": metric})
     verdict = compare(tiny.dataset, judgement.predictions, champion, "version 1", options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from components.samples import (
     input_value,
@@ -13,16 +14,20 @@ from components.samples import (
     presence,
     read_samples,
     rows_digest,
-    target_indices,
 )
 from tests.components.conftest import CLASSES, Built
 
 
 def test_only_what_is_asked_for_is_read(tiny: Built) -> None:
-    assert list(read_samples(tiny.dataset).columns) == ["id", "split", "target"]
-    assert list(read_samples(tiny.dataset, ["note"]).columns) == ["id", "split", "target", "note.digest"]
+    assert list(read_samples(tiny.dataset).columns) == ["id", "split", "target.label"]
+    assert list(read_samples(tiny.dataset, ["note"]).columns) == [
+        "id",
+        "split",
+        "target.label",
+        "note.digest",
+    ]
     whole = read_samples(tiny.dataset, ["facts"], values=True)
-    assert set(whole.columns) == {"id", "split", "target", "facts.digest", "facts.age", "facts.city"}
+    assert set(whole.columns) == {"id", "split", "target.label", "facts.digest", "facts.age", "facts.city"}
 
 
 def test_learning_rows_are_train_and_val_rows_that_have_an_input(tiny: Built) -> None:
@@ -42,13 +47,14 @@ def test_presence_has_a_column_an_input_in_sorted_order(tiny: Built) -> None:
 
 def test_targets_are_indices_of_the_classes(tiny: Built) -> None:
     samples = read_samples(tiny.dataset)
-    found = target_indices(samples, CLASSES)
-    assert found.dtype == np.int64
-    assert [CLASSES[index] for index in found] == samples["target"].tolist()
-    assert target_indices(samples.assign(target="unicorn"), CLASSES)[0] == -1
+    found = tiny.dataset.targets.encode(samples)["label"]
+    assert found.dtype == torch.int64
+    assert [CLASSES[index] for index in found.tolist()] == samples["target.label"].tolist()
+    changed = samples.assign(**{"target.label": ["unicorn", None] * 48})
+    assert (tiny.dataset.targets.encode(changed)["label"] == -1).all()
 
 
-@pytest.mark.parametrize("column", ["split", "target", "photo.digest"])
+@pytest.mark.parametrize("column", ["split", "target.label", "photo.digest"])
 def test_the_digest_of_rows_sees_what_they_teach(tiny: Built, column: str) -> None:
     samples = read_samples(tiny.dataset, ["photo", "note"])
     changed = samples.copy()

@@ -18,13 +18,14 @@ from components.encoder_weights import open_preprocessor, read_tensors
 from components.errors import DataError
 from components.extract import extract
 from components.fit import fit, probe
-from components.fuse import class_frequencies, fuse, joint_encoders, train_jointly
+from components.fuse import fuse, joint_encoders, train_jointly, training_prior
 from components.prepare import prepare
 from components.references import Features, Single, Trained
-from components.samples import load_embeddings, read_samples, target_indices
+from components.samples import load_embeddings, read_samples
 from components.training.loop import BEST
 from components.training.resumable import read_history
 from tests.components.conftest import CLASSES, Built
+from tests.components.small_targets import alone
 
 End = Callable[[Generator[Any, None, Any]], Any]
 Config = Callable[..., PipelineConfig]
@@ -62,8 +63,7 @@ class TestFit:
             case "seed":
                 config = config.model_copy(update={"seed": 5})
             case "metric":
-                evaluation = config.evaluation.model_copy(update={"metric": "log_loss"})
-                config = config.model_copy(update={"evaluation": evaluation})
+                dataset = replace(dataset, targets=alone(CLASSES, "log_loss"))
             case "epochs":
                 config = with_input(config, "photo", fit=section.fit.model_copy(update={"epochs": 1}))
             case "encoder":
@@ -76,7 +76,7 @@ class TestFit:
             case _:
                 samples = pd.read_parquet(dataset.samples)
                 if change == "labels":
-                    samples.loc[0, "target"] = samples.loc[1, "target"]
+                    samples.loc[0, "target.label"] = samples.loc[1, "target.label"]
                 else:
                     samples.loc[0, "photo.digest"] = samples.loc[1, "photo.digest"]
                 samples.to_parquet(tmp_path / "samples.parquet")
@@ -109,20 +109,20 @@ class TestFit:
 
 class TestProbe:
     def test_it_is_fitted_once(self, tiny: Built, tmp_path: Path) -> None:
-        first = probe(tiny.dataset, tiny.features["note"], tiny.config, tmp_path)
+        first = probe(tiny.dataset, tiny.features["note"], tmp_path)
         written = Path(first.head).stat().st_mtime_ns
-        assert probe(tiny.dataset, tiny.features["note"], tiny.config, tmp_path) == first
+        assert probe(tiny.dataset, tiny.features["note"], tmp_path) == first
         assert Path(first.head).stat().st_mtime_ns == written
         assert first.training is None
 
     def test_it_tells_the_classes_apart(self, tiny: Built, tmp_path: Path) -> None:
-        single = probe(tiny.dataset, tiny.features["note"], tiny.config, tmp_path)
+        single = probe(tiny.dataset, tiny.features["note"], tmp_path)
         samples = read_samples(tiny.dataset, ["note"])
         samples = samples[(samples["split"] == "test") & samples["note.digest"].notna()]
         head = read_tensors(Path(single.head), single.prefix)
         vectors = load_embeddings(samples, "note", tiny.features["note"])
         found = (vectors @ head["weight"].T + head["bias"]).argmax(1).numpy()
-        assert (found == target_indices(samples, CLASSES)).mean() > 0.9
+        assert (found == tiny.dataset.targets.encode(samples)["label"].numpy()).mean() > 0.9
 
     def test_other_preprocessing_with_the_same_encoder_is_another_probe(
         self, tiny: Built, tmp_path: Path
@@ -132,8 +132,8 @@ class TestProbe:
         prepared = prepare(tiny.dataset, "photo", section, tmp_path / "canonical", 40)
         weights = tiny.features["photo"].encoder
         features = extract(tiny.dataset, prepared, weights, tiny.config, tmp_path / "features")
-        one = probe(tiny.dataset, tiny.features["photo"], tiny.config, tmp_path)
-        other = probe(tiny.dataset, features, tiny.config, tmp_path)
+        one = probe(tiny.dataset, tiny.features["photo"], tmp_path)
+        other = probe(tiny.dataset, features, tmp_path)
         assert one.head != other.head
 
 
@@ -239,7 +239,7 @@ class TestJoint:
 
 
 def test_the_prior_is_that_of_the_training_rows(tiny: Built) -> None:
-    torch.testing.assert_close(class_frequencies(tiny.dataset), torch.full((3,), 1 / 3))
+    torch.testing.assert_close(training_prior(tiny.dataset).softmax(0), torch.full((3,), 1 / 3))
 
 
 def test_references_travel_as_plain_values(tiny: Built) -> None:

@@ -105,9 +105,73 @@ FAULTS: dict[str, tuple[str, Any, list[str]]] = {
         ["inputs.facts.types.age: 'numerical' is not one of:", "datetime", "Did you mean 'numeric'?"],
     ),
     "wrong metric": (
-        "evaluation",
+        "target",
         {"metric": "acuracy"},
-        ["evaluation.metric: 'acuracy' is not one of: accuracy", "Did you mean 'accuracy'?"],
+        ["target.metric: 'acuracy' is not one of: accuracy", "Did you mean 'accuracy'?"],
+    ),
+    "metric of another task": (
+        "target",
+        {"task": "regression", "metric": "accuracy"},
+        ["target.metric: 'accuracy' is not one of: r2, rmse, mae, mape, log_loss."],
+    ),
+    "unknown task": (
+        "target",
+        {"task": "regresion"},
+        [
+            "target.task: 'regresion' is not one of: classification, ordinal, multilabel, regression.",
+            "Did you mean 'regression'?",
+        ],
+    ),
+    "option of another task": (
+        "target",
+        {"order": ["low", "high"]},
+        ["target.order: unknown option; here are: column, task, metric."],
+    ),
+    "unknown option of a further target": (
+        "further_targets",
+        [{"column": "price", "task": "regression", "lss": "huber"}],
+        ["further_targets.0.lss: unknown option; here are: column, task, loss, metric.", "'loss'?"],
+    ),
+    "unknown task of a further target": (
+        "further_targets",
+        [{"column": "price", "task": "regression"}, {"column": "tags", "task": "multi_label"}],
+        ["further_targets.1.task: 'multi_label' is not one of:", "Did you mean 'multilabel'?"],
+    ),
+    "wrong word in a further target": (
+        "further_targets",
+        [{"column": "price", "task": "regression", "loss": "hubber"}],
+        ["further_targets.0.loss: 'hubber' is not one of: gaussian, huber, absolute.", "'huber'?"],
+    ),
+    "wrong type in a further target": (
+        "further_targets",
+        [{"column": "tags", "task": "multilabel", "separator": ""}],
+        ["further_targets.0.separator: '':", "at least 1 character"],
+    ),
+    "a word for a target": ("target", "price", ["target: 'price':", "valid dictionary"]),
+    "a mapping for the list of targets": (
+        "further_targets",
+        {"column": "price"},
+        ["further_targets: {'column': 'price'}:", "valid list"],
+    ),
+    "a target twice": (
+        "further_targets",
+        [{"column": "label", "task": "multilabel"}],
+        ["further_targets: 'label' is a target already"],
+    ),
+    "an order of one class": (
+        "target",
+        {"task": "ordinal", "order": ["low"]},
+        ["target.order: ['low']:", "at least 2 items"],
+    ),
+    "a class twice in the order": (
+        "target",
+        {"task": "ordinal", "order": ["low", "high", "low"]},
+        ["target: order: 'low' stands twice"],
+    ),
+    "metric of promotion that the task lacks": (
+        "promotion",
+        {"metric": "r2"},
+        ["promotion.metric: 'r2' is not one of: accuracy,"],
     ),
     "wrong metric where null is allowed": (
         "promotion",
@@ -263,7 +327,7 @@ class TestSet:
             ("inputs.facts.types={age: numeric}", "inputs.facts.types", {"age": "numeric"}),
             ("inputs.facts.types.age=numeric", "inputs.facts.types", {"age": "numeric"}),
             ("data.source=s3://bucket/a=b.csv", "data.source", "s3://bucket/a=b.csv"),
-            ("evaluation.metric=f1_macro", "evaluation.metric", "f1_macro"),  # a section the file lacks
+            ("target.metric=f1_macro", "target.metric", "f1_macro"),  # a section the file lacks
         ],
     )
     def test_a_value_is_read_as_yaml(self, file: Path, text: str, path: str, expected: Any) -> None:
@@ -284,6 +348,12 @@ class TestSet:
 
     def test_the_same_fusion_keeps_its_options(self, file: Path) -> None:
         assert load_pipeline(file, ["fusion.name=transformer"]).fusion.heads == 2
+
+    def test_another_task_drops_the_options_it_lacks(self, file: Path) -> None:
+        changed(file, "target", {"column": "age", "task": "ordinal", "order": ["1", "2"]})
+        target = load_pipeline(file, ["target.metric=mae", "target.task=regression"]).target
+        assert (target.task, target.column, target.metric) == ("regression", "age", "mae")
+        assert not hasattr(target, "order")
 
     def test_a_choice_counts_before_its_options_whatever_their_order(self, file: Path) -> None:
         fusion = load_pipeline(file, ["fusion.layers=3", "fusion.name=concat"]).fusion

@@ -54,7 +54,7 @@ def _text_rows(count: int = 20, **more: Any) -> list[dict[str, Any]]:
 
 def _pipeline(source: Path | str, inputs: Mapping[str, Any], **data: Any) -> PipelineConfig:
     """A pipeline with a given split column unless ``split`` says otherwise."""
-    top = {key: data.pop(key) for key in ("target", "seed") if key in data}
+    top = {key: data.pop(key) for key in ("target", "further_targets", "seed") if key in data}
     section = {"source": str(source), "split": {"column": "split"}, **data}
     return PipelineConfig.model_validate({"name": "t", "data": section, "inputs": dict(inputs), **top})
 

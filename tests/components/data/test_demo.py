@@ -54,7 +54,7 @@ def test_it_needs_no_network_and_passes_ingest(run: Callable[..., Any], tmp_path
     dataset = run("demo", inputs, split={})
     assert dataset.splits == {"train": 1200, "val": 250, "test": 347}
     assert dataset.quarantined == 0
-    assert len(dataset.classes) == 10
+    assert len(dataset.targets.primary.classes) == 10
     assert all(0.03 < count / dataset.rows < 0.07 for count in dataset.missing.values())
     assert (tmp_path / "out/demo/manifest.csv").exists()
 

@@ -42,7 +42,7 @@ def test_splits_class_names_and_embedded_pictures_are_taken_over(tmp_path: Path,
     dataset = run(saved(tmp_path / "pets", train=10, validation=4, test=6), INPUTS, split={})
     samples = pd.read_parquet(dataset.samples)
     assert dataset.splits == {"train": 10, "val": 4, "test": 6}
-    assert dataset.classes == ("cat", "dog")
+    assert dataset.targets.primary.classes == ("cat", "dog")
     assert samples["id"].tolist() == [str(row) for row in range(20)]
     with Image.open(samples["image.path"][3]) as found:
         assert np.asarray(found)[0, 0].tolist() == [30, 30, 30]

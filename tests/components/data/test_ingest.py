@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
+from pydantic import TypeAdapter
 
 from components.data.ingest import Dataset, ingest
 from components.errors import DataError
@@ -48,7 +49,7 @@ class TestSamples:
         dataset = run(manifest(tmp_path / "m.csv", rows), {**IMAGE, **VOICE, **NOTE})
         samples = pd.read_parquet(dataset.samples)
         assert samples.columns.tolist() == [
-            *("id", "split", "target", "group"),
+            *("id", "split", "target.label", "group"),
             *("image.digest", "image.path", "voice.digest", "voice.path", "note.digest", "note.text"),
         ]
         assert samples["image.path"][3] == str(tmp_path / "pics/3.png")
@@ -59,7 +60,7 @@ class TestSamples:
     def test_the_reference_survives_json(self, tmp_path: Path, run: Make, rows: Any, manifest: Make) -> None:
         dataset = run(manifest(tmp_path / "m.csv", rows), IMAGE)
         fields = json.loads(json.dumps(asdict(dataset)))
-        assert Dataset(**{**fields, "classes": tuple(fields["classes"])}) == dataset
+        assert TypeAdapter(Dataset).validate_python(fields) == dataset
 
     def test_text_columns_are_joined_and_empty_ones_left_out(
         self, tmp_path: Path, run: Make, text_rows: Make, manifest: Make
@@ -91,7 +92,7 @@ class TestSamples:
         self, tmp_path: Path, run: Make, text_rows: Make, manifest: Make
     ) -> None:
         table = [row | {"label": ["10", "9", " 2 "][number % 3]} for number, row in enumerate(text_rows(60))]
-        assert run(manifest(tmp_path / "m.csv", table), split={}).classes == ("2", "9", "10")
+        assert run(manifest(tmp_path / "m.csv", table), split={}).targets.primary.classes == ("2", "9", "10")
 
 
 class TestDigest:
@@ -258,7 +259,7 @@ class TestRefusal:
             (
                 {"note": {"modality": "text", "columns": "label"}},
                 {},
-                r"inputs\.note\.columns: 'label' is the target",
+                r"inputs\.note\.columns: 'label' is a target; an input cannot read it",
             ),
             (
                 {"t": {"modality": "tabular", "columns": ["text"], "types": {"tetx": "numeric"}}},
@@ -340,7 +341,7 @@ def test_a_class_absent_from_test_is_a_warning(
 ) -> None:
     table = text_rows()
     table[10]["label"] = "c"
-    assert run(manifest(tmp_path / "m.csv", table)).classes == ("a", "b", "c")
+    assert run(manifest(tmp_path / "m.csv", table)).targets.primary.classes == ("a", "b", "c")
     assert "test has no rows of class 'c'" in caplog.text
 
 

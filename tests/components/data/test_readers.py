@@ -41,7 +41,7 @@ def test_every_table_gives_the_same_samples(
     expected = run(write(tmp_path / "expected.csv", text_rows()))
     assert found.digest == expected.digest
     assert found.splits == {"train": 16, "val": 2, "test": 2}
-    assert found.classes == ("a", "b")
+    assert found.targets.primary.classes == ("a", "b")
 
 
 def test_a_folder_of_parquet_files_is_one_table(tmp_path: Path, run: Make, text_rows: Make) -> None:
@@ -67,7 +67,7 @@ def test_parquet_types_become_text(tmp_path: Path, run: Make, text_rows: Make) -
         write(tmp_path / "m.parquet", rows), {"t": {"modality": "tabular", "columns": ["n", "day", "yes"]}}
     )
     samples = pd.read_parquet(dataset.samples)
-    assert dataset.classes == ("0", "1", "2")
+    assert dataset.targets.primary.classes == ("0", "1", "2")
     assert pd.isna(samples["t.n"][0])
     assert samples["t.n"][1] == "1.5"
     assert samples["t.day"][0] == "2024-02-03T00:00:00"
@@ -133,7 +133,7 @@ class TestFolder:
         (tmp_path / "pets/cat/notes.txt").write_text("not a picture")
         (tmp_path / "pets/cat/.DS_Store").write_text("hidden")
         dataset = run("pets", PATH, split={"val": 0.2, "test": 0.2})
-        assert dataset.classes == ("cat", "dog")
+        assert dataset.targets.primary.classes == ("cat", "dog")
         assert dataset.splits == {"train": 12, "val": 4, "test": 4}
         assert "cat/deep/1.png" in pd.read_parquet(dataset.samples)["id"].tolist()
 
@@ -147,7 +147,7 @@ class TestFolder:
                 picture(tmp_path / f"pets/{split}/dog/{number}.png", 10 + number)
         dataset = run("pets", PATH, split={})
         assert dataset.splits == {"train": 8, "val": 4, "test": 6}
-        assert dataset.classes == ("cat", "dog")
+        assert dataset.targets.primary.classes == ("cat", "dog")
 
     def test_sounds_are_found_too(self, tmp_path: Path, run: Make, sound: Make) -> None:
         for number in range(10):

@@ -6,6 +6,9 @@ from scipy import stats
 
 from components.evaluation.bootstrap import bootstrap_intervals, mcnemar, paired_gain
 from components.evaluation.weighted import METRICS
+from tests.components.small_targets import classes as kinds
+
+TWO = kinds(2)
 
 
 def two_class(right, classes=2):
@@ -22,7 +25,7 @@ def test_accuracy_intervals_hold_the_true_accuracy_as_often_as_they_say():
     # 300 data sets; at a true coverage of .93 fewer than 265 hits have a chance below 1 in 300.
     rng, hits = np.random.default_rng(0), 0
     for seed in range(300):
-        interval = bootstrap_intervals(*two_class(rng.random(200) < 0.7), "ab", 200, 0.95, seed, ["accuracy"])
+        interval = bootstrap_intervals(TWO, *two_class(rng.random(200) < 0.7), 200, 0.95, seed, ["accuracy"])
         hits += interval["accuracy"].low <= 0.7 <= interval["accuracy"].high
     assert 265 <= hits <= 299
 
@@ -33,7 +36,7 @@ def test_ranked_intervals_hold_the_true_area():
     for seed in range(150):
         y = rng.integers(0, 2, 150)
         p = 1 / (1 + np.exp(-(rng.normal(size=150) + y)))
-        interval = bootstrap_intervals(y, np.stack([1 - p, p], 1), "ab", 150, 0.95, seed, ["roc_auc"])[
+        interval = bootstrap_intervals(TWO, y, np.stack([1 - p, p], 1), 150, 0.95, seed, ["roc_auc"])[
             "roc_auc"
         ]
         hits += interval.low <= truth <= interval.high
@@ -43,7 +46,7 @@ def test_ranked_intervals_hold_the_true_area():
 def test_every_metric_has_an_interval_around_its_value():
     rng = np.random.default_rng(2)
     y = rng.integers(0, 5, 200)
-    intervals = bootstrap_intervals(y, noisy(y, 2, rng, 5), "abcde", 300)
+    intervals = bootstrap_intervals(kinds("abcde"), y, noisy(y, 2, rng, 5), 300)
     assert set(intervals) == set(METRICS)
     for name, interval in intervals.items():
         assert interval.low <= interval.value <= interval.high, name
@@ -54,17 +57,17 @@ def test_the_same_seed_gives_the_same_interval_however_many_metrics_are_asked():
     rng = np.random.default_rng(3)
     y = rng.integers(0, 3, 100)
     p = noisy(y, 1, rng, 3)
-    everything = bootstrap_intervals(y, p, "abc", 200, seed=5)
+    everything = bootstrap_intervals(kinds("abc"), y, p, 200, seed=5)
     assert (
-        bootstrap_intervals(y, p, "abc", 200, seed=5, names=["f1_macro"])["f1_macro"]
+        bootstrap_intervals(kinds("abc"), y, p, 200, seed=5, names=["f1_macro"])["f1_macro"]
         == everything["f1_macro"]
     )
-    assert bootstrap_intervals(y, p, "abc", 200, seed=6)["f1_macro"] != everything["f1_macro"]
+    assert bootstrap_intervals(kinds("abc"), y, p, 200, seed=6)["f1_macro"] != everything["f1_macro"]
 
 
 def test_no_mistake_on_few_rows_is_not_taken_for_certainty():
     y, p = two_class(np.ones(20, bool))
-    accuracy = bootstrap_intervals(y, p, "ab", 100)["accuracy"]
+    accuracy = bootstrap_intervals(TWO, y, p, 100)["accuracy"]
     assert (accuracy.value, accuracy.high) == (1, 1)
     assert accuracy.low == pytest.approx(stats.beta.ppf(0.025, 20, 1))  # Clopper & Pearson
 
@@ -72,12 +75,12 @@ def test_no_mistake_on_few_rows_is_not_taken_for_certainty():
 def test_resamples_without_a_class_do_not_break_an_interval():
     rng = np.random.default_rng(4)
     y = np.array([1] + [0] * 40)  # the one row of class 1 is missing in a third of the resamples
-    area = bootstrap_intervals(y, noisy(y, 1, rng, 2), "ab", 300)["roc_auc"]
+    area = bootstrap_intervals(TWO, y, noisy(y, 1, rng, 2), 300)["roc_auc"]
     assert np.isfinite([area.value, area.low, area.high]).all()
 
 
 def test_metrics_that_are_not_defined_are_left_out():
-    intervals = bootstrap_intervals(*two_class(np.arange(30) % 2 == 0), "ab", 100)
+    intervals = bootstrap_intervals(TWO, *two_class(np.arange(30) % 2 == 0), 100)
     assert "roc_auc" not in intervals
     assert "accuracy" in intervals
 
@@ -87,7 +90,10 @@ def test_a_real_gain_is_found_and_its_mirror_image_too(metric):
     rng = np.random.default_rng(5)
     y = rng.integers(0, 3, 400)
     strong, weak = noisy(y, 3, rng, 3), noisy(y, 1, rng, 3)
-    gain, loss = paired_gain(y, strong, weak, metric, 400), paired_gain(y, weak, strong, metric, 400)
+    gain, loss = (
+        paired_gain(kinds(3), y, strong, weak, metric, 400),
+        paired_gain(kinds(3), y, weak, strong, metric, 400),
+    )
     assert gain.verdict == "yes"
     assert gain.p_value < 0.02
     assert loss.verdict == "no"
@@ -100,7 +106,7 @@ def test_no_gain_is_claimed_more_often_than_the_level_allows():
     for seed in range(200):
         y = rng.integers(0, 2, 150)
         claims += (
-            paired_gain(y, noisy(y, 1, rng, 2), noisy(y, 1, rng, 2), "accuracy", 150, seed=seed).verdict
+            paired_gain(TWO, y, noisy(y, 1, rng, 2), noisy(y, 1, rng, 2), "accuracy", 150, seed=seed).verdict
             == "yes"
         )
     assert claims <= 14
@@ -113,20 +119,20 @@ def test_pairing_finds_a_gain_that_separate_intervals_hide():
     better[np.flatnonzero(~right)[:12]] = True
     y, a = two_class(better)
     _, b = two_class(right)
-    of_a, of_b = (bootstrap_intervals(y, p, "ab", 300, names=["accuracy"])["accuracy"] for p in (a, b))
+    of_a, of_b = (bootstrap_intervals(TWO, y, p, 300, names=["accuracy"])["accuracy"] for p in (a, b))
     assert of_a.low < of_b.high
-    assert paired_gain(y, a, b, "accuracy", 300).verdict == "yes"
+    assert paired_gain(TWO, y, a, b, "accuracy", 300).verdict == "yes"
 
 
 def test_a_model_has_no_gain_over_itself():
     y, p = two_class(np.arange(50) % 3 > 0)
-    gain = paired_gain(y, p, p, "log_loss", 100)
+    gain = paired_gain(TWO, y, p, p, "log_loss", 100)
     assert (gain.value, gain.low, gain.high, gain.p_value, gain.verdict) == (0, 0, 0, 1, "no")
 
 
 def test_a_gain_in_what_is_not_defined_is_unclear():
     y, p = two_class(np.ones(20, bool))
-    gain = paired_gain(y, p, p, "roc_auc", 100)
+    gain = paired_gain(TWO, y, p, p, "roc_auc", 100)
     assert np.isnan(gain.value)
     assert gain.verdict == "unclear"
 

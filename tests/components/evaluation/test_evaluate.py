@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from components.evaluation.evaluate import evaluate, with_prior
+from components.evaluation.evaluate import evaluate
 from components.evaluation.metrics import metric
 from components.evaluation.results import Evaluation, Media
 
@@ -21,10 +21,12 @@ def test_a_fusion_of_noisy_views_helps_and_the_best_single_input_is_the_stronges
 
 @pytest.mark.parametrize("name", ["accuracy", "log_loss"])
 def test_shares_sum_to_the_gain_over_class_frequencies(make_arguments, name):
-    given = make_arguments()
-    e = evaluate(**given, metric=name)
-    rows = len(given["targets_test"])
-    assert e.prior_value == pytest.approx(metric(name, given["targets_test"], np.full((rows, 5), 0.2)))
+    given = make_arguments(metric=name)
+    e = evaluate(**given)
+    rows = len(given["values_test"])
+    assert e.prior_value == pytest.approx(
+        metric(given["target"], name, given["values_test"], np.full((rows, 5), 0.2))
+    )
     gained = abs(e.headline.value - e.prior_value)
     assert sum(e.shapley.values()) == pytest.approx(gained)
     assert list(e.shapley) == ["picture", "voice", "note"]
@@ -62,7 +64,7 @@ def test_one_input_has_nothing_to_fuse(make_evaluation):
 def test_worst_samples_have_the_highest_loss_and_shares_that_explain_the_prediction(make_arguments):
     given = make_arguments()
     e = evaluate(**given)
-    final, targets = given["delivered"].subsets[given["inputs"]], given["targets_test"]
+    final, targets = given["delivered"].subsets[given["inputs"]], given["values_test"]
     losses = -np.log(final[np.arange(len(targets)), targets])
     assert [s.loss for s in e.samples] == pytest.approx(sorted(losses, reverse=True)[:4])
     for s in e.samples:
@@ -79,9 +81,9 @@ def test_calibration_compares_raw_logits_with_what_is_delivered(make_evaluation)
 
 
 def test_test_rows_of_one_class_leave_the_headline_open_and_break_nothing(make_arguments):
-    given = make_arguments(classes=3)
-    given["targets_test"] = np.zeros_like(given["targets_test"])
-    e = evaluate(**given, metric="roc_auc")
+    given = make_arguments(classes=3, metric="roc_auc")
+    given["values_test"] = np.zeros_like(given["values_test"])
+    e = evaluate(**given)
     assert np.isnan(e.headline.value)
     assert e.fusion_helps == "unclear"
     assert Evaluation.from_json(e.to_json()).to_json() == e.to_json()
@@ -109,6 +111,50 @@ def test_a_missing_subset_and_a_missing_single_input_are_named(make_arguments):
         evaluate(**{**given, "delivered": replace(given["delivered"], subsets=some)})
 
 
-def test_rows_without_any_input_get_the_prior_even_where_the_model_gave_nonsense():
-    filled = with_prior([[np.nan, np.nan], [0.9, 0.1]], np.array([False, True]), [0.4, 0.6])
-    np.testing.assert_array_equal(filled, [[0.4, 0.6], [0.9, 0.1]])
+@pytest.mark.parametrize("task", ["ordinal", "multilabel", "regression"])
+class TestEveryKind:
+    """What holds of classes holds of the other kinds."""
+
+    def test_shares_sum_to_the_gain_over_the_prior(self, make_evaluation_of, make_arguments_of, task):
+        e, given = make_evaluation_of(task), make_arguments_of(task)
+        rows = np.tile(given["prior"], (len(given["values_test"]), 1))
+        assert e.prior_value == pytest.approx(metric(given["target"], e.metric, given["values_test"], rows))
+        assert sum(e.shapley.values()) == pytest.approx(e.headline.value - e.prior_value)
+
+    def test_the_interaction_of_two_inputs_is_what_both_bring_beyond_each(self, make_evaluation_of, task):
+        e = make_evaluation_of(task)
+        alone, other, both = (subset.metric.value for subset in e.subsets)
+        assert e.interactions == {"picture × voice": pytest.approx(both - alone - other + e.prior_value)}
+
+    def test_what_is_said_fits_the_kind(self, make_evaluation_of, task):
+        e = make_evaluation_of(task)
+        assert (e.task, e.metric) == (
+            task,
+            {"ordinal": "quadratic_kappa", "multilabel": "f1_macro"}.get(task, "r2"),
+        )
+        assert e.fusion_helps == "yes"
+        assert (e.fusion_mcnemar is not None) == bool(e.confusion) == (task == "ordinal")
+        assert len(e.scatter) == (120 if task == "regression" else 0)
+        assert len(e.per_class) == len(e.classes) == {"ordinal": 4, "multilabel": 3, "regression": 0}[task]
+        assert Evaluation.from_json(e.to_json()).to_json() == e.to_json()
+
+    def test_conformal_sets_hold_what_was_promised(self, make_evaluation_of, task):
+        found = make_evaluation_of(task).conformal
+        assert found.promised == 0.9
+        assert found.coverage.low <= found.coverage.value <= found.coverage.high
+        assert found.coverage.high > 0.9
+        assert found.size > 0
+        assert 0 <= found.abstained <= 1
+
+    def test_worst_samples_have_the_highest_loss_and_shares_that_explain_the_answer(
+        self, make_evaluation_of, make_arguments_of, task
+    ):
+        e, given = make_evaluation_of(task), make_arguments_of(task)
+        target, final = given["target"], given["delivered"].subsets[given["inputs"]]
+        losses = target.row_losses(given["values_test"], final)
+        assert [s.loss for s in e.samples] == pytest.approx(sorted(losses, reverse=True)[:3])
+        for s in e.samples:
+            answer = final[[s.row]]
+            expected = target.leaning(answer, answer) - target.leaning(given["prior"][None], answer)
+            assert sum(s.shares.values()) == pytest.approx(expected[0])
+            assert s.predicted == target.labels(answer)[0]

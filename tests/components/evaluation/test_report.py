@@ -99,6 +99,32 @@ def test_it_renders_for_few_and_many_inputs_and_classes(make_evaluation, inputs,
     assert "nan" not in text.lower().split()
 
 
+@pytest.mark.parametrize("task", ["ordinal", "multilabel", "regression"])
+def test_it_renders_for_every_kind_of_target(make_evaluation_of, task):
+    evaluation = make_evaluation_of(task)
+    text = " ".join(" ".join(Page(render_report(report_of(evaluation))).text).split())
+    shown = {"ordinal": "Classes", "multilabel": "Labels", "regression": "Predicted and true"}[task]
+    held = {"ordinal": "Conformal sets", "multilabel": "Conformal sets", "regression": "Conformal intervals"}
+    for words_ in (shown, held[task], "90.0 % were promised", "picture × voice"):
+        assert words_ in text
+    assert "nan" not in text.lower().split()
+    figures = all_figures(evaluation)
+    assert ("confusion" in figures) == (task == "ordinal")
+    assert ("per_class" in figures) == (task != "regression")
+    assert ("scatter" in figures) == (task == "regression")
+
+
+def test_several_targets_stand_on_one_page(make_evaluation_of):
+    report = replace(report_of(make_evaluation_of("regression")), further=(make_evaluation_of("multilabel"),))
+    page = Page(render_report(report))
+    text = " ".join(" ".join(page.text).split())
+    assert "Predicted and true" in text
+    assert "Labels" in text
+    ids = [value for _, name, value in page.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    assert render_report(Report.from_json(report.to_json())) == render_report(report)
+
+
 @pytest.mark.parametrize("metric", ["log_loss", "roc_auc", "f1_macro"])
 def test_it_renders_for_every_kind_of_metric(make_evaluation, metric):
     assert f"{words(metric)} on test" in render_report(report_of(make_evaluation(metric, inputs=2)))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.evaluation.shapley import sample_shares, shapley_shares, subsets
+from components.evaluation.shapley import interactions, shapley_shares, shapley_values, subsets
 
 NAMES = ("image", "text", "audio", "tabular", "extra")
 
@@ -72,14 +72,63 @@ def test_a_missing_subset_is_named():
         shapley_shares({frozenset("a"): 1.0, frozenset("b"): 1.0})
 
 
-def test_sample_shares_sum_to_the_log_probability_and_skip_missing_inputs():
+def test_arrays_are_shared_row_by_row_and_missing_inputs_are_skipped():
     rng = np.random.default_rng(0)
-    prior, names = np.array([0.5, 0.3, 0.2]), ("image", "text")
-    predictions = {s: rng.dirichlet([1, 1, 1], size=6) for s in subsets(names)}
-    predictions[("text",)][0] = prior  # row 0 has no text
-    predictions[("image", "text")][0] = predictions[("image",)][0]
-    predicted = predictions[names].argmax(axis=1)
-    shares = sample_shares(predictions, prior, predicted)
-    expected = np.log(predictions[names][np.arange(6), predicted]) - np.log(prior[predicted])
+    values = {frozenset(s): rng.normal(size=6) for s in [(), *subsets(("image", "text"))]}
+    values[frozenset({"text"})][0] = values[frozenset()][0]  # row 0 has no text
+    values[frozenset({"image", "text"})][0] = values[frozenset({"image"})][0]
+    shares = shapley_values(values)
+    expected = values[frozenset({"image", "text"})] - values[frozenset()]
     np.testing.assert_allclose(shares["image"] + shares["text"], expected)
     assert shares["text"][0] == pytest.approx(0, abs=1e-12)
+
+
+@given(st.lists(st.floats(-10, 10), min_size=2, max_size=5))
+@settings(max_examples=40, deadline=None)
+def test_inputs_that_add_up_do_not_interact(worth):
+    names = NAMES[: len(worth)]
+    own = dict(zip(names, worth, strict=True))
+    found = interactions({frozenset(s): sum(own[n] for n in s) for s in [(), *subsets(names)]})
+    assert len(found) == len(names) * (len(names) - 1) / 2
+    assert all(value == pytest.approx(0, abs=1e-9) for value in found.values())
+
+
+def test_two_inputs_that_only_tell_together_interact_by_all_they_tell():
+    # exclusive or: half right from nothing and from each alone, all right from both
+    values = {"": 0.5, "a": 0.5, "b": 0.5, "ab": 1.0}
+    assert interactions({frozenset(s): v for s, v in values.items()}) == {("a", "b"): 0.5}
+
+
+def test_two_inputs_that_say_the_same_interact_negatively():
+    values = {"": 0.5, "a": 0.9, "b": 0.9, "ab": 0.9}
+    found = interactions({frozenset(s): v for s, v in values.items()})
+    assert found == {("a", "b"): pytest.approx(-0.4)}
+
+
+def test_interactions_of_three_are_known_by_hand():
+    # a and b are an exclusive or, c is worth .2 whatever else is there
+    def worth(subset):
+        return 0.5 * ({"a", "b"} <= subset) + 0.2 * ("c" in subset)
+
+    found = interactions({frozenset(s): worth(set(s)) for s in [(), *subsets("abc")]})
+    expected = {("a", "b"): 0.5, ("a", "c"): 0.0, ("b", "c"): 0.0}
+    assert found == pytest.approx(expected, abs=1e-12)
+    # something that only all three tell is shared out: every pair has half of it
+    triple = interactions({frozenset(s): float(len(s) == 3) for s in [(), *subsets("abc")]})
+    assert triple == dict.fromkeys(expected, 0.5)
+
+
+@given(games())
+@settings(max_examples=40, deadline=None)
+def test_an_interaction_is_how_far_one_input_changes_the_share_of_another(game):
+    # I(i, j) = share of i where j is always there, less its share where j never is
+    names, values = game
+    if len(names) < 2:
+        assert interactions(values) == {}
+        return
+    for (i, j), value in interactions(values).items():
+        rest = [name for name in names if name != j]
+        smaller = [frozenset(s) for s in [(), *subsets(rest)]]
+        with_j = shapley_shares({s: values[s | {j}] for s in smaller})[i]
+        without = shapley_shares({s: values[s] for s in smaller})[i]
+        assert value == pytest.approx(with_j - without, abs=1e-8)

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from components.config.fusion import FusionConfig
 from components.fusion import Fusion, build_fusion
+from tests.components.small_targets import alone
 
 WIDTHS = {"voice": 5, "image": 4, "text": 6, "depth": 3}  # not in sorted order
 OUTPUTS = 3
+TARGETS = alone(OUTPUTS)
 SIZES: dict[str, Any] = {
     "width": 8,
     "heads": 2,
@@ -38,7 +40,7 @@ def config(name: str, **options: Any) -> FusionConfig:
 def build(name: str, names: tuple[str, ...] = ("image", "text", "voice"), seed: int = 0) -> Fusion:
     """A small fusion; the same seed gives the same weights."""
     torch.manual_seed(seed)
-    return build_fusion(config(name), {key: WIDTHS[key] for key in names}, OUTPUTS)
+    return build_fusion(config(name), {key: WIDTHS[key] for key in names}, TARGETS)
 
 
 def subsets(count: int) -> list[tuple[bool, ...]]:

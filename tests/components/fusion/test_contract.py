@@ -13,7 +13,7 @@ from torch import Tensor
 
 from components.config.fusion import ConcatConfig
 from components.fusion import FUSIONS, Fusion, build_fusion
-from tests.components.fusion.small import KINDS, OUTPUTS, WIDTHS, build, embed, subsets
+from tests.components.fusion.small import KINDS, OUTPUTS, TARGETS, WIDTHS, build, embed, subsets
 
 # Float32 sums of the same numbers in a batch or a sequence of another size differ in the last digits.
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
@@ -90,7 +90,7 @@ def test_inputs_are_sorted_and_the_declared_width_is_the_real_width(name: str, c
 
 
 def test_a_concatenation_without_layers_is_as_wide_as_all_its_inputs() -> None:
-    fusion = build_fusion(ConcatConfig(layers=0, width=99), WIDTHS, OUTPUTS)
+    fusion = build_fusion(ConcatConfig(layers=0, width=99), WIDTHS, TARGETS)
     assert fusion.width == 18
     assert fusion(embed(1, dict.fromkeys(WIDTHS, 0)), torch.ones(1, 4, dtype=torch.bool)).shape == (1, 18)
 

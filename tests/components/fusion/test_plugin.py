@@ -20,7 +20,7 @@ from components.errors import ModelError
 from components.fusion import Fusion, build_fusion
 from components.fusion.code import fusion_code, modules_of
 from tests.components.fusion.conftest import SOURCE, Install
-from tests.components.fusion.small import build
+from tests.components.fusion.small import TARGETS, build
 
 WIDTHS = {"image": 4, "facts": 3}
 
@@ -47,7 +47,7 @@ def config(plugin: str = "soft_maximum", **options: Any) -> PluginConfig:
 
 
 def test_a_pipeline_file_names_a_plugin_and_its_options(file: Path) -> None:
-    fusion = build_fusion(load_pipeline(file).fusion, WIDTHS, 3)
+    fusion = build_fusion(load_pipeline(file).fusion, WIDTHS, TARGETS)
     assert isinstance(fusion, Fusion)
     assert (type(fusion).__name__, fusion.inputs, fusion.width) == ("SoftMaximum", ("facts", "image"), 16)
     present = torch.tensor([[True, False]])
@@ -113,30 +113,30 @@ UNUSABLE: dict[str, tuple[str, dict[str, Any], str]] = {
 def test_a_plugin_that_cannot_be_used_is_told(kind: str) -> None:
     plugin, options, message = UNUSABLE[kind]
     with pytest.raises(ModelError, match=message):
-        build_fusion(config(plugin, **options), WIDTHS, 3)
+        build_fusion(config(plugin, **options), WIDTHS, TARGETS)
 
 
 def test_a_plugin_that_cannot_be_imported_is_told(reinstall: Install) -> None:
     reinstall(source="import a_module_that_is_not_there")
     with pytest.raises(ModelError, match=r"cannot be imported: ModuleNotFoundError: .*a_module_that"):
-        build_fusion(config(), WIDTHS, 3)
+        build_fusion(config(), WIDTHS, TARGETS)
 
 
 def test_a_plugin_that_does_not_say_its_inputs_is_told(reinstall: Install) -> None:
     reinstall(source=SOURCE.read_text("utf-8").replace("tuple(sorted(widths))", "tuple(widths)"))
     with pytest.raises(ModelError, match=r"expected the attributes inputs = \('facts', 'image'\)"):
-        build_fusion(config(), WIDTHS, 3)
+        build_fusion(config(), WIDTHS, TARGETS)
 
 
 def test_two_distributions_with_the_same_entry_point_are_told(reinstall: Install) -> None:
     reinstall(name="braid-other", version="3.1")
     with pytest.raises(ModelError, match=r"found .*braid-other 3\.1"):
-        build_fusion(config(), WIDTHS, 3)
+        build_fusion(config(), WIDTHS, TARGETS)
 
 
 class TestCacheKey:
     def key(self) -> str:
-        return fusion_code(build_fusion(config(), WIDTHS, 3), config())
+        return fusion_code(build_fusion(config(), WIDTHS, TARGETS), config())
 
     def test_it_stays_while_nothing_changes(self, reinstall: Install) -> None:
         before = self.key()

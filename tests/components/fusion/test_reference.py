@@ -14,7 +14,7 @@ import torch
 from scipy.special import erf
 
 from components.fusion import FUSIONS, build_fusion
-from tests.components.fusion.small import OUTPUTS, WIDTHS, config, embed
+from tests.components.fusion.small import TARGETS, WIDTHS, config, embed
 
 Array = np.ndarray
 Weights = dict[str, Array]
@@ -81,7 +81,7 @@ def concat(inputs: Inputs, w: Weights) -> Array:
 def late(inputs: Inputs, w: Weights) -> Array:
     there = [(column, name) for column, name in enumerate(NAMES) if inputs[name] is not None]
     pooled = sum(
-        np.exp(w["log_weight"][column] - w["log_temperature"][column])
+        np.exp(w["log_weight"][0, column] - w["log_temperature"][0, column])
         * dense(inputs[name].mean(0), w, f"heads.{name}")
         for column, name in there
     )
@@ -234,7 +234,7 @@ REFERENCES = {
 
 def compare(name: str, reference: Any, tokens: dict[str, int], **options: Any) -> None:
     torch.manual_seed(3)
-    fusion = build_fusion(config(name, **options), {key: WIDTHS[key] for key in NAMES}, OUTPUTS).eval()
+    fusion = build_fusion(config(name, **options), {key: WIDTHS[key] for key in NAMES}, TARGETS).eval()
     for parameter in fusion.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     weights = {key: value.numpy().astype(float) for key, value in fusion.state_dict().items()}

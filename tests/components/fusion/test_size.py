@@ -13,8 +13,9 @@ from components.errors import ModelError
 from components.fusion import FUSIONS, build_fusion
 from components.networks import Fused
 from tests.components.fusion.small import KINDS
+from tests.components.small_targets import alone
 
-OUTPUTS = 10
+TARGETS = alone(10)
 WIDTHS = {"a": 128, "b": 64}
 # with the head of Fused and the options' defaults; networks for some thousand rows
 PARAMETERS = {
@@ -42,7 +43,7 @@ def test_every_fusion_is_in_the_table() -> None:
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_the_number_of_parameters_is_what_the_table_says(name: str) -> None:
     options = {"plugin": "soft_maximum"} if name == "plugin" else {}
-    network = Fused(build_fusion(KINDS[name](**options), WIDTHS, OUTPUTS), OUTPUTS)
+    network = Fused(build_fusion(KINDS[name](**options), WIDTHS, TARGETS), TARGETS)
     assert sum(parameter.numel() for parameter in network.parameters()) == PARAMETERS[name]
 
 
@@ -72,7 +73,7 @@ def test_a_product_that_is_too_large_is_told_with_its_size_and_what_fits(file: P
         "at most 32768 can be used. Take at most 12, or fusion low_rank" in str(caught.value)
     )
     with pytest.raises(ModelError, match=r"fusion\.factor_width: 16 .* = 83521"):
-        build_fusion(TensorConfig(factor_width=16), dict.fromkeys("abcd", 4), 3)
+        build_fusion(TensorConfig(factor_width=16), dict.fromkeys("abcd", 4), TARGETS)
 
 
 @pytest.mark.parametrize("inputs", range(1, 12))

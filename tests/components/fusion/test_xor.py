@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from components.fusion import FUSIONS, build_fusion
 from components.networks import Fused
 from tests.components.fusion.small import KINDS, config
+from tests.components.small_targets import alone
 
 ADDITIVE = {
     "late": "adds logits of single inputs: no sum of a function of a and one of b is their XOR",
@@ -37,7 +38,7 @@ def test_xor_is_learned_from_both_inputs_and_from_neither_alone(name: str) -> No
     torch.manual_seed(0)
     sizes = {"options": {"width": 16}} if name == "plugin" else {"width": 16, "dropout": 0.0}
     options = {key: value for key, value in sizes.items() if key in KINDS[name].model_fields}
-    network = Fused(build_fusion(config(name, **options), {"a": 8, "b": 8}, 2), 2)
+    network = Fused(build_fusion(config(name, **options), {"a": 8, "b": 8}, alone(2)), alone(2))
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
     embeddings, labels = rows(128, 1)
     present = torch.ones(128, 2, dtype=torch.bool)

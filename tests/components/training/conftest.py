@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from components.training.batches import EmbeddingSource
+from tests.components.small_targets import NAME
 
 WIDTH = 8
 Xor = Callable[..., EmbeddingSource]
@@ -30,7 +31,7 @@ def make_xor(
     return EmbeddingSource(
         {name: embeddings[name] for name in inputs},
         present[:, columns],
-        bits[:, 0] ^ bits[:, 1],
+        {NAME: bits[:, 0] ^ bits[:, 1]},
         torch.device("cpu"),
     )
 

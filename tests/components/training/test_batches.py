@@ -25,13 +25,15 @@ def samples(tiny: Built) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def source(tiny: Built, samples: pd.DataFrame) -> SampleSource:
-    return open_samples(samples, tiny.prepared, tiny.config.inputs, CLASSES, CPU)
+    return open_samples(samples, tiny.prepared, tiny.config.inputs, tiny.dataset.targets, CPU)
 
 
 def test_samples_come_in_the_order_asked_for(source: SampleSource, samples: pd.DataFrame) -> None:
     positions = torch.tensor([20, 3, 5, 20])  # row 5 has no photo
     batch = source.batch(positions)
-    assert batch.targets.tolist() == [CLASSES.index(samples["target"][row]) for row in positions.tolist()]
+    assert batch.targets["label"].tolist() == [
+        CLASSES.index(samples["target.label"][row]) for row in positions.tolist()
+    ]
     assert source.inputs == ("facts", "note", "photo")
     assert batch.present.tolist() == [[True, True, True]] * 2 + [[True, True, False]] + [[True, True, True]]
     photo = batch.inputs["photo"]
@@ -51,7 +53,7 @@ def test_only_training_batches_are_augmented(tiny: Built, samples: pd.DataFrame)
     inputs = dict(tiny.config.inputs)
     augment = inputs["photo"].augment.model_copy(update={"colour": 0.5})
     inputs["photo"] = inputs["photo"].model_copy(update={"augment": augment})
-    source = open_samples(samples, tiny.prepared, inputs, CLASSES, CPU)
+    source = open_samples(samples, tiny.prepared, inputs, tiny.dataset.targets, CPU)
     positions = torch.arange(4)
     plain, again = (source.batch(positions).inputs["photo"].batch["pixels"] for _ in range(2))
     torch.testing.assert_close(again, plain, rtol=0, atol=0)
@@ -64,7 +66,7 @@ def test_only_training_batches_are_augmented(tiny: Built, samples: pd.DataFrame)
 
 
 def test_cached_embeddings_come_with_their_presence(tiny: Built, samples: pd.DataFrame) -> None:
-    source = open_embeddings(samples, tiny.features, CLASSES, CPU)
+    source = open_embeddings(samples, tiny.features, tiny.dataset.targets, CPU)
     assert isinstance(source, EmbeddingSource)
     batch = source.batch(torch.tensor([5, 6, 7, 0]))
     assert batch.present.tolist() == [[1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 1, 1]]

@@ -23,10 +23,12 @@ from components.config.fusion import (
 from components.config.training import TrainingConfig
 from components.fusion import build_fusion
 from components.networks import Fused
+from components.objectives import Supervised
 from components.training.batches import EmbeddingSource
 from components.training.checkpoint import Epoch
 from components.training.loop import BEST, CHECKPOINT, TrainingError, best_epoch, predict, train
 from components.training.resumable import read_history, seed_of, train_once
+from tests.components.small_targets import NAME, alone
 
 Xor = Callable[..., EmbeddingSource]
 CPU = torch.device("cpu")
@@ -39,7 +41,7 @@ FUSIONS: dict[str, FusionConfig] = {
 
 def network(config: FusionConfig | None = None, inputs: tuple[str, ...] = ("a", "b"), seed: int = 0) -> Fused:
     torch.manual_seed(seed)
-    return Fused(build_fusion(config or FUSIONS["concat"], dict.fromkeys(inputs, 8), 2), 2)
+    return Fused(build_fusion(config or FUSIONS["concat"], dict.fromkeys(inputs, 8), alone(2)), alone(2))
 
 
 def run(
@@ -50,11 +52,10 @@ def run(
     config = TrainingConfig(**{"epochs": 3, "batch_size": 32, "patience": None, **options})
     epochs = train(
         model,
+        Supervised(alone(2, metric), config, training.targets),
         training,
         validation,
         config,
-        outputs=2,
-        metric_name=metric,
         seed=1,
         folder=folder,
         device=CPU,
@@ -94,12 +95,12 @@ def test_a_training_that_was_cut_off_ends_in_the_same_bits(xor: Xor, tmp_path: P
     history = run(whole, *sources, tmp_path / "whole", **HARD)
 
     options = {key: value for key, value in HARD.items() if key != "modality_dropout"}
+    config = TrainingConfig(batch_size=32, patience=None, **options)
     generator = train(
         network(),
+        Supervised(alone(2), config, sources[0].targets),
         *sources,
-        TrainingConfig(batch_size=32, patience=None, **options),
-        outputs=2,
-        metric_name="accuracy",
+        config,
         seed=1,
         folder=tmp_path / "cut",
         device=CPU,
@@ -129,10 +130,9 @@ def test_another_seed_is_another_training(xor: Xor, tmp_path: Path) -> None:
     for seed in (1, 2):
         epochs = train(
             network(),
+            Supervised(alone(2), config, sources[0].targets),
             *sources,
             config,
-            outputs=2,
-            metric_name="accuracy",
             seed=seed,
             folder=tmp_path / str(seed),
             device=CPU,
@@ -176,7 +176,9 @@ class Scripted(nn.Module):
 def zeros(rows: int) -> EmbeddingSource:
     """Rows of class 0."""
     present = torch.ones(rows, 1, dtype=torch.bool)
-    return EmbeddingSource({"a": torch.zeros(rows, 2)}, present, torch.zeros(rows, dtype=torch.int64), CPU)
+    return EmbeddingSource(
+        {"a": torch.zeros(rows, 2)}, present, {NAME: torch.zeros(rows, dtype=torch.int64)}, CPU
+    )
 
 
 @pytest.mark.parametrize(
@@ -206,7 +208,7 @@ def test_the_best_weights_are_kept_not_the_last(xor: Xor, tmp_path: Path) -> Non
     best = best_epoch(history, "accuracy")
     assert best.epoch < 11, "the last epoch was the best one: this says nothing"
     logits = predict(model, validation, 64, "fp32", CPU)
-    assert (logits.argmax(1) == validation.targets).double().mean() == best.metric
+    assert (logits.argmax(1) == validation.targets[NAME]).double().mean() == best.metric
     assert not model.training
 
 
@@ -239,7 +241,7 @@ def rates(tmp_path: Path, **options: Any) -> list[float]:
 
 def zeros_of_width(rows: int) -> EmbeddingSource:
     present = torch.ones(rows, 1, dtype=torch.bool)
-    targets = torch.arange(rows) % 2
+    targets = {NAME: torch.arange(rows) % 2}
     return EmbeddingSource({"a": torch.zeros(rows, 8)}, present, targets, CPU)
 
 
@@ -268,7 +270,7 @@ def test_the_cosine_schedule_falls_to_nearly_nothing(tmp_path: Path) -> None:
 def test_class_weights_give_every_class_the_same_say(tmp_path: Path) -> None:
     # with no input to go by the loss is least at the (weighted) frequencies: 90 to 10, or even
     present = torch.ones(200, 1, dtype=torch.bool)
-    targets = (torch.arange(200) % 10 == 0).long()
+    targets = {NAME: (torch.arange(200) % 10 == 0).long()}
     source = EmbeddingSource({"a": torch.zeros(200, 8)}, present, targets, CPU)
     shares = {}
     for weights in ("none", "balanced"):
@@ -333,9 +335,9 @@ class TestOnce:
             "fusion",
             key,
             model,
+            lambda training: Supervised(alone(2), TrainingConfig(), training.targets),
             sources,
             TrainingConfig(epochs=3),
-            outputs=2,
             metric_name="accuracy",
             seed=1,
             device=CPU,

@@ -10,6 +10,8 @@ from torch import nn
 
 from components.evaluation.metrics import metric
 from components.training.probe import fit_probe
+from tests.components.small_targets import NAME, alone
+from tests.components.small_targets import classes as kinds
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
 
@@ -23,6 +25,13 @@ def blobs(rows: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return x.astype(np.float32), targets
 
 
+def fitted(
+    x: np.ndarray, y: np.ndarray, val: np.ndarray, val_y: np.ndarray, classes: int, metric: str
+) -> nn.Linear:
+    targets = alone(classes, metric)
+    return fit_probe(targets, x, {NAME: torch.from_numpy(y)}, val, {NAME: torch.from_numpy(val_y)})
+
+
 def probabilities(head: nn.Linear, x: np.ndarray) -> np.ndarray:
     with torch.no_grad():
         return head(torch.from_numpy(x)).double().softmax(1).numpy()
@@ -32,11 +41,11 @@ def probabilities(head: nn.Linear, x: np.ndarray) -> np.ndarray:
 def test_it_equals_scikit_learn_with_the_strength_that_did_best(classes: int) -> None:
     x, y = blobs(120, classes, 0)
     val, val_y = blobs(80, classes, 1)
-    head = fit_probe(x, y, val, val_y, classes, "log_loss")
+    head = fitted(x, y, val, val_y, classes, "log_loss")
     mean, std = x.mean(0), x.std(0)
     models = [LogisticRegression(C=c, max_iter=500).fit((x - mean) / std, y) for c in STRENGTHS]
     found = [model.predict_proba((val - mean) / std) for model in models]
-    best = min(found, key=lambda p: metric("log_loss", val_y, p))
+    best = min(found, key=lambda p: metric(kinds(classes), "log_loss", val_y, p))
     # float32 weights over columns in the hundreds
     np.testing.assert_allclose(probabilities(head, val), best, atol=1e-4)
 
@@ -46,7 +55,7 @@ def test_a_class_that_train_lacks_is_all_but_excluded(classes: int, absent: int)
     x, y = blobs(200, classes, 0)
     val, val_y = blobs(100, classes, 1)
     x, y = x[y != absent], y[y != absent]
-    found = probabilities(fit_probe(x, y, val, val_y, classes, "accuracy"), val)
+    found = probabilities(fitted(x, y, val, val_y, classes, "accuracy"), val)
     assert found.shape == (100, classes)
     assert found[:, absent].max() < 1e-6
     known = val_y != absent
@@ -55,14 +64,14 @@ def test_a_class_that_train_lacks_is_all_but_excluded(classes: int, absent: int)
 
 def test_a_train_of_one_class_gives_that_class() -> None:
     x, _ = blobs(20, 2, 0)
-    head = fit_probe(x, np.full(20, 2), x, np.full(20, 2), 4, "accuracy")
+    head = fitted(x, np.full(20, 2), x, np.full(20, 2), 4, "accuracy")
     assert probabilities(head, x)[:, 2].min() > 0.999
 
 
 def test_a_column_that_never_changes_does_no_harm() -> None:
     x, y = blobs(100, 2, 0)
     x[:, 2] = 7.0
-    found = probabilities(fit_probe(x, y, x, y, 2, "accuracy"), x)
+    found = probabilities(fitted(x, y, x, y, 2, "accuracy"), x)
     assert np.isfinite(found).all()
 
 
@@ -70,6 +79,6 @@ def test_where_the_metric_is_not_defined_the_log_loss_chooses() -> None:
     x, y = blobs(120, 2, 0)
     val, val_y = blobs(40, 2, 1)
     val, val_y = val[val_y == 0], val_y[val_y == 0]  # no ROC curve with one class
-    by_auc = fit_probe(x, y, val, val_y, 2, "roc_auc")
-    by_loss = fit_probe(x, y, val, val_y, 2, "log_loss")
+    by_auc = fitted(x, y, val, val_y, 2, "roc_auc")
+    by_loss = fitted(x, y, val, val_y, 2, "log_loss")
     torch.testing.assert_close(by_auc.weight, by_loss.weight, rtol=0, atol=0)

@@ -10,9 +10,11 @@ from torch.nn import functional as F
 
 from components.fusion.late import Late
 from components.training.stack import held_out, stack
+from tests.components.small_targets import NAME, alone
 
 CLASSES = 4
 PRIOR = torch.tensor([0.4, 0.3, 0.2, 0.1])
+TARGETS = alone(CLASSES)
 
 
 def simulate(
@@ -36,8 +38,9 @@ def simulate(
 
 
 def fitted(logits: dict[str, Tensor], targets: Tensor, present: Tensor | None = None) -> Late:
-    late = Late(dict.fromkeys(logits, 1), CLASSES)
-    stack(late, logits, everywhere(logits, targets) if present is None else present, targets, PRIOR)
+    late = Late(dict.fromkeys(logits, 1), TARGETS)
+    there = everywhere(logits, targets) if present is None else present
+    stack(late, logits, there, {NAME: targets}, PRIOR.log())
     return late
 
 
@@ -109,11 +112,11 @@ def test_heads_and_absent_inputs_are_left_out() -> None:
         name: torch.where(present[:, [column]], value, torch.nan)
         for column, (name, value) in enumerate(logits.items())
     }
-    late = Late(dict.fromkeys("abc", 5), CLASSES)
+    late = Late(dict.fromkeys("abc", 5), TARGETS)
     heads = {name: value.clone() for name, value in late.heads.state_dict().items()}
-    stack(late, poisoned, present, targets, PRIOR)
+    stack(late, poisoned, present, {NAME: targets}, PRIOR.log())
     clean = fitted(logits, targets, present)
-    assert torch.isfinite(torch.cat([late.log_weight, late.log_temperature, late.bias])).all()
+    assert torch.isfinite(torch.cat([late.log_weight[0], late.log_temperature[0], late.bias])).all()
     torch.testing.assert_close(late.log_weight, clean.log_weight, rtol=0, atol=0)
     for name, value in late.heads.state_dict().items():
         torch.testing.assert_close(value, heads[name], rtol=0, atol=0)
@@ -124,8 +127,8 @@ def test_an_input_that_no_validation_row_has_keeps_its_start() -> None:
     present = everywhere(logits, targets)
     present[:, 1] = False
     late = fitted(logits, targets, present)
-    assert late.log_temperature[1].item() == 0.0
-    assert late.log_weight[1].item() == 0.0
+    assert late.log_temperature[0, 1].item() == 0.0
+    assert late.log_weight[0, 1].item() == 0.0
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
@@ -134,21 +137,22 @@ def test_very_few_rows_are_enough(rows: int) -> None:
     present = everywhere(logits, targets)
     late = fitted(logits, targets)
     assert torch.isfinite(pooled(late, logits, present)).all()
-    (found,) = held_out(logits, present, targets, PRIOR, [present])
+    (found,) = held_out(TARGETS, logits, present, {NAME: targets}, PRIOR.log(), [present])
     assert torch.isfinite(found).all()
 
 
 def test_held_out_logits_are_made_without_the_row_itself() -> None:
     logits, targets, _ = simulate(60, 0, strengths=(0.3, 0.3, 0.3))
     present = everywhere(logits, targets)
-    fair = held_out(logits, present, targets, PRIOR, [present, present & torch.tensor([True, False, False])])
+    masks = [present, present & torch.tensor([True, False, False])]
+    fair = held_out(TARGETS, logits, present, {NAME: targets}, PRIOR.log(), masks)
     seen = pooled(fitted(logits, targets), logits, present)
     assert loss(fair[0], targets) > loss(seen, targets), "rows that were learned from look better"
 
     # a row's own label must not change its own logits, only those of others
     changed = targets.clone()
     changed[7] = (targets[7] + 1) % CLASSES
-    (other,) = held_out(logits, present, changed, PRIOR, [present])
+    (other,) = held_out(TARGETS, logits, present, {NAME: changed}, PRIOR.log(), [present])
     torch.testing.assert_close(other[7], fair[0][7], rtol=0, atol=0)
     assert not torch.equal(other, fair[0])
 
