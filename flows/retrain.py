@@ -20,6 +20,7 @@ from components.training.loop import BEST
 from flows.opened import opened
 from tasks.context import Context
 from tasks.evaluate import evaluate_task
+from tasks.explain import explain_task
 from tasks.extract import extract_task
 from tasks.fit import fit_task, probe_task
 from tasks.fuse import fuse_task, joint_task
@@ -110,8 +111,11 @@ def retrain(
         stressed = (
             robustness_task.submit(run, dataset, evaluated) if pipeline.evaluation.robustness.rows else None
         )
+        explained = (
+            explain_task.submit(run, dataset, evaluated) if pipeline.evaluation.explanations.samples else None
+        )
         registered = promote_task.submit(run, dataset, evaluated)
-        report = report_task.submit(run, dataset, evaluated, registered, stressed)
+        report = report_task.submit(run, dataset, evaluated, registered, stressed, explained)
         return Outcome(
             key=run.key,
             mlflow_run=run.mlflow_run,
