@@ -25,7 +25,7 @@ from components.preprocess.audio import AudioPreprocessor
 _WINDOW = 0.032  # seconds
 _BACKGROUND = 0.1  # quantile of the magnitudes; zeros would be a sound that no microphone has heard
 _MELS, _FRAMES = 64, 240  # of the spectrogram that is shown
-_RANGE = 6.0  # decades of power from white to black
+_WHITE = 0.3  # quantile of the levels that is white; the loudest is black
 
 
 def explain_audio(score: Score, preprocessor: Preprocessor, value: Any, detail: int) -> Inside:
@@ -91,5 +91,6 @@ def _picture(power: Tensor, rate: int, size: int) -> np.ndarray:
     """
     level = torch.log10(mel_filters(rate, size, _MELS).T @ power + 1e-12)  # (mels, frames)
     level = torch.nn.functional.adaptive_max_pool1d(level, min(level.shape[1], _FRAMES))
-    grey = ((level.max() - level) / _RANGE).clamp(0, 1) * 255
+    span = (level.max() - np.quantile(level.numpy(), _WHITE)).clamp(min=1.0)  # of silence too
+    grey = ((level.max() - level) / span).clamp(0, 1) * 255
     return grey.flip(0).round().byte().numpy()
