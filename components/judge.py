@@ -21,10 +21,10 @@ from components.evaluation.evaluate import CandidatePredictions, DeliveredPredic
 from components.evaluation.media import Media, media_of
 from components.evaluation.metrics import higher_is_better, metric
 from components.evaluation.results import BalanceResult, Evaluation
-from components.evaluation.shapley import subsets
 from components.predictor import answer_columns
 from components.references import Features, FusedModel
 from components.samples import input_value, read_samples
+from components.shares import Predictions, share_columns, subset_predictions
 from components.targets import AnyTarget, cells_of, known_rows
 from components.targets.collection import PREFIX
 from components.training.resumable import seed_of
@@ -37,7 +37,7 @@ class Judgement:
     Attributes:
         evaluations: Everything that the report shows, of each target, the primary one first.
         predictions: One row a test sample: id, ``target.<column>`` of every target, and the columns of
-            :meth:`components.predictor.Predictor.predict`.
+            :meth:`components.predictor.Predictor.predict`, those that explain among them.
     """
 
     evaluations: tuple[Evaluation, ...]
@@ -78,16 +78,14 @@ def judge(
     answered = test.embeddings.present.any(1).numpy()
     for target in model.targets:
         table[f"{PREFIX}{target.name}"] = cells_of(test.samples, target.name)
-        answers = answer_columns(
-            target,
-            model.predict(target, test.embeddings, names).numpy(),
-            model.quantiles(target, test.embeddings, names),
-            answered,
-        )
+        by_subset = subset_predictions(model, target, test.embeddings, names)
+        quantiles = model.quantiles(target, test.embeddings, names)
+        answers = answer_columns(target, by_subset[tuple(names)], quantiles, answered)
+        answers |= share_columns(model, target, by_subset, test.embeddings)
         prefix = f"{target.name}_" if len(model.targets) > 1 else ""
         for column, values in answers.items():
             table[f"{prefix}{column}"] = values
-        evaluation = _evaluate(target, model, val, test, fair, config)
+        evaluation = _evaluate(target, model, val, test, by_subset, fair, config)
         evaluations.append(evaluation.with_media(_media(dataset, evaluation, config)))
     return Judgement(tuple(evaluations), table)
 
@@ -97,6 +95,7 @@ def _evaluate(
     model: Delivered,
     val: _Split,
     test: _Split,
+    by_subset: Predictions,
     fair: Mapping[Pattern, Tensor],
     config: PipelineConfig,
 ) -> Evaluation:
@@ -122,15 +121,12 @@ def _evaluate(
 
     choice = model.choices[target.name].candidate
     chosen = choice[model.inputs]
-    by_subset = {
-        subset: model.predict(target, test.embeddings, subset).numpy()[in_test] for subset in subsets(names)
-    }
     delivered = DeliveredPredictions(
         candidate=chosen,
         validation=model.predict(target, val.embeddings, names, fusion_natural=fair).numpy()[in_val],
         uncalibrated=model.predict(target, test.embeddings, names, calibrated=False).numpy()[in_test],
         temperature=model.temperature(target, chosen, model.inputs),
-        subsets=by_subset,
+        subsets={subset: made[in_test] for subset, made in by_subset.items()},
         answering={subset: choice[tuple(sorted(subset))] for subset in by_subset},
         quantiles=model.quantiles(target, test.embeddings, names)[in_test],
     )

@@ -23,6 +23,7 @@ from components.conformal import abstains, describe
 from components.delivered import Embeddings
 from components.encoders import Encoder
 from components.errors import DataError, ModelError
+from components.shares import check_number, share_columns, subset_predictions
 from components.targets import AnyTarget, Multilabel, Regression
 from components.targets.target import FloatArray
 from components.training.device import choose_device
@@ -65,7 +66,9 @@ class Predictor:
         named = [column for config in self.bundle.inputs.values() for column in config.columns]
         return list(dict.fromkeys(named))
 
-    def predict(self, table: pd.DataFrame, inputs: Sequence[str] | None = None) -> pd.DataFrame:
+    def predict(
+        self, table: pd.DataFrame, inputs: Sequence[str] | None = None, explain: bool = False
+    ) -> pd.DataFrame:
         """Score rows.
 
         Args:
@@ -73,6 +76,9 @@ class Predictor:
                 null); text columns text; the others
                 numbers, words or dates. Null, or a column that is not there, is a missing input.
             inputs: Names of the inputs that may be used; None allows all.
+            explain: Add ``share_<input>``: what each input added to the log-probability of the answer
+                (nats), or to the number; exact Shapley values, 0 for a missing input. Each of the 2^M - 1
+                subsets of the inputs is scored, so it is done for up to 6 inputs.
 
         Returns:
             One row for each of ``table``, with its index, and these columns; with several targets all but
@@ -91,16 +97,20 @@ class Predictor:
             probabilities.
 
         Raises:
-            ModelError: If ``inputs`` names one that the model does not have.
+            ModelError: If ``inputs`` names one that the model does not have, or too many are to be explained.
         """
         for name in inputs or ():
             if name not in self.inputs:
                 known = ", ".join(self.inputs)
                 raise ModelError(f"inputs: {name!r} is not one of: {known}.{nearest(name, self.inputs)}")
+        if explain:
+            check_number(inputs or self.inputs)
         starts = range(0, max(len(table), 1), _BATCH)  # an empty table is one empty batch
-        return pd.concat([self._predict(table.iloc[start : start + _BATCH], inputs) for start in starts])
+        return pd.concat(
+            [self._predict(table.iloc[start : start + _BATCH], inputs, explain) for start in starts]
+        )
 
-    def _predict(self, table: pd.DataFrame, allowed: Sequence[str] | None) -> pd.DataFrame:
+    def _predict(self, table: pd.DataFrame, allowed: Sequence[str] | None, explain: bool) -> pd.DataFrame:
         errors: list[list[str]] = [[] for _ in range(len(table))]
         parts = {}
         for name in self.inputs:
@@ -114,14 +124,18 @@ class Predictor:
             "+".join(name for name in self.bundle.inputs if parts[name].present[row])
             for row in range(len(table))
         ]
-        model, columns = self.bundle.delivered, {}
+        model = self.bundle.delivered
+        columns: dict[str, Any] = {}
         for target in model.targets:
             predictions = model.predict(target, embeddings, self.inputs).numpy()
             quantiles = model.quantiles(target, embeddings, self.inputs)
             answered = np.array([bool(inputs) for inputs in used], dtype=bool)
             prefix = f"{target.name}_" if len(model.targets) > 1 else ""
-            for name, column in answer_columns(target, predictions, quantiles, answered).items():
-                columns[f"{prefix}{name}"] = column
+            found = answer_columns(target, predictions, quantiles, answered)
+            if explain:
+                every = subset_predictions(model, target, embeddings, sorted(set(allowed or self.inputs)))
+                found |= share_columns(model, target, every, embeddings)
+            columns |= {f"{prefix}{name}": column for name, column in found.items()}
         frame = pd.DataFrame(columns, index=table.index)
         frame["inputs"] = pd.array(used, dtype="string")
         frame["error"] = pd.array(["; ".join(error) or None for error in errors], dtype="string")

@@ -22,6 +22,7 @@ from components.training.loop import BEST
 from flows.opened import opened
 from tasks.context import Context
 from tasks.evaluate import evaluate_task
+from tasks.explain import explain_task
 from tasks.extract import extract_task
 from tasks.fit import fit_task, probe_task
 from tasks.fuse import fuse_task, joint_task
@@ -115,9 +116,12 @@ def retrain(
         stressed = (
             robustness_task.submit(run, dataset, evaluated) if pipeline.evaluation.robustness.rows else None
         )
+        explained = (
+            explain_task.submit(run, dataset, evaluated) if pipeline.evaluation.explanations.samples else None
+        )
         registered = promote_task.submit(run, dataset, evaluated)
-        settled({"evaluate": evaluated, "robustness": stressed, "promote": registered})
-        report = report_task.submit(run, dataset, evaluated, registered, stressed)
+        settled({"evaluate": evaluated, "robustness": stressed, "explain": explained, "promote": registered})
+        report = report_task.submit(run, dataset, evaluated, registered, stressed, explained)
         evaluation, *further = evaluated.result().read_all()
         return Outcome(
             key=run.key,

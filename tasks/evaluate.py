@@ -47,6 +47,10 @@ class Evaluated:
         """Of every target, the primary one first."""
         return Judged.from_json(Path(self.evaluation).read_text("utf-8")).evaluations
 
+    def read_predictions(self) -> pd.DataFrame:
+        """One row a test sample; see :class:`components.judge.Judgement`."""
+        return pd.read_parquet(self.predictions)
+
 
 @step(name="evaluate", task_run_name="evaluate", tags=["evaluation"])
 def evaluate_task(

@@ -28,9 +28,11 @@ class FusedModel(PythonModel):
             context: Unused, the bundle is open.
             model_input: Columns of the pipeline file; media as path, bytes or base64 text, nulls allowed.
             params: ``inputs``: names of the inputs that may be used, joined by commas; empty allows all.
+                ``explain``: add what each input added to the answer (columns ``share_<input>``).
         """
-        names = [name.strip() for name in str((params or {}).get("inputs", "")).split(",") if name.strip()]
-        return self.predictor.predict(model_input, names or None)
+        given = params or {}
+        names = [name.strip() for name in str(given.get("inputs", "")).split(",") if name.strip()]
+        return self.predictor.predict(model_input, names or None, bool(given.get("explain", False)))
 
 
 mlflow.models.set_model(FusedModel())

@@ -153,7 +153,8 @@ def signature(config: PipelineConfig, output: pd.DataFrame) -> ModelSignature:
         ColSpec({"f": "double", "b": "boolean"}.get(kind.kind, "string"), str(name), required=False)
         for name, kind in output.dtypes.items()
     ]
-    return ModelSignature(Schema(columns), Schema(outputs), ParamSchema([ParamSpec("inputs", "string", "")]))
+    params = [ParamSpec("inputs", "string", ""), ParamSpec("explain", "boolean", False)]
+    return ModelSignature(Schema(columns), Schema(outputs), ParamSchema(params))
 
 
 def _column_type(options: InputConfig) -> DataType | AnyType:

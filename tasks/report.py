@@ -20,6 +20,7 @@ from components.targets import Classification, Multilabel, Regression, cells_of
 from tasks import tracking
 from tasks.context import Context
 from tasks.evaluate import Evaluated, headline, read_curves, tables
+from tasks.explain import Explained
 from tasks.progress import Progress
 from tasks.promote import Registered
 from tasks.robustness import Stressed
@@ -35,6 +36,7 @@ def report_task(
     evaluated: Evaluated,
     registered: Registered,
     stressed: Stressed | None,
+    explained: Explained | None,
 ) -> str:
     """Write the report; give its path."""
     config, at, run = context.config, context.tracking, context.mlflow_run
@@ -60,6 +62,7 @@ def report_task(
         },
         promotion=registered.reason,
         robustness=None if stressed is None else stressed.read(),
+        explanations=None if explained is None else explained.read(),
     )
     path = context.folder / "report.html"
     write_bytes(path, render_report(report).encode("utf-8", "surrogatepass"))

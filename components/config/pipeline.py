@@ -10,6 +10,7 @@ from torch.nn import ModuleDict, ParameterDict
 from components.config.balance import BalanceConfig, NoCure
 from components.config.data import DataConfig
 from components.config.explain import nearest
+from components.config.explanations import ExplanationsConfig
 from components.config.fusion import FusionConfig, LateConfig, TensorConfig, tensor_entries
 from components.config.inputs import InputConfig
 from components.config.robustness import RobustnessConfig
@@ -32,6 +33,9 @@ class EvaluationConfig(Section):
     worst_samples: int = Field(12, ge=0, description="Samples with the highest loss shown in the report.")
     robustness: RobustnessConfig = Field(
         default_factory=RobustnessConfig, description="Curves under damaged and missing inputs."
+    )
+    explanations: ExplanationsConfig = Field(
+        default_factory=ExplanationsConfig, description="What is decisive inside the inputs of some samples."
     )
 
 

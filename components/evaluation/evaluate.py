@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 from scipy import stats
 
 from components.conformal import abstains, covered, sizes
@@ -30,7 +29,7 @@ from components.evaluation.results import (
     Sample,
     SubsetResult,
 )
-from components.evaluation.shapley import interactions, shapley_shares, shapley_values, subsets
+from components.evaluation.shapley import interactions, leaning_shares, shapley_shares, subsets
 from components.targets import AnyTarget, Classification, Multilabel, Regression
 from components.targets.target import FloatArray
 
@@ -296,11 +295,7 @@ def _worst(
     losses = target.row_losses(values, final)
     worst = np.argsort(-losses, kind="stable")[:number]
     answers = final[worst]
-    leanings: dict[frozenset[str], ArrayLike] = {
-        frozenset(subset): target.leaning(p[worst], answers) for subset, p in predictions.items()
-    }
-    leanings[frozenset()] = target.leaning(np.tile(prior, (len(worst), 1)), answers)
-    shares = shapley_values(leanings)
+    shares = leaning_shares(target, {subset: p[worst] for subset, p in predictions.items()}, prior)
     said, sure = target.labels(answers), target.confidence(answers)
     return tuple(
         Sample(

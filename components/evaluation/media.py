@@ -94,7 +94,7 @@ def text_media(value: str) -> Media:
 def tabular_media(value: Mapping[str, Any]) -> Media:
     """The first 30 columns, numbers to four digits, empty cells as an en dash."""
     cells = list(value.items())
-    shown = {column: _cell(cell)[:_CHARACTERS] for column, cell in cells[:_CELLS]}
+    shown = {column: cell_text(cell)[:_CHARACTERS] for column, cell in cells[:_CELLS]}
     more = f"and {len(cells) - _CELLS} more columns" if len(cells) > _CELLS else None
     return Media("tabular", values=shown, text=more)
 
@@ -121,7 +121,7 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     return Image.fromarray(((pixels - low) * (255 / max(high - low, 1e-9))).astype(np.uint8))
 
 
-def _cell(value: Any) -> str:
+def cell_text(value: Any) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -9,7 +9,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from components.evaluation.explanations import Inside
 from components.evaluation.figures import all_figures
+from components.evaluation.heat import overlay_png, tint
 from components.evaluation.metrics import higher_is_better
 from components.evaluation.results import Media, Report
 from components.evaluation.robustness_figures import robustness_figures
@@ -66,6 +68,14 @@ def _data_uri(media: Media) -> str:
     return f"data:{media.mime};base64,{b64encode(media.data or b'').decode()}"
 
 
+def _png_uri(data: bytes) -> str:
+    return f"data:image/png;base64,{b64encode(data).decode()}"
+
+
+def _heat_uri(inside: Inside) -> str:
+    return _png_uri(overlay_png(inside.grid, inside.strongest))
+
+
 _ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     autoescape=True,
@@ -80,5 +90,8 @@ _ENVIRONMENT.filters |= {
     "thousands": _thousands,
     "words": words,
     "data_uri": _data_uri,
+    "png_uri": _png_uri,
+    "heat_uri": _heat_uri,
+    "tint": tint,
 }
 _ENVIRONMENT.tests["rising"] = higher_is_better

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from components.evaluation.explanations import Explanations
 from components.evaluation.intervals import UNDEFINED, Gain, Interval, Stored, Verdict
 from components.evaluation.robustness import Robustness
 
@@ -280,3 +281,4 @@ class Report(Stored):
     reproduce: dict[str, str] = field(default_factory=dict)  # run ids, versions, command
     promotion: str | None = None  # one line: what became of the champion, and why
     robustness: Robustness | None = None
+    explanations: Explanations | None = None

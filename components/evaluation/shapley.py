@@ -9,7 +9,8 @@ from math import factorial
 import numpy as np
 from numpy.typing import ArrayLike
 
-from components.evaluation.weighted import FloatArray
+from components.targets import AnyTarget
+from components.targets.target import FloatArray
 
 
 def subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
@@ -54,6 +55,28 @@ def shapley_values(values: Mapping[frozenset[str], ArrayLike]) -> dict[str, Floa
 def shapley_shares(values: Mapping[frozenset[str], float]) -> dict[str, float]:
     """shapley_values of plain numbers: what of the metric each input brings."""
     return {name: float(share) for name, share in shapley_values(values).items()}
+
+
+def leaning_shares(
+    target: AnyTarget, predictions: Mapping[tuple[str, ...], FloatArray], prior: FloatArray
+) -> dict[str, FloatArray]:
+    """What each input added to each row's answer, counted as `Target.leaning` does.
+
+    Args:
+        target: what was predicted.
+        predictions: (N, P) for every non-empty subset of the inputs; that of all inputs is the answer.
+        prior: the prediction without any input, (P,).
+
+    Returns:
+        name → (N,), in nats of the answer's probability or in units of the number. In each row they sum to
+        the leaning with all inputs less that of the prior.
+    """
+    answers = predictions[max(predictions, key=len)]
+    without = np.broadcast_to(np.asarray(prior, dtype=np.float64), answers.shape)
+    leanings: dict[frozenset[str], ArrayLike] = {
+        frozenset(subset): target.leaning(made, answers) for subset, made in predictions.items()
+    }
+    return shapley_values({**leanings, frozenset(): target.leaning(without, answers)})
 
 
 def interactions(values: Mapping[frozenset[str], float]) -> dict[tuple[str, str], float]:

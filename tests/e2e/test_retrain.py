@@ -74,14 +74,18 @@ def test_artifacts_hold_figures_tables_report_and_configuration(
         "evaluation.json",
         "predictions.parquet",
         "robustness.json",
+        "explanations.json",
     } <= names()
     assert {"results.json", "subsets.json", "classes.json", "quarantine.json"} <= names("tables")
     assert {"robustness.json", "missing_rates.json"} <= names("tables")
     assert {"robustness.png", "missing_rates.png"} <= names("figures")
     assert len(names("figures")) >= 7
+    assert len(names("figures/explanations")) == 6
+    assert "explanations.json" in names("tables")
     page = Path(first_run["report"]).read_text("utf-8")
     assert "concat" in page
     assert "Damaged and missing inputs" in page
+    assert page.count('class="explained"') == 6
     metrics = client.get_run(first_run["mlflow_run"]).data.metrics
     assert {"missing_50_accuracy", "missing_50_zero_imputed_accuracy"} <= set(metrics)
     assert {"robustness_picture_jpeg_relative", "robustness_sound_dropout_effective"} <= set(metrics)
@@ -151,4 +155,10 @@ def test_signature_takes_rows_without_some_columns(project: Project, first_run: 
     model = mlflow.pyfunc.load_model("models:/tiny@champion")
     scored = model.predict(pd.DataFrame({"words": ["something about the cat maybe"]}))
     assert scored["inputs"].tolist() == ["words"]
+    assert not any(name.startswith("share_") for name in scored)
+    explained = model.predict(
+        pd.DataFrame({"words": ["something about the cat maybe"]}), params={"explain": True}
+    )
+    assert explained["share_words"].iloc[0] != 0
+    assert explained[["share_picture", "share_sound"]].to_numpy().tolist() == [[0, 0]]
     assert {column.name for column in model.metadata.signature.inputs} == {"picture", "sound", "words"}

@@ -1,0 +1,93 @@
+"""Taking parts of an input away with captum, in three ways.
+
+An input is described by a mask of its parts, 1 where a part is kept; a modality says what it looks like
+with some parts gone. So nothing is asked of the encoder but an answer: hashed n-grams, frozen pretrained
+models and their feature extractors, through which no gradient flows, are explained like any other.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from captum.attr import FeatureAblation, Occlusion, ShapleyValues, ShapleyValueSampling
+from torch import Tensor
+
+from components.targets.target import FloatArray
+
+Score = Callable[[Sequence[np.ndarray | None]], FloatArray]
+"""Leaning of the row with each of N canonical arrays in the input's place, None for a missing input: (N,)."""
+
+Hide = Callable[[np.ndarray], np.ndarray | None]
+"""Canonical array of the input with only the parts that a mask (bool) keeps; None where that is no input."""
+
+_AT_ONCE = 16  # copies of the input that are held and scored at once
+_SMALL = 4  # up to so many parts all their orders are tried, 24 at most
+_ORDERS = 24  # random orders of more parts
+_SEED = 0
+
+
+def occlude(score: Score, hide: Hide, rows: int, columns: int) -> FloatArray:
+    """Effects on a grid: the mean loss over all windows of 2 × 2 parts that cover a part (rows, columns).
+
+    Zeiler & Fergus 2014, "Visualizing and understanding convolutional networks", section 4.2. Windows hang
+    over the edges, so that every part is covered by four; a side of fewer than 4 parts has windows of 1.
+    """
+    inner = tuple(slice(1, side + 1) if side >= 4 else slice(0, side) for side in (rows, columns))
+    window = tuple(2 if side >= 4 else 1 for side in (rows, columns))
+    whole = torch.ones(1, *(side + 2 if side >= 4 else side for side in (rows, columns)))
+    found = Occlusion(_forward(score, lambda mask: hide(mask[inner]))).attribute(
+        whole,
+        sliding_window_shapes=window,
+        strides=(1, 1),
+        baselines=0,
+        perturbations_per_eval=_AT_ONCE,
+    )
+    return found[0].double().numpy()[inner]
+
+
+def leave_out(score: Score, hide: Hide, parts: int) -> FloatArray:
+    """Effects of parts that are taken away one at a time: (parts,)."""
+    if parts == 0:
+        return np.zeros(0)
+    found = FeatureAblation(_forward(score, hide)).attribute(
+        torch.ones(1, parts), baselines=0, perturbations_per_eval=_AT_ONCE
+    )
+    return found[0].double().numpy()
+
+
+def share_out(score: Score, hide: Hide, parts: int) -> FloatArray:
+    """Shapley values of the parts, which sum to what all of them bring: (parts,).
+
+    Parts that say the same share the effect, where leaving out either would show none. Exact for few parts,
+    else the mean over some random orders (Castro et al. 2009), always the same ones.
+    """
+    if parts == 0:
+        return np.zeros(0)
+    forward, kept = _forward(score, hide), torch.ones(1, parts)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_SEED)
+        if parts <= _SMALL:
+            found = ShapleyValues(forward).attribute(kept, baselines=0, perturbations_per_eval=_AT_ONCE)
+        else:
+            found = ShapleyValueSampling(forward).attribute(
+                kept, baselines=0, n_samples=_ORDERS, perturbations_per_eval=_AT_ONCE
+            )
+    return found[0].double().numpy()
+
+
+def runs(count: int, most: int) -> list[slice]:
+    """``count`` things in at most ``most`` runs of neighbours, as even as can be."""
+    edges = np.linspace(0, count, min(count, most) + 1).round().astype(int)
+    return [slice(int(a), int(b)) for a, b in itertools.pairwise(edges)]
+
+
+def _forward(score: Score, hide: Hide) -> Callable[[Tensor], Tensor]:
+    """What captum asks: masks (N, ...) to scores (N,)."""
+
+    def forward(masks: Tensor) -> Tensor:
+        return torch.from_numpy(score([hide(mask > 0.5) for mask in masks.numpy()]))
+
+    return forward
