@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from components.align import auxiliary_facts, load_pretrained, with_auxiliary
 from components.config.pipeline import PipelineConfig
 from components.data.ingest import Dataset
 from components.encoder_weights import (
@@ -140,8 +141,10 @@ def _pool(
             objective = Supervised(dataset.targets, config.training, values)
             (fair,) = held_out(dataset.targets, natural, there, values, prior, [there])
             stack(late, natural, there, values, prior)
-            train_loss, _ = objective.judge(late.pool(late.scale(natural, there), there).detach(), values)
-            val_loss, value = objective.judge(fair, values)
+            train_loss, _ = objective.judge(
+                late.pool(late.scale(natural, there), there).detach(), values, there
+            )
+            val_loss, value = objective.judge(fair, values, there)
             epoch = Epoch(
                 epoch=0,
                 train_loss=train_loss,
@@ -166,6 +169,7 @@ def train_jointly(
     config: PipelineConfig,
     cache: Path,
     start: tuple[Mapping[str, Features], Trained] | None = None,
+    pretrained: Trained | None = None,
 ) -> Generator[Epoch, None, Trained]:
     """Train encoders, fusion and head together.
 
@@ -176,6 +180,8 @@ def train_jointly(
         cache: Folder of trainings.
         start: Encoders and fusion to go on from, for the last phase of a staged training; None
             starts from nothing (strategy: joint).
+        pretrained: What :func:`components.align.pretrain` gave: where nothing else is, encoders from scratch
+            begin with its weights.
 
     Yields:
         Epochs, also those made before an interruption or in an earlier run on the same content.
@@ -187,6 +193,8 @@ def train_jointly(
     options = config.training
     if start is None:
         encoders = {name: build_encoder(config.inputs[name].encoder, preprocessors[name]) for name in names}
+        if pretrained is not None:
+            load_pretrained(encoders, pretrained, config)
     else:
         features, trained = start
         encoders = {
@@ -213,7 +221,8 @@ def train_jointly(
             },
             "fusion": config.fusion.model_dump(mode="json"),
             "training": options.model_dump(mode="json"),
-            "start": None if start is None else digest_tensors(network.state_dict()),
+            "start": None if start is None and pretrained is None else digest_tensors(network.state_dict()),
+            "alignment": auxiliary_facts(config),
             "targets": dataset.targets.to_json(),
             "seed": seed,
             "code": [
@@ -237,7 +246,9 @@ def train_jointly(
             "joint",
             key,
             network,
-            lambda training: Supervised(dataset.targets, options, training.targets),
+            lambda training: with_auxiliary(
+                Supervised(dataset.targets, options, training.targets), widths, dataset.targets, config
+            ),
             sources,
             options,
             metric_name=dataset.targets.primary.metric,

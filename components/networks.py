@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from components.aligned import Aligned
 from components.fusion import Fusion
 from components.fusion.embeddings import as_vector
 from components.fusion.late import Late
@@ -59,23 +60,23 @@ class Fused(nn.Module):
 
 
 class Joint(nn.Module):
-    """Encoders, fusion and head trained together.
+    """Encoders, and what takes their embeddings, trained together: fusion and head, or projections.
 
-    Each encoder sees the rows in which its input is there; the others get zeros, which the fusion
-    never looks at.
+    Each encoder sees the rows in which its input is there; the others get zeros, which are never looked at.
     """
 
-    def __init__(self, encoders: Mapping[str, nn.Module], fused: Fused) -> None:
+    def __init__(self, encoders: Mapping[str, nn.Module], fused: Fused | Aligned) -> None:
         super().__init__()
         self.encoders = nn.ModuleDict(encoders)
         self.fused = fused
         self.inputs = fused.inputs
 
     def forward(self, inputs: Mapping[str, Part], present: Tensor) -> Tensor:
-        embeddings = {
-            name: self._embed(self.encoders[name], inputs.get(name), present) for name in self.inputs
-        }
-        return self.fused(embeddings, present)
+        return self.fused(self.embed(inputs, present), present)
+
+    def embed(self, inputs: Mapping[str, Part], present: Tensor) -> dict[str, Tensor]:
+        """Embeddings (B, D_m) or (B, T_m, D_m) of each input."""
+        return {name: self._embed(self.encoders[name], inputs.get(name), present) for name in self.inputs}
 
     @staticmethod
     def _embed(encoder: Any, part: Part | None, present: Tensor) -> Tensor:

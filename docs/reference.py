@@ -95,7 +95,7 @@ def _classes(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _tag(section: type[BaseModel]) -> tuple[str, str]:
-    option = "modality" if "modality" in section.model_fields else "name"
+    option = next(option for option in ("modality", "task", "name") if option in section.model_fields)
     return option, str(section.model_fields[option].default)
 
 

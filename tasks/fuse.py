@@ -26,13 +26,17 @@ def fuse_task(
 
 @step(name="train jointly", task_run_name="train encoders and fusion jointly", tags=["training"])
 def joint_task(
-    context: Context, dataset: Dataset, prepared: dict[str, Prepared], start: FusedModel | None
+    context: Context,
+    dataset: Dataset,
+    prepared: dict[str, Prepared],
+    start: FusedModel | None,
+    pretrained: Trained | None = None,
 ) -> tuple[Trained, dict[str, EncoderWeights]]:
     """Train encoders, fusion and head together, from nothing or from a staged training."""
     config = context.config
     begin = None if start is None else (start.features, start.training)
     with gpu_slot():
-        steps = train_jointly(dataset, prepared, config, context.cache / "trainings", begin)
+        steps = train_jointly(dataset, prepared, config, context.cache / "trainings", begin, pretrained)
         epochs = config.training.epochs if start is None else config.joint_epochs
         trained = tracked(context, "joint", steps, epochs, kind="fusion")
     return trained, joint_encoders(trained, prepared, config)

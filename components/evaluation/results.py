@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from components.evaluation.intervals import Gain, Interval, Stored, Verdict
+from components.evaluation.retrieval import Retrievals
 from components.evaluation.robustness import Robustness
 
 MediaKind = Literal["image", "audio", "text", "tabular"]
@@ -251,3 +252,4 @@ class Report(Stored):
     reproduce: dict[str, str] = field(default_factory=dict)  # run ids, versions, command
     promotion: str | None = None  # one line: what became of the champion, and why
     robustness: Robustness | None = None
+    retrieval: Retrievals | None = None

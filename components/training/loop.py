@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from components.config.fusion import ModalityDropout
-from components.config.training import TrainingConfig
+from components.config.training import LoopConfig
 from components.errors import BraidError
 from components.objectives import Objective
 from components.ranking import rank
@@ -36,7 +36,7 @@ def train(
     objective: Objective,
     training: Source,
     validation: Source,
-    config: TrainingConfig,
+    config: LoopConfig,
     *,
     seed: int,
     folder: Path,
@@ -116,7 +116,9 @@ def train(
         kept = average.module if average is not None else network
         outputs = predict(kept, validation, config.batch_size, config.precision, device)
         val_loss, value = objective.judge(
-            outputs, {name: target.cpu() for name, target in validation.targets.items()}
+            outputs,
+            {name: target.cpu() for name, target in validation.targets.items()},
+            validation.present.cpu(),
         )
         result = Epoch(
             epoch=epoch,
@@ -154,14 +156,14 @@ def best_epoch(history: Sequence[Epoch], metric_name: str) -> Epoch:
     return max(history, key=lambda epoch: rank(metric_name, epoch.metric, epoch.val_loss))
 
 
-def _is_over(history: Sequence[Epoch], config: TrainingConfig, metric_name: str) -> bool:
+def _is_over(history: Sequence[Epoch], config: LoopConfig, metric_name: str) -> bool:
     if not history or config.patience is None:
         return len(history) >= config.epochs
     waited = len(history) - 1 - best_epoch(history, metric_name).epoch
     return len(history) >= config.epochs or waited >= config.patience
 
 
-def _learning_rate(config: TrainingConfig, step: int, steps: int) -> float:
+def _learning_rate(config: LoopConfig, step: int, steps: int) -> float:
     """Linear warm-up, then half a cosine to 0 (Loshchilov and Hutter 2017) or constant."""
     warmup = config.warmup * steps
     if step < warmup:
