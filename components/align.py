@@ -227,8 +227,8 @@ def paired_rows(dataset: Dataset, inputs: list[str]) -> pd.DataFrame:
     for split in ("train", "val"):
         if not (samples["split"] == split).any():
             raise DataError(
-                f"alignment: no {split} row of {dataset.source} has two of the inputs {', '.join(inputs)}, so "
-                "there is nothing to align. Leave alignment out, or divide the rows otherwise (data.split)."
+                f"alignment: no {split} row of {dataset.source} has two of {', '.join(inputs)}, so there is "
+                "nothing to align. Leave alignment out, or divide the rows otherwise (data.split)."
             )
     return samples
 

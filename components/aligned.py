@@ -34,7 +34,7 @@ class Aligned(nn.Module):
     def __init__(self, widths: Mapping[str, int], config: AlignmentConfig) -> None:
         super().__init__()
         self.inputs = tuple(sorted(widths))
-        self.width = config.width
+        self.width, self.depth = config.width, 3 if config.hidden else 1  # of the last layer of a head
         self.heads = nn.ModuleDict({name: _head(widths[name], config) for name in self.inputs})
 
     def forward(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
@@ -50,7 +50,8 @@ class Aligned(nn.Module):
     def turn(self, maps: Tensor, centres: Tensor) -> None:
         """Put linear maps (M, W, W) behind the projections, whose centres (M, W) are taken off first."""
         for column, name in enumerate(self.inputs):
-            last = self.heads[name][-1]
+            last = self.heads.get_submodule(f"{name}.{self.depth}")
+            assert isinstance(last, nn.Linear)
             last.bias.copy_((last.bias - centres[column]) @ maps[column])
             last.weight.copy_(maps[column].T @ last.weight)
 

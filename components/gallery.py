@@ -56,15 +56,15 @@ def make_gallery(
             shown(input_value(row, name, options.modality), options) if has else None  # type: ignore[arg-type]
             for row, has in zip(rows, there, strict=True)
         ]
-        columns[f"{name}.vector"] = vectors_column(project(samples, name, features[name], aligned), there)
+        columns[f"{name}.vector"] = _vectors(project(samples, name, features[name], aligned), there)
     return pa.table(
-        {key: value if isinstance(value, pa.Array) else _text(value) for key, value in columns.items()}
+        {name: value if isinstance(value, pa.Array) else _text(value) for name, value in columns.items()}
     )
 
 
 @torch.inference_mode()
 def project(samples: pd.DataFrame, name: str, features: Features, aligned: Aligned) -> np.ndarray:
-    """Unit vectors (N, W) float32 of one input of the rows of a samples table; anything where it is absent."""
+    """Unit vectors (N, W) float32 of one input of a samples table; anything where it is absent."""
     parts = [np.zeros((0, aligned.width), np.float32)]
     for start in range(0, len(samples), _BATCH):
         embeddings = load_embeddings(samples.iloc[start : start + _BATCH], name, features)
@@ -72,18 +72,12 @@ def project(samples: pd.DataFrame, name: str, features: Features, aligned: Align
     return np.concatenate(parts)
 
 
-def vectors_column(vectors: np.ndarray, there: np.ndarray) -> pa.Array:
-    """Vectors (N, W) as a column of lists, null in the rows that are not ``there`` (N,)."""
-    values = pa.array(vectors.astype(np.float32).reshape(-1))
-    return pa.FixedSizeListArray.from_arrays(values, vectors.shape[1], mask=pa.array(~there))
-
-
 def read_vectors(gallery: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Vectors (n, W) float32 of the rows that have an input, and which rows these are: (n,)."""
     column = pq.read_table(gallery, columns=[f"{name}.vector"]).column(0).combine_chunks()
     rows = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
-    flat = column.drop_null().flatten().to_numpy(zero_copy_only=False)
-    return flat.reshape(len(rows), column.type.list_size), rows
+    flat = column.flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(len(rows), -1 if len(rows) else 0), rows
 
 
 def shown(value: Any, options: InputConfig) -> str:
@@ -92,6 +86,16 @@ def shown(value: Any, options: InputConfig) -> str:
         cells = {key: None if pd.isna(cell) else cell for key, cell in value.items()}
         return json.dumps(cells, ensure_ascii=False, default=str)
     return "(bytes)" if isinstance(value, bytes) else str(value)
+
+
+def _vectors(vectors: np.ndarray, there: np.ndarray) -> pa.Array:
+    """Vectors (N, W) as a column of lists, null in the rows that are not ``there`` (N,).
+
+    Not lists of a fixed size: Parquet files of these cannot be read back where one is null.
+    """
+    ends = np.concatenate([[0], there.cumsum() * vectors.shape[1]]).astype(np.int32)
+    values = pa.array(vectors[there].astype(np.float32).reshape(-1))
+    return pa.ListArray.from_arrays(pa.array(ends), values, mask=pa.array(~there))
 
 
 def _text(values: list[Any]) -> pa.Array:

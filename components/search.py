@@ -58,8 +58,8 @@ class Search:
         self.gallery = bundle / GALLERY
         if self.predictor.bundle.aligned is None:
             raise ModelError(
-                f"model {self.predictor.bundle.facts['name']!r} cannot be searched: its pipeline has no alignment. "
-                "Add the section alignment to the pipeline file and run it again."
+                f"model {self.predictor.bundle.facts['name']!r} cannot be searched: its pipeline has no "
+                "alignment. Add that section to the pipeline file and run it again."
             )
         self.aligned = self.predictor.bundle.aligned
 
@@ -162,8 +162,8 @@ class Search:
         columns = [column for column in options.columns if column in manifest.columns]
         if not columns:
             raise DataError(
-                f"--manifest {source}: has no column {', '.join(map(repr, options.columns))} of input {wanted!r} "
-                f"(has: {', '.join(manifest.columns)})"
+                f"--manifest {source}: has no column {', '.join(map(repr, options.columns))} of input "
+                f"{wanted!r} (has: {', '.join(manifest.columns)})"
             )
         named, numbers = "id" in manifest.columns, count()
         for batch in manifest.batches([*dict.fromkeys([*columns, *(["id"] if named else [])])]):

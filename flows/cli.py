@@ -135,8 +135,8 @@ def search(
         str,
         typer.Argument(
             metavar="MODEL_OR_RUN",
-            help="Registered model, whose champion is taken, or NAME/VERSION, NAME@ALIAS; or a run: key, MLflow "
-            "run id, name or 'last'.",
+            help="Registered model, whose champion is taken, or NAME/VERSION, NAME@ALIAS; or a run: key, "
+            "MLflow run id, name or 'last'.",
         ),
     ],
     query: Annotated[

@@ -110,8 +110,8 @@ def table(found: Retrievals) -> pd.DataFrame:
 
 
 def metrics(found: Retrievals) -> dict[str, float]:
-    """Flat metrics: ``retrieval_image_to_audio_recall_1``, ``retrieval_image_to_audio_class_recall_1``, ..."""
-    values = {}
+    """Flat metrics: ``retrieval_image_to_audio_recall_1``, ``retrieval_image_to_audio_class_recall_5``"""
+    values: dict[str, float] = {}
     for each in found.each:
         for name, interval in each.metrics.items():
             key = f"retrieval_{each.name}_{name}"

@@ -1,4 +1,4 @@
-"""Options of learning across modalities. The losses are in components/objectives, their use in components/align."""
+"""Options of learning across modalities. The losses are in components/objectives."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class ClipConfig(Section):
     name: Literal["clip"] = Field("clip", description="InfoNCE in both directions.")
     positives: Literal["pair", "class"] = Field(
         "pair",
-        description="What belongs together: the inputs of one row, or of all rows of one class (SupCon, Khosla "
-        "et al. 2020; a classification or ordinal target).",
+        description="What belongs together: the inputs of one row, or of all rows of one class (SupCon, "
+        "Khosla et al. 2020; a classification or ordinal target).",
     )
     temperature: float = Field(0.07, gt=0, le=1, description="Temperature at the start; it is learned.")
 
@@ -43,7 +43,7 @@ class PositiveConfig(Section):
 
 
 class DCCAConfig(Section):
-    """Deep canonical correlation analysis (Andrew et al. 2013); a batch should have more rows than ``width``."""
+    """Deep canonical correlation analysis (Andrew et al. 2013). A batch needs more rows than ``width``."""
 
     name: Literal["dcca"] = Field("dcca", description="Total canonical correlation.")
     regularisation: float = Field(1e-3, gt=0, description="Added to the diagonal of each input's covariance.")
@@ -65,9 +65,9 @@ class AlignmentConfig(Section):
 
     use: Literal["features", "auxiliary", "pretraining"] = Field(
         "features",
-        description="Where the objective acts, besides on the projections that search goes by: nowhere else; on "
-        "the encoders while they are trained with the fusion (strategy joint, or joint_epochs); or on encoders "
-        "from scratch before each is fitted.",
+        description="Where the objective acts, besides on the projections that search goes by: nowhere "
+        "else; on the encoders while they are trained with the fusion (strategy joint, or joint_epochs); or "
+        "on encoders from scratch before each is fitted.",
     )
     objective: AlignmentObjective = Field(default_factory=ClipConfig, description="What is minimised.")
     width: int = Field(64, ge=2, description="Dimensions of the shared space.")
@@ -85,5 +85,5 @@ class AlignmentConfig(Section):
     gallery: int = Field(
         10_000,
         ge=1,
-        description="Most training rows that the model carries to be searched; of more, a sample.",
+        description="Most training rows that the model carries to be searched; a sample.",
     )

@@ -130,20 +130,20 @@ class PipelineConfig(Section):
         by_class = isinstance(objective, ClipConfig | SigLipConfig) and objective.positives == "class"
         if by_class and not isinstance(self.target, ClassificationTarget | OrdinalTarget):
             raise ValueError(
-                f"alignment.objective.positives: 'class' needs a target of classes, and {self.target.column!r} "
-                f"is of task {self.target.task!r}. Take pair"
+                "alignment.objective.positives: 'class' needs a target of classes, and "
+                f"{self.target.column!r} is of task {self.target.task!r}. Take pair"
             )
         if self.alignment.use == "auxiliary" and self.strategy == "staged" and not self.joint_epochs:
             raise ValueError(
-                "alignment.use: 'auxiliary' acts on encoders while they are trained with the fusion, and here "
-                "the fusion is trained on cached features alone. Set joint_epochs or strategy: joint"
+                "alignment.use: 'auxiliary' acts on encoders while they are trained with the fusion, and "
+                "here the fusion is trained on cached features alone. Set joint_epochs or strategy: joint"
             )
         if self.alignment.use == "pretraining" and all(
             isinstance(options.encoder, PretrainedConfig) for options in self.inputs.values()
         ):
             raise ValueError(
-                "alignment.use: 'pretraining' is for encoders from scratch, and every encoder is pretrained. "
-                "Take features"
+                "alignment.use: 'pretraining' is for encoders from scratch, and every encoder is pretrained "
+                "already. Take features"
             )
         return self
 

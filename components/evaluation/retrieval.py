@@ -25,8 +25,8 @@ class Retrieval(Stored):
     """Queries by one input, answers of another; equal similarities as in score_rankings().
 
     `metrics` are recall_1, recall_5, recall_10 (is something right among the first k?), median_rank (of the
-    first right answer, from 1) and mean_average_precision, each with its interval over queries; `chance` what a random
-    order gives.
+    first right answer, from 1) and mean_average_precision, each with its interval over queries; `chance` is
+    what a random order gives.
     """
 
     query: str

@@ -1,9 +1,8 @@
-"""Learning across inputs as a user runs it: metrics in MLflow, a section in the report, search in a new process."""
+"""Learning across inputs as a user runs it: judged in MLflow and in the report, search in a new process."""
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,9 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from components.config import TrackingConfig
+from components.errors import ModelError
+from tasks.registry import find_model
 from tests.e2e.conftest import PIPELINE, Project, make_project
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
@@ -83,28 +85,15 @@ def test_search_finds_rows_that_share_what_the_query_shows(
     assert sum(is_left(hit["targets"]["label"]) == is_left(row["label"]) for hit in hits) >= 4
 
 
-def test_another_table_can_be_searched_by_text(searchable: Project, outcome: dict[str, Any]) -> None:
-    manifest = pd.read_csv(searchable.folder / "manifest.csv")
-    test = manifest[manifest["split"] == "test"]
-    test[["id", "picture"]].to_csv(searchable.folder / "others.csv", index=False)
-    hits = find(
-        searchable, outcome["run"], "--query", "something about the dog maybe", "--from", "words",
-        "--to", "picture", "--manifest", "others.csv", "--top", "8",
-    )  # fmt: skip
-    labels = manifest.set_index("id")["label"]
-    assert {hit["id"] for hit in hits} <= set(test["id"])
-    assert all(os.path.exists(hit["shown"]) for hit in hits)  # noqa: PTH110
-    assert sum(is_left(labels[hit["id"]]) for hit in hits) >= 6
-
-
-def test_a_wrong_name_is_told(searchable: Project, outcome: dict[str, Any]) -> None:
-    there = ("--query", "x", "--from", "words")
-    wrong = searchable.braid("search", "tiny", *there, "--to", "pictures")
-    assert wrong.returncode == 4
-    assert "--to pictures: not an input of the model; it has: picture, words. Did you mean 'picture'?" in (
-        wrong.stderr
-    )
-    nobody = searchable.braid("search", "shoes", *there, "--to", "picture")
-    assert nobody.returncode == 4
-    assert "there is no model and no run 'shoes'" in nobody.stderr
-    assert "registered models: tiny" in nobody.stderr
+def test_runs_and_models_are_found_by_every_name(searchable: Project, outcome: dict[str, Any]) -> None:
+    at = TrackingConfig(tracking_uri=searchable.tracking_uri)
+    version = f"models:/tiny/{outcome['model']['version']}"
+    for name in ("models:/tiny", "tiny@challenger", "tiny/1", version):
+        assert find_model(at, name) == version
+    logged = find_model(at, outcome["run"])
+    assert logged.startswith("models:/m-")
+    assert find_model(at, "last") == find_model(at, outcome["mlflow_run"]) == logged
+    with pytest.raises(
+        ModelError, match=r"there is no model and no run 'shoes' in .*registered models: tiny"
+    ):
+        find_model(at, "shoes")
