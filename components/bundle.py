@@ -1,7 +1,8 @@
 """The delivered model as a folder: what scoring needs, and nothing that has to be unpickled.
 
 ``model.json`` (targets, inputs, choice, temperatures), ``delivered.safetensors`` (heads, fusion),
-one safetensors file for each set of encoder weights, one JSON file for each preprocessor.
+one safetensors file for each set of encoder weights, one JSON file for each preprocessor. For search
+also ``aligned.safetensors`` (projections) and ``gallery.parquet`` (see :mod:`components.gallery`).
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import load_file
 
+from components.aligned import Aligned
+from components.config.alignment import AlignmentConfig
 from components.config.encoders import PretrainedConfig
 from components.config.fusion import FusionConfig
 from components.config.inputs import InputConfig
@@ -34,6 +39,22 @@ from components.targets import Head, Targets
 from components.training.checkpoint import save_tensors
 
 VERSION = 2
+GALLERY = "gallery.parquet"
+
+
+@dataclass(frozen=True)
+class Searchable:
+    """What search across modalities needs.
+
+    Attributes:
+        network: Projections of the embeddings that the fusion takes.
+        config: Their options.
+        gallery: What is searched.
+    """
+
+    network: Aligned
+    config: AlignmentConfig
+    gallery: pa.Table
 
 
 @dataclass(frozen=True)
@@ -47,6 +68,7 @@ class Bundle:
         fusion_encoders: By input: those of the fusion; the same objects unless trained jointly.
         delivered: Candidates and choice.
         facts: Name, seed, digests and versions, for people and reports.
+        aligned: Projections for search; None where the pipeline has no ``alignment``.
     """
 
     inputs: dict[str, InputConfig]
@@ -55,6 +77,7 @@ class Bundle:
     fusion_encoders: dict[str, Encoder]
     delivered: Delivered
     facts: dict[str, Any]
+    aligned: Aligned | None = None
 
 
 def save_bundle(
@@ -67,6 +90,7 @@ def save_bundle(
     single: Mapping[str, EncoderWeights],
     fused: Mapping[str, EncoderWeights],
     facts: Mapping[str, Any],
+    search: Searchable | None = None,
 ) -> None:
     """Write a bundle; the folder appears whole or not at all.
 
@@ -77,6 +101,7 @@ def save_bundle(
         prepared: Preprocessors by input.
         single, fused: Encoders by input of the single fits and of the fusion.
         facts: Kept as they are.
+        search: What search needs, if it shall be possible.
     """
     if folder.exists():
         shutil.rmtree(folder)
@@ -96,6 +121,9 @@ def save_bundle(
         for name, preprocessor in prepared.items():
             shutil.copyfile(preprocessor.state, temporary / f"{name}.preprocessor.json")
         save_tensors(temporary / "delivered.safetensors", delivered.state_dict())
+        if search is not None:
+            save_tensors(temporary / "aligned.safetensors", search.network.state_dict())
+            pq.write_table(search.gallery, temporary / GALLERY)
         write_json(
             temporary / "model.json",
             {
@@ -108,6 +136,7 @@ def save_bundle(
                 "fusion": fusion.model_dump(mode="json") if delivered.fused is not None else None,
                 "encoders": encoders,
                 "delivered": delivered.settings(),
+                "alignment": None if search is None else search.config.model_dump(mode="json"),
                 "facts": dict(facts),
             },
         )
@@ -159,7 +188,19 @@ def load_bundle(folder: Path, device: torch.device | None = None) -> Bundle:
         encoders.get("fusion") or encoders["single"],
         delivered.to(device).eval(),
         values["facts"],
+        _aligned(values, encoders, folder, device),
     )
+
+
+def _aligned(
+    values: dict[str, Any], encoders: dict[str, dict[str, Encoder]], folder: Path, device: torch.device
+) -> Aligned | None:
+    if values.get("alignment") is None:
+        return None
+    config = AlignmentConfig.model_validate(values["alignment"])
+    aligned = Aligned({name: encoder.width for name, encoder in encoders["fusion"].items()}, config)
+    aligned.load_state_dict(load_file(folder / "aligned.safetensors"))
+    return aligned.to(device).eval()
 
 
 def _with_checkpoint(config: InputConfig, folder: Path, name: str) -> InputConfig:

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from components.bundle import save_bundle
+from components.align import open_aligned
+from components.bundle import Searchable, save_bundle
 from components.config.pipeline import PipelineConfig
 from components.data.ingest import Dataset
 from components.delivered import Delivered, Embeddings, Pattern, calibrate_and_choose
@@ -18,8 +19,9 @@ from components.fuse import training_prior
 from components.fusion import build_fusion
 from components.fusion.embeddings import as_vector
 from components.fusion.late import Late
+from components.gallery import make_gallery
 from components.networks import Fused
-from components.references import Features, FusedModel, Prepared, Single
+from components.references import Features, FusedModel, Prepared, Single, Trained
 from components.samples import load_embeddings, presence, read_samples
 from components.targets import Head
 from components.training.stack import held_out
@@ -47,6 +49,7 @@ def deliver(
     fused: FusedModel | None,
     config: PipelineConfig,
     folder: Path,
+    aligned: Trained | None = None,
 ) -> None:
     """Put the candidates together, calibrate them, choose among them and write the bundle.
 
@@ -56,6 +59,7 @@ def deliver(
         fused: The fusion; None with a single input.
         config: The whole pipeline.
         folder: Of the bundle.
+        aligned: Projections for search, of the features that the fusion takes.
     """
     targets = dataset.targets
     heads = {}
@@ -82,7 +86,17 @@ def deliver(
         single={name: single.encoder for name, single in singles.items()},
         fused={} if fused is None else {name: feature.encoder for name, feature in fused.features.items()},
         facts={"name": config.name, "seed": config.seed, "dataset": dataset.digest},
+        search=None if aligned is None else _search(dataset, fused, aligned, config),
     )
+
+
+def _search(
+    dataset: Dataset, fused: FusedModel | None, aligned: Trained, config: PipelineConfig
+) -> Searchable:
+    assert fused is not None
+    assert config.alignment is not None
+    network = open_aligned(aligned, fused.features, config)
+    return Searchable(network, config.alignment, make_gallery(dataset, fused.features, network, config))
 
 
 def fair_natural(

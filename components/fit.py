@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from components.align import load_pretrained
 from components.config.pipeline import PipelineConfig
 from components.data.ingest import Dataset
 from components.encoder_weights import encoder_code, encoder_digest, open_preprocessor
@@ -14,9 +15,9 @@ from components.encoders import build_encoder
 from components.fusion.embeddings import as_vector
 from components.networks import Single as SingleNetwork
 from components.objectives import Supervised
-from components.references import EncoderWeights, Features, Prepared, Single
+from components.references import EncoderWeights, Features, Prepared, Single, Trained
 from components.samples import learning_rows, load_embeddings, rows_digest
-from components.storage.digest import code_digest, digest, digest_json
+from components.storage.digest import code_digest, digest, digest_json, digest_tensors
 from components.storage.work import work
 from components.targets import Head
 from components.training import probe as probe_code
@@ -29,7 +30,11 @@ from components.training.resumable import TARGET_CODE, seed_of, train_once
 
 
 def fit(
-    dataset: Dataset, prepared: Prepared, config: PipelineConfig, cache: Path
+    dataset: Dataset,
+    prepared: Prepared,
+    config: PipelineConfig,
+    cache: Path,
+    pretrained: Trained | None = None,
 ) -> Generator[Epoch, None, Single]:
     """Train the encoder of one input together with a linear head of its own.
 
@@ -38,6 +43,7 @@ def fit(
         prepared: Canonical samples of the input.
         config: The whole pipeline.
         cache: Folder of trainings.
+        pretrained: What :func:`components.align.pretrain` gave: the encoder begins with its weights.
 
     Yields:
         Epochs, also those made before an interruption or in an earlier run on the same content.
@@ -52,6 +58,8 @@ def fit(
     torch.manual_seed(seed)
     encoder = build_encoder(options.encoder, open_preprocessor(prepared))
     network = SingleNetwork(name, encoder, Head(encoder.width, dataset.targets))
+    if pretrained is not None:
+        load_pretrained({name: encoder}, pretrained, config)
     samples = learning_rows(dataset, [name])
     key = digest_json(
         {
@@ -60,6 +68,7 @@ def fit(
             "options": options.model_dump(mode="json", include={"encoder", "augment", "fit"}),
             "targets": dataset.targets.to_json(),
             "seed": seed,
+            "start": None if pretrained is None else digest_tensors(encoder.state_dict()),
             "code": encoder_code(encoder),
         }
     )

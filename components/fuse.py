@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from components.align import auxiliary_facts, load_pretrained, with_auxiliary
 from components.config.pipeline import PipelineConfig
 from components.data.ingest import Dataset
 from components.encoder_weights import (
@@ -155,8 +156,10 @@ def _pool(
             objective = Supervised(dataset.targets, config.training, values)
             (fair,) = held_out(dataset.targets, natural, there, values, prior, [there])
             stack(late, natural, there, values, prior)
-            train_loss, _ = objective.judge(late.pool(late.scale(natural, there), there).detach(), values)
-            val_loss, value = objective.judge(fair, values)
+            train_loss, _ = objective.judge(
+                late.pool(late.scale(natural, there), there).detach(), values, there
+            )
+            val_loss, value = objective.judge(fair, values, there)
             epoch = Epoch(
                 epoch=0,
                 train_loss=train_loss,
@@ -183,6 +186,7 @@ def train_jointly(
     config: PipelineConfig,
     cache: Path,
     start: Trained | None = None,
+    pretrained: Trained | None = None,
 ) -> Generator[Epoch, None, Trained]:
     """Train encoders, fusion and head together.
 
@@ -194,6 +198,8 @@ def train_jointly(
         cache: Folder of trainings.
         start: The fusion of their features to go on from, for the last phase of a staged training; None
             starts from nothing (strategy: joint).
+        pretrained: What :func:`components.align.pretrain` gave: where nothing else is, encoders from scratch
+            begin with its weights.
 
     Yields:
         Epochs, also those made before an interruption or in an earlier run on the same content.
@@ -205,6 +211,8 @@ def train_jointly(
     options = config.training
     if start is None:
         encoders = {name: build_encoder(config.inputs[name].encoder, preprocessors[name]) for name in names}
+        if pretrained is not None:
+            load_pretrained(encoders, pretrained, config)
     else:
         encoders = {
             name: open_encoder(features[name].encoder, config.inputs[name].encoder, preprocessors[name])
@@ -231,7 +239,8 @@ def train_jointly(
             "fusion": config.fusion.model_dump(mode="json"),
             "training": options.model_dump(mode="json"),
             "balance": balance_key(config.balance, dataset, features, singles),
-            "start": None if start is None else digest_tensors(network.state_dict()),
+            "start": None if start is None and pretrained is None else digest_tensors(network.state_dict()),
+            "alignment": auxiliary_facts(config),
             "targets": dataset.targets.to_json(),
             "seed": seed,
             "code": [
@@ -255,12 +264,17 @@ def train_jointly(
             "joint",
             key,
             network,
-            lambda training: build_objective(
-                config.balance,
-                solo_scores(dataset, features, singles),
+            lambda training: with_auxiliary(
+                build_objective(
+                    config.balance,
+                    solo_scores(dataset, features, singles),
+                    dataset.targets,
+                    options,
+                    training.targets,
+                ),
+                widths,
                 dataset.targets,
-                options,
-                training.targets,
+                config,
             ),
             sources,
             options,

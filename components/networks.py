@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from components.aligned import Aligned
 from components.fusion import Fusion
 from components.fusion.embeddings import as_vector
 from components.fusion.late import Late
@@ -71,13 +72,12 @@ class Fused(nn.Module):
 
 
 class Joint(nn.Module):
-    """Encoders, fusion and head trained together.
+    """Encoders, and what takes their embeddings, trained together: fusion and head, or projections.
 
-    Each encoder sees the rows in which its input is there; the others get zeros, which the fusion
-    never looks at.
+    Each encoder sees the rows in which its input is there; the others get zeros, which are never looked at.
     """
 
-    def __init__(self, encoders: Mapping[str, nn.Module], fused: Fused) -> None:
+    def __init__(self, encoders: Mapping[str, nn.Module], fused: Fused | Aligned) -> None:
         super().__init__()
         self.encoders = nn.ModuleDict(encoders)
         self.fused = fused
@@ -92,11 +92,11 @@ class Joint(nn.Module):
 
     def decide(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
         """Embeddings to natural parameters."""
-        return self.fused.decide(embeddings, present)
+        return self.fused(embeddings, present)
 
     def parameters_of(self, name: str) -> list[nn.Parameter]:
         """Parameters that serve one input alone: its encoder, and its part of the fusion."""
-        return [*self.encoders[name].parameters(), *self.fused.parameters_of(name)]
+        return [value for key, value in self.named_parameters() if name in key.split(".")]
 
     @staticmethod
     def _embed(encoder: Any, part: Part | None, present: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The command line: ``braid run``, ``check``, ``report`` and ``ui``.
+"""The command line: ``braid run``, ``check``, ``report``, ``search`` and ``ui``.
 
 Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or configuration; 3 the data cannot be
 used; 4 a model, training or service cannot be used; 130 interrupted.
@@ -26,11 +26,13 @@ from components.config import ConfigError, load_pipeline, load_tracking
 from components.data.ingest import ingest
 from components.errors import BraidError, DataError
 from components.evaluation.results import Evaluation
+from components.search import Search
 from components.training.device import choose_device
-from flows.display import followed, show_check, show_outcome
+from flows.display import followed, show_check, show_hits, show_outcome
 from flows.local_server import prefect_api
 from flows.retrain import Outcome, retrain
-from tasks import tracking
+from tasks import registry, tracking
+from tasks.align import metrics
 
 UNEXPECTED, USAGE, DATA, MODEL, INTERRUPTED = 1, 2, 3, 4, 130
 
@@ -130,6 +132,40 @@ def report(
 
 
 @app.command()
+def search(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL_OR_RUN",
+            help="Registered model, whose champion is taken, or NAME/VERSION, NAME@ALIAS; or a run: key, "
+            "MLflow run id, name or 'last'.",
+        ),
+    ],
+    query: Annotated[
+        str, typer.Option(help="File of a picture or sound; or text; or a row's cells as JSON.")
+    ],
+    source: Annotated[str, typer.Option("--from", metavar="INPUT", help="Input that the query is of.")],
+    wanted: Annotated[str, typer.Option("--to", metavar="INPUT", help="Input that is searched.")],
+    top: Annotated[int, typer.Option(min=1, help="Most samples that are shown.")] = 10,
+    manifest: Annotated[
+        str | None, typer.Option(help="Table to search instead of the training rows that the model carries.")
+    ] = None,
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+    as_json: AsJson = False,
+) -> None:
+    """Find the nearest samples of one input for a query of another, with a logged model."""
+    with reported(workspace):
+        at = load_tracking(mlflow, workspace.resolve())
+        bundle = registry.kept_bundle(at, registry.find_model(at, model), workspace / "models")
+        hits = Search(bundle).find(query, source, wanted, top, manifest)
+    if as_json:
+        print(json.dumps([asdict(hit) for hit in hits], ensure_ascii=False))
+    else:
+        show_hits(Console(), hits, wanted)
+
+
+@app.command()
 def ui(
     workspace: Workspace = HERE,
     mlflow: TrackingFile = MLFLOW,
@@ -187,6 +223,7 @@ def _outcome_json(outcome: Outcome) -> dict[str, Any]:
         "report": str(outcome.report),
         **_evaluation_json(outcome.evaluation),
         "further_targets": {other.target: _evaluation_json(other) for other in outcome.further},
+        "retrieval": None if outcome.retrieval is None else metrics(outcome.retrieval),
         "extracted_rows": outcome.extracted,
         "model": asdict(outcome.registered.version),
         "champion": outcome.registered.champion,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,9 +17,11 @@ from rich.table import Column, Table
 from components.config import PipelineConfig
 from components.data.ingest import Dataset
 from components.evaluation.results import CandidateResult, Evaluation, Gain
+from components.search import Hit
 from components.targets import AnyTarget, Regression
 from flows.retrain import Outcome
 from flows.runs import newest_of
+from tasks.align import headline
 from tasks.progress import standings
 from tasks.report import balance_warnings
 
@@ -121,6 +123,22 @@ def show_check(console: Console, config: PipelineConfig, dataset: Dataset, devic
     )
 
 
+def show_hits(console: Console, hits: Sequence[Hit], wanted: str) -> None:
+    """What a search found, the nearest first."""
+    targets = list(dict.fromkeys(name for hit in hits for name in hit.targets))
+    table = Table()
+    table.add_column("", justify="right")
+    table.add_column("id", no_wrap=True)
+    table.add_column("similarity", justify="right")
+    for name in (*targets, wanted):
+        table.add_column(escape(name), overflow="fold")
+    for place, hit in enumerate(hits, start=1):
+        cells = [hit.id, *(hit.targets.get(name, "") for name in targets), hit.shown]
+        first, *others = map(escape, cells)
+        table.add_row(str(place), first, f"{hit.similarity:.3f}", *others)
+    console.print(table)
+
+
 def _described(target: AnyTarget) -> str:
     if isinstance(target, Regression):
         return f"{target.name}: a number, {target.mean:.4g} ± {target.std:.4g} in the training rows"
@@ -167,6 +185,8 @@ def _findings(outcome: Outcome) -> list[str]:
     lines += balance_warnings(evaluation)
     shares = ", ".join(f"{name} {share:+.3f}" for name, share in evaluation.shapley.items())
     lines.append(f"Shapley shares of {evaluation.metric}: {shares}.")
+    if outcome.retrieval is not None:
+        lines.append(f"Search: {headline(outcome.retrieval)}.")
     extracted = sum(outcome.extracted.values())
     lines.append(f"{extracted} rows extracted" + (": nothing had changed." if extracted == 0 else "."))
     state = "champion" if outcome.registered.champion else "challenger"

@@ -17,9 +17,11 @@ from components.config import load_pipeline
 from components.data.ingest import Dataset
 from components.encoders import needs_fit
 from components.evaluation.results import Evaluation
-from components.references import Features, FusedModel, Prepared
+from components.evaluation.retrieval import Retrievals
+from components.references import Features, FusedModel, Prepared, Trained
 from components.training.loop import BEST
 from flows.opened import opened
+from tasks.align import align_task, pretrain_task, retrieval_task
 from tasks.context import Context
 from tasks.evaluate import evaluate_task
 from tasks.explain import explain_task
@@ -49,6 +51,7 @@ class Outcome:
         registered: Version and champion.
         report: Path of the HTML page.
         extracted: Rows extracted now, by input.
+        retrieval: How well search finds; None without an ``alignment``.
     """
 
     key: str
@@ -58,6 +61,7 @@ class Outcome:
     registered: Registered
     report: Path
     extracted: dict[str, int]
+    retrieval: Retrievals | None
 
 
 def run_name() -> str:
@@ -93,7 +97,13 @@ def retrain(
         dataset = ingest_task.submit(run).result()
         names = list(pipeline.inputs)
         prepared = {name: preprocess_task.submit(run, dataset, name) for name in names}
-        fitted = {name: fit_task.submit(run, dataset, prepared[name], name) for name in names}
+        aligning = pipeline.alignment
+        pretrained = (
+            pretrain_task.submit(run, dataset, prepared)
+            if aligning is not None and aligning.use == "pretraining"
+            else None
+        )
+        fitted = {name: fit_task.submit(run, dataset, prepared[name], name, pretrained) for name in names}
         features = {
             name: extract_task.submit(run, dataset, prepared[name], fitted[name], name) for name in names
         }
@@ -110,9 +120,11 @@ def retrain(
             )
             fused = start
             if pipeline.strategy == "joint" or pipeline.joint_epochs:
-                fused = _joint(run, dataset, prepared, features, singles, start)
+                fused = _joint(run, dataset, prepared, features, singles, start, pretrained)
         settled(prepared, fitted, features, singles, {"fusion": fused})
-        evaluated = evaluate_task.submit(run, dataset, prepared, singles, features, fused)
+        aligned = align_task.submit(run, dataset, fused) if aligning is not None else None
+        evaluated = evaluate_task.submit(run, dataset, prepared, singles, features, fused, aligned)
+        retrieved = retrieval_task.submit(run, dataset, fused, aligned) if aligned is not None else None
         stressed = (
             robustness_task.submit(run, dataset, evaluated) if pipeline.evaluation.robustness.rows else None
         )
@@ -120,8 +132,9 @@ def retrain(
             explain_task.submit(run, dataset, evaluated) if pipeline.evaluation.explanations.samples else None
         )
         registered = promote_task.submit(run, dataset, evaluated)
-        settled({"evaluate": evaluated, "robustness": stressed, "explain": explained, "promote": registered})
-        report = report_task.submit(run, dataset, evaluated, registered, stressed, explained)
+        settled({"evaluate": evaluated, "robustness": stressed, "explain": explained})
+        settled({"alignment": aligned, "retrieval": retrieved, "promote": registered})
+        report = report_task.submit(run, dataset, evaluated, registered, stressed, explained, retrieved)
         evaluation, *further = evaluated.result().read_all()
         return Outcome(
             key=run.key,
@@ -130,6 +143,7 @@ def retrain(
             further=tuple(further),
             registered=registered.result(),
             report=Path(report.result()),
+            retrieval=retrieved.result().read() if retrieved is not None else None,
             extracted=_extracted({name: feature.result() for name, feature in features.items()}, fused),
         )
 
@@ -152,9 +166,12 @@ def _joint(
     features: Mapping[str, Any],
     singles: Mapping[str, Any],
     start: PrefectFuture[FusedModel] | None,
+    pretrained: PrefectFuture[Trained] | None,
 ) -> FusedModel:
     """Train all together, then extract with the encoders that came of it."""
-    trained, encoders = joint_task.submit(run, dataset, prepared, features, singles, start).result()
+    trained, encoders = joint_task.submit(
+        run, dataset, prepared, features, singles, start, pretrained
+    ).result()
     extracted = {
         name: extract_task.submit(run, dataset, prepared[name], weights, name, " joint")
         for name, weights in encoders.items()

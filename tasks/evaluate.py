@@ -15,7 +15,7 @@ from components.deliver import deliver
 from components.evaluation.figures import all_figures
 from components.evaluation.results import CandidateResult, Curve, Evaluation, Interval, Judged
 from components.judge import judge
-from components.references import Features, FusedModel, Prepared, Single
+from components.references import Features, FusedModel, Prepared, Single, Trained
 from components.storage.atomic import replacing, write_bytes
 from components.training.loop import best_epoch
 from components.training.resumable import read_history
@@ -60,12 +60,13 @@ def evaluate_task(
     singles: dict[str, Single],
     features: dict[str, Features],
     fused: FusedModel | None,
+    aligned: Trained | None = None,
 ) -> Evaluated:
     """Choose among the candidates on validation, write the bundle, judge it on test."""
     config, at, run = context.config, context.tracking, context.mlflow_run
     progress = Progress(context, "evaluate")
     progress(0, 2, "choosing on validation")
-    deliver(dataset, prepared, singles, features, fused, config, context.bundle)
+    deliver(dataset, prepared, singles, features, fused, config, context.bundle, aligned)
     progress(1, 2, "judging on test")
     judgement = judge(dataset, features, fused, context.bundle, config)
     evaluation, *further = judgement.evaluations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from components.data.ingest import Dataset
 from components.encoders import needs_fit
 from components.fit import fit, probe, take_frozen
-from components.references import EncoderWeights, Features, Prepared, Single
+from components.references import EncoderWeights, Features, Prepared, Single, Trained
 from tasks.context import Context
 from tasks.progress import Progress
 from tasks.step import gpu_slot, step
@@ -13,7 +13,9 @@ from tasks.training import tracked
 
 
 @step(name="fit", task_run_name="fit {name}", tags=["training"])
-def fit_task(context: Context, dataset: Dataset, prepared: Prepared, name: str) -> Single | EncoderWeights:
+def fit_task(
+    context: Context, dataset: Dataset, prepared: Prepared, name: str, pretrained: Trained | None = None
+) -> Single | EncoderWeights:
     """Train the input's encoder with a head of its own; a frozen encoder is taken as it is."""
     if not needs_fit(context.config.inputs[name].encoder):
         progress = Progress(context, f"fit {name}")
@@ -21,7 +23,7 @@ def fit_task(context: Context, dataset: Dataset, prepared: Prepared, name: str) 
         progress.finish("pretrained and frozen: nothing to fit")
         return weights
     with gpu_slot():
-        steps = fit(dataset, prepared, context.config, context.cache / "trainings")
+        steps = fit(dataset, prepared, context.config, context.cache / "trainings", pretrained)
         return tracked(context, name, steps, context.config.inputs[name].fit.epochs, kind="single")
 
 

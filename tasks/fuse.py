@@ -32,13 +32,14 @@ def joint_task(
     features: dict[str, Features],
     singles: dict[str, Single],
     start: FusedModel | None,
+    pretrained: Trained | None = None,
 ) -> tuple[Trained, dict[str, EncoderWeights]]:
     """Train encoders, fusion and head together, from nothing or from a staged training."""
     config = context.config
     begin = None if start is None else start.training
     with gpu_slot():
         steps = train_jointly(
-            dataset, prepared, features, singles, config, context.cache / "trainings", begin
+            dataset, prepared, features, singles, config, context.cache / "trainings", begin, pretrained
         )
         epochs = config.training.epochs if start is None else config.joint_epochs
         trained = tracked(context, "joint", steps, epochs, kind="fusion")

@@ -14,9 +14,12 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, Tens
 from mlflow.types.schema import AnyType
 
 import components
-from components.config import PipelineConfig
+from components.config import PipelineConfig, TrackingConfig
 from components.config.inputs import InputConfig
+from components.errors import ModelError
 from components.predictor import Predictor
+from components.storage.atomic import replacing
+from components.storage.digest import digest
 from tasks import tracking
 from tasks.context import Context
 
@@ -121,9 +124,58 @@ def champion(context: Context) -> Version | None:
 
 def fetch_bundle(context: Context, version: Version, to: Path) -> Path:
     """Folder of a registered model's bundle."""
-    tracking.connect(context.tracking)
-    folder = Path(mlflow.artifacts.download_artifacts(version.uri, dst_path=str(to)))
+    return download_bundle(context.tracking, version.uri, to)
+
+
+def download_bundle(at: TrackingConfig, uri: str, to: Path) -> Path:
+    """Folder of a logged model's bundle, fetched into ``to``."""
+    tracking.connect(at)
+    folder = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(to)))
     return next(folder.rglob("model.json")).parent
+
+
+def kept_bundle(at: TrackingConfig, uri: str, folder: Path) -> Path:
+    """Folder of a logged model's bundle below ``folder``, fetched the first time it is asked for."""
+    place = folder / digest(str(at.registry_uri or at.tracking_uri), uri)
+    if not place.exists():
+        with replacing(place) as temporary:
+            temporary.mkdir(parents=True)
+            download_bundle(at, uri, temporary)
+    return next(place.rglob("model.json")).parent
+
+
+def find_model(at: TrackingConfig, name: str) -> str:
+    """URI of a logged model.
+
+    Args:
+        at: Where MLflow is.
+        name: A registered model, whose champion is meant; ``name/version`` or ``name@alias``; any of these
+            behind ``models:/``; or a run: its id, key or name, or ``last``.
+
+    Raises:
+        ModelError: If there is none; says which registered models there are.
+    """
+    client = tracking.connect(at)
+    run = None if "/" in name or "@" in name else tracking.find_run(at, name)
+    if run is not None:
+        if _MODEL_TAG in run.data.tags:
+            return run.data.tags[_MODEL_TAG]
+        raise ModelError(f"run {name!r} has logged no model (it is {run.info.status.lower()})")
+    plain = name.removeprefix("models:/")
+    model, _, alias = plain.partition("@")
+    try:
+        found = (
+            client.get_model_version(*plain.split("/", 1))
+            if "/" in plain
+            else client.get_model_version_by_alias(model, alias or CHAMPION)
+        )
+    except MlflowException as error:
+        known = ", ".join(sorted(each.name for each in client.search_registered_models()))
+        raise ModelError(
+            f"there is no model and no run {name!r} in {at.registry_uri or at.tracking_uri}; registered "
+            f"models: {known or 'none'}"
+        ) from error
+    return f"models:/{found.name}/{found.version}"
 
 
 def crown(context: Context, version: Version, reason: str) -> None:

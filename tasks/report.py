@@ -18,6 +18,7 @@ from components.samples import read_samples
 from components.storage.atomic import write_bytes
 from components.targets import Classification, Multilabel, Regression, cells_of
 from tasks import tracking
+from tasks.align import Retrieved
 from tasks.context import Context
 from tasks.evaluate import Evaluated, headline, read_curves, tables
 from tasks.explain import Explained
@@ -36,7 +37,8 @@ def report_task(
     evaluated: Evaluated,
     registered: Registered,
     stressed: Stressed | None,
-    explained: Explained | None,
+    explained: Explained | None = None,
+    retrieved: Retrieved | None = None,
 ) -> str:
     """Write the report; give its path."""
     config, at, run = context.config, context.tracking, context.mlflow_run
@@ -63,6 +65,7 @@ def report_task(
         promotion=registered.reason,
         robustness=None if stressed is None else stressed.read(),
         explanations=None if explained is None else explained.read(),
+        retrieval=None if retrieved is None else retrieved.read(),
     )
     path = context.folder / "report.html"
     write_bytes(path, render_report(report).encode("utf-8", "surrogatepass"))

@@ -16,16 +16,22 @@ Result = TypeVar("Result", Single, Trained)
 
 
 def tracked(
-    context: Context, part: str, steps: Generator[Epoch, None, Result], epochs: int, kind: str
+    context: Context,
+    part: str,
+    steps: Generator[Epoch, None, Result],
+    epochs: int,
+    kind: str,
+    metric: str | None = None,
 ) -> Result:
     """Run a training to its end in a nested MLflow run of its own.
 
     Args:
         context: The run.
-        part: What is trained: an input, ``fusion`` or ``joint``.
+        part: What is trained: an input, ``fusion``, ``joint``, ``alignment`` or ``pretraining``.
         steps: The training.
         epochs: At most so many.
-        kind: ``single`` or ``fusion``, as a tag.
+        kind: ``single``, ``fusion`` or ``alignment``, as a tag.
+        metric: Of the objective; None is that of the primary target.
     """
     config, at = context.config, context.tracking
     progress = Progress(context, f"fit {part}")
@@ -33,9 +39,10 @@ def tracked(
     if part in config.inputs:
         facts = config.inputs[part].model_dump(mode="json")
     else:
-        facts = config.model_dump(mode="json", include={"fusion", "training"})
+        sections = {"alignment"} if kind == "alignment" else {"fusion", "training"}
+        facts = config.model_dump(mode="json", include=sections)
     tracking.log_params(at, run, {**facts, "seed": config.seed})
-    metric = config.target.metric
+    metric = metric or config.target.metric
 
     def tell(epoch: Epoch) -> None:
         tracking.log_epoch(at, run, epoch, metric)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from components.errors import BraidError
 
-DISCRIMINATORS = ("name", "modality", "task")
+DISCRIMINATORS = ("name", "modality", "task", "cure")
 """Options that choose which section stands there."""
 
 

@@ -7,18 +7,22 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 from torch.nn import ModuleDict, ParameterDict
 
+from components.config.alignment import AlignmentConfig, ClipConfig, SigLipConfig
 from components.config.balance import BalanceConfig, NoCure
 from components.config.data import DataConfig
+from components.config.encoders import PretrainedConfig
 from components.config.explain import nearest
 from components.config.explanations import ExplanationsConfig
 from components.config.fusion import FusionConfig, LateConfig, TensorConfig, tensor_entries
 from components.config.inputs import InputConfig
 from components.config.robustness import RobustnessConfig
 from components.config.section import Section
-from components.config.targets import ClassificationTarget, TargetConfig
+from components.config.targets import ClassificationTarget, OrdinalTarget, TargetConfig
 from components.config.training import TrainingConfig
 
-RESERVED = frozenset({"id", "split", "target", "group", "average", "fusion", "joint", "delivered"})
+RESERVED = frozenset(
+    {"id", "split", "target", "group", "average", "fusion", "joint", "delivered", "alignment", "pretraining"}
+)
 _MODULES = (ModuleDict(), ParameterDict())  # networks keep their parts by the inputs' names
 
 
@@ -90,6 +94,9 @@ class PipelineConfig(Section):
         description="Epochs in which encoders and fusion are tuned together at the end (strategy: staged).",
     )
     joint_learning_rate: float = Field(1e-4, gt=0, description="Highest learning rate of those epochs.")
+    alignment: AlignmentConfig | None = Field(
+        None, description="Learning across inputs, for search from one to another; null is off."
+    )
     evaluation: EvaluationConfig = Field(
         default_factory=EvaluationConfig, description="Choice and judgement."
     )
@@ -126,9 +133,45 @@ class PipelineConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _one_change_of_the_joint_loss(self) -> PipelineConfig:
+        if self.alignment is not None and self.alignment.use == "auxiliary" and self.balance.cure != "none":
+            raise ValueError(
+                f"balance.cure: {self.balance.cure} and alignment.use: auxiliary both change the loss of the "
+                "joint training. Take one of them; alignment.use: pretraining goes with any cure."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _the_tensor_product_stays_small(self) -> PipelineConfig:
         if isinstance(self.fusion, TensorConfig):
             tensor_entries(self.fusion.factor_width, len(self.inputs))
+        return self
+
+    @model_validator(mode="after")
+    def _alignment_has_something_to_act_on(self) -> PipelineConfig:
+        if self.alignment is None:
+            return self
+        objective = self.alignment.objective
+        if len(self.inputs) < 2:
+            raise ValueError("alignment: there is one input and nothing to align it with; leave it out")
+        by_class = isinstance(objective, ClipConfig | SigLipConfig) and objective.positives == "class"
+        if by_class and not isinstance(self.target, ClassificationTarget | OrdinalTarget):
+            raise ValueError(
+                "alignment.objective.positives: 'class' needs a target of classes, and "
+                f"{self.target.column!r} is of task {self.target.task!r}. Take pair"
+            )
+        if self.alignment.use == "auxiliary" and self.strategy == "staged" and not self.joint_epochs:
+            raise ValueError(
+                "alignment.use: 'auxiliary' acts on encoders while they are trained with the fusion, and "
+                "here the fusion is trained on cached features alone. Set joint_epochs or strategy: joint"
+            )
+        if self.alignment.use == "pretraining" and all(
+            isinstance(options.encoder, PretrainedConfig) for options in self.inputs.values()
+        ):
+            raise ValueError(
+                "alignment.use: 'pretraining' is for encoders from scratch, and every encoder is pretrained "
+                "already. Take features"
+            )
         return self
 
     @model_validator(mode="after")

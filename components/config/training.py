@@ -9,7 +9,7 @@ from pydantic import Field
 from components.config.section import Section
 
 
-class TrainingConfig(Section):
+class LoopConfig(Section):
     """AdamW with warm-up, a schedule, clipping, averaging and early stopping."""
 
     epochs: int = Field(30, ge=1, description="Most passes over the training rows.")
@@ -20,12 +20,6 @@ class TrainingConfig(Section):
     warmup: float = Field(0.1, ge=0, lt=1, description="Share of all steps over which the rate rises from 0.")
     clip_norm: float | None = Field(
         1.0, gt=0, description="Largest norm of the gradient; null does not clip."
-    )
-    class_weights: Literal["none", "balanced"] = Field(
-        "none", description="Weigh rows by the inverse frequency of their class."
-    )
-    label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="Share of the target spread over all classes."
     )
     patience: int | None = Field(
         10,
@@ -40,4 +34,15 @@ class TrainingConfig(Section):
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Number format of the forward pass; auto is bf16 on a GPU that has it, else fp32."
+    )
+
+
+class TrainingConfig(LoopConfig):
+    """AdamW with warm-up, a schedule, clipping, averaging and early stopping; how targets are weighed."""
+
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="Weigh rows by the inverse frequency of their class."
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="Share of the target spread over all classes."
     )

@@ -7,6 +7,7 @@ from typing import Literal
 
 from components.evaluation.explanations import Explanations
 from components.evaluation.intervals import UNDEFINED, Gain, Interval, Stored, Verdict
+from components.evaluation.retrieval import Retrievals
 from components.evaluation.robustness import Robustness
 
 MediaKind = Literal["image", "audio", "text", "tabular"]
@@ -282,3 +283,4 @@ class Report(Stored):
     promotion: str | None = None  # one line: what became of the champion, and why
     robustness: Robustness | None = None
     explanations: Explanations | None = None
+    retrieval: Retrievals | None = None

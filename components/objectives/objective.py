@@ -29,12 +29,13 @@ class Objective(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
-    def judge(self, outputs: Tensor, values: Mapping[str, Tensor]) -> tuple[float, float]:
+    def judge(self, outputs: Tensor, values: Mapping[str, Tensor], present: Tensor) -> tuple[float, float]:
         """Loss and metric on all validation rows.
 
         Args:
             outputs: What the network gives for them, on the CPU.
             values: Their targets by name, on the CPU.
+            present: (N, M) bool: which inputs they have, on the CPU.
         """
         raise NotImplementedError(f"{type(self).__name__} has no judge")
 

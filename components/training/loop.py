@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from components.config.fusion import ModalityDropout
-from components.config.training import TrainingConfig
+from components.config.training import LoopConfig
 from components.errors import BraidError
 from components.objectives import Objective
 from components.ranking import rank
@@ -36,7 +36,7 @@ def train(
     objective: Objective,
     training: Source,
     validation: Source,
-    config: TrainingConfig,
+    config: LoopConfig,
     *,
     seed: int,
     folder: Path,
@@ -121,7 +121,9 @@ def train(
         kept = average.module if average is not None else network
         outputs = predict(kept, validation, config.batch_size, config.precision, device)
         val_loss, value = objective.judge(
-            outputs, {name: target.cpu() for name, target in validation.targets.items()}
+            outputs,
+            {name: target.cpu() for name, target in validation.targets.items()},
+            validation.present.cpu(),
         )
         alone = _alone(kept, objective, validation, inputs, config, device)
         objective.end_epoch(epoch, val_loss, {name: loss for name, (loss, _) in alone.items()})
@@ -175,18 +177,19 @@ def _alone(
     objective: Objective,
     source: Source,
     inputs: Sequence[str],
-    config: TrainingConfig,
+    config: LoopConfig,
     device: torch.device,
 ) -> dict[str, tuple[float, float]]:
     """Loss and metric of the network given each input alone, over the rows that have it."""
     found = {}
     for column, name in enumerate(inputs):
-        rows = source.present[:, column].cpu()
+        present = source.present.cpu()
+        rows = present[:, column]
         if not rows.any():
             continue
         outputs = predict(network, source, config.batch_size, config.precision, device, column)
         values = {target: value.cpu()[rows] for target, value in source.targets.items()}
-        found[name] = objective.judge(outputs, values)
+        found[name] = objective.judge(outputs, values, present[rows])
     return found
 
 
@@ -195,14 +198,14 @@ def best_epoch(history: Sequence[Epoch], metric_name: str) -> Epoch:
     return max(history, key=lambda epoch: rank(metric_name, epoch.metric, epoch.val_loss))
 
 
-def _is_over(history: Sequence[Epoch], config: TrainingConfig, metric_name: str) -> bool:
+def _is_over(history: Sequence[Epoch], config: LoopConfig, metric_name: str) -> bool:
     if not history or config.patience is None:
         return len(history) >= config.epochs
     waited = len(history) - 1 - best_epoch(history, metric_name).epoch
     return len(history) >= config.epochs or waited >= config.patience
 
 
-def _learning_rate(config: TrainingConfig, step: int, steps: int) -> float:
+def _learning_rate(config: LoopConfig, step: int, steps: int) -> float:
     """Linear warm-up, then half a cosine to 0 (Loshchilov and Hutter 2017) or constant."""
     warmup = config.warmup * steps
     if step < warmup:

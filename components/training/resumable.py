@@ -14,7 +14,7 @@ from torch import nn
 
 from components import augment
 from components.config.fusion import ModalityDropout
-from components.config.training import TrainingConfig
+from components.config.training import LoopConfig
 from components.objectives import Objective, balance, supervised
 from components.references import Trained
 from components.storage.digest import code_digest, digest
@@ -36,7 +36,7 @@ def train_once(
     network: nn.Module,
     objective: Callable[[Source], Objective],
     sources: Callable[[], tuple[Source, Source]],
-    config: TrainingConfig,
+    config: LoopConfig,
     *,
     metric_name: str,
     seed: int,

@@ -27,7 +27,11 @@ class TestCells:
         [
             ("classification", ["class 2", None, "class 0", "unheard of"], [2, -1, 0, -1]),
             ("ordinal", ["4", None, "1"], [3, -1, 0]),
-            ("multilabel", ["a|c", None, "none", " b ", "c|z|a"], [A_AND_C, None, [0] * 3, [0, 1, 0], A_AND_C]),
+            (
+                "multilabel",
+                ["a|c", None, "none", " b ", "c|z|a"],
+                [A_AND_C, None, [0] * 3, [0, 1, 0], A_AND_C],
+            ),
             ("regression", ["1.5", None, " -2e3 ", "7"], [1.5, None, -2000, 7]),
         ],
     )  # fmt: skip

@@ -1,0 +1,44 @@
+"""Learning from targets and across modalities at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from components.objectives.objective import Objective
+from components.objectives.pairwise import Pairwise
+from components.objectives.supervised import Supervised
+from components.training.batches import Batch
+
+
+class Auxiliary(Objective):
+    """``supervised + weight × alignment`` of encoders that are trained with the fusion.
+
+    The alignment is of the projected embeddings that the fusion takes; the projections are trained here,
+    with the network, and are of no use afterwards.
+
+    Args:
+        supervised: Decides when training stops.
+        alignment: Of what ``projections`` gives.
+        projections: A :class:`components.aligned.Aligned` over the network's embeddings.
+        weight: Of the alignment.
+    """
+
+    def __init__(
+        self, supervised: Supervised, alignment: Pairwise, projections: nn.Module, weight: float
+    ) -> None:
+        super().__init__()
+        self.supervised, self.alignment, self.projections = supervised, alignment, projections
+        self.weight = weight
+        self.metric = supervised.metric
+
+    def forward(self, network: nn.Module, batch: Batch, present: Tensor) -> Tensor:
+        """``network`` is a :class:`components.networks.Joint`."""
+        embeddings = network.embed(batch.inputs, present)  # type: ignore[operator]  # a Module may have any
+        supervised = self.supervised.loss(network.fused(embeddings, present).float(), batch.targets)  # type: ignore[operator]
+        outputs = self.projections(embeddings, present)
+        return supervised + self.weight * self.alignment.loss(outputs, present, batch.targets)
+
+    def judge(self, outputs: Tensor, values: Mapping[str, Tensor], present: Tensor) -> tuple[float, float]:
+        return self.supervised.judge(outputs, values, present)
