@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
@@ -17,10 +18,13 @@ from rich.table import Column, Table
 from components.config import PipelineConfig
 from components.data.ingest import Dataset
 from components.evaluation.results import CandidateResult, Evaluation, Gain, Interval
+from components.sweep.ranking import Ranking, Row
 from components.targets import AnyTarget, Regression
 from flows.retrain import Outcome
 from flows.runs import newest_of
+from flows.sweep import SweepOutcome
 from tasks.progress import standings
+from tasks.sweep import headline
 
 _EVERY = 0.3  # seconds between two looks
 
@@ -93,6 +97,52 @@ def results_table(evaluation: Evaluation) -> Table:
         table.add_column(column, justify="right")
     for candidate in evaluation.candidates:
         table.add_row(*_row(candidate, evaluation), style="bold" if candidate.kind == "delivered" else "")
+    return table
+
+
+def show_sweep(console: Console, outcome: SweepOutcome) -> None:
+    """The ranking of every pipeline, and where to look next."""
+    for ranking in outcome.rankings:
+        console.print(_ranking_table(ranking, ranking.rows, ranking.pipeline))
+        if ranking.matched:
+            title = f"{ranking.pipeline} at {ranking.budget} parameters"
+            console.print(_ranking_table(ranking, ranking.matched, title))
+        lines = [headline(ranking) + "."]
+        lines += [f"{fusion} left out: {reason}" for fusion, reason in ranking.skipped.items()]
+        found = outcome.registered.get(ranking.pipeline)
+        if found is not None:
+            state = "champion" if found["champion"] else "challenger"
+            lines.append(
+                f"{found['model']['name']} version {found['model']['version']} is {state}: "
+                f"{found['promotion']}."
+            )
+        console.print(Panel(escape("\n".join(lines)), title="Findings", title_align="left"))
+    console.print(
+        f"{outcome.trials} trials, {sum(outcome.extracted.values())} rows extracted\n"
+        f"MLflow run    {outcome.mlflow_run}   (all runs: braid ui)",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _ranking_table(ranking: Ranking, rows: Sequence[Row], title: str) -> Table:
+    """Narrow enough for 80 columns."""
+    over = "seeds" if ranking.interval == "seed" else "rows"
+    caption = f"{ranking.metric}, {ranking.confidence:.0%} intervals over {over}; ranked on validation"
+    table = Table(title=title, caption=caption, box=SIMPLE_HEAD)
+    table.add_column("model", no_wrap=True)
+    for column in ("val", "test", "interval", f"gain over {ranking.best_single}", "params"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            escape(row.model),
+            f"{row.val:.3f}",
+            f"{row.test.value:.3f}",
+            f"{row.test.low:.3f}…{row.test.high:.3f}",
+            f"{row.gain.value:+.3f} {row.gain.low:+.3f}…{row.gain.high:+.3f}",
+            "" if row.parameters is None else str(row.parameters),
+            style="bold" if row.kind == "delivered" else "",
+        )
     return table
 
 
