@@ -129,7 +129,7 @@ def _ranking_table(ranking: Ranking, rows: Sequence[Row], title: str) -> Table:
     """Narrow enough for 80 columns."""
     over = "seeds" if ranking.interval == "seed" else "rows"
     caption = f"{ranking.metric}, {ranking.confidence:.0%} intervals over {over}; ranked on validation"
-    table = Table(title=title, caption=caption, box=SIMPLE_HEAD)
+    table = Table(title=title, caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("model", no_wrap=True)
     for column in ("val", "test", "interval", f"gain over {ranking.best_single}", "params"):
         table.add_column(column, justify="right", no_wrap=True)
