@@ -61,6 +61,28 @@ def deliver(
         folder: Of the bundle.
         aligned: Projections for search, of the features that the fusion takes.
     """
+    model = assemble(dataset, singles, features, fused, config)
+    save_bundle(
+        folder,
+        delivered=model,
+        inputs=config.inputs,
+        fusion=config.fusion,
+        prepared=prepared,
+        single={name: single.encoder for name, single in singles.items()},
+        fused={} if fused is None else {name: feature.encoder for name, feature in fused.features.items()},
+        facts={"name": config.name, "seed": config.seed, "dataset": dataset.digest},
+        search=None if aligned is None else _search(dataset, fused, aligned, config),
+    )
+
+
+def assemble(
+    dataset: Dataset,
+    singles: Mapping[str, Single],
+    features: Mapping[str, Features],
+    fused: FusedModel | None,
+    config: PipelineConfig,
+) -> Delivered:
+    """The candidates, calibrated, and the choice among them; arguments as of :func:`deliver`."""
     targets = dataset.targets
     heads = {}
     for name, single in singles.items():
@@ -76,18 +98,7 @@ def deliver(
     _, validation, values = open_split(dataset, "val", features, fused)
     fair = fair_natural(model, validation, values) if fused is not None and not fused.joint else {}
     calibrate_and_choose(model, validation, values, config.evaluation.coverage, fair)
-
-    save_bundle(
-        folder,
-        delivered=model,
-        inputs=config.inputs,
-        fusion=config.fusion,
-        prepared=prepared,
-        single={name: single.encoder for name, single in singles.items()},
-        fused={} if fused is None else {name: feature.encoder for name, feature in fused.features.items()},
-        facts={"name": config.name, "seed": config.seed, "dataset": dataset.digest},
-        search=None if aligned is None else _search(dataset, fused, aligned, config),
-    )
+    return model
 
 
 def _search(

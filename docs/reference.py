@@ -16,13 +16,14 @@ from pydantic.fields import FieldInfo
 
 from components.config import PipelineConfig, TrackingConfig
 from components.config.explain import DISCRIMINATORS
+from components.config.sweep import SweepConfig
 from components.config.targets import task
 
 PAGE = Path(__file__).with_name("configuration.md")
 HEAD = """\
 # Configuration
 
-Every option of a pipeline file and of `mlflow.yaml`. This page is made from the models in
+Every option of a pipeline file, of `mlflow.yaml` and of a sweep file. This page is made from the models in
 `components/config` by `make docs`; do not edit it by hand.
 
 An option that is not on this page is an error: the message names the YAML path, what is allowed and the
@@ -35,6 +36,11 @@ TRACKING = """\
 
 The environment variables `MLFLOW_TRACKING_URI`, `MLFLOW_REGISTRY_URI` and `MLFLOW_EXPERIMENT_NAME` win over
 this file. Without the file all defaults hold.
+"""
+SWEEP = """\
+## Sweep file
+
+What `braid sweep` is given. `--set` changes options of this file, not of its pipelines.
 """
 WORDS = {int: "integer", float: "number", str: "text", bool: "true or false", Any: "any value"}
 
@@ -58,7 +64,10 @@ class Chapter:
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([HEAD, *map(_chapter, chapters(PipelineConfig)), TRACKING, _table(TrackingConfig)])
+    top, *sections = chapters(SweepConfig)
+    sweep = [SWEEP, _table(top.section), *map(_chapter, sections)]
+    tracking = [TRACKING, _table(TrackingConfig)]
+    return "\n".join([HEAD, *map(_chapter, chapters(PipelineConfig)), *tracking, *sweep])
 
 
 def chapters(root: type[BaseModel]) -> list[Chapter]:

@@ -1,4 +1,4 @@
-"""The command line: ``braid run``, ``check``, ``report``, ``search`` and ``ui``.
+"""The command line: ``braid run``, ``sweep``, ``check``, ``report``, ``search`` and ``ui``.
 
 Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or configuration; 3 the data cannot be
 used; 4 a model, training or service cannot be used; 130 interrupted.
@@ -23,14 +23,16 @@ from rich.console import Console
 
 import flows.environment  # noqa: F401  (has to come first: it sets what the others read)
 from components.config import ConfigError, load_pipeline, load_tracking
+from components.config.sweep import load_sweep
 from components.data.ingest import ingest
 from components.errors import BraidError, DataError
 from components.evaluation.results import Evaluation
 from components.search import Search
 from components.training.device import choose_device
-from flows.display import followed, show_check, show_hits, show_outcome
+from flows.display import followed, show_check, show_hits, show_outcome, show_sweep
 from flows.local_server import prefect_api
 from flows.retrain import Outcome, retrain
+from flows.sweep import SweepOutcome, sweep_flow
 from tasks import registry, tracking
 from tasks.align import metrics
 
@@ -83,6 +85,25 @@ def run(
         print(json.dumps(_finite(_outcome_json(outcome)), allow_nan=False))
     else:
         show_outcome(Console(), outcome, pipeline)
+
+
+@app.command()
+def sweep(
+    config: Annotated[Path, typer.Argument(help="Sweep file (YAML), for example configs/bakeoff.yaml.")],
+    overrides: Overrides = None,
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+    as_json: AsJson = False,
+) -> None:
+    """Compare fusions over seeds, search their options, register the winner. Goes on after a kill."""
+    with reported(workspace):
+        parallel = load_sweep(config, overrides or []).parallel
+        with followed(console, workspace), prefect_api(workspace.resolve()):
+            outcome = sweep_flow(parallel)(config, overrides or [], workspace, mlflow)
+    if as_json:
+        print(json.dumps(_sweep_json(outcome), allow_nan=False))
+    else:
+        show_sweep(Console(), outcome)
 
 
 @app.command()
@@ -263,6 +284,17 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite(inner) for key, inner in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _sweep_json(outcome: SweepOutcome) -> dict[str, Any]:
+    return {
+        "run": outcome.key,
+        "mlflow_run": outcome.mlflow_run,
+        "trials": outcome.trials,
+        "extracted_rows": outcome.extracted,
+        "rankings": {ranking.pipeline: json.loads(ranking.to_json()) for ranking in outcome.rankings},
+        "registered": outcome.registered,
+    }
 
 
 def main() -> None:

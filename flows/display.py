@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
@@ -18,10 +19,12 @@ from components.config import PipelineConfig
 from components.data.ingest import Dataset
 from components.evaluation.results import CandidateResult, Evaluation, Gain
 from components.search import Hit
+from components.sweep.ranking import Ranking, Row
 from components.targets import AnyTarget, Regression
 from flows.retrain import Outcome
 from flows.runs import newest_of
-from tasks.align import headline
+from flows.sweep import SweepOutcome
+from tasks import align, sweep
 from tasks.progress import standings
 from tasks.report import balance_warnings
 
@@ -98,6 +101,52 @@ def results_table(evaluation: Evaluation, named: bool = False) -> Table:
         table.add_column(column, justify="right")
     for candidate in evaluation.candidates:
         table.add_row(*_row(candidate, evaluation), style="bold" if candidate.kind == "delivered" else "")
+    return table
+
+
+def show_sweep(console: Console, outcome: SweepOutcome) -> None:
+    """The ranking of every pipeline, and where to look next."""
+    for ranking in outcome.rankings:
+        console.print(_ranking_table(ranking, ranking.rows, ranking.pipeline))
+        if ranking.matched:
+            title = f"{ranking.pipeline} at {ranking.budget} parameters"
+            console.print(_ranking_table(ranking, ranking.matched, title))
+        lines = [sweep.headline(ranking) + "."]
+        lines += [f"{fusion} left out: {reason}" for fusion, reason in ranking.skipped.items()]
+        found = outcome.registered.get(ranking.pipeline)
+        if found is not None:
+            state = "champion" if found["champion"] else "challenger"
+            lines.append(
+                f"{found['model']['name']} version {found['model']['version']} is {state}: "
+                f"{found['promotion']}."
+            )
+        console.print(Panel(escape("\n".join(lines)), title="Findings", title_align="left"))
+    console.print(
+        f"{outcome.trials} trials, {sum(outcome.extracted.values())} rows extracted\n"
+        f"MLflow run    {outcome.mlflow_run}   (all runs: braid ui)",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _ranking_table(ranking: Ranking, rows: Sequence[Row], title: str) -> Table:
+    """Narrow enough for 80 columns."""
+    over = "seeds" if ranking.interval == "seed" else "rows"
+    caption = f"{ranking.metric}, {ranking.confidence:.0%} intervals over {over}; ranked on validation"
+    table = Table(title=title, caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("model", no_wrap=True)
+    for column in ("val", "test", "interval", f"gain over {ranking.best_single}", "params"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            escape(row.model),
+            f"{row.val:.3f}",
+            f"{row.test.value:.3f}",
+            f"{row.test.low:.3f}…{row.test.high:.3f}",
+            f"{row.gain.value:+.3f} {row.gain.low:+.3f}…{row.gain.high:+.3f}",
+            "" if row.parameters is None else str(row.parameters),
+            style="bold" if row.kind == "delivered" else "",
+        )
     return table
 
 
@@ -186,7 +235,7 @@ def _findings(outcome: Outcome) -> list[str]:
     shares = ", ".join(f"{name} {share:+.3f}" for name, share in evaluation.shapley.items())
     lines.append(f"Shapley shares of {evaluation.metric}: {shares}.")
     if outcome.retrieval is not None:
-        lines.append(f"Search: {headline(outcome.retrieval)}.")
+        lines.append(f"Search: {align.headline(outcome.retrieval)}.")
     extracted = sum(outcome.extracted.values())
     lines.append(f"{extracted} rows extracted" + (": nothing had changed." if extracted == 0 else "."))
     state = "champion" if outcome.registered.champion else "challenger"

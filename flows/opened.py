@@ -10,7 +10,7 @@ from typing import Any, Literal
 from prefect.exceptions import CancelledRun, TerminationSignal
 from prefect.runtime import flow_run
 
-from components.config import PipelineConfig, load_tracking
+from components.config import PipelineConfig, TrackingConfig, load_tracking
 from components.storage.digest import digest_json
 from flows.runs import claim
 from tasks import tracking
@@ -37,23 +37,46 @@ def opened(
         kind: Name of the flow, a tag of the MLflow run.
         facts: What besides the pipeline tells this run from others of its kind; logged as parameters.
     """
+    with begun(
+        config, pipeline.name, pipeline.model_dump(mode="json"), workspace, tracking_file, kind, facts
+    ) as (key, at, mlflow_run):
+        yield Context(key, pipeline, config.resolve().parent, workspace, at, mlflow_run)
+
+
+@contextmanager
+def begun(
+    config: Path,
+    name: str,
+    settings: Mapping[str, Any],
+    workspace: Path,
+    tracking_file: Path,
+    kind: str,
+    facts: Mapping[str, Any] | None = None,
+) -> Iterator[tuple[str, TrackingConfig, str]]:
+    """As :func:`opened`, of a run that is not of one pipeline; gives its key, and where it is logged.
+
+    Args:
+        config: The file that the run was started with.
+        name: Begins the key.
+        settings: What the file says; logged as parameters.
+
+    Other arguments are those of :func:`opened`.
+    """
     at = load_tracking(tracking_file, workspace)
     facts = dict(facts or {})
     base = config.resolve().parent
-    purpose = digest_json(
-        {"kind": kind, "config": pipeline.model_dump(mode="json"), "base": str(base), "facts": facts}
-    )
+    purpose = digest_json({"kind": kind, "config": dict(settings), "base": str(base), "facts": facts})
     workspace.mkdir(parents=True, exist_ok=True)
-    with claim(workspace, pipeline.name, purpose, str(flow_run.id)) as record:
-        tags = {"config": pipeline.name, "prefect_flow_run": str(flow_run.id), "kind": kind}
+    with claim(workspace, name, purpose, str(flow_run.id)) as record:
+        tags = {"config": name, "prefect_flow_run": str(flow_run.id), "kind": kind}
         tags |= {"prefect_flow_run_url": flow_run.ui_url} if flow_run.ui_url else {}
         tags |= {"git_commit": commit} if (commit := git_commit()) else {}
         mlflow_run = tracking.start_run(at, record.key, record.key, tags)
-        tracking.log_params(at, mlflow_run, {**pipeline.model_dump(mode="json"), **facts})
+        tracking.log_params(at, mlflow_run, {**settings, **facts})
         monitor = tracking.watch_system(at, mlflow_run)
         status: Literal["FINISHED", "FAILED", "KILLED"] = "FAILED"
         try:
-            yield Context(record.key, pipeline, base, workspace, at, mlflow_run)
+            yield record.key, at, mlflow_run
             status = "FINISHED"
         except (KeyboardInterrupt, SystemExit, CancelledRun, TerminationSignal):
             status = "KILLED"

@@ -125,6 +125,21 @@ def log_metrics(tracking: TrackingConfig, run_id: str, values: Mapping[str, floa
         client.log_batch(run_id, metrics=new[start : start + 500])
 
 
+def log_final(tracking: TrackingConfig, run_id: str, values: Mapping[str, float], step: int) -> None:
+    """Final metrics of a run whose epochs may have logged the same names, as values behind the last epoch.
+
+    What MLflow shows and compares is the newest value, so it is these. Those there already are left out.
+    """
+    client = connect(tracking)
+    now = int(time.time() * 1000)
+    new = [
+        Metric(name, float(value), now, step)
+        for name, value in values.items()
+        if not any(known.step == step for known in client.get_metric_history(run_id, name))
+    ]
+    client.log_batch(run_id, metrics=new)
+
+
 def set_tags(tracking: TrackingConfig, run_id: str, tags: Mapping[str, str]) -> None:
     """Tags; given ones replace old ones."""
     connect(tracking).log_batch(run_id, tags=[RunTag(name, str(value)) for name, value in tags.items()])

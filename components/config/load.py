@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from components.config.explain import ConfigError, choice_fields, explain
 from components.config.file import read_mapping
 from components.config.pipeline import PipelineConfig
 
-_CHOICES = ("name", "task")  # a modality is not one: its columns would not fit another
+_CHOICES = ("name", "task", "cure")  # a modality is not one: its columns would not fit another
 
 
 def load_pipeline(path: Path | str, overrides: Sequence[str] = ()) -> PipelineConfig:
@@ -29,15 +30,41 @@ def load_pipeline(path: Path | str, overrides: Sequence[str] = ()) -> PipelineCo
         ConfigError: If the file cannot be read or anything in it is not valid. The message names
             the YAML path, the value, what is allowed and the nearest right spelling.
     """
-    path = Path(path)
-    values = read_mapping(path, "name, data, inputs, ...", "Shipped examples are in configs/.")
+    return configured(read_pipeline(Path(path)), overrides, str(path))
+
+
+def read_pipeline(path: Path) -> dict[str, Any]:
+    """What a pipeline file holds, unchecked."""
+    return read_mapping(path, "name, data, inputs, ...", "Shipped examples are in configs/.")
+
+
+def configured(values: Mapping[str, Any], overrides: Sequence[str], where: str) -> PipelineConfig:
+    """Check what a pipeline file holds, with overrides; see :func:`load_pipeline`.
+
+    Args:
+        values: What :func:`read_pipeline` gave.
+        overrides: ``section.option=value`` each.
+        where: Name of the file, for messages.
+    """
+    try:
+        return PipelineConfig.model_validate(overridden(values, overrides))
+    except ValidationError as error:
+        raise ConfigError(explain(error, PipelineConfig, where)) from error
+
+
+def overridden(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """A copy of a file's values with ``section.option=value`` applied."""
+    result = deepcopy(dict(values))
     # choices first: they decide which other options there are
     for text in sorted(overrides, key=lambda text: _path_and_value(text)[0][-1] not in _CHOICES):
-        _override(values, *_path_and_value(text))
-    try:
-        return PipelineConfig.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(explain(error, PipelineConfig, str(path))) from error
+        _override(result, *_path_and_value(text))
+    return result
+
+
+def as_override(option: str, value: Any) -> str:
+    """``section.option=value`` that reads back as the value."""
+    text = yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
+    return f"{option}={text}"
 
 
 def _path_and_value(text: str) -> tuple[list[str], Any]:

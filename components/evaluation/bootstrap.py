@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -105,17 +106,40 @@ def paired_gain(
         metric: one of the target's.
         resamples, confidence, seed: as in bootstrap_intervals.
     """
-    truth, a = target.check(values, predictions_a)
-    _, b = target.check(values, predictions_b)
-    sign = 1.0 if higher_is_better(metric) else -1.0
-    rows = len(truth)
-    score_a, score_b = (target.scorer(truth, p, (metric,)) for p in (a, b))
-    ones = np.ones((rows, 1))
-    value = sign * float(score_a(ones)[metric][0] - score_b(ones)[metric][0])
-    if metric in RANKED:
-        resamples = int(np.clip(_RANKED_BUDGET // (2 * a.size), 100, resamples))
-    drawn_a, drawn_b = (_draws(score, rows, resamples, seed)[metric] for score in (score_a, score_b))
-    gains = sign * (drawn_a - drawn_b)
+    rivals = Rivals(target, values, predictions_a, predictions_b)
+    return mean_gain([rivals], metric, resamples, confidence, seed)
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """Two models' predictions of the same rows; fields as in :func:`paired_gain`."""
+
+    target: Target
+    values: ArrayLike
+    predictions_a: ArrayLike
+    predictions_b: ArrayLike
+
+
+def mean_gain(
+    repetitions: Sequence[Rivals],
+    metric: str,
+    resamples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Gain:
+    """:func:`paired_gain`, averaged over repetitions of a training.
+
+    Repetitions on equally many rows are scored on the same resamples: where they share the test rows, luck
+    with the rows does not average out, as it should not.
+
+    Args:
+        repetitions: One for each seed of the trainings.
+        metric, resamples, confidence, seed: as in paired_gain.
+    """
+    values, drawn = zip(*(_gains(rivals, metric, resamples, seed) for rivals in repetitions), strict=True)
+    value = float(np.mean(values))
+    few = min(map(len, drawn))
+    gains = np.mean([each[:few] for each in drawn], axis=0)
     gains = gains[np.isfinite(gains)]
     if not np.isfinite(value) or len(gains) == 0:
         return Gain(float("nan"), float("nan"), float("nan"), float("nan"))
@@ -127,6 +151,22 @@ def paired_gain(
     fewer = min((gains <= 0).sum(), (gains >= 0).sum())
     p_value = min(1.0, 2 * (fewer + 1) / (len(gains) + 1))
     return Gain(value, float(low), float(high), float(p_value))
+
+
+def _gains(rivals: Rivals, metric: str, resamples: int, seed: int) -> tuple[float, FloatArray]:
+    """The gain of a over b on all rows, and on each resample."""
+    target = rivals.target
+    truth, a = target.check(rivals.values, rivals.predictions_a)
+    _, b = target.check(rivals.values, rivals.predictions_b)
+    sign = 1.0 if higher_is_better(metric) else -1.0
+    rows = len(truth)
+    score_a, score_b = (target.scorer(truth, p, (metric,)) for p in (a, b))
+    ones = np.ones((rows, 1))
+    value = sign * float(score_a(ones)[metric][0] - score_b(ones)[metric][0])
+    if metric in RANKED:
+        resamples = int(np.clip(_RANKED_BUDGET // (2 * a.size), 100, resamples))
+    drawn_a, drawn_b = (_draws(score, rows, resamples, seed)[metric] for score in (score_a, score_b))
+    return value, sign * (drawn_a - drawn_b)
 
 
 def mcnemar(targets: ArrayLike, predicted_a: ArrayLike, predicted_b: ArrayLike) -> float:

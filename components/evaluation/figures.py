@@ -45,7 +45,7 @@ _LINES = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
 def candidate_intervals(candidates: Sequence[CandidateResult], metric: str) -> Figure:
     """The test metric of every candidate and of the delivered model, with intervals."""
     shown = [c for c in candidates if metric in c.test]
-    return _intervals(
+    return interval_rows(
         [c.name for c in shown], [c.test[metric] for c in shown], [_KINDS[c.kind] for c in shown], metric
     )
 
@@ -55,7 +55,7 @@ def subset_intervals(subsets: Sequence[SubsetResult], metric: str) -> Figure:
     shown = sorted(subsets, key=lambda s: (len(s.inputs), s.metric.value))
     most = max((len(s.inputs) for s in shown), default=1)
     colours = [GREEN if len(s.inputs) == most else BLUE if len(s.inputs) > 1 else SKY for s in shown]
-    return _intervals(
+    return interval_rows(
         [" + ".join(s.inputs) for s in shown], [s.metric for s in shown], colours, metric, longest=38
     )
 
@@ -249,7 +249,7 @@ def all_figures(evaluation: Evaluation, curves: Sequence[Curve] = ()) -> dict[st
     return figures
 
 
-def _intervals(
+def interval_rows(
     names: Sequence[str], found: Sequence[Interval], colours: Sequence[str], metric: str, longest: int = 24
 ) -> Figure:
     """A dot and its interval for each name, the value written at the right."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from components.config import PipelineConfig, TrackingConfig
 from components.config.section import Section
+from components.config.sweep import SweepConfig
 
 
 def sections(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -23,7 +24,8 @@ def sections(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from sections(argument)
 
 
-ALL = sorted({*sections(PipelineConfig), *sections(TrackingConfig)}, key=lambda section: section.__name__)
+ROOTS = (PipelineConfig, TrackingConfig, SweepConfig)
+ALL = sorted({kind for root in ROOTS for kind in sections(root)}, key=lambda section: section.__name__)
 
 
 def test_the_walk_finds_sections_behind_unions_lists_and_mappings() -> None:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from components.config import ConfigError, PipelineConfig, load_pipeline
+from components.config.sweep import load_sweep
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 VALID: dict[str, Any] = {
@@ -50,7 +51,8 @@ def changed(file: Path, change: str, value: Any) -> Path:
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_configuration_loads(path: Path) -> None:
-    assert load_pipeline(path).name == path.stem
+    load = load_sweep if "pipelines:" in path.read_text("utf-8") else load_pipeline
+    assert load(path).name == path.stem
 
 
 def test_configurations_are_shipped() -> None:

@@ -1,0 +1,1 @@
+"""A sweep: what is tried, how trials are proposed and pruned, and how what came of them is ranked."""

@@ -1,0 +1,218 @@
+"""From scores to a ranking: means over seeds, how sure they are, and who wins on validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from components.delivered import FUSION
+from components.evaluation.bootstrap import Rivals, mean_gain
+from components.evaluation.intervals import Gain, Interval, Stored
+from components.ranking import rank
+from components.sweep.plan import Trial
+from components.sweep.score import DELIVERED, Kind, Score, Scored
+from components.targets import AnyTarget
+
+Comparison = Literal["selected", "budget"]
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A fusion with the options chosen for one seed, and its scores.
+
+    Attributes:
+        trial: What was trained.
+        comparison: ``selected`` options, or the width of the parameter budget.
+        scored: The fusion, and beside it what it has to beat on the same rows.
+        parameters: Trainable ones.
+        seconds: Of the training.
+        target: What is predicted, as these rows have it.
+    """
+
+    trial: Trial
+    comparison: Comparison
+    scored: Scored
+    parameters: int
+    seconds: float
+    target: AnyTarget
+
+
+@dataclass(frozen=True)
+class Row(Stored):
+    """One model over all seeds.
+
+    Attributes:
+        model: Name of the fusion, of an input, ...
+        kind: What it is.
+        val: Mean validation metric.
+        val_loss: Mean log loss there; tells equal ones apart.
+        test: Mean test metric with its interval, see :class:`Ranking`.
+        gain: On test over the best single input; paired bootstrap over rows, mean over seeds.
+        parameters, seconds: Means; None where nothing was trained here.
+        seeds: How many.
+    """
+
+    model: str
+    kind: Kind
+    val: float
+    val_loss: float
+    test: Interval
+    gain: Gain
+    parameters: int | None
+    seconds: float | None
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Ranking(Stored):
+    """What a sweep found on one pipeline.
+
+    Attributes:
+        pipeline: Its name.
+        metric: By which everything is told.
+        confidence: Level of the intervals.
+        interval: What ``Row.test`` covers: another ``seed`` (Student's t), or other ``rows`` (bootstrap)
+            where there is one seed alone.
+        rows: Fusions, best on validation first; then what they have to beat; the delivered model last.
+        budget: Parameters of the second comparison; None without one.
+        matched: Fusions at that budget, best on validation first.
+        best_single: The input that gains are measured against, chosen on validation.
+        winner: The best fusion on validation.
+        params: Its options in the seed in which it did best on validation.
+        seed: That seed.
+        skipped: Fusions that could not be compared, and why.
+    """
+
+    pipeline: str
+    metric: str
+    confidence: float
+    interval: Literal["seed", "rows"]
+    rows: tuple[Row, ...]
+    budget: int | None
+    matched: tuple[Row, ...]
+    best_single: str
+    winner: str
+    params: dict[str, Any]
+    seed: int
+    skipped: dict[str, str]
+
+    def table(self, rows: Sequence[Row]) -> pd.DataFrame:
+        """Rows as people compare them."""
+        return pd.DataFrame(
+            [
+                {
+                    "pipeline": self.pipeline,
+                    "model": row.model,
+                    "kind": row.kind,
+                    f"val {self.metric}": round(row.val, 4),
+                    f"test {self.metric}": round(row.test.value, 4),
+                    "low": round(row.test.low, 4),
+                    "high": round(row.test.high, 4),
+                    f"gain over {self.best_single}": round(row.gain.value, 4),
+                    "gain low": round(row.gain.low, 4),
+                    "gain high": round(row.gain.high, 4),
+                    "parameters": row.parameters,
+                    "seconds": None if row.seconds is None else round(row.seconds, 1),
+                    "seeds": row.seeds,
+                }
+                for row in rows
+            ]
+        )
+
+
+def rank_entrants(
+    pipeline: str,
+    entrants: Sequence[Entrant],
+    *,
+    resamples: int,
+    confidence: float,
+    budget: int | None,
+    skipped: dict[str, str],
+) -> Ranking:
+    """Rank fusions by validation; say on test how good they are and what they gain.
+
+    Args:
+        pipeline: Name.
+        entrants: Every fusion and seed that finished, at least one of them ``selected``.
+        resamples, confidence: Of the intervals.
+        budget: Parameters of the second comparison.
+        skipped: Fusions that are not among the entrants, and why.
+    """
+    selected = [entrant for entrant in entrants if entrant.comparison == "selected"]
+    metric = selected[0].target.metric
+    by_seed = {entrant.trial.seed: entrant for entrant in selected}
+    singles = [name for name, score in selected[0].scored.scores.items() if score.kind == "single"]
+
+    def key(scores: Sequence[Score]) -> tuple[float, float]:
+        return rank(metric, _mean([s.val for s in scores]), _mean([s.val_loss for s in scores]))
+
+    best_single = max(singles, key=lambda name: key([e.scored.scores[name] for e in by_seed.values()]))
+
+    def row(model: str, candidate: str, of: Sequence[Entrant], trained: bool) -> Row:
+        scores = [entrant.scored.scores[candidate] for entrant in of]
+        rivals = []
+        for entrant in of:
+            values, predictions = entrant.scored.read()
+            against, own = predictions[best_single], predictions[candidate]
+            rivals.append(Rivals(entrant.target, values, own, against))
+        return Row(
+            model=model,
+            kind=scores[0].kind,
+            val=_mean([score.val for score in scores]),
+            val_loss=_mean([score.val_loss for score in scores]),
+            test=over_seeds([score.test for score in scores], confidence),
+            gain=mean_gain(rivals, metric, resamples, confidence),
+            parameters=round(_mean([entrant.parameters for entrant in of])) if trained else None,
+            seconds=_mean([entrant.seconds for entrant in of]) if trained else None,
+            seeds=len(of),
+        )
+
+    def ranked(comparison: Comparison) -> tuple[Row, ...]:
+        of = [entrant for entrant in entrants if entrant.comparison == comparison]
+        names = dict.fromkeys(entrant.trial.fusion for entrant in of)
+        rows = [row(name, FUSION, [e for e in of if e.trial.fusion == name], True) for name in names]
+        # a fusion that failed for some seeds stands below those that never did
+        return tuple(sorted(rows, key=lambda r: (r.seeds, rank(metric, r.val, r.val_loss)), reverse=True))
+
+    fusions = ranked("selected")
+    winner = fusions[0].model
+    of_winner = [entrant for entrant in selected if entrant.trial.fusion == winner]
+    best = max(of_winner, key=lambda entrant: key([entrant.scored.scores[FUSION]]))
+    beside = [name for name, score in best.scored.scores.items() if name not in (FUSION, DELIVERED)]
+    return Ranking(
+        pipeline=pipeline,
+        metric=metric,
+        confidence=confidence,
+        interval="seed" if len(by_seed) > 1 else "rows",
+        rows=(
+            *fusions,
+            *(row(name, name, list(by_seed.values()), False) for name in beside),
+            row(DELIVERED, DELIVERED, of_winner, False),
+        ),
+        budget=budget,
+        matched=ranked("budget"),
+        best_single=best_single,
+        winner=winner,
+        params=best.trial.params,
+        seed=best.trial.seed,
+        skipped=skipped,
+    )
+
+
+def over_seeds(found: Sequence[Interval], confidence: float) -> Interval:
+    """Mean and Student's t interval of the values of several seeds; of one, the interval that it has."""
+    if len(found) == 1:
+        return found[0]
+    values = np.array([interval.value for interval in found])
+    reach = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    mean = float(values.mean())
+    return Interval(mean, mean - float(reach), mean + float(reach))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values))

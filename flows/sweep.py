@@ -1,0 +1,295 @@
+"""Flow ``sweep``: fusions × seeds × searched options on cached features, ranked; the winner registered."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from prefect import Flow, flow
+from prefect.futures import PrefectFuture
+from prefect.runtime import flow_run
+from prefect.task_runners import ProcessPoolTaskRunner
+
+from components.config.sweep import SweepConfig, load_sweep
+from components.encoders import needs_fit
+from components.errors import ModelError
+from components.references import Features, Prepared, Single
+from components.storage.atomic import write_json
+from components.storage.digest import digest_json
+from components.sweep.budget import width_for
+from components.sweep.plan import Entry, Trial, expand
+from components.sweep.ranking import Comparison, Entrant, Ranking
+from components.sweep.study import Study, open_storage
+from components.sweep.trial import TrialResult
+from flows.opened import begun
+from flows.retrain import WORKERS, retrain
+from tasks import tracking
+from tasks.context import Context
+from tasks.extract import extract_task
+from tasks.fit import fit_task, probe_task
+from tasks.ingest import ingest_task
+from tasks.preprocess import preprocess_task
+from tasks.progress import Progress
+from tasks.step import start_worker
+from tasks.sweep import Arm, rank_task, score_task, trial_task
+
+
+@dataclass(frozen=True)
+class SweepOutcome:
+    """What a finished sweep leaves.
+
+    Attributes:
+        key: Of the run.
+        mlflow_run: Id of the parent run.
+        rankings: One a pipeline.
+        trials: How many there are.
+        extracted: Rows extracted now, by pipeline.
+        registered: Run, model version and whether it is champion, by pipeline.
+    """
+
+    key: str
+    mlflow_run: str
+    rankings: tuple[Ranking, ...]
+    trials: int
+    extracted: dict[str, int]
+    registered: dict[str, dict[str, Any]]
+
+
+def run_name() -> str:
+    """``bakeoff 2026-11-23 22:30`` in the dashboard."""
+    config = Path(str(flow_run.parameters["config"])).stem
+    return f"{config} {flow_run.scheduled_start_time:%Y-%m-%d %H:%M}"
+
+
+def workers(number: int) -> ProcessPoolTaskRunner:
+    """Processes that share the cores."""
+    return ProcessPoolTaskRunner(max_workers=number, initializer=start_worker, initargs=(number,))
+
+
+@flow(
+    name="sweep",
+    flow_run_name=run_name,
+    task_runner=workers(WORKERS),  # type: ignore[arg-type]  # futures are invariant in prefect's types
+)
+def sweep(
+    config: Path,
+    overrides: list[str] | None = None,
+    workspace: Path = Path(".braid"),
+    tracking_file: Path = Path("mlflow.yaml"),
+) -> SweepOutcome:
+    """Compare fusions, search their options, rank them and register each pipeline's winner.
+
+    Args:
+        config: Sweep file.
+        overrides: Options that differ from the file, each ``section.option=value``.
+        workspace: Folder with caches and runs, and MLflow's database by default.
+        tracking_file: mlflow.yaml.
+    """
+    settings = load_sweep(config, overrides or [])
+    entries = expand(config, settings)
+    workspace = workspace.resolve()
+    facts = {"pipelines_digest": digest_json([entry.values for entry in entries])}
+    said = settings.model_dump(mode="json")
+    with begun(config, settings.name, said, workspace, tracking_file, "sweep", facts) as (key, at, run):
+        contexts = [Context(key, entry.config, entry.path.parent, workspace, at, run) for entry in entries]
+        arms = {
+            entry.config.name: _extract(context, entry, settings.seeds)
+            for entry, context in zip(entries, contexts, strict=True)
+        }
+        search = _search(contexts, entries, arms, settings)
+        rankings = []
+        for entry, context in zip(entries, contexts, strict=True):
+            entrants, failed = _score(entry, arms[entry.config.name], search[entry.config.name], settings)
+            skipped = {**entry.skipped, **failed}
+            rankings.append(rank_task.submit(context, entrants, settings.budget, skipped).result())
+        registered = {
+            entry.config.name: _register(entry, context, ranking, tracking_file)
+            for entry, context, ranking in zip(entries, contexts, rankings, strict=True)
+            if settings.register_winner
+        }
+        return SweepOutcome(
+            key=key,
+            mlflow_run=run,
+            rankings=tuple(rankings),
+            trials=sum(len(study.results()) for studies in search.values() for study in studies),
+            extracted={
+                name: sum(feature.extracted for arm in each for feature in arm.features.values())
+                for name, each in arms.items()
+            },
+            registered=registered,
+        )
+
+
+def sweep_flow(parallel: int) -> Flow[..., SweepOutcome]:
+    """The flow with so many worker processes."""
+    return sweep.with_options(task_runner=workers(parallel))  # type: ignore[arg-type]
+
+
+def _extract(sweep: Context, entry: Entry, seeds: list[int]) -> list[Arm]:
+    """The features of one pipeline, for every seed; a seed finds what those before it extracted."""
+    at, names = sweep.tracking, list(entry.config.inputs)
+    progress = Progress(sweep, f"features {entry.config.name}")
+    before: dict[str, list[PrefectFuture[Any]]] = defaultdict(list)
+    begun_arms = []
+    for seed in seeds:
+        config = entry.configured([f"seed={seed}"])
+        label = f"{config.name}-{seed}"
+        tags = {"config": config.name, "kind": "features"}
+        run = tracking.nested_run(at, sweep.mlflow_run, f"features {label}", tags)
+        tracking.log_params(at, run, config.model_dump(mode="json"))
+        context = replace(sweep, key=f"{sweep.key}/{label}", config=config, mlflow_run=run)
+        dataset = ingest_task.submit(context).result()
+        prepared: dict[str, PrefectFuture[Prepared]] = {}
+        features: dict[str, PrefectFuture[Features]] = {}
+        singles: dict[str, PrefectFuture[Any]] = {}
+        for name in names:
+            prepared[name] = preprocess_task.submit(context, dataset, name, wait_for=before[name])
+            fitted = fit_task.submit(context, dataset, prepared[name], name)
+            features[name] = extract_task.submit(
+                context, dataset, prepared[name], fitted, name, wait_for=before[name]
+            )
+            singles[name] = (
+                fitted
+                if needs_fit(config.inputs[name].encoder)
+                else probe_task.submit(context, dataset, features[name], name)
+            )
+            before[name] = [features[name]]
+        begun_arms.append((context, dataset, features, singles))
+
+    arms = []
+    for number, (context, dataset, features, singles) in enumerate(begun_arms):
+        progress(number, len(seeds), f"seed {context.config.seed}")
+        extracted = {name: future.result() for name, future in features.items()}
+        fits: dict[str, Single] = {name: future.result() for name, future in singles.items()}
+        tracking.end_run(at, context.mlflow_run, "FINISHED")
+        arms.append(Arm(context, sweep.mlflow_run, dataset, extracted, fits))
+    rows = sum(feature.extracted for arm in arms for feature in arm.features.values())
+    progress.finish(f"{rows} rows extracted for {len(seeds)} seeds")
+    return arms
+
+
+def _search(
+    contexts: list[Context], entries: list[Entry], arms: dict[str, list[Arm]], settings: SweepConfig
+) -> dict[str, list[Study]]:
+    """Run every trial; give the studies of each pipeline.
+
+    All studies go on side by side: in each round every one of them proposes its next batch. There is one
+    batch size for the whole sweep, just large enough to keep all workers busy.
+    """
+    storage = open_storage(contexts[0].folder / "studies.db")
+    number = sum(len(entry.fusions) * len(settings.seeds) for entry in entries)
+    batch = -(-settings.parallel // number)
+    studies: dict[str, list[Study]] = defaultdict(list)
+    places: dict[str, tuple[Entry, Arm]] = {}
+    for entry in entries:
+        for arm in arms[entry.config.name]:
+            for fusion in entry.fusions:
+                study = Study(
+                    storage,
+                    f"{entry.config.name}/{arm.context.config.seed}/{fusion}",
+                    fusion=fusion,
+                    seed=arm.context.config.seed,
+                    metric=entry.config.target.metric,
+                    space=settings.search.space,
+                    trials=settings.search.trials,
+                    batch=batch,
+                    check=_check(entry),
+                )
+                studies[entry.config.name].append(study)
+                places[study.name] = (entry, arm)
+
+    told = {context.config.name: Progress(context, f"trials {context.config.name}") for context in contexts}
+    everything = [study for each in studies.values() for study in each]
+    while asked := [(study, trial) for study in everything for trial in study.ask()]:
+        running = []
+        for study, trial in asked:
+            entry, arm = places[study.name]
+            earlier = study.earlier(trial) if settings.pruning else None
+            running.append((study, trial, entry, _submit(entry, arm, trial, earlier)))
+        for study, trial, entry, future in running:
+            result = future.result()
+            study.tell(trial, result)
+            name = entry.config.name
+            done = sum(len(each.results()) for each in studies[name])
+            shown = f"{trial.fusion}, seed {trial.seed}: val {entry.config.target.metric} {result.metric:.3f}"
+            told[name](done, sum(each.trials for each in studies[name]), shown)
+    for name, each in studies.items():
+        results = [result.status for study in each for _, result in study.results()]
+        ends = [f"{results.count(status)} {status}" for status in ("pruned", "failed") if status in results]
+        told[name].finish(", ".join([f"{len(results)} trials", *ends]))
+    return studies
+
+
+def _score(
+    entry: Entry, arms: list[Arm], studies: list[Study], settings: SweepConfig
+) -> tuple[list[Entrant], dict[str, str]]:
+    """Judge the best trial of every study, and its like at the parameter budget; say which have none."""
+    by_seed = {arm.context.config.seed: arm for arm in arms}
+    chosen: list[tuple[Arm, Trial, TrialResult, Comparison]] = []
+    matched: list[tuple[Arm, Trial, PrefectFuture[TrialResult]]] = []
+    failed = {}
+    for study in studies:
+        best, arm = study.best(), by_seed[study.seed]
+        if best is None:
+            notes = [result.note for _, result in study.results() if result.note]
+            failed[f"{study.fusion} (seed {study.seed})"] = (notes or ["no trial finished"])[-1]
+            continue
+        chosen.append((arm, *best, "selected"))
+        if settings.budget is not None:
+            trial = _resized(entry, arm, best[0], settings.budget)
+            matched.append((arm, trial, _submit(entry, arm, trial, None)))
+    for arm, trial, future in matched:
+        result = future.result()
+        if result.training is None:
+            failed[f"{trial.fusion} at the budget (seed {trial.seed})"] = result.note
+        else:
+            chosen.append((arm, trial, result, "budget"))
+    if not any(comparison == "selected" for *_, comparison in chosen):
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+        raise ModelError(f"{entry.path}: no trial finished, so there is nothing to rank ({reasons})")
+    futures = [
+        score_task.submit(arm, trial, entry.configured(trial.overrides), arm.label(trial), result, comparison)
+        for arm, trial, result, comparison in chosen
+    ]
+    return [future.result() for future in futures], failed
+
+
+def _submit(
+    entry: Entry, arm: Arm, trial: Trial, earlier: list[tuple[float, ...]] | None
+) -> PrefectFuture[TrialResult]:
+    config = entry.configured(trial.overrides)
+    return trial_task.submit(arm, trial, config, arm.label(trial), earlier)
+
+
+def _resized(entry: Entry, arm: Arm, trial: Trial, budget: int) -> Trial:
+    """A trial with the width that the budget allows; the trial itself where a fusion has none."""
+    widths = {name: feature.encoder.width for name, feature in arm.features.items()}
+    fusion = entry.configured(trial.overrides).fusion
+    width = width_for(budget, fusion, widths, arm.dataset.targets)
+    params = trial.params if width is None else {**trial.params, "fusion.width": width}
+    return Trial(-1, trial.fusion, trial.seed, params)
+
+
+def _check(entry: Entry) -> Callable[[Trial], object]:
+    return lambda trial: entry.configured(trial.overrides)
+
+
+def _register(entry: Entry, sweep: Context, ranking: Ranking, tracking_file: Path) -> dict[str, Any]:
+    """Run the pipeline with its winner, unless this sweep has done so before it was cut off."""
+    stored = sweep.folder / f"registered-{ranking.pipeline}.json"
+    if not stored.exists():
+        winner = Trial(-1, ranking.winner, ranking.seed, ranking.params)
+        outcome = retrain(entry.path, winner.overrides, sweep.workspace, tracking_file)
+        registered = outcome.registered
+        facts = {"run": outcome.key, "mlflow_run": outcome.mlflow_run, "report": str(outcome.report)}
+        model = {"model": asdict(registered.version), "champion": registered.champion}
+        write_json(stored, {**facts, **model, "promotion": registered.reason})
+    found: dict[str, Any] = json.loads(stored.read_text("utf-8"))
+    version = found["model"]
+    tags = {f"registered.{ranking.pipeline}": f"{version['name']}/{version['version']}"}
+    tracking.set_tags(sweep.tracking, sweep.mlflow_run, tags)
+    return found

@@ -1,0 +1,227 @@
+"""Tasks: one trial of a sweep, its scores, and the ranking of all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from components.config import PipelineConfig
+from components.data.ingest import Dataset
+from components.delivered import FUSION
+from components.evaluation.intervals import Interval
+from components.references import Features, Single
+from components.storage.atomic import write_bytes
+from components.sweep.figures import ranking_figure
+from components.sweep.plan import Trial
+from components.sweep.ranking import Comparison, Entrant, Ranking, Row, rank_entrants
+from components.sweep.score import DELIVERED, Scored, score
+from components.sweep.trial import Pruner, TrialResult, run_trial
+from components.training.checkpoint import Epoch
+from tasks import tracking
+from tasks.context import Context
+from tasks.progress import Progress
+from tasks.step import follow, gpu_slot, step
+
+_DIGITS = 8  # of a trial's digest, in names
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One pipeline with one seed: what all trials on it share.
+
+    Attributes:
+        context: Its own folder and MLflow run, below those of the sweep.
+        sweep_run: MLflow run of the sweep, below which the trials are.
+        dataset: Reference to the samples.
+        features, singles: By input.
+    """
+
+    context: Context
+    sweep_run: str
+    dataset: Dataset
+    features: dict[str, Features]
+    singles: dict[str, Single]
+
+    def label(self, trial: Trial) -> str:
+        """What a trial is called: the same in every run of the sweep."""
+        return f"{self.context.config.name}/{trial.seed}/{trial.fusion}/{trial.digest[:_DIGITS]}"
+
+
+@step(name="trial", task_run_name="trial {label}", tags=["training"])
+def trial_task(
+    arm: Arm, trial: Trial, config: PipelineConfig, label: str, earlier: list[tuple[float, ...]] | None
+) -> TrialResult:
+    """Train one trial on cached features, in a nested MLflow run of its own.
+
+    Args:
+        arm: Where it is trained.
+        trial: What is trained.
+        config: The pipeline with the trial's options.
+        label: Its name.
+        earlier: Histories that it must keep up with; None lets it run.
+    """
+    at, metric = arm.context.tracking, config.target.metric
+    tags = {"config": config.name, "kind": "trial", "fusion": trial.fusion}
+    run = tracking.nested_run(at, arm.sweep_run, label, tags)
+    facts = config.model_dump(mode="json", include={"name", "fusion", "training", "seed"})
+    tracking.log_params(at, run, facts)
+    pruner = None if earlier is None else Pruner(metric, earlier, config.training.epochs)
+
+    def tell(epoch: Epoch) -> None:
+        tracking.log_epoch(at, run, epoch, metric)
+
+    with gpu_slot():
+        cache = arm.context.cache / "trainings"
+        steps = run_trial(arm.dataset, arm.features, arm.singles, config, cache, pruner)
+        result = follow(steps, tell)
+    values = {f"val_{metric}": result.metric, "val_loss": result.loss, "seconds": result.seconds}
+    if result.training is not None:
+        values |= {"parameters": result.training.parameters, "best_epoch": result.training.best_epoch}
+    known = {name: value for name, value in values.items() if value == value}
+    tracking.log_final(at, run, known, len(result.history))
+    about = {"status": result.status, "overrides": " ".join(f"--set {text}" for text in trial.overrides)}
+    tracking.set_tags(at, run, {**about, **({"mlflow.note.content": result.note} if result.note else {})})
+    tracking.end_run(at, run, "FAILED" if result.status == "failed" else "FINISHED")
+    return result
+
+
+@step(name="score", task_run_name="score {label}", tags=["evaluation"])
+def score_task(
+    arm: Arm, trial: Trial, config: PipelineConfig, label: str, result: TrialResult, comparison: Comparison
+) -> Entrant:
+    """Judge a finished trial on test, once; beside it the single inputs, their average and their product."""
+    assert result.training is not None
+    at, metric, folder = arm.context.tracking, config.target.metric, arm.context.folder
+    stored = folder / "scores" / f"{trial.fusion}-{trial.digest[:_DIGITS]}.json"
+    if stored.exists():
+        scored = Scored.from_json(stored.read_text("utf-8"))
+    else:
+        predictions = stored.with_suffix(".npz")
+        scored = score(arm.dataset, arm.features, arm.singles, result.training, config, predictions)
+        write_bytes(stored, scored.to_json().encode("utf-8", "surrogatepass"))
+
+    run = tracking.nested_run(at, arm.sweep_run, label, {})
+    own, delivered = scored.scores[FUSION], scored.scores[DELIVERED]
+    values = {**_bounds(f"test_{metric}", own.test), **_bounds(f"{DELIVERED}_test_{metric}", delivered.test)}
+    tracking.log_metrics(at, run, _defined({**values, f"{DELIVERED}_val_{metric}": delivered.val}))
+    tracking.set_tags(at, run, {comparison: "yes", DELIVERED: scored.chosen})
+    tracking.end_run(at, run, "FINISHED")
+    for name, found in scored.scores.items():
+        if found.kind in ("single", "average", "ideal"):
+            prefix = name.replace(" ", "_")
+            values = {f"{prefix}_val_{metric}": found.val, **_bounds(f"{prefix}_test_{metric}", found.test)}
+            tracking.log_metrics(at, arm.context.mlflow_run, _defined(values))
+    target = arm.dataset.targets.primary
+    return Entrant(trial, comparison, scored, result.training.parameters, result.seconds, target)
+
+
+@step(name="rank", task_run_name="rank", tags=["evaluation"])
+def rank_task(
+    context: Context, entrants: Sequence[Entrant], budget: int | None, skipped: dict[str, str]
+) -> Ranking:
+    """Rank the fusions of one pipeline; table and figure to MLflow, tables to the dashboard.
+
+    Args:
+        context: The sweep, with the pipeline.
+        entrants: Every fusion and seed that finished.
+        budget: Parameters of the second comparison.
+        skipped: Fusions that are not among the entrants, and why.
+    """
+    config, at, run = context.config, context.tracking, context.mlflow_run
+    progress = Progress(context, f"rank {config.name}")
+    options = config.evaluation
+    ranking = rank_entrants(
+        config.name,
+        entrants,
+        resamples=options.bootstrap,
+        confidence=options.confidence,
+        budget=budget,
+        skipped=skipped,
+    )
+    path = context.folder / f"ranking-{config.name}.json"
+    write_bytes(path, ranking.to_json().encode("utf-8", "surrogatepass"))
+    tracking.log_file(at, run, path)
+    for name, rows in (("ranking", ranking.rows), ("budget", ranking.matched)):
+        if rows:
+            table = ranking.table(rows)
+            tracking.log_table(at, run, table, f"{name}_{config.name}")
+            tracking.log_figures(at, run, {f"{name}_{config.name}": ranking_figure(ranking, rows)})
+            shown: list[dict[str, Any]] = table.astype(object).where(table.notna(), None).to_dict("records")  # type: ignore[assignment]
+            create_table_artifact(shown, key=_key(f"{name}-{config.name}"))
+    text = markdown(ranking)
+    tracking.log_text(at, run, text, f"ranking_{config.name}.md")
+    create_markdown_artifact(text, key=_key(f"sweep-{config.name}"))
+    tracking.log_metrics(at, run, _metrics(ranking))
+    tracking.set_tags(at, run, {f"winner.{config.name}": ranking.winner})
+    progress.finish(headline(ranking))
+    return ranking
+
+
+def headline(ranking: Ranking) -> str:
+    """The result in one line."""
+    first, delivered = ranking.rows[0], ranking.rows[-1]
+    return (
+        f"{ranking.winner} wins on validation: test {ranking.metric} {_shown(first.test)}; delivered "
+        f"{_signed(delivered)} against {ranking.best_single} alone"
+    )
+
+
+def markdown(ranking: Ranking) -> str:
+    """The ranking as a page."""
+    covers = "seeds, Student's t" if ranking.interval == "seed" else "test rows, bootstrap"
+    parts = [
+        f"# {ranking.pipeline}",
+        headline(ranking) + ".",
+        f"Intervals: {ranking.confidence:.0%}, over {covers}; gains: over test rows, paired bootstrap. "
+        "Order and winner by validation alone.",
+        _table(ranking.table(ranking.rows)),
+    ]
+    if ranking.matched:
+        parts += [f"## At {ranking.budget} parameters", _table(ranking.table(ranking.matched))]
+    parts += [f"- {fusion} left out: {reason}" for fusion, reason in ranking.skipped.items()]
+    return "\n\n".join(parts)
+
+
+def _metrics(ranking: Ranking) -> dict[str, float]:
+    """Flat metrics of the sweep's run: ``tiny_delivered_test_accuracy``, ``tiny_concat_gain``, ..."""
+    values: dict[str, float] = {}
+    for row in ranking.rows:
+        name = f"{ranking.pipeline}_{row.model.replace(' ', '_')}"
+        values |= {
+            f"{name}_val_{ranking.metric}": row.val,
+            **_bounds(f"{name}_test_{ranking.metric}", row.test),
+        }
+        gain = row.gain
+        values |= {f"{name}_gain": gain.value, f"{name}_gain_low": gain.low, f"{name}_gain_high": gain.high}
+    return _defined(values)
+
+
+def _bounds(name: str, interval: Interval) -> dict[str, float]:
+    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+def _defined(values: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if value == value}
+
+
+def _shown(interval: Interval) -> str:
+    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def _signed(row: Row) -> str:
+    return f"{row.gain.value:+.3f} [{row.gain.low:+.3f}, {row.gain.high:+.3f}]"
+
+
+def _key(name: str) -> str:
+    """Prefect's artifact keys are lower case with dashes."""
+    return "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in name.lower())
+
+
+def _table(frame: pd.DataFrame) -> str:
+    shown = frame.astype(object).where(frame.notna(), "").astype(str)
+    rows = [list(frame.columns), ["---"] * len(frame.columns), *shown.to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
