@@ -78,7 +78,7 @@ def evaluate(
     candidates: Mapping[str, CandidatePredictions],
     delivered: DeliveredPredictions,
     prior: FloatArray,
-    balance: Mapping[str, BalanceResult],
+    balance: Mapping[str, BalanceResult] | None = None,
     warn_below: float = 0.8,
     coverage: float = 0.9,
     resamples: int = 1000,
@@ -194,7 +194,7 @@ def evaluate(
         scatter=tuple(zip(values_test.tolist(), final[:, 0].tolist(), strict=True))
         if isinstance(target, Regression)
         else (),
-        balance=dict(balance),
+        balance=dict(balance or {}),
         warn_below=warn_below,
         calibration=_calibration(target, values_test, delivered.uncalibrated, final, delivered.temperature),
         conformal=_conformal(target, values_test, final, delivered.quantiles, coverage, confidence),
