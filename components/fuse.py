@@ -24,8 +24,9 @@ from components.fusion import build_fusion
 from components.fusion.code import fusion_code
 from components.fusion.embeddings import as_vector
 from components.fusion.late import Late
+from components.lesson import Lesson
 from components.networks import Fused, Joint
-from components.objectives import Supervised
+from components.objectives import Objective, Supervised
 from components.references import EncoderWeights, Features, Prepared, Single, Trained
 from components.samples import (
     learning_rows,
@@ -51,6 +52,7 @@ def fuse(
     singles: Mapping[str, Single],
     config: PipelineConfig,
     cache: Path,
+    lesson: Lesson | None = None,
 ) -> Generator[Epoch, None, Trained]:
     """Train fusion and head on cached features (strategy: staged).
 
@@ -63,6 +65,8 @@ def fuse(
         singles: The fits of the single inputs.
         config: The whole pipeline.
         cache: Folder of trainings.
+        lesson: Of a teacher, not for late fusion; the initial weights and the order of the rows are the
+            same without it.
 
     Yields:
         Epochs, also those made before an interruption or in an earlier run on the same content.
@@ -79,6 +83,7 @@ def fuse(
         "targets": dataset.targets.to_json(),
         "seed": seed,
         "code": fusion_code(network.fusion, config.fusion),
+        **({} if lesson is None else {"lesson": lesson.facts(dataset, samples)}),
     }
     if isinstance(network.fusion, Late):
         return (yield from _pool(dataset, features, singles, config, cache, network, digest_json(facts)))
@@ -87,10 +92,14 @@ def fuse(
 
     def sources() -> tuple[Source, Source]:
         train, val = (samples[samples["split"] == split] for split in ("train", "val"))
-        return (
-            open_embeddings(train, features, dataset.targets, device),
-            open_embeddings(val, features, dataset.targets, device),
-        )
+        training: Source = open_embeddings(train, features, dataset.targets, device)
+        if lesson is not None:
+            training = lesson.beside(training, dataset, train, device)
+        return training, open_embeddings(val, features, dataset.targets, device)
+
+    def objective(training: Source) -> Objective:
+        supervised = Supervised(dataset.targets, config.training, training.targets)
+        return supervised if lesson is None else lesson.over(supervised, network.fusion.width)
 
     return (
         yield from train_once(
@@ -98,7 +107,7 @@ def fuse(
             "fusion",
             digest_json({**facts, "training": config.training.model_dump(mode="json")}),
             network,
-            lambda training: Supervised(dataset.targets, config.training, training.targets),
+            objective,
             sources,
             config.training,
             metric_name=dataset.targets.primary.metric,

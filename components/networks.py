@@ -1,4 +1,8 @@
-"""Whole networks: encoders, fusion and head put together. All give natural parameters (B, K)."""
+"""Whole networks: encoders, fusion and head put together. All give natural parameters (B, K).
+
+:class:`Single` and :class:`Fused` are ``head(embed(inputs, present))``, where ``embed`` gives the vector
+(B, D) that the head looks at.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +42,11 @@ class Single(nn.Module):
         self.head = head
 
     def forward(self, inputs: Mapping[str, Part], present: Tensor) -> Tensor:
-        return self.head(as_vector(self.encoder(inputs[self.name].batch)))
+        return self.head(self.embed(inputs, present))
+
+    def embed(self, inputs: Mapping[str, Part], present: Tensor) -> Tensor:
+        """The encoder's vector (B, D)."""
+        return as_vector(self.encoder(inputs[self.name].batch))
 
 
 class Fused(nn.Module):
@@ -55,7 +63,11 @@ class Fused(nn.Module):
         self.head = nn.Identity() if isinstance(fusion, Late) else Head(fusion.width, targets)
 
     def forward(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        return self.head(self.fusion(embeddings, present))
+        return self.head(self.embed(embeddings, present))
+
+    def embed(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
+        """The fused vector (B, D); of late fusion, which has none, its natural parameters."""
+        return self.fusion(embeddings, present)
 
 
 class Joint(nn.Module):

@@ -74,11 +74,11 @@ def evaluate_task(
         curves[fused.training.name] = fused.training.folder
     evaluated = Evaluated(str(result), str(predictions), curves)
 
-    tracking.log_metrics(at, run, _metrics(evaluation))
+    tracking.log_metrics(at, run, metrics_of(evaluation))
     tracking.set_tags(at, run, _tags(evaluation, config.fusion.name, config.strategy))
     tracking.log_figures(at, run, all_figures(evaluation, read_curves(evaluated)))
     for other in further:
-        prefixed = {f"{other.target}_{name}": value for name, value in _metrics(other).items()}
+        prefixed = {f"{other.target}_{name}": value for name, value in metrics_of(other).items()}
         tracking.log_metrics(at, run, prefixed)
         drawn = {f"{other.target}_{name}": figure for name, figure in all_figures(other).items()}
         tracking.log_figures(at, run, drawn)
@@ -150,7 +150,7 @@ def read_curves(evaluated: Evaluated) -> list[Curve]:
     return curves
 
 
-def _metrics(evaluation: Evaluation) -> dict[str, float]:
+def metrics_of(evaluation: Evaluation) -> dict[str, float]:
     """Flat metrics with the same names in every run: ``test_accuracy``, ``fusion_gain``, ..."""
 
     def of(candidate: CandidateResult, prefix: str) -> dict[str, float]:

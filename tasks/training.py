@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TypeVar
+from collections.abc import Generator, Mapping
+from typing import Any, TypeVar
 
 from components.references import Single, Trained
 from components.training.checkpoint import Epoch
@@ -16,7 +16,12 @@ Result = TypeVar("Result", Single, Trained)
 
 
 def tracked(
-    context: Context, part: str, steps: Generator[Epoch, None, Result], epochs: int, kind: str
+    context: Context,
+    part: str,
+    steps: Generator[Epoch, None, Result],
+    epochs: int,
+    kind: str,
+    facts: Mapping[str, Any] | None = None,
 ) -> Result:
     """Run a training to its end in a nested MLflow run of its own.
 
@@ -26,11 +31,14 @@ def tracked(
         steps: The training.
         epochs: At most so many.
         kind: ``single`` or ``fusion``, as a tag.
+        facts: Parameters of the nested run; None takes the options of the part.
     """
     config, at = context.config, context.tracking
     progress = Progress(context, f"fit {part}")
     run = tracking.nested_run(at, context.mlflow_run, part, {"config": config.name, "kind": kind})
-    if part in config.inputs:
+    if facts is not None:
+        pass
+    elif part in config.inputs:
         facts = config.inputs[part].model_dump(mode="json")
     else:
         facts = config.model_dump(mode="json", include={"fusion", "training"})

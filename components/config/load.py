@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from components.config.explain import ConfigError, choice_fields, explain
 from components.config.file import read_mapping
@@ -29,13 +29,18 @@ def load_pipeline(path: Path | str, overrides: Sequence[str] = ()) -> PipelineCo
     """
     path = Path(path)
     values = read_mapping(path, "name, data, inputs, ...", "Shipped examples are in configs/.")
-    # choices first: they decide which other options there are
-    for text in sorted(overrides, key=lambda text: _path_and_value(text)[0][-1] != "name"):
-        _override(values, *_path_and_value(text))
+    overridden(values, overrides, PipelineConfig)
     try:
         return PipelineConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(explain(error, PipelineConfig, str(path))) from error
+
+
+def overridden(values: dict[str, Any], overrides: Sequence[str], model: type[BaseModel]) -> None:
+    """Apply each ``section.option=value`` to the values of a file that ``model`` describes."""
+    # choices first: they decide which other options there are
+    for text in sorted(overrides, key=lambda text: _path_and_value(text)[0][-1] != "name"):
+        override(values, *_path_and_value(text), model)
 
 
 def _path_and_value(text: str) -> tuple[list[str], Any]:
@@ -48,7 +53,8 @@ def _path_and_value(text: str) -> tuple[list[str], Any]:
         raise ConfigError(f"--set {text}: the value is not valid YAML: {error}") from error
 
 
-def _override(values: dict[str, Any], path: list[str], value: Any) -> None:
+def override(values: dict[str, Any], path: list[str], value: Any, model: type[BaseModel]) -> None:
+    """Set one option of a file that ``model`` describes; sections on the way to it are made."""
     section: Any = values
     for depth, part in enumerate(path[:-1]):
         if isinstance(section, dict):
@@ -58,7 +64,7 @@ def _override(values: dict[str, Any], path: list[str], value: Any) -> None:
                 f"--set {'.'.join(path)}: {'.'.join(path[: depth + 1])} holds {section!r}, not a section"
             )
     if path[-1] == "name" and len(path) > 1 and section.get("name") != value:
-        kept = choice_fields(PipelineConfig, _with_tags(values, path[:-1]), str(value))
+        kept = choice_fields(model, _with_tags(values, path[:-1]), str(value))
         for option in [key for key in section if kept is not None and key not in kept]:
             del section[option]
     section[path[-1]] = value

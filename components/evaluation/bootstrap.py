@@ -105,17 +105,39 @@ def paired_gain(
         metric: one of the target's.
         resamples, confidence, seed: as in bootstrap_intervals.
     """
-    truth, a = target.check(values, predictions_a)
-    _, b = target.check(values, predictions_b)
+    return mean_gain(target, values, [(predictions_a, predictions_b)], metric, resamples, confidence, seed)
+
+
+def mean_gain(
+    target: Target,
+    values: ArrayLike,
+    pairs: Sequence[tuple[ArrayLike, ArrayLike]],
+    metric: str,
+    resamples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Gain:
+    """The mean of several paired gains on the same rows, all scored on the same resamples.
+
+    So the interval tells how the mean would vary with the rows, for just these trained models.
+
+    Args:
+        target, values, metric, resamples, confidence, seed: as in paired_gain.
+        pairs: predictions of challenger and rival, (N, P) each; for example one pair a seed.
+    """
     sign = 1.0 if higher_is_better(metric) else -1.0
-    rows = len(truth)
-    score_a, score_b = (target.scorer(truth, p, (metric,)) for p in (a, b))
-    ones = np.ones((rows, 1))
-    value = sign * float(score_a(ones)[metric][0] - score_b(ones)[metric][0])
-    if metric in RANKED:
-        resamples = int(np.clip(_RANKED_BUDGET // (2 * a.size), 100, resamples))
-    drawn_a, drawn_b = (_draws(score, rows, resamples, seed)[metric] for score in (score_a, score_b))
-    gains = sign * (drawn_a - drawn_b)
+    differences, draws = [], []
+    for pair in pairs:
+        (truth, a), (_, b) = (target.check(values, predictions) for predictions in pair)
+        rows = len(truth)
+        score_a, score_b = (target.scorer(truth, p, (metric,)) for p in (a, b))
+        ones = np.ones((rows, 1))
+        differences.append(sign * float(score_a(ones)[metric][0] - score_b(ones)[metric][0]))
+        if metric in RANKED:
+            resamples = int(np.clip(_RANKED_BUDGET // (2 * a.size), 100, resamples))
+        drawn_a, drawn_b = (_draws(score, rows, resamples, seed)[metric] for score in (score_a, score_b))
+        draws.append(sign * (drawn_a - drawn_b))
+    value, gains = float(np.mean(differences)), np.mean(draws, axis=0)
     gains = gains[np.isfinite(gains)]
     if not np.isfinite(value) or len(gains) == 0:
         return Gain(float("nan"), float("nan"), float("nan"), float("nan"))
