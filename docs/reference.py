@@ -15,18 +15,24 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from components.config import PipelineConfig, TrackingConfig
+from components.config.distill import DistillConfig
 
 PAGE = Path(__file__).with_name("configuration.md")
 HEAD = """\
 # Configuration
 
-Every option of a pipeline file and of `mlflow.yaml`. This page is made from the models in
+Every option of a pipeline file, of a distill file and of `mlflow.yaml`. This page is made from the models in
 `components/config` by `make docs`; do not edit it by hand.
 
 An option that is not on this page is an error: the message names the YAML path, what is allowed and the
 nearest right spelling. On the command line `--set section.option=value` changes an option for one run; the
 value is read as YAML. A path below has `NAME` where you give an input its name. `columns: image` is short
 for `columns: [image]`.
+"""
+DISTILL = """\
+## Distill file
+
+What `braid distill` is given. `--set` changes options of this file, not of its pipeline.
 """
 TRACKING = """\
 ## mlflow.yaml
@@ -56,7 +62,10 @@ class Chapter:
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([HEAD, *map(_chapter, chapters(PipelineConfig)), TRACKING, _table(TrackingConfig)])
+    top, *sections = chapters(DistillConfig)
+    distill = [DISTILL, _table(top.section), *map(_chapter, sections)]
+    tracking = [TRACKING, _table(TrackingConfig)]
+    return "\n".join([HEAD, *map(_chapter, chapters(PipelineConfig)), *tracking, *distill])
 
 
 def chapters(root: type[BaseModel]) -> list[Chapter]:
@@ -95,7 +104,7 @@ def _classes(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _tag(section: type[BaseModel]) -> tuple[str, str]:
-    option = "modality" if "modality" in section.model_fields else "name"
+    option = next(option for option in ("modality", "task", "name") if option in section.model_fields)
     return option, str(section.model_fields[option].default)
 
 
