@@ -13,8 +13,9 @@ from components.data.ingest import Dataset
 from components.encoder_weights import encoder_code, encoder_digest, open_preprocessor
 from components.encoders import build_encoder
 from components.fusion.embeddings import as_vector
+from components.lesson import Lesson
 from components.networks import Single as SingleNetwork
-from components.objectives import Supervised
+from components.objectives import Objective, Supervised
 from components.references import EncoderWeights, Features, Prepared, Single, Trained
 from components.samples import learning_rows, load_embeddings, rows_digest
 from components.storage.digest import code_digest, digest, digest_json, digest_tensors
@@ -35,6 +36,7 @@ def fit(
     config: PipelineConfig,
     cache: Path,
     pretrained: Trained | None = None,
+    lesson: Lesson | None = None,
 ) -> Generator[Epoch, None, Single]:
     """Train the encoder of one input together with a linear head of its own.
 
@@ -44,6 +46,7 @@ def fit(
         config: The whole pipeline.
         cache: Folder of trainings.
         pretrained: What :func:`components.align.pretrain` gave: the encoder begins with its weights.
+        lesson: Of a teacher; the initial weights and the order of the rows are the same without it.
 
     Yields:
         Epochs, also those made before an interruption or in an earlier run on the same content.
@@ -70,23 +73,28 @@ def fit(
             "seed": seed,
             "start": None if pretrained is None else digest_tensors(encoder.state_dict()),
             "code": encoder_code(encoder),
+            **({} if lesson is None else {"lesson": lesson.facts(dataset, samples)}),
         }
     )
 
     def sources() -> tuple[Source, Source]:
         train, val = (samples[samples["split"] == split] for split in ("train", "val"))
         prepared_inputs, inputs = {name: prepared}, {name: options}
-        return (
-            open_samples(train, prepared_inputs, inputs, dataset.targets, device),
-            open_samples(val, prepared_inputs, inputs, dataset.targets, device),
-        )
+        training: Source = open_samples(train, prepared_inputs, inputs, dataset.targets, device)
+        if lesson is not None:
+            training = lesson.beside(training, dataset, train, device)
+        return training, open_samples(val, prepared_inputs, inputs, dataset.targets, device)
+
+    def objective(training: Source) -> Objective:
+        supervised = Supervised(dataset.targets, options.fit, training.targets)
+        return supervised if lesson is None else lesson.over(supervised, encoder.width)
 
     training = yield from train_once(
         cache,
         name,
         key,
         network,
-        lambda training: Supervised(dataset.targets, options.fit, training.targets),
+        objective,
         sources,
         options.fit,
         metric_name=dataset.targets.primary.metric,

@@ -25,8 +25,9 @@ from components.fusion import build_fusion
 from components.fusion.code import fusion_code
 from components.fusion.embeddings import as_vector
 from components.fusion.late import Late
+from components.lesson import Lesson
 from components.networks import Fused, Joint
-from components.objectives import Supervised
+from components.objectives import Objective, Supervised
 from components.objectives.balance import build_objective
 from components.references import EncoderWeights, Features, Prepared, Single, Trained
 from components.samples import (
@@ -54,6 +55,7 @@ def fuse(
     singles: Mapping[str, Single],
     config: PipelineConfig,
     cache: Path,
+    lesson: Lesson | None = None,
 ) -> Generator[Epoch, None, Trained]:
     """Train fusion and head on cached features (strategy: staged).
 
@@ -66,6 +68,8 @@ def fuse(
         singles: The fits of the single inputs.
         config: The whole pipeline.
         cache: Folder of trainings.
+        lesson: Of a teacher, not for late fusion; the initial weights and the order of the rows are the
+            same without it.
 
     Yields:
         Epochs, also those made before an interruption or in an earlier run on the same content.
@@ -82,6 +86,7 @@ def fuse(
         "targets": dataset.targets.to_json(),
         "seed": seed,
         "code": fusion_code(network.fusion, config.fusion),
+        **({} if lesson is None else {"lesson": lesson.facts(dataset, samples)}),
     }
     if isinstance(network.fusion, Late):
         return (yield from _pool(dataset, features, singles, config, cache, network, digest_json(facts)))
@@ -94,10 +99,17 @@ def fuse(
 
     def sources() -> tuple[Source, Source]:
         train, val = (samples[samples["split"] == split] for split in ("train", "val"))
-        return (
-            open_embeddings(train, features, dataset.targets, device),
-            open_embeddings(val, features, dataset.targets, device),
+        training: Source = open_embeddings(train, features, dataset.targets, device)
+        if lesson is not None:
+            training = lesson.beside(training, dataset, train, device)
+        return training, open_embeddings(val, features, dataset.targets, device)
+
+    def objective(training: Source) -> Objective:
+        strength = solo_scores(dataset, features, singles)
+        supervised = build_objective(
+            config.balance, strength, dataset.targets, config.training, training.targets
         )
+        return supervised if lesson is None else lesson.over(supervised, network.fusion.width)
 
     return (
         yield from train_once(
@@ -105,13 +117,7 @@ def fuse(
             "fusion",
             digest_json({**facts, **learning}),
             network,
-            lambda training: build_objective(
-                config.balance,
-                solo_scores(dataset, features, singles),
-                dataset.targets,
-                config.training,
-                training.targets,
-            ),
+            objective,
             sources,
             config.training,
             metric_name=dataset.targets.primary.metric,

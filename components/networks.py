@@ -1,4 +1,8 @@
-"""Whole networks: encoders, fusion and head put together. All give natural parameters (B, K)."""
+"""Whole networks: encoders, fusion and head put together. All give natural parameters (B, K).
+
+:class:`Single` and :class:`Fused` are ``head(vector(inputs, present))``, where ``vector`` gives the vector
+(B, D) that the head looks at.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +43,11 @@ class Single(nn.Module):
         self.head = head
 
     def forward(self, inputs: Mapping[str, Part], present: Tensor) -> Tensor:
-        return self.head(as_vector(self.encoder(inputs[self.name].batch)))
+        return self.head(self.vector(inputs, present))
+
+    def vector(self, inputs: Mapping[str, Part], present: Tensor) -> Tensor:
+        """The encoder's vector (B, D)."""
+        return as_vector(self.encoder(inputs[self.name].batch))
 
 
 class Fused(nn.Module):
@@ -62,9 +70,13 @@ class Fused(nn.Module):
         """Embeddings are what it is given."""
         return embeddings
 
+    def vector(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
+        """The fused vector (B, D); of late fusion, which has none, its natural parameters."""
+        return self.fusion(embeddings, present)
+
     def decide(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
         """Embeddings to natural parameters."""
-        return self.head(self.fusion(embeddings, present))
+        return self.head(self.vector(embeddings, present))
 
     def parameters_of(self, name: str) -> list[nn.Parameter]:
         """Parameters that serve one input alone."""

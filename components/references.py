@@ -117,3 +117,24 @@ class FusedModel:
     prefix: str
     training: Trained
     joint: bool
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What a teacher says of every row.
+
+    Attributes:
+        store: Folder of the shards; rows are keyed by the content of all inputs.
+        inputs: Those of the pipeline, by which rows are keyed.
+        width: Natural parameters of a row.
+        embedding: Length of the teacher's vector.
+        uses: The teacher's own inputs.
+        answered: Distinct rows that had to be answered now.
+    """
+
+    store: str
+    inputs: tuple[str, ...]
+    width: int
+    embedding: int
+    uses: tuple[str, ...]
+    answered: int

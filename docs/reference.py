@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from components.config import PipelineConfig, TrackingConfig
+from components.config.distill import DistillConfig
 from components.config.explain import DISCRIMINATORS
 from components.config.sweep import SweepConfig
 from components.config.targets import task
@@ -23,13 +24,18 @@ PAGE = Path(__file__).with_name("configuration.md")
 HEAD = """\
 # Configuration
 
-Every option of a pipeline file, of `mlflow.yaml` and of a sweep file. This page is made from the models in
-`components/config` by `make docs`; do not edit it by hand.
+Every option of a pipeline file, of `mlflow.yaml`, of a sweep file and of a distill file. This page is made
+from the models in `components/config` by `make docs`; do not edit it by hand.
 
 An option that is not on this page is an error: the message names the YAML path, what is allowed and the
 nearest right spelling. On the command line `--set section.option=value` changes an option for one run; the
 value is read as YAML. A path below has `NAME` where you give an input its name. `columns: image` is short
 for `columns: [image]`.
+"""
+DISTILL = """\
+## Distill file
+
+What `braid distill` is given. `--set` changes options of this file, not of its pipeline.
 """
 TRACKING = """\
 ## mlflow.yaml
@@ -64,10 +70,12 @@ class Chapter:
 
 def page() -> str:
     """The whole page."""
-    top, *sections = chapters(SweepConfig)
-    sweep = [SWEEP, _table(top.section), *map(_chapter, sections)]
+    files = []
+    for head, root in ((SWEEP, SweepConfig), (DISTILL, DistillConfig)):
+        top, *sections = chapters(root)
+        files += [head, _table(top.section), *map(_chapter, sections)]
     tracking = [TRACKING, _table(TrackingConfig)]
-    return "\n".join([HEAD, *map(_chapter, chapters(PipelineConfig)), *tracking, *sweep])
+    return "\n".join([HEAD, *map(_chapter, chapters(PipelineConfig)), *tracking, *files])
 
 
 def chapters(root: type[BaseModel]) -> list[Chapter]:

@@ -1,4 +1,4 @@
-"""The command line: ``braid run``, ``sweep``, ``check``, ``report``, ``search`` and ``ui``.
+"""The command line: ``braid run``, ``sweep``, ``distill``, ``check``, ``report``, ``search`` and ``ui``.
 
 Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or configuration; 3 the data cannot be
 used; 4 a model, training or service cannot be used; 130 interrupted.
@@ -23,13 +23,16 @@ from rich.console import Console
 
 import flows.environment  # noqa: F401  (has to come first: it sets what the others read)
 from components.config import ConfigError, load_pipeline, load_tracking
+from components.config.distill import load_distill
 from components.config.sweep import load_sweep
 from components.data.ingest import ingest
 from components.errors import BraidError, DataError
 from components.evaluation.results import Evaluation
 from components.search import Search
 from components.training.device import choose_device
-from flows.display import followed, show_check, show_hits, show_outcome, show_sweep
+from flows.display import followed, show_check, show_distilled, show_hits, show_outcome, show_sweep
+from flows.distill import Distilled
+from flows.distill import distill as distill_flow
 from flows.local_server import prefect_api
 from flows.retrain import Outcome, retrain
 from flows.sweep import SweepOutcome, sweep_flow
@@ -104,6 +107,25 @@ def sweep(
         print(json.dumps(_sweep_json(outcome), allow_nan=False))
     else:
         show_sweep(Console(), outcome)
+
+
+@app.command()
+def distill(
+    config: Annotated[Path, typer.Argument(help="Distill file (YAML), such as configs/emoji-distill.yaml.")],
+    overrides: Overrides = None,
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+    as_json: AsJson = False,
+) -> None:
+    """Teach students with fewer inputs by a trained model, and measure what its help is worth."""
+    with reported(workspace):
+        load_distill(config, overrides or [])
+        with followed(console, workspace), prefect_api(workspace.resolve()):
+            distilled = distill_flow(config, overrides or [], workspace, mlflow)
+    if as_json:
+        print(json.dumps(_distilled_json(distilled), allow_nan=False))
+    else:
+        show_distilled(Console(), distilled)
 
 
 @app.command()
@@ -294,6 +316,35 @@ def _sweep_json(outcome: SweepOutcome) -> dict[str, Any]:
         "extracted_rows": outcome.extracted,
         "rankings": {ranking.pipeline: json.loads(ranking.to_json()) for ranking in outcome.rankings},
         "registered": outcome.registered,
+    }
+
+
+def _distilled_json(distilled: Distilled) -> dict[str, Any]:
+    result = distilled.result
+    return {
+        "run": distilled.key,
+        "mlflow_run": distilled.mlflow_run,
+        "metric": result.metric,
+        "rows": result.rows,
+        "teacher": asdict(result.teacher),
+        "teacher_inputs": list(result.teacher_inputs),
+        "teacher_rows_answered": distilled.answered,
+        "students": {
+            student.name: {
+                "inputs": list(student.inputs),
+                "alone": student.alone,
+                "with_teacher": student.taught,
+                "gain": asdict(student.over_rows),
+                "gain_over_seeds": asdict(student.over_seeds) if len(student.seeds) > 1 else None,
+                "helps": student.verdict,
+                "seeds": [asdict(seed) for seed in student.seeds],
+            }
+            for student in result.students
+        },
+        "models": {
+            name: {**asdict(registered.version), "champion": registered.champion}
+            for name, registered in distilled.registered.items()
+        },
     }
 
 

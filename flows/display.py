@@ -21,10 +21,11 @@ from components.evaluation.results import CandidateResult, Evaluation, Gain
 from components.search import Hit
 from components.sweep.ranking import Ranking, Row
 from components.targets import AnyTarget, Regression
+from flows.distill import Distilled
 from flows.retrain import Outcome
 from flows.runs import newest_of
 from flows.sweep import SweepOutcome
-from tasks import align, sweep
+from tasks import align, distill, sweep
 from tasks.progress import standings
 from tasks.report import balance_warnings
 
@@ -89,6 +90,39 @@ def show_outcome(console: Console, outcome: Outcome, config: PipelineConfig) -> 
         highlight=False,
         soft_wrap=True,
     )
+
+
+def show_distilled(console: Console, distilled: Distilled) -> None:
+    """Every student alone and with its teacher, what the help was worth, and where to look next."""
+    result = distilled.result
+    table = Table(title=f"{result.rows} test rows, {result.confidence:.0%} intervals, means over the seeds")
+    table.add_column("student", no_wrap=True)
+    for column in ("alone", "with teacher", "gain", "over rows", "over seeds"):
+        table.add_column(column, justify="right")
+    for student in result.students:
+        over_rows, over_seeds = (
+            f"{bound.low:+.3f} … {bound.high:+.3f}" for bound in (student.over_rows, student.over_seeds)
+        )
+        table.add_row(
+            escape(f"{student.name} ({' + '.join(student.inputs)})"),
+            f"{student.alone:.3f}",
+            f"{student.taught:.3f}",
+            f"{student.over_rows.value:+.3f}",
+            over_rows,
+            over_seeds if len(student.seeds) > 1 else "one seed",
+        )
+    table.add_row(
+        f"teacher ({' + '.join(result.teacher_inputs)})", f"{result.teacher.value:.3f}", style="dim"
+    )
+    console.print(table)
+    lines = [distill.headline(result, student) + "." for student in result.students]
+    lines += [
+        f"{registered.version.name} version {registered.version.version} is "
+        f"{'champion' if registered.champion else 'challenger'}: {registered.reason}."
+        for registered in distilled.registered.values()
+    ]
+    console.print(Panel(escape("\n".join(lines)), title="Findings", title_align="left"))
+    console.print(f"MLflow run    {distilled.mlflow_run}   (all runs: braid ui)", highlight=False)
 
 
 def results_table(evaluation: Evaluation, named: bool = False) -> Table:

@@ -19,6 +19,7 @@ class Context:
         workspace: Folder with caches, runs and, by default, MLflow's database.
         tracking: Where MLflow is.
         mlflow_run: Id of the parent run.
+        place: Folder below the run's own for the delivered model, where a run delivers several.
     """
 
     key: str
@@ -27,6 +28,7 @@ class Context:
     workspace: Path
     tracking: TrackingConfig
     mlflow_run: str
+    place: str = ""
 
     @property
     def folder(self) -> Path:
@@ -41,4 +43,4 @@ class Context:
     @property
     def bundle(self) -> Path:
         """The delivered model."""
-        return self.folder / "bundle"
+        return self.folder / self.place / "bundle"

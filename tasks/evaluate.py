@@ -81,12 +81,12 @@ def evaluate_task(
         curves[fused.training.name] = fused.training.folder
     evaluated = Evaluated(str(result), str(predictions), curves)
 
-    tracking.log_metrics(at, run, _metrics(evaluation))
+    tracking.log_metrics(at, run, metrics_of(evaluation))
     tracking.set_tags(at, run, _tags(evaluation, config.fusion.name, config.strategy))
     tracking.log_figures(at, run, all_figures(evaluation, read_curves(evaluated)))
     for other in further:
         prefix = re.sub(r"[^\w.-]", "_", other.target)  # MLflow takes few characters in a name
-        prefixed = {f"{prefix}_{name}": value for name, value in _metrics(other).items()}
+        prefixed = {f"{prefix}_{name}": value for name, value in metrics_of(other).items()}
         tracking.log_metrics(at, run, prefixed)
         drawn = {f"{prefix}_{name}": figure for name, figure in all_figures(other).items()}
         tracking.log_figures(at, run, drawn)
@@ -158,7 +158,7 @@ def read_curves(evaluated: Evaluated) -> list[Curve]:
     return curves
 
 
-def _metrics(evaluation: Evaluation) -> dict[str, float]:
+def metrics_of(evaluation: Evaluation) -> dict[str, float]:
     """Flat metrics with the same names in every run: ``test_accuracy``, ``fusion_gain``, ..."""
 
     def of(candidate: CandidateResult, prefix: str) -> dict[str, float]:

@@ -112,9 +112,18 @@ def register(context: Context, uri: str, description: str, tags: dict[str, str])
 
 def champion(context: Context) -> Version | None:
     """The version that has the alias ``champion``, if any."""
+    return find(context, f"models:/{context.config.model_name}@{CHAMPION}")
+
+
+def find(context: Context, uri: str) -> Version | None:
+    """The version that ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION`` names, if there is one."""
     client = tracking.connect(context.tracking)
+    name = uri.removeprefix("models:/")
     try:
-        found = client.get_model_version_by_alias(context.config.model_name, CHAMPION)
+        if "@" in name:
+            found = client.get_model_version_by_alias(*name.split("@", 1))
+        else:
+            found = client.get_model_version(*name.rsplit("/", 1))
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None

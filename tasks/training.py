@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TypeVar
+from collections.abc import Generator, Mapping
+from typing import Any, TypeVar
 
 from components.references import Single, Trained
 from components.training.checkpoint import Epoch
@@ -22,6 +22,7 @@ def tracked(
     epochs: int,
     kind: str,
     metric: str | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> Result:
     """Run a training to its end in a nested MLflow run of its own.
 
@@ -32,11 +33,14 @@ def tracked(
         epochs: At most so many.
         kind: ``single``, ``fusion`` or ``alignment``, as a tag.
         metric: Of the objective; None is that of the primary target.
+        facts: Parameters of the nested run; None takes the options of the part.
     """
     config, at = context.config, context.tracking
     progress = Progress(context, f"fit {part}")
     run = tracking.nested_run(at, context.mlflow_run, part, {"config": config.name, "kind": kind})
-    if part in config.inputs:
+    if facts is not None:
+        pass
+    elif part in config.inputs:
         facts = config.inputs[part].model_dump(mode="json")
     else:
         sections = {"alignment"} if kind == "alignment" else {"fusion", "training"}

@@ -12,6 +12,7 @@ import yaml
 from typer.main import get_command
 
 from components.config import load_pipeline
+from components.config.distill import load_distill
 from components.config.sweep import load_sweep
 from flows.cli import app
 
@@ -64,8 +65,12 @@ def test_every_command_and_its_options_are_in_the_readme(command: str) -> None:
 
 @pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
 def test_shipped_configs_are_valid(config: Path) -> None:
-    load = load_sweep if "pipelines:" in config.read_text("utf-8") else load_pipeline
-    assert load(config, []).name == config.stem
+    text = config.read_text("utf-8")
+    if "students:" in text:
+        assert load_distill(config).file.name == config.stem
+    else:
+        load = load_sweep if "pipelines:" in text else load_pipeline
+        assert load(config, []).name == config.stem
 
 
 def test_no_page_names_an_exit_code_that_the_command_line_does_not_have() -> None:

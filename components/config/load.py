@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from components.config.explain import ConfigError, choice_fields, explain
 from components.config.file import read_mapping
@@ -47,17 +47,17 @@ def configured(values: Mapping[str, Any], overrides: Sequence[str], where: str) 
         where: Name of the file, for messages.
     """
     try:
-        return PipelineConfig.model_validate(overridden(values, overrides))
+        return PipelineConfig.model_validate(overridden(values, overrides, PipelineConfig))
     except ValidationError as error:
         raise ConfigError(explain(error, PipelineConfig, where)) from error
 
 
-def overridden(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """A copy of a file's values with ``section.option=value`` applied."""
+def overridden(values: Mapping[str, Any], overrides: Sequence[str], model: type[BaseModel]) -> dict[str, Any]:
+    """A copy of a file's values with ``section.option=value`` applied; ``model`` describes the file."""
     result = deepcopy(dict(values))
     # choices first: they decide which other options there are
     for text in sorted(overrides, key=lambda text: _path_and_value(text)[0][-1] not in _CHOICES):
-        _override(result, *_path_and_value(text))
+        override(result, *_path_and_value(text), model)
     return result
 
 
@@ -77,7 +77,8 @@ def _path_and_value(text: str) -> tuple[list[str], Any]:
         raise ConfigError(f"--set {text}: the value is not valid YAML: {error}") from error
 
 
-def _override(values: dict[str, Any], path: list[str], value: Any) -> None:
+def override(values: dict[str, Any], path: list[str], value: Any, model: type[BaseModel]) -> None:
+    """Set one option of a file that ``model`` describes; sections on the way to it are made."""
     section: Any = values
     for depth, part in enumerate(path[:-1]):
         if isinstance(section, dict):
@@ -87,7 +88,7 @@ def _override(values: dict[str, Any], path: list[str], value: Any) -> None:
                 f"--set {'.'.join(path)}: {'.'.join(path[: depth + 1])} holds {section!r}, not a section"
             )
     if path[-1] in _CHOICES and len(path) > 1 and section.get(path[-1]) != value:
-        kept = choice_fields(PipelineConfig, _with_tags(values, path[:-1]), str(value))
+        kept = choice_fields(model, _with_tags(values, path[:-1]), str(value))
         for option in [key for key in section if kept is not None and key not in kept]:
             del section[option]
     section[path[-1]] = value

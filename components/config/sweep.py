@@ -160,7 +160,7 @@ def load_sweep(path: Path | str, overrides: Sequence[str] = ()) -> SweepConfig:
     """
     values = read_mapping(Path(path), "name, pipelines, ...", "A shipped example is configs/bakeoff.yaml.")
     try:
-        return SweepConfig.model_validate(overridden(values, overrides))
+        return SweepConfig.model_validate(overridden(values, overrides, SweepConfig))
     except ValidationError as error:
         raise ConfigError(explain(error, SweepConfig, str(path))) from error
 

@@ -15,13 +15,22 @@ from components.objectives import auxiliary, contrastive, correlation, pairwise,
 from components.objectives.auxiliary import Auxiliary
 from components.objectives.contrastive import Clip, SigLip
 from components.objectives.correlation import DCCA
+from components.objectives.distillation import Distillation
 from components.objectives.objective import Objective
 from components.objectives.pairwise import Pairwise
 from components.objectives.positive import Positive
 from components.objectives.supervised import Supervised
 from components.targets import Targets
 
-__all__ = ["ALIGNMENTS", "Auxiliary", "Objective", "Pairwise", "Supervised", "build_alignment"]
+__all__ = [
+    "ALIGNMENTS",
+    "Auxiliary",
+    "Distillation",
+    "Objective",
+    "Pairwise",
+    "Supervised",
+    "build_alignment",
+]
 
 ALIGNMENT_CODE: tuple[ModuleType, ...] = (auxiliary, contrastive, correlation, pairwise, positive)
 

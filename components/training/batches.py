@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,11 +31,13 @@ class Batch:
             input that is in any of the rows.
         present: (B, M) bool, columns in sorted order of the input names.
         targets: (B,) or (B, L) by target.
+        further: What else an objective looks at, (B, ...) by name.
     """
 
     inputs: Mapping[str, Any]
     present: Tensor
     targets: Mapping[str, Tensor]
+    further: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Source(Protocol):
@@ -132,6 +134,27 @@ class SampleSource:
             return batch
         config = self._configs[name]
         return AUGMENTS[config.modality](batch, config.augment, generator)
+
+
+class WithFurther:
+    """A source whose batches carry further tensors.
+
+    Args:
+        source: Where all else comes from.
+        further: (N, ...) by name.
+        device: Where batches go.
+    """
+
+    def __init__(self, source: Source, further: Mapping[str, Tensor], device: torch.device) -> None:
+        self._source, self._further, self._device = source, further, device
+        self.targets, self.present = source.targets, source.present
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def batch(self, positions: Tensor, generator: torch.Generator | None = None) -> Batch:
+        further = {name: value.to(self._device) for name, value in _take(self._further, positions).items()}
+        return replace(self._source.batch(positions, generator), further=further)
 
 
 def open_embeddings(

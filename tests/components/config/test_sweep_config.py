@@ -10,7 +10,7 @@ import yaml
 
 from components.config import ConfigError
 from components.config.load import as_override, overridden
-from components.config.sweep import SWEPT, load_sweep, option
+from components.config.sweep import SWEPT, SweepConfig, load_sweep, option
 from components.fusion import FUSIONS
 from components.sweep.plan import expand
 
@@ -86,7 +86,7 @@ def test_a_fusion_is_searched_only_for_options_that_it_has() -> None:
 
 @pytest.mark.parametrize("value", [1e-5, 0.1, 64, None, True, [1, 2], "cosine", "1e-5", "yes"])
 def test_an_override_reads_back_as_its_value(value: Any) -> None:
-    assert overridden({}, [as_override("a.b", value)]) == {"a": {"b": value}}
+    assert overridden({}, [as_override("a.b", value)], SweepConfig) == {"a": {"b": value}}
 
 
 def test_a_fusion_that_cannot_be_used_is_left_out_of_all_and_refused_by_name(tmp_path: Path) -> None:

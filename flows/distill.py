@@ -1,0 +1,104 @@
+"""Flow ``distill``: a model with all inputs teaches students with fewer or smaller ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from prefect import flow
+from prefect.futures import PrefectFuture
+from prefect.task_runners import ProcessPoolTaskRunner
+
+from components.config.distill import Plan, load_distill
+from components.data.ingest import Dataset
+from components.evaluation.distillation import DistillationResult
+from components.lesson import Lesson
+from components.references import Taught
+from flows.opened import opened
+from flows.retrain import WORKERS, run_name
+from tasks.context import Context
+from tasks.distill import compare_task, register_task
+from tasks.ingest import ingest_task
+from tasks.learn import Learned, learn_task
+from tasks.preprocess import preprocess_task
+from tasks.promote import Registered
+from tasks.step import start_worker
+from tasks.teach import teach_task
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """What a finished run leaves.
+
+    Attributes:
+        key: Of the run.
+        mlflow_run: Id of the parent run.
+        result: Gains of all students.
+        registered: What became of each student; empty where they are not registered.
+        answered: Rows that the teacher was asked about now.
+    """
+
+    key: str
+    mlflow_run: str
+    result: DistillationResult
+    registered: dict[str, Registered]
+    answered: int
+
+
+@flow(
+    name="distill",
+    flow_run_name=run_name,
+    task_runner=ProcessPoolTaskRunner(  # type: ignore[arg-type]  # futures are invariant in prefect's types
+        max_workers=WORKERS, initializer=start_worker, initargs=(WORKERS,)
+    ),
+)
+def distill(
+    config: Path,
+    overrides: list[str] | None = None,
+    workspace: Path = Path(".braid"),
+    tracking_file: Path = Path("mlflow.yaml"),
+) -> Distilled:
+    """Train students alone and with a teacher's help, and measure what the help is worth.
+
+    Args:
+        config: Distill file.
+        overrides: Options of that file that differ, each ``section.option=value``.
+        workspace: Folder with caches and runs, and MLflow's database by default.
+        tracking_file: mlflow.yaml.
+    """
+    plan = load_distill(config, overrides or [])
+    facts = {
+        "distill": plan.file.model_dump(mode="json"),
+        "students": {name: student.model_dump(mode="json") for name, student in plan.students.items()},
+    }
+    with opened(plan.path, plan.pipeline, workspace.resolve(), tracking_file, "distill", facts) as run:
+        dataset = ingest_task.submit(run).result()
+        taught = teach_task.submit(run, dataset, plan.file.teacher, plan.path).result()
+        learning = {name: _learn(run, dataset, taught, plan, name) for name in plan.students}
+        learned = {name: [future.result() for future in futures] for name, futures in learning.items()}
+        compared = compare_task.submit(run, dataset, taught, learned)
+        registered: dict[str, Registered] = {}
+        if plan.file.register_students:
+            for name, trainings in learned.items():
+                registered[name] = register_task.submit(run, dataset, trainings, name).result()
+        result = Path(compared.result()).read_text("utf-8")
+        return Distilled(
+            run.key, run.mlflow_run, DistillationResult.from_json(result), registered, taught.answered
+        )
+
+
+def _learn(
+    run: Context, dataset: Dataset, taught: Taught, plan: Plan, student: str
+) -> list[PrefectFuture[Learned]]:
+    """Each seed of a student, alone and with the teacher."""
+    config = plan.students[student]
+    own = replace(run, config=config)
+    prepared = {name: preprocess_task.submit(own, dataset, name) for name in config.inputs}
+    learning = []
+    for seed in plan.file.seeds:
+        for lesson, kind in ((None, "alone"), (Lesson(taught, plan.objective(student)), "with teacher")):
+            part = f"{student} seed {seed} {kind}"
+            place = f"students/{part.replace(' ', '-')}"
+            seeded = replace(own, config=config.model_copy(update={"seed": seed}), place=place)
+            learning.append(learn_task.submit(seeded, dataset, prepared, lesson, student, part))
+    return learning

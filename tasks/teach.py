@@ -1,0 +1,62 @@
+"""Task: find the teacher and ask it about every row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from components.data.ingest import Dataset
+from components.errors import ModelError
+from components.references import Taught
+from components.storage.atomic import replacing
+from components.teacher import teach
+from tasks import registry, tracking
+from tasks.context import Context
+from tasks.progress import Progress
+from tasks.step import gpu_slot, step
+
+
+@step(name="teach", task_run_name="ask the teacher", tags=["features"])
+def teach_task(context: Context, dataset: Dataset, teacher: str | None, pipeline: Path) -> Taught:
+    """The teacher's answers to all rows; those that the cache has are not asked for again.
+
+    Args:
+        context: The run.
+        dataset: Reference to the samples.
+        teacher: As in the distill file.
+        pipeline: Pipeline file, for what to do when there is no teacher.
+    """
+    progress = Progress(context, "teach")
+    bundle = _bundle(context, teacher, pipeline)
+    with gpu_slot():
+        taught = teach(dataset, context.config, bundle, context.cache / "teachers", progress)
+    tracking.log_metrics(context.tracking, context.mlflow_run, {"teacher_rows_answered": taught.answered})
+    progress.finish(f"{taught.answered} of {dataset.rows} rows answered from {' + '.join(taught.uses)}")
+    return taught
+
+
+def _bundle(context: Context, teacher: str | None, pipeline: Path) -> Path:
+    """The teacher's bundle. One from the registry is copied into the run, which keeps it when resumed."""
+    uri = teacher or f"models:/{context.config.model_name}@{registry.CHAMPION}"
+    if not uri.startswith("models:/"):
+        places = [Path(uri), context.base / uri, context.workspace / "runs" / uri / "bundle"]
+        for place in places:
+            if (place / "model.json").exists():
+                return place
+        raise ModelError(
+            f"teacher: {uri!r} is neither models:/NAME@champion nor a run with a model nor a folder with "
+            f"model.json; looked in {', '.join(map(str, places))}"
+        )
+    copy = context.folder / "teacher"
+    if not copy.exists():
+        version = registry.find(context, uri)
+        if version is None:
+            registered_in = context.tracking.registry_uri or context.tracking.tracking_uri
+            raise ModelError(
+                f"teacher: there is no {uri} in {registered_in}. "
+                f"Train it first: braid run {pipeline} --workspace {context.workspace}"
+            )
+        tracking.set_tags(context.tracking, context.mlflow_run, {"teacher": version.uri})
+        with replacing(copy) as temporary:
+            temporary.mkdir(parents=True)
+            registry.fetch_bundle(context, version, temporary)
+    return next(copy.rglob("model.json")).parent
