@@ -136,10 +136,10 @@ def test_every_strategy_gives_a_bundle_that_scores_like_the_features_it_was_chos
     whole = validation[[f"{name}.digest" for name in built.config.inputs]].notna().all(axis=1)
     right = (found["label"] == validation["target.label"])[whole].mean()
     _, features, values = open_split(built.dataset, "val", built.features, built.fused)
-    rows = take(features, torch.from_numpy(whole.to_numpy()).nonzero().squeeze(1))
+    rows = take(features, torch.tensor(whole.to_numpy()).nonzero().squeeze(1))
     (target,) = bundle.delivered.targets
     natural = bundle.delivered.natural(target, "fusion", rows, ("facts", "note", "photo"))
-    chosen_on = (natural.argmax(1) == values["label"][torch.from_numpy(whole.to_numpy())]).double().mean()
+    chosen_on = (natural.argmax(1) == values["label"][torch.tensor(whole.to_numpy())]).double().mean()
     assert right == pytest.approx(chosen_on.item())
 
 

@@ -115,7 +115,8 @@ def test_a_number_is_learned_told_with_its_interval_and_scored_with_inputs_missi
     assert result["test"]["r2"]["value"] > best + 0.1, "each input tells a part of the price"
     conformal = result["conformal"]
     assert conformal["promised"] == 0.9
-    assert conformal["coverage"]["low"] <= 0.9 <= conformal["coverage"]["high"] + 0.05
+    assert 0.75 < conformal["coverage"]["value"] <= 1  # 38 rows: a standard deviation of .05 around .9
+    assert conformal["coverage"]["low"] < conformal["coverage"]["value"] <= conformal["coverage"]["high"]
     assert 5 < conformal["size"] < 130
     assert {frozenset(pair.split(" × ")) for pair in result["interactions"]} == {
         frozenset(pair) for pair in combinations(("picture", "words", "facts"), 2)

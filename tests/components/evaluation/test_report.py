@@ -120,7 +120,7 @@ def test_several_targets_stand_on_one_page(make_evaluation_of):
     text = " ".join(" ".join(page.text).split())
     assert "Predicted and true" in text
     assert "Labels" in text
-    ids = [value for _, name, value in page.attributes if name == "id"]
+    ids = [value for tag, name, value in page.attributes if (tag, name) == ("section", "id")]
     assert len(ids) == len(set(ids))
     assert render_report(Report.from_json(report.to_json())) == render_report(report)
 
