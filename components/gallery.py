@@ -53,7 +53,7 @@ def make_gallery(
     for name, options in config.inputs.items():
         there = samples[f"{name}.digest"].notna().to_numpy()
         columns[f"{name}.shown"] = [
-            shown(input_value(row, name, options.modality), options) if has else None  # type: ignore[arg-type]
+            shown(input_value(row, name, options), options) if has else None  # type: ignore[arg-type]
             for row, has in zip(rows, there, strict=True)
         ]
         columns[f"{name}.vector"] = _vectors(project(samples, name, features[name], aligned), there)
@@ -85,6 +85,8 @@ def shown(value: Any, options: InputConfig) -> str:
     if options.modality == "tabular":
         cells = {key: None if pd.isna(cell) else cell for key, cell in value.items()}
         return json.dumps(cells, ensure_ascii=False, default=str)
+    if isinstance(value, list):
+        return ", ".join(shown(item, options) for item in value)
     return "(bytes)" if isinstance(value, bytes) else str(value)
 
 

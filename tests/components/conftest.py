@@ -146,8 +146,9 @@ def build_pipeline(config: PipelineConfig, folder: Path, data: Path) -> Built:
         trained = finish(fuse(dataset, features, singles, config, cache / "trainings"))
         fused = FusedModel(features, str(Path(trained.folder) / BEST), "", trained, joint=False)
     if len(config.inputs) > 1 and (config.strategy == "joint" or config.joint_epochs):
-        start = (features, fused.training) if fused is not None else None
-        trained = finish(train_jointly(dataset, prepared, config, cache / "trainings", start))
+        start = fused.training if fused is not None else None
+        steps = train_jointly(dataset, prepared, features, singles, config, cache / "trainings", start)
+        trained = finish(steps)
         encoders = joint_encoders(trained, prepared, config)
         joint = {
             name: extract(dataset, prepared[name], encoders[name], config, cache / "features")

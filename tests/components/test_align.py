@@ -25,7 +25,7 @@ from components.fit import fit
 from components.fuse import fuse, train_jointly
 from components.gallery import make_gallery, read_vectors
 from components.prepare import prepare
-from components.references import Features, FusedModel, Prepared
+from components.references import Features, FusedModel, Prepared, Single
 from components.retrieve import judge_retrieval
 from components.samples import read_samples
 from components.search import Search
@@ -57,9 +57,11 @@ class Made:
         self.dataset: Dataset = ingest(self.config, folder / "work", folder)
         self.prepared: dict[str, Prepared] = {}
         self.features: dict[str, Features] = {}
+        self.singles: dict[str, Single] = {}
         for name, section in self.config.inputs.items():
             self.prepared[name] = prepare(self.dataset, name, section, folder / "canonical", 40)
             single = finish(fit(self.dataset, self.prepared[name], self.config, folder / "trainings"))
+            self.singles[name] = single
             self.features[name] = extract(
                 self.dataset, self.prepared[name], single.encoder, self.config, folder / "features"
             )
@@ -174,15 +176,16 @@ def test_beside_the_fusion_it_changes_what_encoders_learn_and_keeps_their_form(
     joint = {"strategy": "joint", "training": SHORT, "fusion": {"name": "concat", "width": 8}}
     auxiliary = pipeline({"use": "auxiliary", "weight": 1.0}, **joint)
     plain = pipeline({"use": "features"}, **joint)
-    one = finish(train_jointly(made.dataset, made.prepared, auxiliary, tmp_path))
-    other = finish(train_jointly(made.dataset, made.prepared, plain, tmp_path))
+    before = (made.dataset, made.prepared, made.features, made.singles)
+    one = finish(train_jointly(*before, auxiliary, tmp_path))
+    other = finish(train_jointly(*before, plain, tmp_path))
     tensors, without = (load_file(Path(trained.folder) / BEST) for trained in (one, other))
     assert set(tensors) == set(without), "projections stay with the objective"
     learned = [name for name in tensors if name.startswith("encoders.")]
     assert not any(torch.equal(tensors[name], without[name]) for name in learned)
     first, second = (read_history(trained.folder)[0] for trained in (one, other))
     assert first.train_loss > second.train_loss + 1  # three classes: an alignment at chance is above 1
-    assert finish(train_jointly(made.dataset, made.prepared, auxiliary, tmp_path)) == one
+    assert finish(train_jointly(*before, auxiliary, tmp_path)) == one
 
 
 def test_rows_of_one_input_alone_cannot_be_aligned(made: Made, tmp_path: Path) -> None:

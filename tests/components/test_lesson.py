@@ -45,7 +45,7 @@ def test_a_teacher_says_what_its_bundle_predicts(tiny: Built, taught: Taught) ->
     expected = model.predict(target, embeddings, model.inputs)
     torch.testing.assert_close(target.predict(natural.double()), expected, rtol=1e-3, atol=1e-4)
     assert model.fused is not None
-    fused = model.fused.embed(embeddings.fusion, embeddings.present)
+    fused = model.fused.vector(embeddings.fusion, embeddings.present)
     torch.testing.assert_close(vectors, fused, rtol=1e-3, atol=1e-4)
 
 
@@ -75,9 +75,10 @@ def test_alone_and_taught_differ_in_nothing_but_the_teacher(
     tiny: Built, taught: Taught, tmp_path: Path, run_to_end: End
 ) -> None:
     # initial weights, order of rows, dropout and augmentation: all of it ends in the same weights
+    photo = tiny.prepared["photo"]
     quiet = Lesson(silent(taught, tiny, tmp_path / "silent"), ALL)
     alone, unhelped, helped = (
-        load_file(run_to_end(fit(tiny.dataset, tiny.prepared["photo"], tiny.config, tmp_path, lesson)).head)
+        load_file(run_to_end(fit(tiny.dataset, photo, tiny.config, tmp_path, lesson=lesson)).head)
         for lesson in (None, quiet, Lesson(taught, ALL))
     )
     for name, value in alone.items():
@@ -89,7 +90,7 @@ def test_another_objective_is_another_training_and_the_same_one_is_replayed(
     tiny: Built, taught: Taught, tmp_path: Path, run_to_end: End
 ) -> None:
     def folder(lesson: Lesson | None) -> str:
-        single = run_to_end(fit(tiny.dataset, tiny.prepared["facts"], tiny.config, tmp_path, lesson))
+        single = run_to_end(fit(tiny.dataset, tiny.prepared["facts"], tiny.config, tmp_path, lesson=lesson))
         return single.training.folder
 
     soft = Lesson(taught, ObjectiveConfig())

@@ -22,7 +22,7 @@ from components.judge import judge
 from components.missing import ZEROS, draws, imputed, zero_parts
 from components.predictor import Part, Predictor
 from components.robustness import find_ladders, measure_robustness, sample_rows
-from components.samples import read_samples, target_indices
+from components.samples import read_samples
 from tests.components.conftest import CLASSES, Built, build_pipeline, configure
 
 PROBABILITIES = [f"probability_{name}" for name in CLASSES]
@@ -34,7 +34,7 @@ def configured(**robustness: Any) -> PipelineConfig:
 
 @pytest.fixture(scope="module")
 def evaluation(tiny: Built) -> Evaluation:
-    return judge(tiny.dataset, tiny.features, tiny.fused, tiny.bundle, tiny.config).evaluation
+    return judge(tiny.dataset, tiny.features, tiny.fused, tiny.bundle, tiny.config).evaluations[0]
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,8 @@ class TestDamage:
     def test_undamaged_rows_score_as_the_predictor_scores_them(
         self, tiny: Built, found: Robustness, predictor: Predictor, samples: pd.DataFrame
     ) -> None:
-        targets = target_indices(samples, tiny.dataset.classes)
+        target = tiny.dataset.targets.primary
+        targets = tiny.dataset.targets.encode(samples)[target.name].numpy()
         has = samples["photo.digest"].notna().to_numpy()
         table = as_table(samples, tiny.config.inputs)
         for allowed, interval in (
@@ -76,7 +77,7 @@ class TestDamage:
             (["photo"], found.corruptions[0].levels[0].alone),
         ):
             answers = predictor.predict(table, inputs=allowed)[PROBABILITIES].to_numpy()
-            assert interval.value == pytest.approx(metric("accuracy", targets[has], answers[has]))
+            assert interval.value == pytest.approx(metric(target, "accuracy", targets[has], answers[has]))
             assert interval.low <= interval.value <= interval.high
 
     def test_areas_and_losses_are_those_of_the_levels(self, found: Robustness) -> None:
@@ -228,7 +229,9 @@ class TestZeros:
         }
         keep = {name: part.present & (torch.arange(8) % 2 == 0) for name, part in parts.items()}
         filled = {name: imputed(parts[name], zeros[name], keep[name]) for name in parts}
-        found = predictor.bundle.delivered.predict(predictor.join(filled), predictor.inputs).numpy()
+        found = predictor.bundle.delivered.predict(
+            tiny.dataset.targets.primary, predictor.join(filled), predictor.inputs
+        ).numpy()
         given = table.astype(object)
         for row in range(8):
             for name, config in tiny.config.inputs.items():
@@ -285,7 +288,7 @@ def test_a_model_of_one_input_has_no_late_fusion_to_compare_with(
     data = config.data.model_copy(update={"max_bad": 0.2})  # rows without facts have no input at all
     config = config.model_copy(update={"inputs": {"facts": config.inputs["facts"]}, "data": data})
     built = build_pipeline(config, tmp_path_factory.mktemp("one"), tiny_data)
-    evaluation = judge(built.dataset, built.features, None, built.bundle, config).evaluation
+    evaluation = judge(built.dataset, built.features, None, built.bundle, config).evaluations[0]
     found = measure_robustness(built.dataset, built.bundle, evaluation, config)
     assert [curve.inputs for curve in found.missing] == [("facts",)]
     for curve in found.corruptions:

@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
+from components.config.inputs import ImageInput, TabularInput, TextInput
 from components.samples import (
     input_value,
     learning_rows,
     load_embeddings,
+    media_paths,
     presence,
     read_samples,
     rows_digest,
@@ -76,9 +78,17 @@ def test_values_are_given_as_the_preprocessors_take_them() -> None:
         "f.b.c": None,
         "id": "r",
     }
-    assert input_value(row, "a", "image") == "p.png"
-    assert input_value(row, "t", "text") == "x"
-    assert input_value(row, "f", "tabular") == {"age": "3", "b.c": None}
+    assert input_value(row, "a", ImageInput(columns=["file"])) == "p.png"
+    assert input_value(row, "t", TextInput(columns=["words"])) == "x"
+    assert input_value(row, "f", TabularInput(columns=["age", "b.c"])) == {"age": "3", "b.c": None}
+
+
+def test_of_several_files_those_are_given_that_are_there() -> None:
+    views = ImageInput(columns=["front", "back", "top"])
+    row = {"v.path": '["f.png", null, "t.png"]', "v.digest": "1"}
+    assert input_value(row, "v", views) == ["f.png", "t.png"]
+    assert media_paths(row["v.path"], views) == ["f.png", None, "t.png"]
+    assert media_paths(None, views) == [None, None, None]
 
 
 def test_embeddings_come_in_the_order_of_the_rows_with_zeros_where_absent(tiny: Built) -> None:

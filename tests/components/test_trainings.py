@@ -191,28 +191,33 @@ class TestFuse:
         assert run_to_end(fuse(tiny.dataset, features, singles, config, tmp_path)) == one
 
 
+def made_before(tiny: Built) -> tuple[Any, ...]:
+    """What a joint training is given of the steps before it."""
+    return tiny.dataset, tiny.prepared, tiny.features, tiny.singles
+
+
 class TestJoint:
     def test_encoders_and_fusion_are_trained_from_nothing_with_hidden_inputs(
         self, tiny: Built, config: Config, tmp_path: Path, run_to_end: End
     ) -> None:
         dropout = {"rate": 0.5, "start": 0.5}
         options = config(strategy="joint", fusion={**FUSIONS["concat"], "modality_dropout": dropout})
-        trained = run_to_end(train_jointly(tiny.dataset, tiny.prepared, options, tmp_path))
+        trained = run_to_end(train_jointly(*made_before(tiny), options, tmp_path))
         history = read_history(trained.folder)
         assert history[-1].train_loss < history[0].train_loss
         encoders = joint_encoders(trained, tiny.prepared, options)
         assert {name: encoder.width for name, encoder in encoders.items()} == dict.fromkeys(tiny.features, 8)
         for name, encoder in encoders.items():
             assert encoder.digest != tiny.features[name].encoder.digest
-        assert run_to_end(train_jointly(tiny.dataset, tiny.prepared, options, tmp_path)) == trained
+        assert run_to_end(train_jointly(*made_before(tiny), options, tmp_path)) == trained
 
     def test_a_last_phase_goes_on_from_the_stages(
         self, tiny: Built, config: Config, tmp_path: Path, run_to_end: End
     ) -> None:
         options = config(joint_epochs=1, joint_learning_rate=1e-7)
         assert tiny.fused is not None
-        start = (tiny.features, tiny.fused.training)
-        trained = run_to_end(train_jointly(tiny.dataset, tiny.prepared, options, tmp_path, start))
+        start = tiny.fused.training
+        trained = run_to_end(train_jointly(*made_before(tiny), options, tmp_path, start))
         assert trained.epochs == 1
         tensors = load_file(Path(trained.folder) / BEST)
         for name, value in load_file(tiny.fused.weights).items():
@@ -227,11 +232,17 @@ class TestJoint:
         self, tiny: Built, config: Config, tmp_path: Path, run_to_end: End
     ) -> None:
         options = config(strategy="joint")
-        whole = run_to_end(train_jointly(tiny.dataset, tiny.prepared, options, tmp_path / "whole"))
-        steps = train_jointly(tiny.dataset, tiny.prepared, options, tmp_path / "cut")
+        whole = run_to_end(
+            train_jointly(
+                tiny.dataset, tiny.prepared, tiny.features, tiny.singles, options, tmp_path / "whole"
+            )
+        )
+        steps = train_jointly(
+            tiny.dataset, tiny.prepared, tiny.features, tiny.singles, options, tmp_path / "cut"
+        )
         next(steps)
         steps.close()
-        resumed = run_to_end(train_jointly(tiny.dataset, tiny.prepared, options, tmp_path / "cut"))
+        resumed = run_to_end(train_jointly(*made_before(tiny), options, tmp_path / "cut"))
         assert resumed.metric == whole.metric
         one, other = load_file(Path(whole.folder) / BEST), load_file(Path(resumed.folder) / BEST)
         for name, value in one.items():

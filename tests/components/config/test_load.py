@@ -212,14 +212,14 @@ FAULTS: dict[str, tuple[str, Any, list[str]]] = {
     "no columns": (
         "inputs.image.columns",
         ...,
-        ["inputs.image.columns: required, but not given (Column of the manifest.)"],
+        ["inputs.image.columns: required, but not given (Column of the manifest, or several"],
     ),
     "no data": ("data", ..., ["data: required, but not given (The manifest.)"]),
     "no source": ("data.source", ..., ["data.source: required, but not given", "Hugging Face dataset id"]),
-    "two columns where one is read": (
-        "inputs.image.columns",
-        ["a", "b"],
-        ["inputs.image.columns: ['a', 'b']:", "at most 1 item"],
+    "attention over one column": (
+        "inputs.image.pooling",
+        "attention",
+        ["inputs.image: pooling: attention is for several columns; here is one"],
     ),
     "text for a number": ("training", {"epochs": "many"}, ["training.epochs: 'many':", "valid integer"]),
     "number in a list of numbers": (

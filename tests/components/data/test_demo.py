@@ -16,13 +16,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 from sklearn.svm import SVC
 
-from components.data.demo import materialise
+from components.data.embedded import materialise
 from components.storage.digest import digest_file
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return materialise(tmp_path_factory.mktemp("demo") / "demo", seed=0)
+    return materialise("demo", tmp_path_factory.mktemp("demo") / "demo", seed=0)
 
 
 def contents(manifest: Path) -> dict[str, str]:
@@ -31,18 +31,18 @@ def contents(manifest: Path) -> dict[str, str]:
 
 
 def test_the_same_seed_gives_the_same_files(demo: Path, tmp_path: Path) -> None:
-    assert contents(demo) == contents(materialise(tmp_path / "demo", seed=0))
+    assert contents(demo) == contents(materialise("demo", tmp_path / "demo", seed=0))
 
 
 def test_what_is_there_is_not_made_again(demo: Path) -> None:
     before = demo.stat().st_mtime_ns
-    assert materialise(demo.parent, seed=0).stat().st_mtime_ns == before
+    assert materialise("demo", demo.parent, seed=0).stat().st_mtime_ns == before
 
 
 def test_an_unfinished_folder_is_made_again(tmp_path: Path, demo: Path) -> None:
     (tmp_path / "demo/images").mkdir(parents=True)
     (tmp_path / "demo/manifest.csv").write_text("id\n")
-    assert contents(materialise(tmp_path / "demo", seed=0)) == contents(demo)
+    assert contents(materialise("demo", tmp_path / "demo", seed=0)) == contents(demo)
 
 
 def test_it_needs_no_network_and_passes_ingest(run: Callable[..., Any], tmp_path: Path) -> None:

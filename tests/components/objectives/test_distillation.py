@@ -129,11 +129,11 @@ class Identity(nn.Module):
         super().__init__()
         self.head = Head(4, targets)
 
-    def embed(self, inputs: dict[str, Tensor], present: Tensor) -> Tensor:
+    def vector(self, inputs: dict[str, Tensor], present: Tensor) -> Tensor:
         return inputs["x"]
 
     def forward(self, inputs: dict[str, Tensor], present: Tensor) -> Tensor:
-        return self.head(self.embed(inputs, present))
+        return self.head(self.vector(inputs, present))
 
 
 EVERYTHING = {
@@ -209,6 +209,6 @@ def test_a_network_is_its_head_over_its_embedding() -> None:
     targets = Targets((CLASS,))
     fused = Fused(build_fusion(ConcatConfig(width=5), {"a": 4}, targets), targets).eval()
     inputs, present = {"a": torch.randn(3, 4)}, torch.ones(3, 1, dtype=torch.bool)
-    assert fused.embed(inputs, present).shape == (3, 5)
-    torch.testing.assert_close(fused(inputs, present), fused.head(fused.embed(inputs, present)))
-    assert hasattr(Single, "embed")
+    assert fused.vector(inputs, present).shape == (3, 5)
+    torch.testing.assert_close(fused(inputs, present), fused.head(fused.vector(inputs, present)))
+    assert hasattr(Single, "vector")

@@ -18,6 +18,9 @@ from tests.components.small_targets import KINDS, classes, drawn_natural, drawn_
 CPU = torch.device("cpu")
 
 
+EVERY = torch.ones(1, 1, dtype=torch.bool)  # not looked at by learning from targets
+
+
 def values_of(targets: Targets, rows: int, seed: int = 0) -> dict[str, Tensor]:
     return {t.name: torch.from_numpy(drawn_values(t, rows, seed)) for t in targets}
 
@@ -139,7 +142,7 @@ class TestJudge:
         targets = Targets((number(metric="mae"), classes(3)))
         values, natural = values_of(targets, 40), natural_of(targets, 40)
         objective = Supervised(targets, TrainingConfig(label_smoothing=0.3, class_weights="balanced"), values)
-        loss, metric = objective.judge(natural, values)
+        loss, metric = objective.judge(natural, values, EVERY)
         assert loss == pytest.approx(np.mean([v.item() for v in targets.losses(natural, values).values()]))
         mean = natural[:, 0] / natural[:, 1] * 4 + 10
         assert metric == pytest.approx((mean - values["price"]).abs().mean().item())
@@ -149,11 +152,13 @@ class TestJudge:
         targets = Targets((classes(2), number()))
         values = {"label": torch.tensor([0, -1, 1, -1]), "price": torch.tensor([1.0, 2, 3, 4])}
         natural = torch.tensor([[3.0, 0, 0, 1], [3, 0, 0, 1], [3, 0, 0, 1], [3, 0, 0, 1]])
-        assert Supervised(targets, TrainingConfig(), values).judge(natural, values)[1] == 0.5
+        assert Supervised(targets, TrainingConfig(), values).judge(natural, values, EVERY)[1] == 0.5
 
     def test_without_such_rows_the_metric_is_open(self) -> None:
         targets = Targets((classes(2), number()))
         values = {"label": torch.tensor([-1, -1]), "price": torch.tensor([1.0, 2])}
-        loss, metric = Supervised(targets, TrainingConfig(), values).judge(natural_of(targets, 2), values)
+        loss, metric = Supervised(targets, TrainingConfig(), values).judge(
+            natural_of(targets, 2), values, EVERY
+        )
         assert math.isfinite(loss)
         assert math.isnan(metric)
