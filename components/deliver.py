@@ -11,9 +11,10 @@ from torch import Tensor
 
 from components.align import open_aligned
 from components.bundle import Searchable, save_bundle
+from components.choose import calibrate_and_choose
 from components.config.pipeline import PipelineConfig
 from components.data.ingest import Dataset
-from components.delivered import Delivered, Embeddings, Pattern, calibrate_and_choose
+from components.delivered import Delivered, Embeddings, Pattern
 from components.encoder_weights import read_tensors
 from components.fuse import training_prior
 from components.fusion import build_fusion

@@ -7,7 +7,6 @@ used; 4 a model, training or service cannot be used; 130 interrupted.
 from __future__ import annotations
 
 import json
-import math
 import subprocess
 import sys
 import traceback
@@ -16,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -27,17 +26,15 @@ from components.config.distill import load_distill
 from components.config.sweep import load_sweep
 from components.data.ingest import ingest
 from components.errors import BraidError, DataError
-from components.evaluation.results import Evaluation
 from components.search import Search
 from components.training.device import choose_device
+from flows.as_json import distilled_json, outcome_json, sweep_json
 from flows.display import followed, show_check, show_distilled, show_hits, show_outcome, show_sweep
-from flows.distill import Distilled
 from flows.distill import distill as distill_flow
 from flows.local_server import prefect_api
-from flows.retrain import Outcome, retrain
-from flows.sweep import SweepOutcome, sweep_flow
+from flows.retrain import retrain
+from flows.sweep import sweep_flow
 from tasks import registry, tracking
-from tasks.align import metrics
 
 UNEXPECTED, USAGE, DATA, MODEL, INTERRUPTED = 1, 2, 3, 4, 130
 
@@ -85,7 +82,7 @@ def run(
         with followed(console, workspace), prefect_api(workspace.resolve()):
             outcome = retrain(config, overrides or [], workspace, mlflow)
     if as_json:
-        print(json.dumps(_finite(_outcome_json(outcome)), allow_nan=False))
+        print(outcome_json(outcome))
     else:
         show_outcome(Console(), outcome, pipeline)
 
@@ -104,7 +101,7 @@ def sweep(
         with followed(console, workspace), prefect_api(workspace.resolve()):
             outcome = sweep_flow(parallel)(config, overrides or [], workspace, mlflow)
     if as_json:
-        print(json.dumps(_sweep_json(outcome), allow_nan=False))
+        print(sweep_json(outcome))
     else:
         show_sweep(Console(), outcome)
 
@@ -123,7 +120,7 @@ def distill(
         with followed(console, workspace), prefect_api(workspace.resolve()):
             distilled = distill_flow(config, overrides or [], workspace, mlflow)
     if as_json:
-        print(json.dumps(_distilled_json(distilled), allow_nan=False))
+        print(distilled_json(distilled))
     else:
         show_distilled(Console(), distilled)
 
@@ -257,95 +254,6 @@ def _ended(message: str, code: int) -> typer.Exit:
     console.print("[bold red]braid:[/]", end=" ")
     console.print(message, markup=False, highlight=False, soft_wrap=True)
     return typer.Exit(code)
-
-
-def _outcome_json(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "run": outcome.key,
-        "mlflow_run": outcome.mlflow_run,
-        "report": str(outcome.report),
-        **_evaluation_json(outcome.evaluation),
-        "further_targets": {other.target: _evaluation_json(other) for other in outcome.further},
-        "retrieval": None if outcome.retrieval is None else metrics(outcome.retrieval),
-        "extracted_rows": outcome.extracted,
-        "model": asdict(outcome.registered.version),
-        "champion": outcome.registered.champion,
-        "promotion": outcome.registered.reason,
-    }
-
-
-def _evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
-    metric = evaluation.metric
-    return {
-        "target": evaluation.target,
-        "task": evaluation.task,
-        "metric": metric,
-        "rows": evaluation.rows,
-        "delivered": evaluation.chosen,
-        "best_single": evaluation.best_single,
-        "fusion_helps": evaluation.fusion_helps,
-        "test": {name: asdict(interval) for name, interval in evaluation.metrics.items()},
-        "candidates": {
-            candidate.name: {
-                "val": candidate.on_validation(metric),
-                "test": asdict(candidate.on_test(metric)),
-            }
-            for candidate in evaluation.candidates
-        },
-        "fusion_gain": asdict(evaluation.fusion_gain) if evaluation.fusion_gain else None,
-        "delivered_gain": asdict(evaluation.delivered_gain),
-        "subsets": {"+".join(subset.inputs): subset.metric.value for subset in evaluation.subsets},
-        "shapley": evaluation.shapley,
-        "interactions": evaluation.interactions,
-        "conformal": asdict(evaluation.conformal),
-    }
-
-
-def _finite(value: Any) -> Any:
-    """The same with null for numbers that JSON has not: metrics that are not defined on the rows."""
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _sweep_json(outcome: SweepOutcome) -> dict[str, Any]:
-    return {
-        "run": outcome.key,
-        "mlflow_run": outcome.mlflow_run,
-        "trials": outcome.trials,
-        "extracted_rows": outcome.extracted,
-        "rankings": {ranking.pipeline: json.loads(ranking.to_json()) for ranking in outcome.rankings},
-        "registered": outcome.registered,
-    }
-
-
-def _distilled_json(distilled: Distilled) -> dict[str, Any]:
-    result = distilled.result
-    return {
-        "run": distilled.key,
-        "mlflow_run": distilled.mlflow_run,
-        "metric": result.metric,
-        "rows": result.rows,
-        "teacher": asdict(result.teacher),
-        "teacher_inputs": list(result.teacher_inputs),
-        "teacher_rows_answered": distilled.answered,
-        "students": {
-            student.name: {
-                "inputs": list(student.inputs),
-                "alone": student.alone,
-                "with_teacher": student.taught,
-                "gain": asdict(student.over_rows),
-                "gain_over_seeds": asdict(student.over_seeds) if len(student.seeds) > 1 else None,
-                "helps": student.verdict,
-                "seeds": [asdict(seed) for seed in student.seeds],
-            }
-            for student in result.students
-        },
-        "models": {
-            name: {**asdict(registered.version), "champion": registered.champion}
-            for name, registered in distilled.registered.items()
-        },
-    }
 
 
 def main() -> None:

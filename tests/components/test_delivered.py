@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from components.delivered import AVERAGE, FUSION, Delivered, Embeddings, calibrate_and_choose, choose, take
+from components.choose import calibrate_and_choose, choose
+from components.delivered import AVERAGE, FUSION, Delivered, Embeddings, take
 from components.evaluation.calibration import fit_temperature
 from components.fusion import Fusion
 from components.networks import Fused

@@ -1,0 +1,118 @@
+"""Results for machines: what ``--json`` prints."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from typing import Any
+
+from components.evaluation.results import Evaluation
+from flows.distill import Distilled
+from flows.retrain import Outcome
+from flows.sweep import SweepOutcome
+from tasks.align import metrics
+
+
+def outcome_json(outcome: Outcome) -> str:
+    """One JSON object; null for numbers that JSON has not."""
+    return _dumped(
+        {
+            "run": outcome.key,
+            "mlflow_run": outcome.mlflow_run,
+            "report": str(outcome.report),
+            **_evaluation_json(outcome.evaluation),
+            "further_targets": {other.target: _evaluation_json(other) for other in outcome.further},
+            "retrieval": None if outcome.retrieval is None else metrics(outcome.retrieval),
+            "extracted_rows": outcome.extracted,
+            "model": asdict(outcome.registered.version),
+            "champion": outcome.registered.champion,
+            "promotion": outcome.registered.reason,
+        }
+    )
+
+
+def _evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
+    metric = evaluation.metric
+    return {
+        "target": evaluation.target,
+        "task": evaluation.task,
+        "metric": metric,
+        "rows": evaluation.rows,
+        "delivered": evaluation.chosen,
+        "best_single": evaluation.best_single,
+        "fusion_helps": evaluation.fusion_helps,
+        "test": {name: asdict(interval) for name, interval in evaluation.metrics.items()},
+        "candidates": {
+            candidate.name: {
+                "val": candidate.on_validation(metric),
+                "test": asdict(candidate.on_test(metric)),
+            }
+            for candidate in evaluation.candidates
+        },
+        "fusion_gain": asdict(evaluation.fusion_gain) if evaluation.fusion_gain else None,
+        "delivered_gain": asdict(evaluation.delivered_gain),
+        "subsets": {"+".join(subset.inputs): subset.metric.value for subset in evaluation.subsets},
+        "shapley": evaluation.shapley,
+        "interactions": evaluation.interactions,
+        "conformal": asdict(evaluation.conformal),
+    }
+
+
+def _dumped(value: dict[str, Any]) -> str:
+    return json.dumps(_finite(value), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for numbers that JSON has not: metrics that are not defined on the rows."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def sweep_json(outcome: SweepOutcome) -> str:
+    """One JSON object; null for numbers that JSON has not."""
+    return _dumped(
+        {
+            "run": outcome.key,
+            "mlflow_run": outcome.mlflow_run,
+            "trials": outcome.trials,
+            "extracted_rows": outcome.extracted,
+            "rankings": {ranking.pipeline: json.loads(ranking.to_json()) for ranking in outcome.rankings},
+            "registered": outcome.registered,
+        }
+    )
+
+
+def distilled_json(distilled: Distilled) -> str:
+    """One JSON object; null for numbers that JSON has not."""
+    result = distilled.result
+    return _dumped(
+        {
+            "run": distilled.key,
+            "mlflow_run": distilled.mlflow_run,
+            "metric": result.metric,
+            "rows": result.rows,
+            "teacher": asdict(result.teacher),
+            "teacher_inputs": list(result.teacher_inputs),
+            "teacher_rows_answered": distilled.answered,
+            "students": {
+                student.name: {
+                    "inputs": list(student.inputs),
+                    "alone": student.alone,
+                    "with_teacher": student.taught,
+                    "gain": asdict(student.over_rows),
+                    "gain_over_seeds": asdict(student.over_seeds) if len(student.seeds) > 1 else None,
+                    "helps": student.verdict,
+                    "seeds": [asdict(seed) for seed in student.seeds],
+                }
+                for student in result.students
+            },
+            "models": {
+                name: {**asdict(registered.version), "champion": registered.champion}
+                for name, registered in distilled.registered.items()
+            },
+        }
+    )
