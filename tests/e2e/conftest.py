@@ -135,10 +135,19 @@ PIPELINE: dict[str, Any] = {
     "evaluation": {
         "bootstrap": 200,
         "worst_samples": 3,
-        "robustness": {"rows": 24, "severities": [5], "missing_rates": [0.5]},
+        "robustness": {"rows": 0},
+        "explanations": {"samples": 0},
     },
     "engine": {"device": "cpu", "shard_rows": 50},
 }
+
+
+THOROUGH: dict[str, Any] = {
+    "bootstrap": 200,
+    "worst_samples": 3,
+    "robustness": {"rows": 24, "severities": [5], "missing_rates": [0.5]},
+}
+"""``evaluation`` with everything that takes its time: for the project that the tests share."""
 
 
 def make_project(folder: Path, rows: int = 240, **changes: Any) -> Project:
@@ -151,7 +160,7 @@ def make_project(folder: Path, rows: int = 240, **changes: Any) -> Project:
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project that the tests of one session share; only its first run does any work."""
-    return make_project(tmp_path_factory.mktemp("tiny"))
+    return make_project(tmp_path_factory.mktemp("tiny"), evaluation=THOROUGH)
 
 
 @pytest.fixture(scope="session")
