@@ -14,7 +14,8 @@ import pytest
 
 from tests.e2e.conftest import Project
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-server")]
+BY_DEVICE = ("fit ", "extract ", "train ", "robustness", "explain")  # steps that hold a slot of `gpu`
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +75,9 @@ def test_a_run_shows_names_artifacts_and_keeps_the_gpu_limit(
     assert progress
     assert all(artifact["data"] == 100.0 for artifact in progress)
 
-    holders = [run for run in task_runs if run["name"].startswith(("fit ", "extract ", "train "))]
+    holders = [run for run in task_runs if run["name"].startswith(BY_DEVICE)]
     spans = sorted((run["start_time"], run["end_time"]) for run in holders)
-    assert len(spans) == 7
+    assert len(spans) == 9
     limit = httpx.get(f"{api}/v2/concurrency_limits/gpu").json()
     assert limit["active_slots"] == 0  # every slot was given back
     events = httpx.post(
