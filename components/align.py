@@ -27,7 +27,7 @@ from components.references import Features, Prepared, Trained
 from components.samples import learning_rows, presence, rows_digest
 from components.storage.digest import code_digest, digest_json
 from components.targets import Targets
-from components.training.batches import Source, open_embeddings, open_samples
+from components.training.batches import Source, open_embedding_splits, open_sample_splits
 from components.training.checkpoint import Epoch, save_tensors
 from components.training.device import choose_device
 from components.training.loop import BEST, predict
@@ -73,11 +73,7 @@ def align(
     device = choose_device(config.engine.device)
 
     def sources() -> tuple[Source, Source]:
-        train, val = (samples[samples["split"] == split] for split in ("train", "val"))
-        return (
-            open_embeddings(train, features, dataset.targets, device),
-            open_embeddings(val, features, dataset.targets, device),
-        )
+        return open_embedding_splits(samples, features, dataset.targets, device)
 
     trained = yield from train_once(
         cache,
@@ -163,11 +159,7 @@ def pretrain(
     device = choose_device(config.engine.device)
 
     def sources() -> tuple[Source, Source]:
-        train, val = (samples[samples["split"] == split] for split in ("train", "val"))
-        return (
-            open_samples(train, prepared, config.inputs, dataset.targets, device),
-            open_samples(val, prepared, config.inputs, dataset.targets, device),
-        )
+        return open_sample_splits(samples, prepared, config.inputs, dataset.targets, device)
 
     return (
         yield from train_once(

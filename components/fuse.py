@@ -41,7 +41,7 @@ from components.storage.digest import code_digest, digest, digest_json, digest_t
 from components.storage.work import work
 from components.strength import balance_key, solo_scores
 from components.training import stack as stack_code
-from components.training.batches import Source, open_embeddings, open_samples
+from components.training.batches import Source, open_embeddings, open_sample_splits
 from components.training.checkpoint import Epoch, save_tensors
 from components.training.device import choose_device
 from components.training.loop import BEST
@@ -258,11 +258,7 @@ def train_jointly(
     device = choose_device(config.engine.device)
 
     def sources() -> tuple[Source, Source]:
-        train, val = (samples[samples["split"] == split] for split in ("train", "val"))
-        return (
-            open_samples(train, prepared, config.inputs, dataset.targets, device),
-            open_samples(val, prepared, config.inputs, dataset.targets, device),
-        )
+        return open_sample_splits(samples, prepared, config.inputs, dataset.targets, device)
 
     return (
         yield from train_once(

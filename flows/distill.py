@@ -7,7 +7,6 @@ from pathlib import Path
 
 from prefect import flow
 from prefect.futures import PrefectFuture
-from prefect.task_runners import ProcessPoolTaskRunner
 
 from components.config.distill import Plan, load_distill
 from components.data.ingest import Dataset
@@ -15,14 +14,13 @@ from components.evaluation.distillation import DistillationResult
 from components.lesson import Lesson
 from components.references import Taught
 from flows.opened import opened
-from flows.retrain import WORKERS, run_name
+from flows.workers import WORKERS, run_name, workers
 from tasks.context import Context
 from tasks.distill import compare_task, register_task
 from tasks.ingest import ingest_task
 from tasks.learn import Learned, learn_task
 from tasks.preprocess import preprocess_task
 from tasks.promote import Registered
-from tasks.step import start_worker
 from tasks.teach import teach_task
 
 
@@ -48,9 +46,7 @@ class Distilled:
 @flow(
     name="distill",
     flow_run_name=run_name,
-    task_runner=ProcessPoolTaskRunner(  # type: ignore[arg-type]  # futures are invariant in prefect's types
-        max_workers=WORKERS, initializer=start_worker, initargs=(WORKERS,)
-    ),
+    task_runner=workers(WORKERS),  # type: ignore[arg-type]  # futures are invariant in prefect's types
 )
 def distill(
     config: Path,

@@ -9,9 +9,6 @@ from typing import Any
 
 from prefect import flow
 from prefect.futures import PrefectFuture
-from prefect.runtime import flow_run
-from prefect.settings import get_current_settings
-from prefect.task_runners import ProcessPoolTaskRunner
 
 from components.config import load_pipeline
 from components.data.ingest import Dataset
@@ -21,6 +18,7 @@ from components.evaluation.retrieval import Retrievals
 from components.references import Features, FusedModel, Prepared, Trained
 from components.training.loop import BEST
 from flows.opened import opened
+from flows.workers import WORKERS, run_name, workers
 from tasks.align import align_task, pretrain_task, retrieval_task
 from tasks.context import Context
 from tasks.evaluate import evaluate_task
@@ -33,9 +31,7 @@ from tasks.preprocess import preprocess_task
 from tasks.promote import Registered, promote_task
 from tasks.report import report_task
 from tasks.robustness import robustness_task
-from tasks.step import start_worker
 
-WORKERS = get_current_settings().tasks.runner.process_pool_max_workers or 2  # inputs worked on side by side
 Futures = dict[str, PrefectFuture[Prepared]]
 
 
@@ -64,19 +60,10 @@ class Outcome:
     retrieval: Retrievals | None
 
 
-def run_name() -> str:
-    """``avdigits 2026-11-23 22:30`` in the dashboard."""
-    started = flow_run.scheduled_start_time
-    config = Path(str(flow_run.parameters["config"])).stem
-    return f"{config} {started:%Y-%m-%d %H:%M}"
-
-
 @flow(
     name="retrain",
     flow_run_name=run_name,
-    task_runner=ProcessPoolTaskRunner(  # type: ignore[arg-type]  # futures are invariant in prefect's types
-        max_workers=WORKERS, initializer=start_worker, initargs=(WORKERS,)
-    ),
+    task_runner=workers(WORKERS),  # type: ignore[arg-type]  # futures are invariant in prefect's types
 )
 def retrain(
     config: Path,

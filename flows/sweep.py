@@ -11,8 +11,6 @@ from typing import Any
 
 from prefect import Flow, flow
 from prefect.futures import PrefectFuture
-from prefect.runtime import flow_run
-from prefect.task_runners import ProcessPoolTaskRunner
 
 from components.config.sweep import SweepConfig, load_sweep
 from components.encoders import needs_fit
@@ -26,7 +24,8 @@ from components.sweep.ranking import Comparison, Entrant, Ranking
 from components.sweep.study import Study, open_storage
 from components.sweep.trial import TrialResult
 from flows.opened import begun
-from flows.retrain import WORKERS, retrain
+from flows.retrain import retrain
+from flows.workers import WORKERS, run_name, workers
 from tasks import tracking
 from tasks.context import Context
 from tasks.extract import extract_task
@@ -34,7 +33,6 @@ from tasks.fit import fit_task, probe_task
 from tasks.ingest import ingest_task
 from tasks.preprocess import preprocess_task
 from tasks.progress import Progress
-from tasks.step import start_worker
 from tasks.sweep import Arm, rank_task, score_task, trial_task
 
 
@@ -57,17 +55,6 @@ class SweepOutcome:
     trials: int
     extracted: dict[str, int]
     registered: dict[str, dict[str, Any]]
-
-
-def run_name() -> str:
-    """``bakeoff 2026-11-23 22:30`` in the dashboard."""
-    config = Path(str(flow_run.parameters["config"])).stem
-    return f"{config} {flow_run.scheduled_start_time:%Y-%m-%d %H:%M}"
-
-
-def workers(number: int) -> ProcessPoolTaskRunner:
-    """Processes that share the cores."""
-    return ProcessPoolTaskRunner(max_workers=number, initializer=start_worker, initargs=(number,))
 
 
 @flow(

@@ -51,7 +51,7 @@ class Distillation(Objective):
         self.teacher_map = nn.Linear(teacher_width, shared) if config.alignment else None
 
     def forward(self, network: nn.Module, batch: Batch, present: Tensor) -> Tensor:
-        """As of every objective; the network has ``embed`` and ``head``, the batch the teacher's answers."""
+        """As of every objective; the network has ``vector`` and ``head``, the batch the teacher's answers."""
         embedding = network.vector(batch.inputs, present)  # type: ignore[operator]  # (B, D)
         natural = network.head(embedding).float()  # type: ignore[operator]  # (B, K)
         weight = self.config.soft.weight

@@ -184,5 +184,28 @@ def open_samples(
     return SampleSource(rows, places, preprocessors, configs, targets.encode(samples), device)
 
 
+def open_embedding_splits(
+    samples: pd.DataFrame, features: Mapping[str, Features], targets: Targets, device: torch.device
+) -> tuple[Source, Source]:
+    """Training and validation rows of :func:`open_embeddings`."""
+    train, val = (samples[samples["split"] == split] for split in ("train", "val"))
+    return open_embeddings(train, features, targets, device), open_embeddings(val, features, targets, device)
+
+
+def open_sample_splits(
+    samples: pd.DataFrame,
+    prepared: Mapping[str, Prepared],
+    configs: Mapping[str, InputConfig],
+    targets: Targets,
+    device: torch.device,
+) -> tuple[Source, Source]:
+    """Training and validation rows of :func:`open_samples`."""
+    train, val = (samples[samples["split"] == split] for split in ("train", "val"))
+    return (
+        open_samples(train, prepared, configs, targets, device),
+        open_samples(val, prepared, configs, targets, device),
+    )
+
+
 def _take(values: Mapping[str, Tensor], positions: Tensor) -> dict[str, Tensor]:
     return {name: value[positions] for name, value in values.items()}

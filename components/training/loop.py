@@ -181,9 +181,8 @@ def _alone(
     device: torch.device,
 ) -> dict[str, tuple[float, float]]:
     """Loss and metric of the network given each input alone, over the rows that have it."""
-    found = {}
+    found, present = {}, source.present.cpu()
     for column, name in enumerate(inputs):
-        present = source.present.cpu()
         rows = present[:, column]
         if not rows.any():
             continue
