@@ -1,6 +1,7 @@
 # make demo   the main job on the embedded data: no server, no network, no files needed
 # make test   all tests
 # make lint   style, types, import contract
+# make bench  benchmarks, on the embedded data (docs/benchmarks.md has them on real data)
 # make docs   docs/configuration.md from the models
 # make ui     MLflow's page on the workspace
 
@@ -9,7 +10,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/ready
 
-.PHONY: demo test lint format docs ui constraints clean
+.PHONY: demo test lint bench format docs ui constraints clean
 
 demo: $(READY)
 	$(BIN)/braid run configs/demo.yaml
@@ -22,6 +23,9 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.missing_inputs configs/demo.yaml
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
