@@ -26,7 +26,7 @@ STEPS = ("fit-sound", "extract-picture", "fit-fusion")
 def signal_at(
     project: Project, step: str, number: signal.Signals, command: Sequence[str] | None = None
 ) -> int:
-    """Start ``braid run``, or another command, and send its process a signal once ``step`` has begun its work.
+    """Start ``braid run``, or another command; send its process a signal once ``step`` has begun its work.
 
     Gives its exit code.
     """
