@@ -48,6 +48,11 @@ class Sink:
             self._engine = sa.create_engine(self._url)
         except (NoSuchModuleError, ImportError) as error:
             raise BraidError(f"--sql {self.shown}: no driver for it is installed here: {error}") from None
+        except Exception as error:  # a driver may refuse an option with any error, and say its value
+            raise ConfigError(
+                f"--sql {self.shown}: {type(error).__name__}: an option in the URL cannot be used "
+                f"({', '.join(self._url.query)})"
+            ) from None
 
     def check(self, schema: pa.Schema) -> None:
         """See that the database answers, and that a table that is there has the columns; change nothing.

@@ -29,6 +29,7 @@ from components.config.score import ScoreConfig
 from components.config.sweep import load_sweep
 from components.data.ingest import ingest
 from components.errors import BraidError, DataError
+from components.score_rows import open_table
 from components.search import Search
 from components.training.device import choose_device
 from flows.as_json import distilled_json, outcome_json, scored_json, sweep_json
@@ -190,7 +191,8 @@ def score(
         try:
             config = ScoreConfig.model_validate(given)
         except ValidationError as error:
-            raise ConfigError(explain_fault(error, ScoreConfig, "braid score")) from error
+            raise ConfigError(explain_fault(error, ScoreConfig, "braid score")) from None
+        open_table(config)  # what is not there is told at once
         with followed(console, workspace), prefect_api(workspace.resolve()):
             scored = score_flow(config, workspace, mlflow)
     if as_json:

@@ -12,6 +12,7 @@ from components.config import load_tracking
 from components.config.score import ScoreConfig
 from components.scoring import Job, Summary, finished
 from flows.opened import begun
+from tasks import tracking
 from tasks.score import ScoreRun, open_task, score_task, write_task
 
 
@@ -54,6 +55,8 @@ def score(
     at = load_tracking(tracking_file, workspace)
     job = open_task(config, at, workspace)
     before = finished(job)
+    if before is not None and not tracking.has_ended_well(at, before.run):
+        before = None  # scored, but cut off before all of it was logged
     summary = before or _score(job, workspace, tracking_file)
     written = write_task(at, job, summary) if config.sql is not None else None
     return Scored(job, summary, before is not None, written)

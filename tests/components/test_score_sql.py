@@ -90,9 +90,7 @@ def test_jobs_share_a_table(tmp_path: Path, url: str) -> None:
 def test_a_table_of_another_model_is_told_before_anything_is_written(tmp_path: Path, url: str) -> None:
     Sink(url, "scores").write(write_parts(tmp_path / "one"))
     Sink(url, "scores").check(SCHEMA)
-    with pytest.raises(
-        BraidError, match=r"--table scores: .*without column 'probability_x', .*another model"
-    ):
+    with pytest.raises(BraidError, match=r"scores: .*without column 'probability_x', .*another model"):
         Sink(url, "scores").check(SCHEMA.append(pa.field("probability_x", pa.float64())))
 
 
@@ -114,5 +112,8 @@ def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BraidError) as error:
         Sink("nosuch://me:${SECRET_OF_MINE}@host/x", "scores")
     assert "hunter2" not in str(error.value)
+    with pytest.raises(ConfigError, match="an option in the URL") as refused:
+        Sink("sqlite:///x.db?check_same_thread=${SECRET_OF_MINE}", "scores")
+    assert "hunter2" not in str(refused.value)
     with pytest.raises(ConfigError, match="environment variable NOT_SET_HERE is not set"):
         Sink("sqlite:///${NOT_SET_HERE}", "scores")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 import shutil
@@ -13,12 +14,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import soundfile as sf
+from pydantic import TypeAdapter
 
 from components.config import ConfigError
+from components.config.inputs import AudioInput
 from components.config.score import BATCH, ScoreConfig
 from components.errors import DataError
 from components.predictor import Predictor
-from components.score_rows import chunked, open_table
+from components.score_rows import chunked, open_rows, open_table, read_chunks
 from components.scoring import Job, Model, Summary, finished, parts_of, plan, score
 from tests.components.conftest import Built
 
@@ -167,7 +171,58 @@ def test_rows_are_numbered_where_there_are_no_ids(
     assert named["id"].tolist() == rows["id"].tolist()
 
 
+def test_embedded_media_are_scored_like_files(
+    tiny: Built, folder: Path, rows: pd.DataFrame, predictor: Counting
+) -> None:
+    """As Hugging Face embeds pictures, as plain bytes, and as base64 text."""
+    expected = scored(job_of(tiny, folder), predictor)[1]
+    photos = [(folder / cell).read_bytes() if cell else None for cell in rows["photo"]]
+    forms = {
+        "mapping": [data and {"bytes": data, "path": None} for data in photos],
+        "bytes": photos,
+        "text": [data and base64.b64encode(data).decode() for data in photos],
+    }
+    for name, cells in forms.items():
+        columns = {**rows.to_dict("list"), "photo": cells}
+        pq.write_table(pa.table(columns), folder / f"{name}.parquet")
+        found = scored(job_of(tiny, folder, f"{name}.parquet"), predictor)[1]
+        pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+def test_silence_means_what_the_model_was_trained_with(tmp_path: Path) -> None:
+    rate = 4000
+    sf.write(tmp_path / "silent.wav", np.zeros(rate), rate)
+    sf.write(tmp_path / "tone.wav", np.sin(np.arange(rate)) / 2, rate)
+    (tmp_path / "new.csv").write_text("voice\nsilent.wav\ntone.wav\n")
+    config = ScoreConfig(model="m", manifest=str(tmp_path / "new.csv"))
+    silent = {}
+    for meaning in ("keep", "missing", "quarantine"):
+        voice = {"modality": "audio", "columns": "voice", "silent": meaning, "encoder": {"name": "audio_cnn"}}
+        rows = open_rows(config, {"voice": TypeAdapter(AudioInput).validate_python(voice)})
+        (chunk,) = read_chunks(rows, BATCH, lambda first: True)
+        assert chunk.table["voice"][1] == str(tmp_path / "tone.wav")
+        silent[meaning] = (chunk.table["voice"][0] is not None, [fault.reason for fault in chunk.faults])
+    assert silent["keep"] == (True, [])
+    assert silent["missing"] == (False, [])
+    assert silent["quarantine"] == (True, ["silent throughout (peak 0)"])
+
+
 class TestQuarantine:
+    def test_a_required_input_that_is_missing_is_a_fault(
+        self, tiny: Built, folder: Path, rows: pd.DataFrame
+    ) -> None:
+        bundle = folder / "bundle"
+        shutil.copytree(tiny.bundle, bundle)
+        settings = json.loads((bundle / "model.json").read_text())
+        settings["inputs"]["photo"]["required"] = True
+        (bundle / "model.json").write_text(json.dumps(settings))
+        job = job_of(tiny, folder, max_bad=1.0)
+        summary, found = scored(job, Counting(bundle))
+        empty = int((rows["photo"] == "").sum())
+        assert (summary.scored, summary.faulty) == (ROWS, empty)
+        assert set(quarantine(job)["reason"]) == {"missing, but required"}
+        assert (found["error"] == "photo: missing, but required").sum() == empty
+
     def test_a_row_with_one_bad_input_is_scored_from_the_others_and_told(
         self, tiny: Built, folder: Path, rows: pd.DataFrame, predictor: Counting
     ) -> None:
