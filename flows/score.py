@@ -10,7 +10,8 @@ from prefect.runtime import flow_run
 
 from components.config import load_tracking
 from components.config.score import ScoreConfig
-from components.scoring import Job, Summary, finished
+from components.score_job import Job
+from components.score_summary import Summary, finished
 from flows.opened import begun
 from tasks import tracking
 from tasks.score import ScoreRun, open_task, score_task, write_task
@@ -65,9 +66,6 @@ def score(
 def _score(job: Job, workspace: Path, tracking_file: Path) -> Summary:
     said = job.config.model_dump(mode="json", exclude={"sql"})
     facts = {"model_name": job.model.name, "model_version": job.model.version, "model_run": job.model.run}
-    with begun(Path(job.folder), job.key, said, workspace, tracking_file, "score", facts, job.key) as (
-        key,
-        at,
-        run,
-    ):
+    places = (workspace, tracking_file)
+    with begun(Path(job.folder), job.key, said, *places, "score", facts, job.key) as (key, at, run):
         return score_task(ScoreRun(key, workspace, at, run), job)

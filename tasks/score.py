@@ -14,8 +14,10 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from components.config import TrackingConfig
 from components.config.score import ScoreConfig
 from components.predictor import Predictor
+from components.score_job import Job, Model, plan
 from components.score_sql import Sink
-from components.scoring import Job, Model, Summary, parts_of, plan, schema, score
+from components.score_summary import Summary
+from components.scoring import schema, score
 from tasks import registry, tracking
 from tasks.progress import Progress
 from tasks.step import gpu_slot, step
@@ -88,7 +90,7 @@ def score_task(run: ScoreRun, job: Job) -> Summary:
 def write_task(at: TrackingConfig, job: Job, summary: Summary) -> int:
     """Predictions to the database, those that are there left as they are; gives rows written now."""
     sink = sink_of(job.config)
-    written = sink.write(parts_of(job))
+    written = sink.write(job.parts)
     tracking.set_tags(at, summary.run, {"sql": f"{sink.shown} {sink.table}"})
     get_run_logger().info("%s rows written to %s, table %s", written, sink.shown, sink.table)
     return written

@@ -22,8 +22,10 @@ from components.config.inputs import AudioInput
 from components.config.score import BATCH, ScoreConfig
 from components.errors import DataError
 from components.predictor import Predictor
+from components.score_job import Job, Model, plan
 from components.score_rows import chunked, open_rows, open_table, read_chunks
-from components.scoring import Job, Model, Summary, finished, parts_of, plan, score
+from components.score_summary import Summary, finished
+from components.scoring import score
 from tests.components.conftest import Built
 
 ROWS = 300  # three batches of the model
@@ -76,7 +78,7 @@ def job_of(tiny: Built, folder: Path, name: str = "new.csv", **options: Any) -> 
 
 def scored(job: Job, predictor: Predictor) -> tuple[Summary, pd.DataFrame]:
     summary = score(job, predictor, RUN)
-    return summary, pd.concat([pd.read_parquet(path) for path in parts_of(job)], ignore_index=True)
+    return summary, pd.concat([pd.read_parquet(path) for path in job.parts], ignore_index=True)
 
 
 def quarantine(job: Job) -> pd.DataFrame:
@@ -297,7 +299,7 @@ class TestGoingOn:
             predictor.most = most
             with pytest.raises(KeyboardInterrupt):
                 score(job, predictor, RUN)
-        part = parts_of(job)[0]
+        part = job.parts[0]
         part.write_bytes(part.read_bytes()[:100])  # a disk that lost the end of a file
         predictor.most = 10**9
         predictor.sizes.clear()
@@ -307,13 +309,24 @@ class TestGoingOn:
         pd.testing.assert_frame_equal(found, table, check_exact=True)
         pd.testing.assert_frame_equal(quarantine(job), quarantine(whole))
 
+    def test_parts_of_another_mlflow_run_are_not_taken_over(
+        self, tiny: Built, folder: Path, predictor: Counting
+    ) -> None:
+        predictor.most = 1
+        with pytest.raises(KeyboardInterrupt):
+            score(job_of(tiny, folder), predictor, "lost with its database")
+        predictor.most = 10**9
+        _, found = scored(job_of(tiny, folder), predictor)
+        assert set(found["run_id"]) == {RUN}
+        assert found["row"].tolist() == list(range(ROWS))
+
     def test_a_finished_job_does_nothing(self, tiny: Built, folder: Path, predictor: Counting) -> None:
         first = score(job_of(tiny, folder), predictor, RUN)
-        times = [path.stat().st_mtime_ns for path in parts_of(job_of(tiny, folder))]
+        times = [path.stat().st_mtime_ns for path in job_of(tiny, folder).parts]
         predictor.sizes.clear()
         assert score(job_of(tiny, folder), predictor, "another") == first == finished(job_of(tiny, folder))
         assert predictor.sizes == []
-        assert [path.stat().st_mtime_ns for path in parts_of(job_of(tiny, folder))] == times
+        assert [path.stat().st_mtime_ns for path in job_of(tiny, folder).parts] == times
 
     def test_what_matters_makes_a_new_job_and_what_does_not_goes_on(self, tiny: Built, folder: Path) -> None:
         first = job_of(tiny, folder)
