@@ -29,7 +29,7 @@ from components.config.score import ScoreConfig
 from components.config.sweep import load_sweep
 from components.data.ingest import ingest
 from components.errors import BraidError, DataError
-from components.score_rows import open_table
+from components.scoring.rows import open_table
 from components.search import Search
 from components.training.device import choose_device
 from flows.as_json import distilled_json, outcome_json, scored_json, sweep_json

@@ -10,8 +10,8 @@ from prefect.runtime import flow_run
 
 from components.config import load_tracking
 from components.config.score import ScoreConfig
-from components.score_job import Job
-from components.score_summary import Summary, finished
+from components.scoring.job import Job
+from components.scoring.summary import Summary, finished
 from flows.opened import begun
 from tasks import tracking
 from tasks.score import ScoreRun, open_task, score_task, write_task

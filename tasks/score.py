@@ -14,10 +14,10 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from components.config import TrackingConfig
 from components.config.score import ScoreConfig
 from components.predictor import Predictor
-from components.score_job import Job, Model, plan
-from components.score_sql import Sink
-from components.score_summary import Summary
-from components.scoring import schema, score
+from components.scoring.chunks import schema, score
+from components.scoring.job import Job, Model, plan
+from components.scoring.sql import Sink
+from components.scoring.summary import Summary
 from tasks import registry, tracking
 from tasks.progress import Progress
 from tasks.step import gpu_slot, step

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 
 from components.data.quarantine import SCHEMA, Fault, Quarantine
 from components.predictor import Predictor
-from components.score_job import Job
-from components.score_rows import Chunk, open_rows, read_chunks
-from components.score_summary import Summary, sum_up
+from components.scoring.job import Job
+from components.scoring.rows import Chunk, open_rows, read_chunks
+from components.scoring.summary import Summary, sum_up
 from components.shares import check_number
 from components.storage.atomic import replacing
 from components.storage.work import work

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 from components.config.inputs import TextInput
 from components.config.score import ScoreConfig
 from components.data.manifest import Manifest
-from components.score_job import Job, Model
-from components.score_rows import Rows
-from components.score_summary import sum_up
+from components.scoring.job import Job, Model
+from components.scoring.rows import Rows
+from components.scoring.summary import sum_up
 from components.targets import Targets
 from tests.components.small_targets import classes, labels, number
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from components.score_job import Job
-from components.score_rows import Rows
+from components.scoring.job import Job
+from components.scoring.rows import Rows
 from components.targets import Multilabel, Regression, Targets
 
 

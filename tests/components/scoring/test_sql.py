@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from components.config import ConfigError
 from components.errors import BraidError
-from components.score_sql import Sink
+from components.scoring.sql import Sink
 
 SCHEMA = pa.schema(
     [

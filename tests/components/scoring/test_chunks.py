@@ -22,10 +22,10 @@ from components.config.inputs import AudioInput
 from components.config.score import BATCH, ScoreConfig
 from components.errors import DataError
 from components.predictor import Predictor
-from components.score_job import Job, Model, plan
-from components.score_rows import chunked, open_rows, open_table, read_chunks
-from components.score_summary import Summary, finished
-from components.scoring import score
+from components.scoring.chunks import score
+from components.scoring.job import Job, Model, plan
+from components.scoring.rows import chunked, open_rows, open_table, read_chunks
+from components.scoring.summary import Summary, finished
 from tests.components.conftest import Built
 
 ROWS = 300  # three batches of the model
