@@ -18,7 +18,7 @@ from tests.e2e.conftest import Project, make_project, python
 from tests.e2e.test_kill import signal_at
 from tests.e2e.test_retrain import runs_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-distill")]
+pytestmark = pytest.mark.e2e
 FILE: dict[str, Any] = {
     "name": "lesson",
     "pipeline": "tiny.yaml",

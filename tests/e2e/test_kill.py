@@ -19,7 +19,7 @@ from mlflow import MlflowClient
 from tests.e2e.conftest import Project, make_project
 from tests.e2e.test_retrain import FITS, runs_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 STEPS = ("fit-sound", "extract-picture", "fit-fusion")
 
 

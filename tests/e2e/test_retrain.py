@@ -15,7 +15,7 @@ from mlflow.entities import Run
 
 from tests.e2e.conftest import Project, python
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 FITS = {"picture", "sound", "words", "fusion"}
 
 

@@ -21,7 +21,7 @@ from components.errors import BraidError
 from tasks.score import open_task
 from tests.e2e.conftest import Project, python
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 ROWS, CHUNK = 1024, 128
 PASSWORD = "hunter2-in-no-file"
 PYFUNC = """

@@ -15,7 +15,7 @@ from components.errors import ModelError
 from tasks.registry import find_model
 from tests.e2e.conftest import PIPELINE, Project, make_project
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-search")]
+pytestmark = pytest.mark.e2e
 TWO = {name: PIPELINE["inputs"][name] for name in ("picture", "words")}
 ALIGNMENT = {
     "use": "auxiliary",

@@ -13,7 +13,7 @@ from PIL import Image
 from tests.e2e.conftest import ROOT, Project
 from tests.e2e.test_retrain import runs_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-seed")]
+pytestmark = pytest.mark.e2e
 ROWS, CLASSES = 100, 10
 
 

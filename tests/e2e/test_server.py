@@ -29,7 +29,7 @@ BY_DEVICE = (
     "robustness",
     "explain",
 )  # steps that hold a slot of `gpu`
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 SLOW = {"epochs": 1, "batch_size": 16, "learning_rate": 1e-7}
 CHANGES: dict[str, Any] = {
     "seed": 1,

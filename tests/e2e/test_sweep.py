@@ -21,7 +21,7 @@ from mlflow.entities import Run
 
 from tests.e2e.conftest import Project, make_project
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-sweep")]
+pytestmark = pytest.mark.e2e
 SWEEP: dict[str, Any] = {
     "name": "compare",
     "pipelines": ["tiny.yaml"],

@@ -17,7 +17,7 @@ from PIL import Image
 from components.predictor import Predictor
 from tests.e2e.conftest import Project, python
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-targets")]
+pytestmark = pytest.mark.e2e
 FIT = {"epochs": 6, "batch_size": 16, "learning_rate": 0.01}
 PIPELINE: dict[str, Any] = {
     "name": "kinds",
