@@ -19,30 +19,31 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 from benchmarks.machine import machine
-from benchmarks.pipeline import Parts, build
+from benchmarks.pipeline import Built, build_pipeline
+from components.config.load import load_pipeline
 from components.deliver import open_split
 from components.delivered import Embeddings
 from components.evaluation.bootstrap import Rivals, mean_gain
+from components.evaluation.distillation import t_interval
 from components.evaluation.metrics import higher_is_better, metric
 from components.fusion import build_fusion
-from components.missing import draws, zero_parts
+from components.missing import draws, filled, zero_parts
 from components.networks import Fused
 from components.objectives import Supervised
 from components.predictor import Predictor
-from components.storage.digest import digest_json
 from components.targets import known_rows
 from components.training.batches import Batch, EmbeddingSource
 from components.training.device import choose_device
-from components.training.loop import predict
-from components.training.resumable import seed_of, train_once
-from tasks.step import follow
+from components.training.loop import best_epoch, predict
+from components.training.loop import train as fit_network
+from components.training.resumable import seed_of
 
 GONE = 0.5
 RATES = (0.25, 0.5)
@@ -93,7 +94,7 @@ class ZeroFilled(EmbeddingSource):
         if generator is not None:
             there = there & (torch.rand(there.shape, generator=generator) >= self.rate).to(there.device)
         inputs = {
-            name: torch.where(there[:, column].reshape(-1, *[1] * (value.dim() - 1)), value, self.zeros[name])
+            name: filled(value, self.zeros[name], there[:, column])
             for column, (name, value) in enumerate(sorted(found.inputs.items()))
         }
         return Batch(inputs, torch.ones_like(there), found.targets)
@@ -111,10 +112,17 @@ class Answers:
     values: np.ndarray
 
 
-def measure(config_file: Path, overrides: Sequence[str], workspace: Path) -> tuple[Parts, Answers]:
-    """All three on one seed."""
-    parts = build(config_file, overrides, workspace)
-    config, dataset, features = parts.config, parts.dataset, parts.features
+def measure(config_file: Path, overrides: Sequence[str], workspace: Path) -> tuple[Built, Answers]:
+    """All of them on one seed."""
+    config = load_pipeline(config_file, overrides)
+    parts = build_pipeline(
+        config,
+        workspace,
+        config_file.resolve().parent,
+        data=f"data/{config.name}",
+        bundle=f"benchmarks/{config.name}-{config.fusion.name}-{config.seed}",
+    )
+    dataset, features = parts.dataset, parts.features
     device = choose_device(config.engine.device)
     names = tuple(sorted(features))
     predictor = Predictor(parts.bundle, config.engine.device)
@@ -123,10 +131,14 @@ def measure(config_file: Path, overrides: Sequence[str], workspace: Path) -> tup
     test, target = splits["test"], dataset.targets.primary
 
     model = predictor.bundle.delivered
-    gaps = Embeddings(test.embeddings, test.embeddings, test.kept)
-    source = ZeroFilled(test, zeros, test.kept, 0.0, torch.device("cpu"))
-    filled = source.batch(torch.arange(len(test.kept)))
-    full = Embeddings(filled.inputs, filled.inputs, filled.present)
+    every = torch.arange(len(test.kept))
+    gaps, full = (
+        Embeddings(batch.inputs, batch.inputs, batch.present)
+        for batch in (
+            EmbeddingSource(test.embeddings, test.kept, test.values, device).batch(every),
+            ZeroFilled(test, zeros, test.kept, 0.0, device).batch(every),
+        )
+    )
 
     def predictions(natural: Tensor) -> np.ndarray:
         return target.predict(natural[:, dataset.targets.slices[target.name]].double()).numpy()
@@ -145,7 +157,7 @@ def measure(config_file: Path, overrides: Sequence[str], workspace: Path) -> tup
     )
 
 
-def _split(parts: Parts, split: str, names: tuple[str, ...]) -> Split:
+def _split(parts: Built, split: str, names: tuple[str, ...]) -> Split:
     samples, embeddings, values = open_split(parts.dataset, split, parts.features, None)
     known = known_rows(values[parts.dataset.targets.primary.name])
     chances = draws(samples["id"].astype(str).tolist(), names, seed_of(parts.config.seed, "gone"))
@@ -159,7 +171,7 @@ def _split(parts: Parts, split: str, names: tuple[str, ...]) -> Split:
 
 
 def _trained(
-    parts: Parts, splits: Mapping[str, Split], zeros: Mapping[str, Tensor], rate: float, device: torch.device
+    parts: Built, splits: Mapping[str, Split], zeros: Mapping[str, Tensor], rate: float, device: torch.device
 ) -> tuple[float, Tensor]:
     """Best validation metric, and natural parameters of the test rows, of a fusion trained on zeros."""
     config, targets = parts.config, parts.dataset.targets
@@ -171,27 +183,25 @@ def _trained(
     val, test = (
         ZeroFilled(splits[split], zeros, splits[split].kept, 0.0, device) for split in ("val", "test")
     )
-    key = digest_json([parts.bundle.name, config.model_dump(mode="json"), rate, GONE])
-    trained = follow(
-        train_once(
-            parts.cache / "trainings",
-            "zeros",
-            key,
-            network,
-            lambda source: Supervised(targets, config.training, source.targets),
-            lambda: (train, val),
-            config.training,
-            metric_name=targets.primary.metric,
-            seed=seed,
-            device=device,
-        ),
-        lambda epoch: None,
-    )
+    objective = Supervised(targets, config.training, train.targets)
+    with TemporaryDirectory() as folder:  # seconds of work: it is done anew rather than kept by a key
+        history = list(
+            fit_network(
+                network,
+                objective,
+                train,
+                val,
+                config.training,
+                seed=seed,
+                folder=Path(folder),
+                device=device,
+            )
+        )
     natural = predict(network, test, config.training.batch_size, config.training.precision, device)
-    return trained.metric, natural
+    return best_epoch(history, objective.metric).metric, natural
 
 
-def report(found: Sequence[Answers], parts: Sequence[Parts], command: str) -> str:
+def report(found: Sequence[Answers], parts: Sequence[Built], command: str) -> str:
     """Markdown: one row a seed, means with Student's t interval over seeds, paired gains."""
     target = parts[0].dataset.targets.primary
     name = target.metric
@@ -202,7 +212,7 @@ def report(found: Sequence[Answers], parts: Sequence[Parts], command: str) -> st
         "| seed | mask | zeros | trained on zeros | trained on more zeros (share) |",
         "|---|---|---|---|---|",
     ]
-    ways: dict[str, list[float]] = {"mask": [], "zeros": [], "trained": [], "trained_more": []}
+    ways: dict[str, list[float]] = {"mask": [], **{way: [] for way in WAYS}}
     for answers, part in zip(found, parts, strict=True):
         for way, values in ways.items():
             values.append(metric(target, name, answers.values, getattr(answers, way)))
@@ -221,11 +231,10 @@ def report(found: Sequence[Answers], parts: Sequence[Parts], command: str) -> st
 
 
 def _mean(values: Sequence[float]) -> str:
-    mean = float(np.mean(values))
     if len(values) < 2:
-        return f"{mean:.3f}"
-    reach = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5
-    return f"{mean:.3f} ± {reach:.3f}"
+        return f"{values[0]:.3f}"
+    mean = t_interval(values, 0.95)
+    return f"{mean.value:.3f} ± {mean.high - mean.value:.3f}"
 
 
 def main() -> None:

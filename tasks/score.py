@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 from prefect import get_run_logger
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_table_artifact
 
 from components.config import TrackingConfig
 from components.config.score import ScoreConfig
+from components.data.quarantine import SCHEMA
 from components.predictor import Predictor
 from components.scoring.chunks import schema, score
 from components.scoring.job import Job, Model, plan
@@ -20,9 +21,8 @@ from components.scoring.sql import Sink
 from components.scoring.summary import Summary
 from tasks import registry, tracking
 from tasks.progress import Progress
+from tasks.quarantine import SHOWN, show_quarantine
 from tasks.step import gpu_slot, step
-
-_SHOWN = 50
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,9 @@ def score_task(run: ScoreRun, job: Job) -> Summary:
     tracking.log_table(at, id, _labels(summary), "answers")
     tracking.log_file(at, id, job.quarantine)
     create_table_artifact(_cells(_labels(summary)), key="scored", description=headline(summary))
-    faults = next(pq.ParquetFile(job.quarantine).iter_batches(_SHOWN), None)
-    if faults is not None and len(faults):
-        shown = f"{summary.faulty} rows with faults; the first entries are shown, all are in {job.quarantine}"
-        create_table_artifact(_cells(faults.to_pandas()), key="quarantine", description=shown)
-    else:
-        create_markdown_artifact("Every row could be used.", key="quarantine")
+    faults = next(pq.ParquetFile(job.quarantine).iter_batches(SHOWN), SCHEMA.empty_table())
+    shown = f"{summary.faulty} rows with faults; the first entries are shown, all are in {job.quarantine}"
+    show_quarantine(faults.to_pandas(), shown)
     return summary
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from components.data.media_index import MISSING
 from components.errors import DataError
 from components.storage.atomic import replacing
 
+_ALLOW_MISSING = "With data.allow_missing_files: true a file that does not exist is a missing input."
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -76,7 +77,14 @@ class Quarantine:
             pq.write_table(self.table, temporary)
 
     def check(
-        self, total: int, max_bad: float, name: str, root: str, path: Path, option: str = "data.max_bad"
+        self,
+        total: int,
+        max_bad: float,
+        name: str,
+        root: str,
+        path: Path,
+        option: str = "data.max_bad",
+        for_missing: str = _ALLOW_MISSING,
     ) -> None:
         """Stop if too large a share of rows is bad.
 
@@ -87,6 +95,7 @@ class Quarantine:
             root: Where relative paths start.
             path: Of the quarantine table, which the message points to.
             option: What sets ``max_bad``.
+            for_missing: What else helps where files do not exist.
 
         Raises:
             DataError: With the number of rows for each cause, and the first rows.
@@ -96,7 +105,10 @@ class Quarantine:
             return
         share = f"{bad} of {total} rows ({bad / total:.1%})"
         head = f"{name}: {share} cannot be used; {option} allows {max_bad:.1%}."
-        raise DataError("\n".join([head, *self._causes(), *self._first(), *self._advice(root, path, option)]))
+        advice = [f"All are in {path}. Mend or remove them, or raise {option}."]
+        if any(fault.reason == MISSING for fault in self.faults):
+            advice.append(f"Relative paths start from {root}. {for_missing}".rstrip())
+        raise DataError("\n".join([head, *self._causes(), *self._first(), *advice]))
 
     def _causes(self) -> Iterator[str]:
         causes = Counter((fault.input, fault.reason.partition(" (")[0]) for fault in self.faults)
@@ -108,13 +120,3 @@ class Quarantine:
         for fault in sorted(self.faults, key=lambda fault: fault.row)[:_SHOWN]:
             where = f" {fault.path}" if fault.path else ""
             yield f"  row {fault.row}, id {fault.id}, {fault.input}:{where} {fault.reason}"
-
-    def _advice(self, root: str, path: Path, option: str) -> Sequence[str]:
-        lines = [f"All are in {path}. Mend or remove them, or raise {option}."]
-        if any(fault.reason == MISSING for fault in self.faults):
-            lines.append(f"Relative paths start from {root}.")
-            if option == "data.max_bad":
-                lines[-1] += (
-                    " With data.allow_missing_files: true a file that does not exist is a missing input."
-                )
-        return lines

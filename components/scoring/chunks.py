@@ -67,7 +67,8 @@ def score(
         parts.write_quarantine()
         if bad > config.max_bad * rows.total:
             table, found = rows.manifest, parts.forget_faulty()
-            found.check(rows.total, config.max_bad, table.name, table.root, job.quarantine, "--max-bad")
+            places = (table.name, table.root, job.quarantine)
+            found.check(rows.total, config.max_bad, *places, option="--max-bad", for_missing="")
         summary = sum_up(job, rows, predictor.bundle.delivered.targets, run, bad)
         place.finish(asdict(summary))
         parts.tidy()

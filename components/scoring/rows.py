@@ -53,7 +53,9 @@ class Rows:
     @property
     def columns(self) -> list[str]:
         """Columns that are read."""
-        return _columns(self.manifest, self.inputs, self.id)
+        named = [column for section in self.inputs.values() for column in section.columns]
+        there = [column for column in named if column in self.manifest.columns]
+        return list(dict.fromkeys([*([self.id] if self.id else []), *there]))
 
 
 @dataclass(frozen=True)
@@ -142,12 +144,6 @@ def chunked(manifest: Manifest, columns: Sequence[str], size: int) -> Iterator[t
             first += size
     if held[columns[0]]:
         yield first, held
-
-
-def _columns(manifest: Manifest, inputs: Mapping[str, InputConfig], id: str | None) -> list[str]:
-    named = [column for section in inputs.values() for column in section.columns]
-    there = [column for column in named if column in manifest.columns]
-    return list(dict.fromkeys([*([id] if id else []), *there]))
 
 
 def _count(manifest: Manifest, column: str, named: bool) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -72,12 +72,11 @@ class Sink:
                 f"{', '.join(map(repr, absent))}, so it is of another model. Name another --table"
             )
 
-    def write(self, parts: Sequence[Path], progress: Callable[[int, int], None] | None = None) -> int:
+    def write(self, parts: Sequence[Path]) -> int:
         """Write the parts of one job; those that are there are passed over, one a transaction.
 
         Args:
             parts: Parquet files with the same columns, among them ``run_id`` and ``row``.
-            progress: Told parts done, and all.
 
         Returns:
             Rows that were written now.
@@ -89,11 +88,9 @@ class Sink:
         written = 0
         with self._told():
             table.metadata.create_all(self._engine)
-            for number, part in enumerate(parts, start=1):
+            for part in parts:
                 with self._engine.begin() as connection:
                     written += _write(connection, table, pq.read_table(part))
-                if progress:
-                    progress(number, len(parts))
         return written
 
     @contextmanager
