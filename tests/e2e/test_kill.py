@@ -37,6 +37,7 @@ def signal_at(
         env=project.environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        preexec_fn=interruptible,
     )
     children = []
     deadline = time.monotonic() + 300
@@ -49,6 +50,11 @@ def signal_at(
     _, alive = psutil.wait_procs(children, timeout=20)
     assert not alive, "workers and server end with the process that started them"
     return code
+
+
+def interruptible() -> None:
+    """Ctrl-C is heard, as in a terminal; what runs in the background of a script hands down that it is not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def has_begun(project: Project, step: str, known: Set[Path]) -> bool:
