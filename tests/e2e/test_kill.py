@@ -53,7 +53,7 @@ def signal_at(
 
 
 def interruptible() -> None:
-    """Ctrl-C is heard, as in a terminal; what runs in the background of a script hands down that it is not."""
+    """Ctrl-C is heard, as in a terminal; the background of a script hands down that it is not."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
