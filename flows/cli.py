@@ -1,7 +1,7 @@
-"""The command line: ``braid run``, ``sweep``, ``distill``, ``check``, ``report``, ``search`` and ``ui``.
+"""The command line: ``braid run``, ``sweep``, ``promote``, ``rollback`` and those below.
 
 Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or configuration; 3 the data cannot be
-used; 4 a model, training or service cannot be used; 130 interrupted.
+used; 4 a model, training or service cannot be used; 5 the rule of promotion says no; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -28,20 +28,29 @@ from components.data.ingest import ingest
 from components.errors import BraidError, DataError
 from components.search import Search
 from components.training.device import choose_device
-from flows.as_json import distilled_json, outcome_json, sweep_json
-from flows.display import followed, show_check, show_distilled, show_hits, show_outcome, show_sweep
+from flows.as_json import distilled_json, outcome_json, promotion_json, sweep_json
+from flows.display import (
+    followed,
+    show_check,
+    show_distilled,
+    show_hits,
+    show_outcome,
+    show_promotion,
+    show_sweep,
+)
 from flows.distill import distill as distill_flow
 from flows.local_server import prefect_api
 from flows.retrain import retrain
 from flows.sweep import sweep_flow
-from tasks import registry, tracking
+from tasks import champions, registry, tracking
+from tasks.promote import promote_version
 
-UNEXPECTED, USAGE, DATA, MODEL, INTERRUPTED = 1, 2, 3, 4, 130
+UNEXPECTED, USAGE, DATA, MODEL, REFUSED, INTERRUPTED = 1, 2, 3, 4, 5, 130
 
 app = typer.Typer(
     help="Retrain multimodal models and prove whether the new one deserves to replace the old one.",
     epilog="Exit codes: 0 done, 1 unexpected failure, 2 wrong usage or configuration, 3 the data cannot be "
-    "used, 4 a model, training or service cannot be used, 130 interrupted.",
+    "used, 4 a model, training or service cannot be used, 5 the rule of promotion says no, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -203,6 +212,50 @@ def search(
         print(json.dumps([asdict(hit) for hit in hits], ensure_ascii=False))
     else:
         show_hits(Console(), hits, wanted)
+
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Registered model.")]
+Why = Annotated[str, typer.Option(help="Reason, kept with the version.")]
+
+
+@app.command()
+def promote(
+    name: Name,
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="Its number.")],
+    force: Annotated[bool, typer.Option("--force", help="Do not ask the rule.")] = False,
+    why: Why = "",
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+    as_json: AsJson = False,
+) -> None:
+    """Make a version champion where the rule of its run says so; else refuse, with exit code 5."""
+    with reported(workspace):
+        at = load_tracking(mlflow, workspace.resolve())
+        found = promote_version(at, workspace, name, version, force, why)
+    if as_json:
+        print(promotion_json(found))
+    else:
+        show_promotion(Console(), found, f"{name} version {version}")
+    if found.moved is None:
+        raise typer.Exit(REFUSED)
+
+
+@app.command()
+def rollback(
+    name: Name,
+    why: Why = "",
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+    as_json: AsJson = False,
+) -> None:
+    """Make the champion before the present one champion again. Said again, it walks further back."""
+    with reported(workspace):
+        at = load_tracking(mlflow, workspace.resolve())
+        moved = champions.roll_back(at, workspace, name, why)
+    if as_json:
+        print(json.dumps(asdict(moved), ensure_ascii=False))
+    else:
+        print(f"{name} version {moved.champion} is champion: {moved.reason}.")
 
 
 @app.command()

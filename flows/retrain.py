@@ -118,7 +118,8 @@ def retrain(
         explained = (
             explain_task.submit(run, dataset, evaluated) if pipeline.evaluation.explanations.samples else None
         )
-        registered = promote_task.submit(run, dataset, evaluated)
+        measured = [stressed] if stressed is not None else []  # the rule looks at what it recorded
+        registered = promote_task.submit(run, dataset, evaluated, wait_for=measured)
         settled({"evaluate": evaluated, "robustness": stressed, "explain": explained})
         settled({"alignment": aligned, "retrieval": retrieved, "promote": registered})
         report = report_task.submit(run, dataset, evaluated, registered, stressed, explained, retrieved)
