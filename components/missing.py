@@ -83,12 +83,12 @@ def imputed(part: Part, zero: Part, keep: Tensor) -> Part:
         zero: One row of it, of :func:`zero_parts`.
         keep: (N,) bool; only rows in which the input is there.
     """
-    single = _either(part.single, zero.single, keep)
-    fusion = single if part.fusion is part.single else _either(part.fusion, zero.fusion, keep)
+    single = filled(part.single, zero.single, keep)
+    fusion = single if part.fusion is part.single else filled(part.fusion, zero.fusion, keep)
     return Part(single, fusion, torch.ones_like(part.present))
 
 
-def _either(values: Tensor, zero: Tensor, keep: Tensor) -> Tensor:
+def filled(values: Tensor, zero: Tensor, keep: Tensor) -> Tensor:
     """Rows of values (N, D) or (N, T, D) where kept, else zero (1, D) or (1, T', D), padded to the longer."""
     if not keep.any():
         return zero.expand(len(values), *zero.shape[1:])

@@ -19,6 +19,7 @@ from torch import Tensor
 from components.bundle import Bundle, load_bundle
 from components.config.explain import nearest
 from components.config.inputs import InputConfig
+from components.config.score import BATCH
 from components.conformal import abstains, describe
 from components.delivered import Embeddings
 from components.encoders import Encoder
@@ -27,8 +28,6 @@ from components.shares import check_number, share_columns, subset_predictions
 from components.targets import AnyTarget, Multilabel, Regression
 from components.targets.target import FloatArray
 from components.training.device import choose_device
-
-_BATCH = 128
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,11 @@ class Predictor:
         return list(dict.fromkeys(named))
 
     def predict(
-        self, table: pd.DataFrame, inputs: Sequence[str] | None = None, explain: bool = False
+        self,
+        table: pd.DataFrame,
+        inputs: Sequence[str] | None = None,
+        explain: bool = False,
+        faults: Mapping[tuple[int, str], str] | None = None,
     ) -> pd.DataFrame:
         """Score rows.
 
@@ -79,6 +82,8 @@ class Predictor:
             explain: Add ``share_<input>``: what each input added to the log-probability of the answer
                 (nats), or to the number; exact Shapley values, 0 for a missing input. Each of the 2^M - 1
                 subsets of the inputs is scored, so it is done for up to 6 inputs.
+            faults: What is known already to be unusable: the reason by position in ``table`` and input, which
+                is not read there.
 
         Returns:
             One row for each of ``table``, with its index, and these columns; with several targets all but
@@ -105,17 +110,30 @@ class Predictor:
                 raise ModelError(f"inputs: {name!r} is not one of: {known}.{nearest(name, self.inputs)}")
         if explain:
             check_number(inputs or self.inputs)
-        starts = range(0, max(len(table), 1), _BATCH)  # an empty table is one empty batch
+        starts = range(0, max(len(table), 1), BATCH)  # an empty table is one empty batch
         return pd.concat(
-            [self._predict(table.iloc[start : start + _BATCH], inputs, explain) for start in starts]
+            [
+                self._predict(table.iloc[start : start + BATCH], inputs, explain, faults or {}, start)
+                for start in starts
+            ]
         )
 
-    def _predict(self, table: pd.DataFrame, allowed: Sequence[str] | None, explain: bool) -> pd.DataFrame:
+    def _predict(
+        self,
+        table: pd.DataFrame,
+        allowed: Sequence[str] | None,
+        explain: bool,
+        faults: Mapping[tuple[int, str], str],
+        start: int,
+    ) -> pd.DataFrame:
         errors: list[list[str]] = [[] for _ in range(len(table))]
         parts = {}
         for name in self.inputs:
             use = allowed is None or name in allowed
-            arrays, unread = self.read(name, self.cells(table, name)) if use else ({}, {})
+            known = {row: reason for row in range(len(table)) if (reason := faults.get((start + row, name)))}
+            cells = ({} if row in known else each for row, each in enumerate(self.cells(table, name)))
+            arrays, unread = self.read(name, cells) if use else ({}, {})
+            unread |= {row: f"{name}: {reason}" for row, reason in known.items() if use}
             for position, error in unread.items():
                 errors[position].append(error)
             parts[name] = self.embed(name, arrays, len(table))

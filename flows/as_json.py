@@ -10,6 +10,7 @@ from typing import Any
 from components.evaluation.results import Evaluation
 from flows.distill import Distilled
 from flows.retrain import Outcome
+from flows.score import Scored
 from flows.sweep import SweepOutcome
 from tasks.align import metrics
 from tasks.promote import Promotion
@@ -129,5 +130,22 @@ def distilled_json(distilled: Distilled) -> str:
                 name: {**asdict(registered.version), "champion": registered.champion}
                 for name, registered in distilled.registered.items()
             },
+        }
+    )
+
+
+def scored_json(scored: Scored) -> str:
+    """One JSON object; null for numbers that JSON has not."""
+    job, summary = scored.job, asdict(scored.summary)
+    return _dumped(
+        {
+            "job": job.key,
+            "mlflow_run": summary.pop("run"),
+            "model": {"name": job.model.name, "version": job.model.version, "run": job.model.run},
+            "predictions": str(job.predictions),
+            "quarantine": str(job.quarantine),
+            "repeated": scored.repeated,
+            "written_to_sql": scored.written,
+            **summary,
         }
     )

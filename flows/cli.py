@@ -1,4 +1,4 @@
-"""The command line: ``braid run``, ``sweep``, ``promote``, ``rollback`` and those below.
+"""The command line: ``braid run``, ``sweep``, ``distill``, ``score``, ``promote`` and those below.
 
 Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or configuration; 3 the data cannot be
 used; 4 a model, training or service cannot be used; 5 the rule of promotion says no; 130 interrupted.
@@ -18,17 +18,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 
 import flows.environment  # noqa: F401  (has to come first: it sets what the others read)
 from components.config import ConfigError, load_pipeline, load_tracking
 from components.config.distill import load_distill
+from components.config.explain import explain as explain_fault
+from components.config.score import ScoreConfig
 from components.config.sweep import load_sweep
 from components.data.ingest import ingest
 from components.errors import BraidError, DataError
+from components.scoring.rows import open_table
 from components.search import Search
 from components.training.device import choose_device
-from flows.as_json import distilled_json, outcome_json, promotion_json, sweep_json
+from flows.as_json import distilled_json, outcome_json, promotion_json, scored_json, sweep_json
 from flows.display import (
     followed,
     show_check,
@@ -36,11 +40,13 @@ from flows.display import (
     show_hits,
     show_outcome,
     show_promotion,
+    show_scored,
     show_sweep,
 )
 from flows.distill import distill as distill_flow
 from flows.local_server import prefect_api
 from flows.retrain import retrain
+from flows.score import score as score_flow
 from flows.sweep import sweep_flow
 from tasks import champions, registry, tracking
 from tasks.promote import promote_version
@@ -72,6 +78,14 @@ Workspace = Annotated[
 TrackingFile = Annotated[Path, typer.Option("--mlflow", help="Where runs are logged: mlflow.yaml.")]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")
+]
+ModelName = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL_OR_RUN",
+        help="Registered model, whose champion is taken, or NAME/VERSION, NAME@ALIAS; or a run: key, "
+        "MLflow run id, name or 'last'.",
+    ),
 ]
 HERE = Path(".braid")
 MLFLOW = Path("mlflow.yaml")
@@ -135,6 +149,61 @@ def distill(
 
 
 @app.command()
+def score(
+    model: ModelName,
+    manifest: Annotated[
+        str,
+        typer.Argument(help="Table with the model's columns: CSV, TSV, Parquet, JSON lines; path or URL."),
+    ],
+    out: Annotated[
+        str, typer.Option(metavar="FOLDER", help="Where the job's folder with the predictions goes.")
+    ] = "predictions",
+    id: Annotated[
+        str | None,
+        typer.Option(
+            "--id", metavar="COLUMN", help="Column with unique names; 'id' if there is one, else numbers."
+        ),
+    ] = None,
+    format: Annotated[str, typer.Option(help="How to read the table; auto goes by its name.")] = "auto",
+    chunk_rows: Annotated[
+        int, typer.Option(help="Rows held at a time, and of a Parquet part; a multiple of 128.")
+    ] = 1024,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Add the share of each input in each answer.")
+    ] = False,
+    max_bad: Annotated[float, typer.Option(help="Largest share of rows with faults before it stops.")] = 0.05,
+    sql: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Database to write to as well (SQLAlchemy); ${NAME} is an environment variable.",
+        ),
+    ] = None,
+    table: Annotated[str, typer.Option(metavar="NAME", help="Table of that database.")] = "predictions",
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+    as_json: AsJson = False,
+) -> None:
+    """Score a table with a registered model, a chunk at a time. Goes on where a killed job stopped."""
+    with reported(workspace):
+        given = {
+            "model": model, "manifest": manifest, "out": out, "id": id, "format": format, "explain": explain,
+            "chunk_rows": chunk_rows, "max_bad": max_bad, "sql": sql, "table": table,
+        }  # fmt: skip
+        try:
+            config = ScoreConfig.model_validate(given)
+        except ValidationError as error:
+            raise ConfigError(explain_fault(error, ScoreConfig, "braid score")) from None
+        open_table(config)  # what is not there is told at once
+        with followed(console, workspace), prefect_api(workspace.resolve()):
+            scored = score_flow(config, workspace, mlflow)
+    if as_json:
+        print(scored_json(scored))
+    else:
+        show_scored(Console(), scored)
+
+
+@app.command()
 def check(
     config: Config, overrides: Overrides = None, workspace: Workspace = HERE, as_json: AsJson = False
 ) -> None:
@@ -182,14 +251,7 @@ def report(
 
 @app.command()
 def search(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL_OR_RUN",
-            help="Registered model, whose champion is taken, or NAME/VERSION, NAME@ALIAS; or a run: key, "
-            "MLflow run id, name or 'last'.",
-        ),
-    ],
+    model: ModelName,
     query: Annotated[
         str, typer.Option(help="File of a picture or sound; or text; or a row's cells as JSON.")
     ],

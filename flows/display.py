@@ -24,11 +24,13 @@ from components.targets import AnyTarget, Regression
 from flows.distill import Distilled
 from flows.retrain import Outcome
 from flows.runs import newest_of
+from flows.score import Scored
 from flows.sweep import SweepOutcome
 from tasks import align, distill, sweep
 from tasks.progress import standings
 from tasks.promote import Promotion
 from tasks.report import balance_warnings
+from tasks.score import headline
 
 _EVERY = 0.3  # seconds between two looks
 
@@ -123,6 +125,40 @@ def show_distilled(console: Console, distilled: Distilled) -> None:
     ]
     console.print(Panel(escape("\n".join(lines)), title="Findings", title_align="left"))
     console.print(f"MLflow run    {distilled.mlflow_run}   (all runs: braid ui)", highlight=False)
+
+
+def show_scored(console: Console, scored: Scored) -> None:
+    """How often each answer was given, what could not be used, and where everything lies."""
+    job, summary = scored.job, scored.summary
+    table = Table()
+    for column in ("target", "answer"):
+        table.add_column(column, overflow="fold")
+    for column in ("rows", "share"):
+        table.add_column(column, justify="right")
+    for target, counts in summary.labels.items():
+        for label, count in counts.items():
+            table.add_row(escape(target), escape(label), str(count), f"{count / max(summary.scored, 1):.1%}")
+    for target, values in summary.values.items():
+        for what, value in values.items():
+            table.add_row(escape(target), f"{what} {value:.4g}", "", "")
+    console.print(table)
+    lines = [headline(summary) + "."]
+    lines += [f"Scored without {name}: {count} rows." for name, count in summary.missing.items() if count]
+    if summary.absent:
+        lines.append(f"The table lacks {', '.join(summary.absent)}.")
+    if scored.repeated:
+        lines.append("All of it had been scored before; nothing was done again.")
+    if scored.written is not None:
+        lines.append(f"{scored.written} rows written to table {job.config.table}.")
+    console.print(Panel(escape("\n".join(lines)), title="Findings", title_align="left"))
+    version = f" version {job.model.version}" if job.model.version else ""
+    console.print(
+        f"predictions   {job.predictions}\nquarantine    {job.quarantine}\n"
+        f"MLflow run    {summary.run}   (all runs: braid ui)\nmodel         {job.model.name}{version}",
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
+    )
 
 
 def results_table(evaluation: Evaluation, named: bool = False) -> Table:

@@ -52,6 +52,7 @@ def begun(
     tracking_file: Path,
     kind: str,
     facts: Mapping[str, Any] | None = None,
+    key: str | None = None,
 ) -> Iterator[tuple[str, TrackingConfig, str]]:
     """As :func:`opened`, of a run that is not of one pipeline; gives its key, and where it is logged.
 
@@ -59,6 +60,7 @@ def begun(
         config: The file that the run was started with.
         name: Begins the key.
         settings: What the file says; logged as parameters.
+        key: Of the run, where the work has one of its own: it is then always the same run.
 
     Other arguments are those of :func:`opened`.
     """
@@ -67,7 +69,7 @@ def begun(
     base = config.resolve().parent
     purpose = digest_json({"kind": kind, "config": dict(settings), "base": str(base), "facts": facts})
     workspace.mkdir(parents=True, exist_ok=True)
-    with claim(workspace, name, purpose, str(flow_run.id)) as record:
+    with claim(workspace, name, purpose, str(flow_run.id), key) as record:
         tags = {"config": name, "prefect_flow_run": str(flow_run.id), "kind": kind}
         tags |= {"prefect_flow_run_url": flow_run.ui_url} if flow_run.ui_url else {}
         tags |= {"git_commit": commit} if (commit := git_commit()) else {}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from components.errors import BraidError
 from components.storage.atomic import write_json
 
 
@@ -36,7 +37,9 @@ class RunRecord:
 
 
 @contextmanager
-def claim(workspace: Path, name: str, purpose: str, flow_run: str) -> Iterator[RunRecord]:
+def claim(
+    workspace: Path, name: str, purpose: str, flow_run: str, key: str | None = None
+) -> Iterator[RunRecord]:
     """Hold the run folder for a flow run.
 
     The folder is the one that this flow run had before (a retry), else one of the same purpose
@@ -48,11 +51,18 @@ def claim(workspace: Path, name: str, purpose: str, flow_run: str) -> Iterator[R
         name: Of the pipeline; begins the key.
         purpose: Digest of the configuration.
         flow_run: Id of the Prefect flow run.
+        key: Of the one folder that this work may have, whatever became of it before; None chooses as said.
+
+    Raises:
+        BraidError: If another process works in the folder of ``key``.
     """
     runs = workspace / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     with FileLock(runs / "lock"):
-        record, lock = _resume(runs, purpose, flow_run) or _create(runs, name, purpose)
+        if key is None:
+            record, lock = _resume(runs, purpose, flow_run) or _create(runs, name, purpose)
+        else:
+            record, lock = _take(runs, key, purpose)
         record = replace(
             record,
             status="running",
@@ -91,6 +101,18 @@ def _create(runs: Path, name: str, purpose: str) -> tuple[RunRecord, FileLock]:
     lock = FileLock(runs / key / "lock")
     lock.acquire(timeout=0)
     return RunRecord(key, purpose, (), "running", os.getpid()), lock
+
+
+def _take(runs: Path, key: str, purpose: str) -> tuple[RunRecord, FileLock]:
+    (runs / key).mkdir(exist_ok=True)
+    lock = FileLock(runs / key / "lock")
+    file = runs / key / "run.json"
+    record = _read(file) if file.exists() else RunRecord(key, purpose, (), "running", os.getpid())
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BraidError(f"{key} is being worked on by process {record.process}; wait for its end") from None
+    return record, lock
 
 
 def _read(file: Path) -> RunRecord:

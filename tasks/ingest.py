@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 from prefect import get_run_logger
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from components.data.ingest import Dataset, ingest
 from components.samples import read_samples
 from tasks import tracking
 from tasks.context import Context
 from tasks.progress import Progress
+from tasks.quarantine import show_quarantine
 from tasks.step import step
-
-_SHOWN = 50
 
 
 @step(name="ingest", task_run_name="ingest", tags=["data"])
@@ -45,10 +41,5 @@ def ingest_task(context: Context) -> Dataset:
             **{f"data_{name}_missing": count for name, count in dataset.missing.items()},
         },
     )
-    if len(quarantine):
-        rows: list[dict[str, Any]] = quarantine.head(_SHOWN).astype(str).to_dict("records")  # type: ignore[assignment]
-        shown = f"{len(quarantine)} entries; the first are shown"
-        create_table_artifact(rows, key="quarantine", description=shown)
-    else:
-        create_markdown_artifact("Every row could be used.", key="quarantine")
+    show_quarantine(quarantine, f"{len(quarantine)} entries; the first are shown")
     return dataset

@@ -6,15 +6,22 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from components.storage.atomic import write_json
-from tasks.context import Context
 
 _EVERY = 2.0  # seconds between two updates of an artifact
 _FILE_EVERY = 0.2
+
+
+class Placed(Protocol):
+    """What has a folder of its own: a run."""
+
+    @property
+    def folder(self) -> Path: ...
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ class Standing:
 class Progress:
     """Reports one step of a run."""
 
-    def __init__(self, context: Context, step: str) -> None:
+    def __init__(self, context: Placed, step: str) -> None:
         self._file = folder(context.folder) / f"{step.replace(' ', '-')}.json"
         self._step = step
         self._artifact: UUID = create_progress_artifact(0.0, description=step)  # type: ignore[assignment]  # typed as if it may be a coroutine

@@ -196,6 +196,21 @@ def find_model(at: TrackingConfig, name: str) -> str:
     return f"models:/{found.name}/{found.version}"
 
 
+def source(at: TrackingConfig, uri: str) -> Version:
+    """The registered version behind a URI of :func:`find_model`; of a model that is not registered the
+    version is empty and the name that of its run."""
+    client = tracking.connect(at)
+    name, _, version = uri.removeprefix("models:/").partition("/")
+    if version:
+        found = client.get_model_version(name, version)
+        return Version(found.name, str(found.version), str(found.run_id))
+    run = str(client.get_logged_model(name).source_run_id)
+    versions = client.search_model_versions(f"run_id = '{run}'")
+    if versions:
+        return Version(versions[0].name, str(versions[0].version), run)
+    return Version(str(client.get_run(run).info.run_name), "", run)
+
+
 def signature(config: PipelineConfig, output: pd.DataFrame) -> ModelSignature:
     """What the model takes, every column optional, and what it gives."""
     types: dict[str, DataType | AnyType] = {}

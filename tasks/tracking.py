@@ -210,6 +210,16 @@ def get_run(tracking: TrackingConfig, run_id: str) -> Run:
     return connect(tracking).get_run(run_id)
 
 
+def has_ended_well(tracking: TrackingConfig, run_id: str) -> bool:
+    """Whether nothing is left to be logged: the run is finished, or not there any more."""
+    try:
+        return bool(get_run(tracking, run_id).info.status == "FINISHED")
+    except mlflow.MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return True
+
+
 def find_run(tracking: TrackingConfig, name: str) -> Run | None:
     """A parent run by its id, key or name, the newest where several have the name; ``last`` is the newest."""
     if "'" in name:

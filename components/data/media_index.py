@@ -92,17 +92,7 @@ class MediaIndex:
 
     def _look(self, file: Media) -> tuple[str | None, MediaFacts]:
         """Version of the file, None if it was not to be had, and the facts."""
-        path, modality = file
-        try:
-            stamp = version(path)
-            known = self._known.get(file)
-            if known and known[0] == stamp:
-                return known
-            return stamp, inspect(read_bytes(path), modality)
-        except FileNotFoundError:
-            return None, MediaFacts(None, MISSING)
-        except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
-            return None, MediaFacts(None, f"cannot be read ({getattr(error, 'strerror', None) or error})")
+        return look(file, self._known.get(file))
 
     def _load(self) -> dict[Media, tuple[str, MediaFacts]]:
         if not self.path.exists():
@@ -130,6 +120,25 @@ class MediaIndex:
         table = pa.Table.from_pylist(rows, _SCHEMA.with_metadata({"judges": self._judges}))
         with replacing(self.path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
+
+
+def look(file: Media, known: tuple[str, MediaFacts] | None = None) -> tuple[str | None, MediaFacts]:
+    """Version of one file, None if it was not to be had, and the facts.
+
+    Args:
+        file: What to look at.
+        known: Version and facts of an earlier look; a file that has not changed since is not opened.
+    """
+    path, modality = file
+    try:
+        stamp = version(path)
+        if known and known[0] == stamp:
+            return known
+        return stamp, inspect(read_bytes(path), modality)
+    except FileNotFoundError:
+        return None, MediaFacts(None, MISSING)
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+        return None, MediaFacts(None, f"cannot be read ({getattr(error, 'strerror', None) or error})")
 
 
 def _chunks(files: list[Media]) -> Iterator[list[Media]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from components.data.media_index import MISSING
 from components.errors import DataError
 from components.storage.atomic import replacing
 
-_SCHEMA = pa.schema(
+_ALLOW_MISSING = "With data.allow_missing_files: true a file that does not exist is a missing input."
+SCHEMA = pa.schema(
     [
         ("id", pa.string()),
         ("input", pa.string()),
@@ -60,18 +61,31 @@ class Quarantine:
         """Numbers of the rows that cannot be used."""
         return {fault.row for fault in self.faults}
 
-    def write(self, path: Path) -> None:
-        """Write the table ``id, input, path, reason, row``, by row."""
+    @property
+    def table(self) -> pa.Table:
+        """Columns ``id, input, path, reason, row``, by row."""
         faults = sorted(self.faults, key=lambda fault: fault.row)
-        columns = zip(*map(astuple, faults), strict=True) if faults else iter([[]] * len(_SCHEMA))
-        table = pa.table(
-            [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)],
-            schema=_SCHEMA,
+        columns = zip(*map(astuple, faults), strict=True) if faults else iter([[]] * len(SCHEMA))
+        return pa.table(
+            [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)],
+            schema=SCHEMA,
         )
-        with replacing(path) as temporary:
-            pq.write_table(table, temporary)
 
-    def check(self, total: int, max_bad: float, name: str, root: str, path: Path) -> None:
+    def write(self, path: Path) -> None:
+        """Write the table."""
+        with replacing(path) as temporary:
+            pq.write_table(self.table, temporary)
+
+    def check(
+        self,
+        total: int,
+        max_bad: float,
+        name: str,
+        root: str,
+        path: Path,
+        option: str = "data.max_bad",
+        for_missing: str = _ALLOW_MISSING,
+    ) -> None:
         """Stop if too large a share of rows is bad.
 
         Args:
@@ -80,6 +94,8 @@ class Quarantine:
             name: What to call the manifest.
             root: Where relative paths start.
             path: Of the quarantine table, which the message points to.
+            option: What sets ``max_bad``.
+            for_missing: What else helps where files do not exist.
 
         Raises:
             DataError: With the number of rows for each cause, and the first rows.
@@ -88,8 +104,11 @@ class Quarantine:
         if bad <= max_bad * total:
             return
         share = f"{bad} of {total} rows ({bad / total:.1%})"
-        head = f"{name}: {share} cannot be used; data.max_bad allows {max_bad:.1%}."
-        raise DataError("\n".join([head, *self._causes(), *self._first(), *self._advice(root, path)]))
+        head = f"{name}: {share} cannot be used; {option} allows {max_bad:.1%}."
+        advice = [f"All are in {path}. Mend or remove them, or raise {option}."]
+        if any(fault.reason == MISSING for fault in self.faults):
+            advice.append(f"Relative paths start from {root}. {for_missing}".rstrip())
+        raise DataError("\n".join([head, *self._causes(), *self._first(), *advice]))
 
     def _causes(self) -> Iterator[str]:
         causes = Counter((fault.input, fault.reason.partition(" (")[0]) for fault in self.faults)
@@ -101,12 +120,3 @@ class Quarantine:
         for fault in sorted(self.faults, key=lambda fault: fault.row)[:_SHOWN]:
             where = f" {fault.path}" if fault.path else ""
             yield f"  row {fault.row}, id {fault.id}, {fault.input}:{where} {fault.reason}"
-
-    def _advice(self, root: str, path: Path) -> Sequence[str]:
-        lines = [f"All are in {path}. Mend or remove them, or raise data.max_bad."]
-        if any(fault.reason == MISSING for fault in self.faults):
-            lines.append(
-                f"Relative paths start from {root}. With data.allow_missing_files: true a file that does not "
-                "exist is a missing input."
-            )
-        return lines

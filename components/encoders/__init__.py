@@ -27,7 +27,6 @@ from components.encoders.ft_transformer import FTTransformer
 from components.encoders.gru import GRU
 from components.encoders.mlp import MLP
 from components.encoders.ngrams import Ngrams
-from components.encoders.pretrained import Pretrained
 from components.encoders.protocol import AudioFacts, Encoder, ImageFacts, TabularFacts, TextFacts
 from components.encoders.resnet import ResNet
 from components.encoders.several import Several
@@ -92,7 +91,10 @@ def _ft_transformer(config: FTTransformerConfig, facts: TabularFacts) -> FTTrans
     )
 
 
-def _pretrained(config: PretrainedConfig, facts: Any) -> Pretrained:
+def _pretrained(config: PretrainedConfig, facts: Any) -> Encoder:
+    # It imports transformers and peft, which takes seconds in each process of a run.
+    from components.encoders.pretrained import Pretrained
+
     return Pretrained(
         config.model,
         config.revision,

@@ -2,6 +2,9 @@
 
 Only `config.json`, tokenizer and processor files and safetensors weights are ever read; no pickle is
 loaded and no code that comes with a checkpoint is run.
+
+transformers is imported where a checkpoint is opened: that takes seconds, which a pipeline without
+pretrained encoders would pay in each of its processes.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import math
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub import snapshot_download
@@ -24,10 +27,11 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedModel
-from transformers.utils import logging
 
 from components.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 _PACKAGE = "package:"
 _FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
@@ -175,6 +179,9 @@ def load_model(path: str | Path) -> PreTrainedModel:
     Raises:
         ModelError: no safetensors weights, or they do not fit the configuration.
     """
+    from transformers import AutoModel
+    from transformers.utils import logging
+
     folder = Path(path)
     config = _open_config(folder, str(path))
     for option, off in (("apply_spec_augment", False), ("layerdrop", 0.0), ("encoder_layerdrop", 0.0)):
@@ -208,6 +215,8 @@ def load_feature_extractor(path: str | Path) -> Any:
     Raises:
         ModelError: the folder has none, so what the model expects is unknown.
     """
+    from transformers import AutoFeatureExtractor
+
     try:
         return AutoFeatureExtractor.from_pretrained(path, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
@@ -217,6 +226,8 @@ def load_feature_extractor(path: str | Path) -> Any:
 
 
 def _open_config(folder: Path, model: str) -> Any:
+    from transformers import AutoConfig
+
     try:
         return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:

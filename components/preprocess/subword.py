@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers, trainers
-from transformers import AutoTokenizer
 
 from components.encoders.checkpoint import describe_pretrained
 from components.errors import ModelError
@@ -112,6 +111,8 @@ class PretrainedTokenizer:
             ModelError: If the model cannot be found, has no tokenizer, or one that the `tokenizers`
                 library does not run.
         """
+        from transformers import AutoTokenizer  # takes seconds: see components/encoders/checkpoint.py
+
         facts = describe_pretrained(model, revision)
         if not any(file.name in _FILES or file.suffix == ".model" for file in Path(facts.path).iterdir()):
             raise ModelError(  # transformers would make one up, without a vocabulary

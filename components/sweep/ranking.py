@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from components.delivered import FUSION
 from components.evaluation.bootstrap import Rivals, mean_gain
+from components.evaluation.distillation import t_interval
 from components.evaluation.intervals import Gain, Interval, Stored
 from components.ranking import rank
 from components.sweep.plan import Trial
@@ -208,10 +208,7 @@ def over_seeds(found: Sequence[Interval], confidence: float) -> Interval:
     """Mean and Student's t interval of the values of several seeds; of one, the interval that it has."""
     if len(found) == 1:
         return found[0]
-    values = np.array([interval.value for interval in found])
-    reach = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    mean = float(values.mean())
-    return Interval(mean, mean - float(reach), mean + float(reach))
+    return t_interval([interval.value for interval in found], confidence)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -38,6 +38,6 @@ def precision(name: str, device: torch.device) -> AbstractContextManager[Any]:
 
 
 def share_cores(workers: int) -> None:
-    """Leave each of ``workers`` processes its share of the cores."""
+    """Leave each of ``workers`` processes its share of the cores; OMP_NUM_THREADS is not exceeded."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(max(1, cores // workers))
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), cores // workers)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,36 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.pipeline import Built, build_pipeline
 from components.config import PipelineConfig
-from components.data.ingest import Dataset, ingest
-from components.deliver import deliver
-from components.encoders import needs_fit
-from components.extract import extract
-from components.fit import fit, probe, take_frozen
-from components.fuse import fuse, joint_encoders, train_jointly
-from components.prepare import prepare
-from components.references import Features, FusedModel, Prepared, Single
-from components.training.loop import BEST
 
 Result = TypeVar("Result")
 CLASSES = ("ant", "bee", "cat")
 SPLITS = {"train": 48, "val": 24, "test": 24}
 WORDS = {"ant": "small worker of the hill", "bee": "small worker with honey", "cat": "soft hunter by night"}
 CITIES = {"ant": "Bonn", "bee": "Köln", "cat": "Köln"}
-
-
-@dataclass(frozen=True)
-class Built:
-    """Everything that the steps of a run left."""
-
-    config: PipelineConfig
-    folder: Path
-    dataset: Dataset
-    prepared: dict[str, Prepared]
-    singles: dict[str, Single]
-    features: dict[str, Features]
-    fused: FusedModel | None
-    bundle: Path
 
 
 def finish(steps: Generator[Any, None, Result]) -> Result:
@@ -114,50 +91,6 @@ def configure(**changes: Any) -> PipelineConfig:
         "engine": {"device": "cpu", "shard_rows": 40},
     }
     return PipelineConfig.model_validate({**values, **changes})
-
-
-def build_pipeline(config: PipelineConfig, folder: Path, data: Path) -> Built:
-    """All steps of a run, in the order of flows/retrain.py.
-
-    Args:
-        config: The pipeline.
-        folder: Of caches and bundle.
-        data: Folder of the manifest.
-    """
-    dataset = ingest(config, folder / "data", data)
-    rows, cache = config.engine.shard_rows, folder / "cache"
-    prepared = {
-        name: prepare(dataset, name, section, cache / "canonical", rows)
-        for name, section in config.inputs.items()
-    }
-    singles: dict[str, Single] = {}
-    features: dict[str, Features] = {}
-    for name, section in config.inputs.items():
-        if needs_fit(section.encoder):
-            singles[name] = finish(fit(dataset, prepared[name], config, cache / "trainings"))
-            weights = singles[name].encoder
-        else:
-            weights = take_frozen(prepared[name], config)
-        features[name] = extract(dataset, prepared[name], weights, config, cache / "features")
-        if not needs_fit(section.encoder):
-            singles[name] = probe(dataset, features[name], cache / "trainings")
-    fused = None
-    if len(config.inputs) > 1 and config.strategy == "staged":
-        trained = finish(fuse(dataset, features, singles, config, cache / "trainings"))
-        fused = FusedModel(features, str(Path(trained.folder) / BEST), "", trained, joint=False)
-    if len(config.inputs) > 1 and (config.strategy == "joint" or config.joint_epochs):
-        start = fused.training if fused is not None else None
-        steps = train_jointly(dataset, prepared, features, singles, config, cache / "trainings", start)
-        trained = finish(steps)
-        encoders = joint_encoders(trained, prepared, config)
-        joint = {
-            name: extract(dataset, prepared[name], encoders[name], config, cache / "features")
-            for name in config.inputs
-        }
-        fused = FusedModel(joint, str(Path(trained.folder) / BEST), "fused.", trained, joint=True)
-    bundle = folder / "bundle"
-    deliver(dataset, prepared, singles, features, fused, config, bundle)
-    return Built(config, folder, dataset, prepared, singles, features, fused, bundle)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,9 @@ import pytest
 import soundfile as sf
 import yaml
 from PIL import Image
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows.local_server import prefect_api
 
 ROOT = Path(__file__).parents[2]
 CLASSES = ("ant", "bee", "cat", "dog")
@@ -25,9 +28,16 @@ RATE = 4000
 
 @dataclass(frozen=True)
 class Project:
-    """A folder with a manifest, a pipeline file and a workspace."""
+    """A folder with a manifest, a pipeline file and a workspace.
+
+    Attributes:
+        folder: The folder.
+        api: Prefect's address. Its commands then run light, with one worker process and no server of their
+            own; None runs them as for a user who has set nothing.
+    """
 
     folder: Path
+    api: str | None = None
 
     @property
     def config(self) -> Path:
@@ -46,7 +56,14 @@ class Project:
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))
         }
-        return {**kept, "PREFECT_HOME": str(self.folder / "prefect"), "PYTHONPATH": str(ROOT), **more}
+        own = {
+            "PREFECT_HOME": str(self.folder / "prefect"),
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",  # the same sums, to the last bit, with one worker process and with two
+        }
+        if self.api:
+            own |= {"PREFECT_API_URL": self.api, "PREFECT_TASKS_RUNNER_PROCESS_POOL_MAX_WORKERS": "1"}
+        return {**kept, **own, **more}
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "flows.cli", *arguments, "--workspace", str(self.workspace)]
@@ -150,11 +167,24 @@ THOROUGH: dict[str, Any] = {
 """``evaluation`` with everything that takes its time: for the project that the tests share."""
 
 
-def make_project(folder: Path, rows: int = 240, **changes: Any) -> Project:
+def make_project(folder: Path, rows: int = 240, api: str | None = None, **changes: Any) -> Project:
     """Write manifest and pipeline file into ``folder``."""
     write_manifest(folder, rows)
     (folder / "tiny.yaml").write_text(yaml.safe_dump({**PIPELINE, **changes}, sort_keys=False))
-    return Project(folder)
+    return Project(folder, api)
+
+
+@pytest.fixture(scope="session")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of one Prefect server for the commands whose own server and workers are not what is tested.
+
+    To start them is most of what a tiny run costs.
+    """
+    with (
+        temporary_settings(restore_defaults={PREFECT_API_URL}),
+        prefect_api(tmp_path_factory.mktemp("prefect")) as address,
+    ):
+        yield address
 
 
 @pytest.fixture(scope="session")

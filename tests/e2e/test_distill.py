@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,10 @@ import yaml
 from mlflow import MlflowClient
 
 from tests.e2e.conftest import Project, make_project, python
+from tests.e2e.test_kill import signal_at
 from tests.e2e.test_retrain import runs_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-distill")]
+pytestmark = pytest.mark.e2e
 FILE: dict[str, Any] = {
     "name": "lesson",
     "pipeline": "tiny.yaml",
@@ -38,9 +42,9 @@ def distill(project: Project, *arguments: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def distilled(project: Project, first_run: dict[str, Any]) -> dict[str, Any]:
+def distilled(project: Project, first_run: dict[str, Any], api: str) -> dict[str, Any]:
     (project.folder / "lesson.yaml").write_text(yaml.safe_dump(FILE))
-    return distill(project)
+    return distill(replace(project, api=api))
 
 
 def test_each_student_has_a_gain_with_both_intervals(distilled: dict[str, Any]) -> None:
@@ -111,18 +115,53 @@ def test_a_student_is_served_with_its_own_input(project: Project, distilled: dic
     assert found == {"label": ["cat"], "inputs": ["words"], "columns": ["words"]}
 
 
-def test_the_same_command_again_trains_nothing(project: Project, distilled: dict[str, Any]) -> None:
-    trainings = project.workspace / "cache" / "trainings"
-    before = {path: path.stat().st_mtime_ns for path in trainings.rglob("*.safetensors")}
-    again = distill(project, "--set", "register_students=false", "--set", "seeds=[1]")
-    assert {path: path.stat().st_mtime_ns for path in trainings.rglob("*.safetensors")} == before
+def test_a_killed_run_goes_on_and_trains_only_what_is_missing(
+    project: Project, distilled: dict[str, Any], api: str
+) -> None:
+    made = (project.workspace / "cache" / "trainings").glob("**/done.json")
+    trainings = sorted(
+        (file.parent for file in made), key=lambda folder: (folder / "done.json").stat().st_mtime
+    )
+    kept, lost = trainings[:-5], trainings[-5:]
+    for folder in lost:
+        shutil.rmtree(folder)
+    before = times(kept)
+    options = ("--set", "register_students=false")
+    command = ("distill", str(project.folder / "lesson.yaml"), *options)
+    assert signal_at(project, "fit-both-seed-0-with-teacher", signal.SIGKILL, command) == -signal.SIGKILL
+    (cut_off,) = unfinished_runs(project)
+
+    again = distill(replace(project, api=api), *options)
+    assert again["run"] == cut_off
+    assert again["students"] == distilled["students"], "as in an undisturbed run"
     assert again["teacher_rows_answered"] == 0
-    for name, student in again["students"].items():
-        assert student["seeds"] == distilled["students"][name]["seeds"][1:]
+    assert times(kept) == before
+    assert all((folder / "done.json").exists() for folder in lost)
+    parents, nested = runs_of(project)
+    (parent,) = [run for run in parents if run.data.tags["braid.key"] == cut_off]
+    assert (parent.info.run_id, parent.info.status) == (again["mlflow_run"], "FINISHED")
+    own = [run for run in nested if run.data.tags["mlflow.parentRunId"] == parent.info.run_id]
+    assert len({run.data.tags["braid.part"] for run in own}) == len(own) == 8
+    assert {run.info.status for run in own} == {"FINISHED"}
+    client = MlflowClient(project.tracking_uri)
+    for run in own:
+        for name in ("train_loss", "val_loss", "test_accuracy"):
+            steps = [metric.step for metric in client.get_metric_history(run.info.run_id, name)]
+            assert steps == list(range(len(steps))), f"{run.info.run_name}: {name} at {steps}"
+            assert steps
 
 
-def test_without_a_champion_the_command_that_makes_one_is_told(tmp_path: Path) -> None:
-    project = make_project(tmp_path, rows=40)
+def times(folders: list[Path]) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for folder in folders for path in folder.rglob("*.safetensors")}
+
+
+def unfinished_runs(project: Project) -> list[str]:
+    records = [json.loads(file.read_text()) for file in (project.workspace / "runs").glob("*/run.json")]
+    return [record["key"] for record in records if record["status"] == "running"]
+
+
+def test_without_a_champion_the_command_that_makes_one_is_told(tmp_path: Path, api: str) -> None:
+    project = make_project(tmp_path, rows=40, api=api)
     alone = {**FILE, "students": {"hint": {"inputs": ["words"]}}}
     (tmp_path / "lesson.yaml").write_text(yaml.safe_dump(alone))
     done = project.braid("distill", str(tmp_path / "lesson.yaml"))

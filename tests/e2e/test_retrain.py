@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 from flows.cli import app
 from tests.e2e.conftest import Project, python
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 FITS = {"picture", "sound", "words", "fusion"}
 
 
@@ -103,8 +104,10 @@ def test_first_model_is_champion(project: Project, first_run: dict[str, Any]) ->
     assert version.tags["promotion"] == "first model under this name"
 
 
-def test_second_run_over_the_same_data_extracts_nothing(project: Project, first_run: dict[str, Any]) -> None:
-    again = project.run()
+def test_second_run_over_the_same_data_extracts_nothing(
+    project: Project, first_run: dict[str, Any], api: str
+) -> None:
+    again = replace(project, api=api).run()
     assert again["extracted_rows"] == {"picture": 0, "sound": 0, "words": 0}
     assert again["test"] == first_run["test"]
     assert again["mlflow_run"] != first_run["mlflow_run"]

@@ -15,9 +15,11 @@ from components.errors import ModelError
 from tasks.registry import find_model
 from tests.e2e.conftest import PIPELINE, Project, make_project
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-search")]
+pytestmark = pytest.mark.e2e
 TWO = {name: PIPELINE["inputs"][name] for name in ("picture", "words")}
 ALIGNMENT = {
+    "use": "auxiliary",
+    "weight": 1.0,
     "objective": {"name": "clip", "positives": "class"},
     "width": 8,
     "hidden": 16,
@@ -26,9 +28,11 @@ ALIGNMENT = {
 
 
 @pytest.fixture(scope="module")
-def searchable(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def searchable(tmp_path_factory: pytest.TempPathFactory, api: str) -> Project:
     return make_project(
         tmp_path_factory.mktemp("search"),
+        api=api,
+        joint_epochs=3,
         inputs=TWO,
         alignment=ALIGNMENT,
         evaluation={**PIPELINE["evaluation"], "robustness": {"rows": 0}},
@@ -67,6 +71,24 @@ def test_it_is_judged_in_mlflow_with_chance_beside(searchable: Project, outcome:
     experiment = client.get_run(outcome["mlflow_run"]).info.experiment_id
     (nested,) = client.search_runs([experiment], "tags.`braid.part` = 'alignment'")
     assert nested.data.metrics["best_val_mean_average_precision"] > 0.3
+
+
+def test_beside_the_fusion_it_is_part_of_what_is_learned(
+    searchable: Project, outcome: dict[str, Any]
+) -> None:
+    client = MlflowClient(searchable.tracking_uri)
+    parent = client.get_run(outcome["mlflow_run"])
+    assert parent.data.params["alignment.use"] == "auxiliary"
+    (joint,) = client.search_runs([parent.info.experiment_id], "tags.`braid.part` = 'joint'")
+    learned, judged = (
+        [metric.value for metric in client.get_metric_history(joint.info.run_id, f"{split}_loss")]
+        for split in ("train", "val")
+    )
+    assert len(learned) == len(judged) == 3
+    # only training has the alignment in its loss, at a weight of 1 about as much again as the targets'
+    assert min(learned) > 1.5 * max(judged)
+    assert learned[-1] < learned[0]
+    assert set(outcome["extracted_rows"]) == {"picture", "words", "picture (joint)", "words (joint)"}
 
 
 def test_search_finds_rows_that_share_what_the_query_shows(

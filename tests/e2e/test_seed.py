@@ -13,12 +13,12 @@ from PIL import Image
 from tests.e2e.conftest import ROOT, Project
 from tests.e2e.test_retrain import runs_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-seed")]
+pytestmark = pytest.mark.e2e
 ROWS, CLASSES = 100, 10
 
 
 @pytest.fixture(scope="module")
-def seed_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def seed_project(tmp_path_factory: pytest.TempPathFactory, api: str) -> Project:
     """Pictures whose colour, and sentences whose noun, tell one of ten classes."""
     folder = tmp_path_factory.mktemp("seed")
     random = np.random.default_rng(0)
@@ -34,7 +34,7 @@ def seed_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         )
     pd.DataFrame(rows).to_csv(folder / "manifest.csv", index=False)
     (folder / "tiny.yaml").write_text((ROOT / "configs" / "seed.yaml").read_text())
-    return Project(folder)
+    return Project(folder, api)
 
 
 def test_seed_trains_jointly_and_logs_metrics_and_model(seed_project: Project) -> None:

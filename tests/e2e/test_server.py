@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import torch
+import yaml
+from mlflow import MlflowClient
 
-from tests.e2e.conftest import Project
+from components.encoder_weights import read_tensors
+from tests.e2e.conftest import PIPELINE, THOROUGH, Project
 
-BY_DEVICE = ("fit ", "extract ", "train ", "robustness", "explain")  # steps that hold a slot of `gpu`
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+BY_DEVICE = (
+    "align",
+    "fit ",
+    "extract ",
+    "train ",
+    "robustness",
+    "explain",
+)  # steps that hold a slot of `gpu`
+pytestmark = pytest.mark.e2e
+SLOW = {"epochs": 1, "batch_size": 16, "learning_rate": 1e-7}
+CHANGES: dict[str, Any] = {
+    "seed": 1,
+    "inputs": {**PIPELINE["inputs"], "words": {**PIPELINE["inputs"]["words"], "fit": SLOW}},
+    "evaluation": THOROUGH,
+    "alignment": {
+        "use": "pretraining",
+        "objective": {"name": "clip", "positives": "class"},
+        "width": 8,
+        "hidden": 16,
+        "training": {"epochs": 10, "batch_size": 64, "learning_rate": 0.01},
+    },
+}
 
 
 @pytest.fixture(scope="module")
-def api(project: Project) -> Iterator[str]:
+def served(project: Project) -> Iterator[str]:
     """Address of a Prefect server started as its own command, with a ``gpu`` limit of one slot."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -50,16 +77,25 @@ def api(project: Project) -> Iterator[str]:
         server.wait(timeout=30)
 
 
+@pytest.fixture(scope="module")
+def outcome(project: Project, first_run: dict[str, Any], served: str) -> dict[str, Any]:
+    """Of a run that trains everything anew, and encoders across inputs before their fits."""
+    (project.folder / "served.yaml").write_text(yaml.safe_dump({**PIPELINE, **CHANGES}, sort_keys=False))
+    done = project.braid("run", str(project.folder / "served.yaml"), "--json", PREFECT_API_URL=served)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 def test_a_run_shows_names_artifacts_and_keeps_the_gpu_limit(
-    project: Project, first_run: dict[str, object], api: str
+    project: Project, outcome: dict[str, Any], served: str
 ) -> None:
-    result = project.run("--set", "seed=1", PREFECT_API_URL=api)
+    api = served
     assert not (project.workspace / "prefect-server.log").read_text(
         "utf-8"
     )  # of the first run; this one had a server
 
     (flow_run,) = httpx.post(f"{api}/flow_runs/filter", json={}).json()
-    assert flow_run["name"].startswith("tiny 20")
+    assert flow_run["name"].startswith("served 20")
     assert flow_run["state_name"] == "Completed"
     task_runs = httpx.post(f"{api}/task_runs/filter", json={}).json()
     names = {run["name"] for run in task_runs}
@@ -70,14 +106,14 @@ def test_a_run_shows_names_artifacts_and_keeps_the_gpu_limit(
     by_key = {artifact["key"]: artifact for artifact in artifacts if artifact["key"]}
     assert {"summary", "results", "subsets", "quarantine", "mlflow-run"} <= set(by_key)
     assert "Fusion helped" in by_key["summary"]["data"]
-    assert str(result["mlflow_run"]) in str(by_key["mlflow-run"]["data"])
+    assert str(outcome["mlflow_run"]) in str(by_key["mlflow-run"]["data"])
     progress = [artifact for artifact in artifacts if artifact["type"] == "progress"]
     assert progress
     assert all(artifact["data"] == 100.0 for artifact in progress)
 
     holders = [run for run in task_runs if run["name"].startswith(BY_DEVICE)]
     spans = sorted((run["start_time"], run["end_time"]) for run in holders)
-    assert len(spans) == 9
+    assert len(spans) == 11
     limit = httpx.get(f"{api}/v2/concurrency_limits/gpu").json()
     assert limit["active_slots"] == 0  # every slot was given back
     events = httpx.post(
@@ -85,3 +121,31 @@ def test_a_run_shows_names_artifacts_and_keeps_the_gpu_limit(
         json={"filter": {"event": {"name": ["prefect.concurrency-limit.acquired"]}}, "limit": 50},
     ).json()["events"]
     assert len(events) == len(holders)
+
+
+def test_fits_go_on_from_encoders_that_were_aligned(project: Project, outcome: dict[str, Any]) -> None:
+    client = MlflowClient(project.tracking_uri)
+    parent = client.get_run(outcome["mlflow_run"])
+    assert parent.data.params["alignment.use"] == "pretraining"
+    history = client.get_metric_history(part(client, outcome, "pretraining"), "val_mean_average_precision")
+    assert [metric.step for metric in history] == list(range(10))
+    assert max(metric.value for metric in history) > history[0].value
+    trainings = project.workspace / "cache" / "trainings"
+    (pretraining,) = trainings.glob("pretraining-*/best.safetensors")
+    words = max(trainings.glob("words-*/best.safetensors"), key=lambda file: file.stat().st_mtime)
+    fitted = read_tensors(words, "encoder.")
+    for name, aligned in read_tensors(pretraining, "encoders.words.").items():
+        # its one epoch has a rate at which no weight moves further than a few times 1e-7
+        torch.testing.assert_close(fitted[name], aligned, rtol=0, atol=1e-5)
+    for way in ("picture_to_words", "words_to_picture", "sound_to_words", "words_to_sound"):
+        recall = f"retrieval_{way}_class_recall_1"
+        assert parent.data.metrics[recall] > parent.data.metrics[f"{recall}_chance"] + 0.05
+    assert "Search across inputs" in Path(outcome["report"]).read_text("utf-8")
+
+
+def part(client: MlflowClient, run: dict[str, Any], name: str) -> str:
+    """Id of the nested MLflow run of one part."""
+    experiment = client.get_run(run["mlflow_run"]).info.experiment_id
+    own = f"tags.`mlflow.parentRunId` = '{run['mlflow_run']}' and tags.`braid.part` = '{name}'"
+    (nested,) = client.search_runs([experiment], own)
+    return nested.info.run_id

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from mlflow.entities import Run
 
 from tests.e2e.conftest import Project, make_project
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-sweep")]
+pytestmark = pytest.mark.e2e
 SWEEP: dict[str, Any] = {
     "name": "compare",
     "pipelines": ["tiny.yaml"],
@@ -41,8 +42,7 @@ TRIALS, BUDGET = 6, 2  # two fusions with the defaults and two searched trials; 
 
 
 def sweep(project: Project, *arguments: str) -> dict[str, Any]:
-    one = {"PREFECT_TASKS_RUNNER_PROCESS_POOL_MAX_WORKERS": "1"}  # of the winner's run: less to start
-    done = project.braid("sweep", str(project.folder / "compare.yaml"), "--json", *arguments, **one)
+    done = project.braid("sweep", str(project.folder / "compare.yaml"), "--json", *arguments)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -93,7 +93,7 @@ def states(project: Project, key: str) -> Counter[str]:
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[str, Any]]:
+def killed(tmp_path_factory: pytest.TempPathFactory, api: str) -> tuple[Project, dict[str, Any]]:
     """A sweep that was killed between its trials and then left to finish."""
     training = {"epochs": 6, "batch_size": 16, "learning_rate": 0.01}
     evaluation = {"bootstrap": 200, "worst_samples": 0}
@@ -101,7 +101,8 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[str,
     (project.folder / "compare.yaml").write_text(yaml.safe_dump(SWEEP, sort_keys=False))
     kill_after(project, 1)
     assert 0 < told(project) < TRIALS
-    return project, sweep(project)
+    light = replace(project, api=api)
+    return light, sweep(light)
 
 
 def test_a_killed_sweep_goes_on_and_makes_no_trial_twice(killed: tuple[Project, dict[str, Any]]) -> None:

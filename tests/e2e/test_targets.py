@@ -17,7 +17,7 @@ from PIL import Image
 from components.predictor import Predictor
 from tests.e2e.conftest import Project, python
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-targets")]
+pytestmark = pytest.mark.e2e
 FIT = {"epochs": 6, "batch_size": 16, "learning_rate": 0.01}
 PIPELINE: dict[str, Any] = {
     "name": "kinds",
@@ -57,7 +57,7 @@ print(found.to_json(orient="records"))
 """
 
 
-def write_project(folder: Path, rows: int = 200, **changes: Any) -> Project:
+def write_project(folder: Path, api: str, rows: int = 200, **changes: Any) -> Project:
     """A price that grows with brightness, size and a word; tags and a kind that say what is there."""
     rng = np.random.default_rng(0)
     table = []
@@ -82,7 +82,7 @@ def write_project(folder: Path, rows: int = 200, **changes: Any) -> Project:
         )
     pd.DataFrame(table).to_csv(folder / "manifest.csv", index=False)
     (folder / "tiny.yaml").write_text(yaml.safe_dump({**PIPELINE, **changes}, sort_keys=False))
-    return Project(folder)
+    return Project(folder, api)
 
 
 def score(project: Project, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -105,9 +105,11 @@ def metrics_of(project: Project, run: str) -> dict[str, float]:
     return MlflowClient(project.tracking_uri, project.tracking_uri).get_run(run).data.metrics
 
 
-def test_a_number_is_learned_told_with_its_interval_and_scored_with_inputs_missing(tmp_path: Path) -> None:
+def test_a_number_is_learned_told_with_its_interval_and_scored_with_inputs_missing(
+    tmp_path: Path, api: str
+) -> None:
     target = {"column": "price", "task": "regression"}
-    project = write_project(tmp_path, target=target, data={**PIPELINE["data"], "max_bad": 0.1})
+    project = write_project(tmp_path, api, target=target, data={**PIPELINE["data"], "max_bad": 0.1})
     result = project.run()
     assert (result["target"], result["task"], result["metric"]) == ("price", "regression", "r2")
     assert result["test"]["r2"]["low"] > 0.5  # noise leaves 5² of about 1000 unexplained
@@ -140,9 +142,9 @@ def test_a_number_is_learned_told_with_its_interval_and_scored_with_inputs_missi
     assert nothing["std"] == pytest.approx(truth.std(), rel=0.3), "that of the training rows"
 
 
-def test_labels_are_learned_and_those_left_open_are_marked(tmp_path: Path) -> None:
+def test_labels_are_learned_and_those_left_open_are_marked(tmp_path: Path, api: str) -> None:
     target = {"column": "tags", "task": "multilabel"}
-    project = write_project(tmp_path, target=target, fusion={"name": "concat", "width": 16})
+    project = write_project(tmp_path, api, target=target, fusion={"name": "concat", "width": 16})
     result = project.run()
     assert (result["task"], result["metric"]) == ("multilabel", "f1_macro")
     # every input tells one of three labels; a guess of the others gives about .5
@@ -161,9 +163,10 @@ def test_labels_are_learned_and_those_left_open_are_marked(tmp_path: Path) -> No
     assert pd.isna(none["labels"])
 
 
-def test_a_class_and_a_number_are_learned_together_from_rows_that_lack_one(tmp_path: Path) -> None:
+def test_a_class_and_a_number_are_learned_together_from_rows_that_lack_one(tmp_path: Path, api: str) -> None:
     project = write_project(
         tmp_path,
+        api,
         target={"column": "kind"},
         further_targets=[{"column": "price", "task": "regression"}],
         fusion={"name": "gated", "width": 16},

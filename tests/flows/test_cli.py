@@ -136,3 +136,22 @@ def test_an_unknown_run_has_no_report(good: Project) -> None:
     result = braid(good, "report", "nothing")
     assert result.exit_code == 4
     assert "nothing" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["lost.csv"], 3, "manifest: there is no lost.csv"),
+        (["{folder}/tiny.yaml"], 3, "manifest: cannot tell the format"),
+        (["{folder}/manifest.csv", "--chunk-rows", "100"], 2, "chunk_rows"),
+        (["{folder}/manifest.csv", "--max-bad", "5"], 2, "max_bad"),
+        (["{folder}/manifest.csv", "--format", "xls"], 2, "format"),
+    ],
+)
+def test_what_cannot_be_scored_is_told_at_once(
+    good: Project, arguments: list[str], code: int, message: str
+) -> None:
+    result = braid(good, "score", "tiny", *(each.format(folder=good.folder) for each in arguments))
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr

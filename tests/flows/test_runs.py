@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from components.errors import BraidError
 from flows.runs import claim, newest_of
 
 ROOT = Path(__file__).parents[2]
@@ -160,3 +161,17 @@ def test_the_newest_run_of_a_process_is_found_while_it_works(tmp_path: Path) -> 
         assert newest_of(tmp_path, os.getpid()) == tmp_path / "runs" / record.key
         assert newest_of(tmp_path, 1) is None
     assert newest_of(tmp_path, os.getpid()) is None
+
+
+def test_work_with_a_key_of_its_own_has_one_folder_whatever_became_of_it(tmp_path: Path) -> None:
+    with pytest.raises(ValueError), claim(tmp_path, "job", "purpose", "first", key="job-1"):
+        raise ValueError
+    with claim(tmp_path, "job", "purpose", "second", key="job-1") as record:
+        assert (record.key, record.flow_runs, record.status) == ("job-1", ("first", "second"), "running")
+        with (
+            pytest.raises(BraidError, match=f"job-1 is being worked on by process {os.getpid()}"),
+            claim(tmp_path, "job", "purpose", "third", key="job-1"),
+        ):
+            pass
+    with claim(tmp_path, "job", "purpose", "fourth", key="job-1") as record:
+        assert record.key == "job-1"

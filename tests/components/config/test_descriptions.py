@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from components.config import PipelineConfig, TrackingConfig
+from components.config.score import ScoreConfig
 from components.config.section import Section
 from components.config.sweep import SweepConfig
 
@@ -24,7 +25,7 @@ def sections(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from sections(argument)
 
 
-ROOTS = (PipelineConfig, TrackingConfig, SweepConfig)
+ROOTS = (PipelineConfig, TrackingConfig, SweepConfig, ScoreConfig)
 ALL = sorted({kind for root in ROOTS for kind in sections(root)}, key=lambda section: section.__name__)
 
 

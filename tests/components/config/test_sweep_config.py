@@ -126,8 +126,8 @@ def test_two_pipelines_of_one_name_are_refused(tmp_path: Path) -> None:
         expand(path, load_sweep(path))
 
 
-def test_the_shipped_sweep_compares_every_fusion_on_two_data_sets() -> None:
+def test_the_shipped_sweep_compares_every_fusion_on_three_data_sets() -> None:
     path = ROOT / "configs" / "bakeoff.yaml"
     entries = expand(path, load_sweep(path))
-    assert [entry.config.name for entry in entries] == ["avdigits-hard", "emoji"]
+    assert [entry.config.name for entry in entries] == ["avdigits-hard", "emoji", "emoji-minilm"]
     assert {entry.fusions for entry in entries} == {SWEPT}

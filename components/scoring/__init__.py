@@ -1,0 +1,1 @@
+"""Scoring a table: chunks of rows to Parquet parts, quarantine, totals, a database."""

@@ -1,0 +1,184 @@
+"""Scores a table a chunk at a time: Parquet parts, quarantine, totals. Can be killed at any moment."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.data.quarantine import SCHEMA, Fault, Quarantine
+from components.predictor import Predictor
+from components.scoring.job import Job
+from components.scoring.rows import Chunk, open_rows, read_chunks
+from components.scoring.summary import Summary, sum_up
+from components.shares import check_number
+from components.storage.atomic import replacing
+from components.storage.work import work
+
+_QUARANTINE = pa.schema([*SCHEMA, ("scored", pa.bool_())])
+_NAMED = ("model", "model_version", "model_run_id", "run_id")
+
+
+def score(
+    job: Job,
+    predictor: Predictor,
+    run: str,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Summary:
+    """Score what is not scored yet, and sum up.
+
+    A row of which an input cannot be used is scored from its others; its ``error`` and the quarantine say so.
+    A row without any usable input has no prediction, only its entry in quarantine.
+
+    Args:
+        job: What is scored, and where to.
+        predictor: The model.
+        run: MLflow run of the job, a column of the predictions.
+        progress: Told rows done, all rows, and a note.
+
+    Raises:
+        DataError: If the table cannot be used, or more than ``max_bad`` of its rows have a fault. What was
+            scored stays, except chunks with faults, which are looked at again next time.
+        ModelError: If shares are asked of a model with too many inputs.
+    """
+    config, folder = job.config, Path(job.folder)
+    if config.explain:
+        check_number(predictor.inputs)
+    with work(folder.parent, job.key) as place:
+        if place.result is not None:
+            return Summary(**place.result)
+        rows = open_rows(config, predictor.bundle.inputs)
+        parts = _Parts(job, run, predictor)
+        bad = sum(len(set(table["row"].to_pylist())) for table in parts.quarantined())
+        for chunk in read_chunks(rows, config.chunk_rows, lambda first: not parts.has(first)):
+            bad += parts.add(chunk)
+            if progress:
+                done = chunk.first + len(chunk.ids)
+                progress(done, rows.total, f"{bad} rows with faults" if bad else "")
+            if bad > config.max_bad * rows.total:
+                break
+        parts.write_quarantine()
+        if bad > config.max_bad * rows.total:
+            table, found = rows.manifest, parts.forget_faulty()
+            places = (table.name, table.root, job.quarantine)
+            found.check(rows.total, config.max_bad, *places, option="--max-bad", for_missing="")
+        summary = sum_up(job, rows, predictor.bundle.delivered.targets, run, bad)
+        place.finish(asdict(summary))
+        parts.tidy()
+        return summary
+
+
+class _Parts:
+    """The chunks that are done. The predictions of a chunk are written last, and say that it is done."""
+
+    def __init__(self, job: Job, run: str, predictor: Predictor) -> None:
+        self._job, self._predictor = job, predictor
+        self._names = dict(zip(_NAMED, (job.model.name, job.model.version, job.model.run, run), strict=True))
+        self._faults = Path(job.folder) / "faults"
+        # a part of another MLflow run is not taken over: a job's rows have one run_id
+        self.schema = schema(predictor, job.config.explain).with_metadata({"run_id": run})
+
+    def has(self, first: int) -> bool:
+        """Whether the chunk that starts at this row is done; one in a damaged file is not."""
+        path = self._part(first)
+        try:
+            return path.exists() and pq.read_schema(path).equals(self.schema, check_metadata=True)
+        except (pa.ArrowException, OSError):
+            return False
+
+    def add(self, chunk: Chunk) -> int:
+        """Score and write a chunk; give the number of its rows with faults."""
+        known = {(fault.row - chunk.first, fault.input): _told(fault) for fault in chunk.faults}
+        answers = self._predictor.predict(chunk.table, explain=self._job.config.explain, faults=known)
+        faults = [*chunk.faults, *self._further(chunk, answers, known)]
+        scored = (answers["inputs"] != "").to_numpy(bool)
+        self._write_faults(chunk, faults, scored)
+        places = np.flatnonzero(scored)
+        answers.insert(0, "id", chunk.ids)
+        answers.insert(1, "row", np.arange(chunk.first, chunk.first + len(chunk.ids)))
+        table = answers.iloc[places].assign(**self._names)
+        with replacing(self._part(chunk.first)) as temporary:
+            columns = [pa.array(table[field.name], field.type, from_pandas=True) for field in self.schema]
+            pq.write_table(pa.table(columns, schema=self.schema), temporary, compression="zstd")
+        return len({fault.row for fault in faults})
+
+    def quarantined(self) -> Iterator[pa.Table]:
+        """Faults of each chunk that is done, in order."""
+        for path in sorted(self._faults.glob("part-*.parquet")):
+            if self.has(int(path.stem.removeprefix("part-")) * self._job.config.chunk_rows):
+                yield pq.read_table(path)
+
+    def write_quarantine(self) -> None:
+        """All faults as one table, copied a chunk at a time."""
+        with (
+            replacing(self._job.quarantine) as temporary,
+            pq.ParquetWriter(temporary, _QUARANTINE) as writer,
+        ):
+            for table in self.quarantined():
+                writer.write_table(table)
+
+    def forget_faulty(self) -> Quarantine:
+        """All faults; chunks that have any are not done any more, so that what is mended is looked at."""
+        found = Quarantine()
+        for table in self.quarantined():
+            for row in table.drop_columns(["scored"]).to_pylist():
+                found.add(**row)
+            if len(table):
+                self._part_of(table).unlink()
+        return found
+
+    def tidy(self) -> None:
+        """Remove what only an unfinished job needs."""
+        shutil.rmtree(self._faults, ignore_errors=True)
+
+    def _further(
+        self, chunk: Chunk, answers: pd.DataFrame, known: Mapping[tuple[int, str], str]
+    ) -> Iterator[Fault]:
+        """Faults that only the model found, and rows without any input."""
+        names = "|".join(map(re.escape, self._predictor.inputs))
+        for place, (error, used) in enumerate(zip(answers["error"], answers["inputs"], strict=True)):
+            id, row = chunk.ids[place], chunk.first + place
+            if pd.notna(error):
+                pieces = re.split(rf"(?:^|; )({names}): ", str(error))[1:]
+                for name, reason in zip(pieces[::2], pieces[1::2], strict=True):
+                    if (place, name) not in known:
+                        yield Fault(id, name, None, reason, row)
+            elif not used:
+                yield Fault(id, "row", None, "no input at all (every input is missing)", row)
+
+    def _write_faults(self, chunk: Chunk, faults: Sequence[Fault], scored: np.ndarray) -> None:
+        quarantine = Quarantine()
+        quarantine.faults += faults
+        table = quarantine.table
+        marks = [bool(scored[row - chunk.first]) for row in table["row"].to_pylist()]
+        with replacing(self._faults / self._part(chunk.first).name) as temporary:
+            pq.write_table(table.append_column("scored", pa.array(marks, pa.bool_())), temporary)
+
+    def _part(self, first: int) -> Path:
+        return self._job.predictions / f"part-{first // self._job.config.chunk_rows:06d}.parquet"
+
+    def _part_of(self, faults: pa.Table) -> Path:
+        return self._part(faults["row"][0].as_py())
+
+
+def schema(predictor: Predictor, explain: bool) -> pa.Schema:
+    """Columns of the predictions: id and row of the table, the answer, and where it comes from."""
+    empty = predictor.predict(pd.DataFrame(), explain=explain)
+    answer = [
+        pa.field(field.name, pa.string() if pa.types.is_large_string(field.type) else field.type)
+        for field in pa.Schema.from_pandas(empty, preserve_index=False)
+    ]
+    return pa.schema(
+        [("id", pa.string()), ("row", pa.int64()), *answer, *((name, pa.string()) for name in _NAMED)]
+    )
+
+
+def _told(fault: Fault) -> str:
+    return f"{fault.path}: {fault.reason}" if fault.path else fault.reason

@@ -1,0 +1,116 @@
+"""One job of scoring: which table by which model, where it writes, and what came of it.
+
+A job's folder is named by the digest of everything its predictions depend on::
+
+    predictions/part-000000.parquet   the rows of one chunk; there once the chunk is done
+    quarantine.parquet                what could not be used, and why
+    job.json  done.json               what was asked for, and the totals at the end
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.config import ConfigError
+from components.config.score import ScoreConfig
+from components.data.location import content_version
+from components.scoring.rows import open_table
+from components.storage.atomic import write_json
+from components.storage.digest import digest_file, digest_json
+
+_DIGITS = 12  # of a job's digest, in its name
+
+
+@dataclass(frozen=True)
+class Model:
+    """The model that scores.
+
+    Attributes:
+        name: Registered name, or that of a run's model that is not registered.
+        version: Of the registered model; None where it is not registered.
+        run: MLflow run that it comes from.
+        bundle: Folder of its bundle.
+    """
+
+    name: str
+    version: str | None
+    run: str
+    bundle: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """One table scored by one model.
+
+    Attributes:
+        key: Name of its folder: another one where the table, the model, or an option that matters is another.
+        folder: Where it writes.
+        config: What was asked for.
+        model: By which it is scored.
+    """
+
+    key: str
+    folder: str
+    config: ScoreConfig
+    model: Model
+
+    @property
+    def predictions(self) -> Path:
+        """Folder of the parts."""
+        return Path(self.folder) / "predictions"
+
+    @property
+    def quarantine(self) -> Path:
+        """Table of what could not be used."""
+        return Path(self.folder) / "quarantine.parquet"
+
+    @property
+    def parts(self) -> list[Path]:
+        """Files of the predictions that are there, in order."""
+        return sorted(self.predictions.glob("part-*.parquet"))
+
+
+def plan(config: ScoreConfig, model: Model) -> Job:
+    """The job that was asked for, new or begun earlier.
+
+    Args:
+        config: What was asked for.
+        model: By which it is scored.
+
+    Raises:
+        DataError: If there is no such table.
+        ConfigError: If the folder cannot be written to.
+    """
+    bundle = Path(model.bundle)
+    source = open_table(config).source
+    out = Path(config.out).expanduser().resolve()
+    digest = digest_json(
+        {
+            "weights": {
+                str(file.relative_to(bundle)): digest_file(file)
+                for file in sorted(bundle.rglob("*"))
+                if file.is_file()
+            },
+            "model": [model.name, model.version, model.run],
+            "manifest": [source, content_version(source)],
+            "options": config.model_dump(mode="json", include={"format", "id", "chunk_rows", "explain"}),
+            "out": str(out),
+        }
+    )
+    stem = re.sub(r"[^\w-]+", "-", Path(source).name.partition(".")[0]) or "table"
+    name = re.sub(r"[^\w.-]+", "-", "-".join(filter(None, [model.name, model.version])))
+    key = f"{stem}-{name}-{digest[:_DIGITS]}"
+    try:
+        (out / key).mkdir(parents=True, exist_ok=True)
+        write_json(
+            out / key / "job.json",
+            {
+                "config": config.model_dump(mode="json", exclude={"sql", "table"}),
+                "model": {"name": model.name, "version": model.version, "run": model.run},
+            },
+        )
+    except OSError as error:
+        raise ConfigError(f"--out {config.out}: cannot be written to: {error.strerror or error}") from error
+    return Job(key, str(out / key), config, model)

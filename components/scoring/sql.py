@@ -1,0 +1,147 @@
+"""Predictions into a table of a SQL database: as often as you like, each row stands there once."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from components.config import ConfigError
+from components.errors import BraidError
+
+_KEY = ("run_id", "row")  # a job has one run, and in it each row of the table one prediction
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+class Sink:
+    """A table that predictions are written to.
+
+    Args:
+        url: SQLAlchemy URL. ``${NAME}`` stands for an environment variable.
+        table: Made if there is none.
+
+    Raises:
+        ConfigError: If the URL is none, or a variable is not set.
+        BraidError: If the driver is not installed.
+    """
+
+    def __init__(self, url: str, table: str) -> None:
+        try:
+            self._url = sa.make_url(_VARIABLE.sub(_variable, url))
+        except (ArgumentError, ValueError):  # the message holds the URL, and that a password
+            raise ConfigError(
+                "--sql: not a SQLAlchemy URL; expected one such as postgresql+psycopg://user@host/database "
+                "or sqlite:///scores.db"
+            ) from None
+        host = self._url.host or ""
+        self.shown = f"{self._url.drivername}://{host}/{self._url.database or ''}"
+        self.table = table
+        try:
+            self._engine = sa.create_engine(self._url)
+        except (NoSuchModuleError, ImportError) as error:
+            raise BraidError(f"--sql {self.shown}: no driver for it is installed here: {error}") from None
+        except Exception as error:  # a driver may refuse an option with any error, and say its value
+            raise ConfigError(
+                f"--sql {self.shown}: {type(error).__name__}: an option in the URL cannot be used "
+                f"({', '.join(self._url.query)})"
+            ) from None
+
+    def check(self, schema: pa.Schema) -> None:
+        """See that the database answers, and that a table that is there has the columns; change nothing.
+
+        Raises:
+            BraidError: If it cannot be reached, or a column is not there.
+        """
+        with self._told(), self._engine.connect() as connection:
+            found = sa.inspect(connection)
+            if not found.has_table(self.table):
+                return
+            known = {column["name"] for column in found.get_columns(self.table)}
+        absent = [name for name in schema.names if name not in known]
+        if absent:
+            raise BraidError(
+                f"--table {self.table}: is there in {self.shown} without column "
+                f"{', '.join(map(repr, absent))}, so it is of another model. Name another --table"
+            )
+
+    def write(self, parts: Sequence[Path]) -> int:
+        """Write the parts of one job; those that are there are passed over, one a transaction.
+
+        Args:
+            parts: Parquet files with the same columns, among them ``run_id`` and ``row``.
+
+        Returns:
+            Rows that were written now.
+
+        Raises:
+            BraidError: If the database cannot be reached or written to. What was written stays.
+        """
+        table = _table(self.table, pq.read_schema(parts[0]))
+        written = 0
+        with self._told():
+            table.metadata.create_all(self._engine)
+            for part in parts:
+                with self._engine.begin() as connection:
+                    written += _write(connection, table, pq.read_table(part))
+        return written
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, OSError) as error:
+            cause = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+            for secret in (str(self._url.password or ""), *map(str, self._url.query.values())):
+                cause = cause.replace(secret, "***") if secret else cause
+            raise BraidError(f"--sql {self.shown}, table {self.table}: {cause}") from None
+        finally:
+            self._engine.dispose()
+
+
+def _variable(found: re.Match[str]) -> str:
+    value = os.environ.get(found[1])
+    if value is None:
+        raise ConfigError(f"--sql: the environment variable {found[1]} is not set")
+    return value
+
+
+def _table(name: str, schema: pa.Schema) -> sa.Table:
+    return sa.Table(
+        name,
+        sa.MetaData(),
+        *(
+            sa.Column(field.name, _type(field), primary_key=field.name in _KEY, autoincrement=False)
+            for field in schema
+        ),
+    )
+
+
+def _type(field: pa.Field) -> sa.types.TypeEngine[Any]:
+    if pa.types.is_boolean(field.type):
+        return sa.Boolean()
+    if pa.types.is_integer(field.type):
+        return sa.BigInteger()
+    if pa.types.is_floating(field.type):
+        return sa.Double()
+    return sa.String(64) if field.name in _KEY else sa.Text()  # a key needs a length in some databases
+
+
+def _write(connection: sa.Connection, table: sa.Table, part: pa.Table) -> int:
+    """Rows of one part, unless all of them are there."""
+    if not len(part):
+        return 0
+    rows = part.to_pylist()
+    own = sa.and_(table.c.run_id == rows[0]["run_id"], table.c.row.between(rows[0]["row"], rows[-1]["row"]))
+    if connection.scalar(sa.select(sa.func.count()).select_from(table).where(own)) == len(rows):
+        return 0
+    connection.execute(sa.delete(table).where(own))
+    connection.execute(sa.insert(table), rows)
+    return len(rows)

@@ -1,0 +1,71 @@
+"""Flow ``score``: a table without targets to predictions, by a registered model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from components.config import load_tracking
+from components.config.score import ScoreConfig
+from components.scoring.job import Job
+from components.scoring.summary import Summary, finished
+from flows.opened import begun
+from tasks import tracking
+from tasks.score import ScoreRun, open_task, score_task, write_task
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a finished job leaves.
+
+    Attributes:
+        job: Where everything lies.
+        summary: Its totals.
+        repeated: Whether all rows had been scored before.
+        written: Rows written to the database now; None where none was named.
+    """
+
+    job: Job
+    summary: Summary
+    repeated: bool
+    written: int | None
+
+
+def score_name() -> str:
+    """``shoes by sorter 2026-11-23 22:30`` in the dashboard."""
+    config = flow_run.parameters["config"]
+    said = config if isinstance(config, dict) else config.model_dump()
+    return f"{Path(said['manifest']).stem} by {said['model']} {flow_run.scheduled_start_time:%Y-%m-%d %H:%M}"
+
+
+@flow(name="score", flow_run_name=score_name)
+def score(
+    config: ScoreConfig, workspace: Path = Path(".braid"), tracking_file: Path = Path("mlflow.yaml")
+) -> Scored:
+    """Score a table, a chunk at a time. Goes on where a killed job stopped; a finished one is left as it is.
+
+    Args:
+        config: The table, the model, and where the predictions go.
+        workspace: Folder with fetched models and runs, and MLflow's database by default.
+        tracking_file: mlflow.yaml.
+    """
+    workspace = workspace.resolve()
+    at = load_tracking(tracking_file, workspace)
+    job = open_task(config, at, workspace)
+    before = finished(job)
+    if before is not None and not tracking.has_ended_well(at, before.run):
+        before = None  # scored, but cut off before all of it was logged
+    summary = before or _score(job, workspace, tracking_file)
+    written = write_task(at, job, summary) if config.sql is not None else None
+    return Scored(job, summary, before is not None, written)
+
+
+def _score(job: Job, workspace: Path, tracking_file: Path) -> Summary:
+    said = job.config.model_dump(mode="json", exclude={"sql"})
+    facts = {"model_name": job.model.name, "model_version": job.model.version, "model_run": job.model.run}
+    places = (workspace, tracking_file)
+    with begun(Path(job.folder), job.key, said, *places, "score", facts, job.key) as (key, at, run):
+        return score_task(ScoreRun(key, workspace, at, run), job)

@@ -1,0 +1,160 @@
+"""Tasks: find what is to be scored, score it, write it to a database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+from prefect import get_run_logger
+from prefect.artifacts import create_table_artifact
+
+from components.config import TrackingConfig
+from components.config.score import ScoreConfig
+from components.data.quarantine import SCHEMA
+from components.predictor import Predictor
+from components.scoring.chunks import schema, score
+from components.scoring.job import Job, Model, plan
+from components.scoring.sql import Sink
+from components.scoring.summary import Summary
+from tasks import registry, tracking
+from tasks.progress import Progress
+from tasks.quarantine import SHOWN, show_quarantine
+from tasks.step import gpu_slot, step
+
+
+@dataclass(frozen=True)
+class ScoreRun:
+    """One run of the flow ``score``.
+
+    Attributes:
+        key: Of the job, which has one run, however often it is gone on with.
+        workspace: Folder with all runs.
+        tracking: Where MLflow is.
+        mlflow_run: Id of the run.
+    """
+
+    key: str
+    workspace: Path
+    tracking: TrackingConfig
+    mlflow_run: str
+
+    @property
+    def folder(self) -> Path:
+        """What belongs to this run alone."""
+        return self.workspace / "runs" / self.key
+
+
+@step(name="open job", task_run_name="find {config.model}", tags=["data"])
+def open_task(config: ScoreConfig, at: TrackingConfig, workspace: Path) -> Job:
+    """The model's bundle, fetched if need be, and the job that was asked for, new or begun earlier."""
+    uri = registry.find_model(at, config.model)
+    version = registry.source(at, uri)
+    bundle = registry.kept_bundle(at, uri, workspace / "models")
+    job = plan(config, Model(version.name, version.version or None, version.run, str(bundle)))
+    if config.sql is not None:  # before hours of scoring
+        sink_of(config).check(schema(Predictor(bundle, "cpu"), config.explain))
+    return job
+
+
+@step(name="score rows", task_run_name="score {job.key}", tags=["features"])
+def score_task(run: ScoreRun, job: Job) -> Summary:
+    """Score the rows that are not scored yet; counts and rates to MLflow and the dashboard."""
+    progress = Progress(run, "score")
+    at, id = run.tracking, run.mlflow_run
+    tracking.set_tags(at, id, _tags(job))
+    predictor = Predictor(Path(job.model.bundle))
+    with gpu_slot():
+        summary = score(job, predictor, id, progress)
+    progress.finish(
+        f"{summary.scored} of {summary.rows} rows scored, {summary.not_scored} in quarantine alone"
+    )
+    if summary.absent:
+        get_run_logger().warning("%s lacks the columns %s", job.config.manifest, ", ".join(summary.absent))
+    tracking.log_metrics(at, id, metrics(summary))
+    tracking.log_table(at, id, _labels(summary), "answers")
+    tracking.log_file(at, id, job.quarantine)
+    create_table_artifact(_cells(_labels(summary)), key="scored", description=headline(summary))
+    faults = next(pq.ParquetFile(job.quarantine).iter_batches(SHOWN), SCHEMA.empty_table())
+    shown = f"{summary.faulty} rows with faults; the first entries are shown, all are in {job.quarantine}"
+    show_quarantine(faults.to_pandas(), shown)
+    return summary
+
+
+@step(name="write to database", task_run_name="write to {job.config.table}", tags=["data"])
+def write_task(at: TrackingConfig, job: Job, summary: Summary) -> int:
+    """Predictions to the database, those that are there left as they are; gives rows written now."""
+    sink = sink_of(job.config)
+    written = sink.write(job.parts)
+    tracking.set_tags(at, summary.run, {"sql": f"{sink.shown} {sink.table}"})
+    get_run_logger().info("%s rows written to %s, table %s", written, sink.shown, sink.table)
+    return written
+
+
+def sink_of(config: ScoreConfig) -> Sink:
+    """The database that the predictions go to."""
+    assert config.sql is not None
+    return Sink(config.sql.get_secret_value(), config.table)
+
+
+def metrics(summary: Summary) -> dict[str, float]:
+    """Counts and rates by the names that they have in MLflow."""
+    scored = max(summary.scored, 1)
+    return {
+        "rows": summary.rows,
+        "rows_scored": summary.scored,
+        "rows_not_scored": summary.not_scored,
+        "rows_with_faults": summary.faulty,
+        "quarantine_rate": summary.faulty / summary.rows,
+        **{f"{name}_missing_rate": count / scored for name, count in summary.missing.items()},
+        **{
+            f"{prefix}abstain_rate": summary.abstained[name] / scored
+            for name, prefix in _prefixes(summary).items()
+        },
+        **{
+            f"{_prefixes(summary)[name]}value_{what}": value
+            for name, values in summary.values.items()
+            for what, value in values.items()
+        },
+    }
+
+
+def headline(summary: Summary) -> str:
+    """What came of the rows, in a sentence."""
+    rate = sum(summary.abstained.values()) / max(summary.scored * len(summary.abstained), 1)
+    return (
+        f"{summary.scored} of {summary.rows} rows scored, {summary.faulty} with faults, of which "
+        f"{summary.not_scored} could not be scored; {rate:.1%} abstained"
+    )
+
+
+def _prefixes(summary: Summary) -> dict[str, str]:
+    """What names begin with, by target: nothing where there is only one."""
+    return {name: f"{name}_" if len(summary.abstained) > 1 else "" for name in summary.abstained}
+
+
+def _labels(summary: Summary) -> pd.DataFrame:
+    """How often each label was answered, and the range of numbers."""
+    rows: list[dict[str, Any]] = [
+        {"target": target, "answer": label, "rows": count, "share": count / max(summary.scored, 1)}
+        for target, counts in summary.labels.items()
+        for label, count in counts.items()
+    ]
+    rows += [
+        {"target": target, "answer": f"{what} {value:.6g}", "rows": summary.scored, "share": 1.0}
+        for target, values in summary.values.items()
+        for what, value in values.items()
+    ]
+    return pd.DataFrame(rows, columns=["target", "answer", "rows", "share"])
+
+
+def _cells(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return table.astype(str).to_dict("records")  # type: ignore[return-value]  # keys are column names
+
+
+def _tags(job: Job) -> dict[str, str]:
+    model = job.model
+    uri = f"models:/{model.name}/{model.version}" if model.version else f"runs:/{model.run}/model"
+    return {"model": uri, "model_run": model.run, "predictions": str(job.predictions)}
