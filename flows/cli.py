@@ -48,6 +48,7 @@ from flows.local_server import prefect_api
 from flows.retrain import retrain
 from flows.score import score as score_flow
 from flows.sweep import sweep_flow
+from flows.up import up as serve
 from tasks import champions, registry, tracking
 from tasks.promote import promote_version
 
@@ -103,7 +104,9 @@ def run(
     with reported(workspace):
         pipeline = load_pipeline(config, overrides or [])
         with followed(console, workspace), prefect_api(workspace.resolve()):
-            outcome = retrain(config, overrides or [], workspace, mlflow)
+            outcome = retrain(
+                config, overrides=tuple(overrides or ()), workspace=workspace, tracking_file=mlflow
+            )
     if as_json:
         print(outcome_json(outcome))
     else:
@@ -122,7 +125,9 @@ def sweep(
     with reported(workspace):
         parallel = load_sweep(config, overrides or []).parallel
         with followed(console, workspace), prefect_api(workspace.resolve()):
-            outcome = sweep_flow(parallel)(config, overrides or [], workspace, mlflow)
+            outcome = sweep_flow(parallel)(
+                config, overrides=tuple(overrides or ()), workspace=workspace, tracking_file=mlflow
+            )
     if as_json:
         print(sweep_json(outcome))
     else:
@@ -141,7 +146,9 @@ def distill(
     with reported(workspace):
         load_distill(config, overrides or [])
         with followed(console, workspace), prefect_api(workspace.resolve()):
-            distilled = distill_flow(config, overrides or [], workspace, mlflow)
+            distilled = distill_flow(
+                config, overrides=tuple(overrides or ()), workspace=workspace, tracking_file=mlflow
+            )
     if as_json:
         print(distilled_json(distilled))
     else:
@@ -321,6 +328,19 @@ def rollback(
 
 
 @app.command()
+def up(
+    operations: Annotated[
+        Path, typer.Argument(help="Operations file (YAML): what is served, and when it runs by itself.")
+    ] = Path("configs/operations.yaml"),
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+) -> None:
+    """Serve Prefect's and MLflow's pages and all flows on this machine, until interrupted."""
+    with reported(workspace, "stopped; the same command goes on where it was"):
+        serve(operations, workspace.resolve(), mlflow.resolve(), lambda line: print(line, flush=True))
+
+
+@app.command()
 def ui(
     workspace: Workspace = HERE,
     mlflow: TrackingFile = MLFLOW,
@@ -344,12 +364,14 @@ def ui(
 
 
 @contextmanager
-def reported(workspace: Path) -> Iterator[None]:
+def reported(
+    workspace: Path, interrupted: str = "interrupted; the same command goes on where it stopped"
+) -> Iterator[None]:
     """End with a message and an exit code instead of a traceback."""
     try:
         yield
     except KeyboardInterrupt:
-        raise _ended("interrupted; the same command goes on where it stopped", INTERRUPTED) from None
+        raise _ended(interrupted, INTERRUPTED) from None
     except ConfigError as error:
         raise _ended(str(error), USAGE) from None
     except DataError as error:
