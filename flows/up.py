@@ -20,7 +20,7 @@ from components.config.operations import load_operations
 from components.config.served import Served, last_served, remember, served
 from components.errors import BraidError
 from flows import tethered
-from flows.deployments import READY
+from flows.deployments import READY, Place, deployments
 from flows.servers import Server, mlflow_server, port_near, prefect_server
 
 _START_SECONDS = 180
@@ -42,6 +42,9 @@ def up(file: Path, workspace: Path, tracking_file: Path, told: Callable[[str], N
         BraidError: If the workspace is served already, a server does not start, or one ends by itself.
     """
     operations = load_operations(file)
+    deployments(
+        operations, file, Place(workspace, tracking_file)
+    )  # its faults are told before anything starts
     workspace.mkdir(parents=True, exist_ok=True)
     with _alone(workspace), _interruptible(), ExitStack() as stack:
         before = last_served(workspace)
