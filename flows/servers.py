@@ -53,6 +53,7 @@ def prefect_server(workspace: Path, port: int, ephemeral: bool) -> Iterator[Serv
         "PREFECT_UI_ENABLED": "0" if ephemeral else "1",
         "PREFECT_UI_API_URL": address,
         "PREFECT_API_URL": address,
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",  # a service that fails says so nowhere else
     }
     if ephemeral:
         environment["PREFECT__SERVER_EPHEMERAL"] = "1"

@@ -122,7 +122,8 @@ def _deployments(file: Path, workspace: Path, tracking_file: Path, serving: Serv
     ready.unlink(missing_ok=True)
     places = [str(path.resolve()) for path in (file, workspace, tracking_file)]
     command = [sys.executable, "-m", "flows.deployments", *places]
-    process = tethered.start(command, log, {"PREFECT_API_URL": serving.prefect_api})
+    said = {"PREFECT_API_URL": serving.prefect_api, "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING"}
+    process = tethered.start(command, log, said)
     try:
         _wait(process, ready, log)
         yield Server("the process that serves the deployments", serving.prefect_api, process, log)

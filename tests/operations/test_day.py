@@ -109,6 +109,7 @@ def test_eight_runs_at_once_all_end_one_after_another_with_one_champion(day: Up)
     assert len(beaten) == len(set(beaten))
     for log in day.project.workspace.glob("*.log"):
         assert "database is locked" not in log.read_text(), log
+        assert "Traceback" not in log.read_text(), log
 
 
 def test_a_run_whose_process_is_killed_is_crashed_by_its_silence_and_retried_from_the_cache(
