@@ -1,5 +1,7 @@
 # make demo   the main job on the embedded data: no server, no network, no files needed
-# make test   all tests
+# make test   all tests but those that wait for clocks
+# make test-slow  those: schedules, signs of life
+# make up     Prefect's and MLflow's pages and all flows, on this machine
 # make lint   style, types, import contract
 # make bench  benchmarks, on the embedded data (docs/benchmarks.md has them on real data)
 # make docs   docs/configuration.md from the models
@@ -10,15 +12,21 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/ready
 
-.PHONY: demo test lint bench format docs ui constraints clean
+.PHONY: demo up test test-slow lint bench format docs ui constraints clean
 
 demo: $(READY)
 	$(BIN)/braid run configs/demo.yaml
 
+up: $(READY)
+	$(BIN)/braid up
+
 # By file, so that what a file's tests share is made once. (pytest-xdist 3.8 has groups too, but pytest 9.2 no
 # longer lets it mark tests with them: each test then goes anywhere, and every shared run is made twice.)
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-slow: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -13,6 +13,7 @@ from flows.retrain import Outcome
 from flows.score import Scored
 from flows.sweep import SweepOutcome
 from tasks.align import metrics
+from tasks.promote import Promotion
 
 
 def outcome_json(outcome: Outcome) -> str:
@@ -29,6 +30,20 @@ def outcome_json(outcome: Outcome) -> str:
             "model": asdict(outcome.registered.version),
             "champion": outcome.registered.champion,
             "promotion": outcome.registered.reason,
+            "promotion_checks": [asdict(check) for check in outcome.registered.verdict.checks],
+        }
+    )
+
+
+def promotion_json(found: Promotion) -> str:
+    """One JSON object; ``source`` says whether the evidence was recorded, or scored for this answer."""
+    evidence = found.evidence
+    return _dumped(
+        {
+            "promoted": found.moved is not None,
+            "moved": None if found.moved is None else asdict(found.moved),
+            "source": None if evidence is None else evidence.source,
+            "verdict": None if evidence is None else asdict(evidence.verdict),
         }
     )
 

@@ -1,7 +1,7 @@
-"""The command line: ``braid run``, ``sweep``, ``distill``, ``score``, ``check``, ``report`` and so on.
+"""The command line: ``braid run``, ``sweep``, ``distill``, ``score``, ``promote`` and those below.
 
 Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or configuration; 3 the data cannot be
-used; 4 a model, training or service cannot be used; 130 interrupted.
+used; 4 a model, training or service cannot be used; 5 the rule of promotion says no; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ from components.errors import BraidError, DataError
 from components.scoring.rows import open_table
 from components.search import Search
 from components.training.device import choose_device
-from flows.as_json import distilled_json, outcome_json, scored_json, sweep_json
+from flows.as_json import distilled_json, outcome_json, promotion_json, scored_json, sweep_json
 from flows.display import (
     followed,
     show_check,
     show_distilled,
     show_hits,
     show_outcome,
+    show_promotion,
     show_scored,
     show_sweep,
 )
@@ -47,14 +48,16 @@ from flows.local_server import prefect_api
 from flows.retrain import retrain
 from flows.score import score as score_flow
 from flows.sweep import sweep_flow
-from tasks import registry, tracking
+from flows.up import up as serve
+from tasks import champions, registry, tracking
+from tasks.promote import promote_version
 
-UNEXPECTED, USAGE, DATA, MODEL, INTERRUPTED = 1, 2, 3, 4, 130
+UNEXPECTED, USAGE, DATA, MODEL, REFUSED, INTERRUPTED = 1, 2, 3, 4, 5, 130
 
 app = typer.Typer(
     help="Retrain multimodal models and prove whether the new one deserves to replace the old one.",
     epilog="Exit codes: 0 done, 1 unexpected failure, 2 wrong usage or configuration, 3 the data cannot be "
-    "used, 4 a model, training or service cannot be used, 130 interrupted.",
+    "used, 4 a model, training or service cannot be used, 5 the rule of promotion says no, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -101,7 +104,9 @@ def run(
     with reported(workspace):
         pipeline = load_pipeline(config, overrides or [])
         with followed(console, workspace), prefect_api(workspace.resolve()):
-            outcome = retrain(config, overrides or [], workspace, mlflow)
+            outcome = retrain(
+                config, overrides=tuple(overrides or ()), workspace=workspace, tracking_file=mlflow
+            )
     if as_json:
         print(outcome_json(outcome))
     else:
@@ -120,7 +125,9 @@ def sweep(
     with reported(workspace):
         parallel = load_sweep(config, overrides or []).parallel
         with followed(console, workspace), prefect_api(workspace.resolve()):
-            outcome = sweep_flow(parallel)(config, overrides or [], workspace, mlflow)
+            outcome = sweep_flow(parallel)(
+                config, overrides=tuple(overrides or ()), workspace=workspace, tracking_file=mlflow
+            )
     if as_json:
         print(sweep_json(outcome))
     else:
@@ -139,7 +146,9 @@ def distill(
     with reported(workspace):
         load_distill(config, overrides or [])
         with followed(console, workspace), prefect_api(workspace.resolve()):
-            distilled = distill_flow(config, overrides or [], workspace, mlflow)
+            distilled = distill_flow(
+                config, overrides=tuple(overrides or ()), workspace=workspace, tracking_file=mlflow
+            )
     if as_json:
         print(distilled_json(distilled))
     else:
@@ -274,6 +283,63 @@ def search(
         show_hits(Console(), hits, wanted)
 
 
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Registered model.")]
+Why = Annotated[str, typer.Option(help="Reason, kept with the version.")]
+
+
+@app.command()
+def promote(
+    name: Name,
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="Its number.")],
+    force: Annotated[bool, typer.Option("--force", help="Do not ask the rule.")] = False,
+    why: Why = "",
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+    as_json: AsJson = False,
+) -> None:
+    """Make a version champion where the rule of its run says so; else refuse, with exit code 5."""
+    with reported(workspace):
+        at = load_tracking(mlflow, workspace.resolve())
+        found = promote_version(at, workspace, name, version, force, why)
+    if as_json:
+        print(promotion_json(found))
+    else:
+        show_promotion(Console(), found, f"{name} version {version}")
+    if found.moved is None:
+        raise typer.Exit(REFUSED)
+
+
+@app.command()
+def rollback(
+    name: Name,
+    why: Why = "",
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+    as_json: AsJson = False,
+) -> None:
+    """Make the champion before the present one champion again. Said again, it walks further back."""
+    with reported(workspace):
+        at = load_tracking(mlflow, workspace.resolve())
+        moved = champions.roll_back(at, workspace, name, why)
+    if as_json:
+        print(json.dumps(asdict(moved), ensure_ascii=False))
+    else:
+        print(f"{name} version {moved.champion} is champion: {moved.reason}.")
+
+
+@app.command()
+def up(
+    operations: Annotated[
+        Path, typer.Argument(help="Operations file (YAML): what is served, and when it runs by itself.")
+    ] = Path("configs/operations.yaml"),
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+) -> None:
+    """Serve Prefect's and MLflow's pages and all flows on this machine, until interrupted."""
+    with reported(workspace, "stopped; the same command goes on where it was"):
+        serve(operations, workspace.resolve(), mlflow.resolve(), lambda line: print(line, flush=True))
+
+
 @app.command()
 def ui(
     workspace: Workspace = HERE,
@@ -298,12 +364,14 @@ def ui(
 
 
 @contextmanager
-def reported(workspace: Path) -> Iterator[None]:
+def reported(
+    workspace: Path, interrupted: str = "interrupted; the same command goes on where it stopped"
+) -> Iterator[None]:
     """End with a message and an exit code instead of a traceback."""
     try:
         yield
     except KeyboardInterrupt:
-        raise _ended("interrupted; the same command goes on where it stopped", INTERRUPTED) from None
+        raise _ended(interrupted, INTERRUPTED) from None
     except ConfigError as error:
         raise _ended(str(error), USAGE) from None
     except DataError as error:

@@ -28,6 +28,7 @@ from flows.score import Scored
 from flows.sweep import SweepOutcome
 from tasks import align, distill, sweep
 from tasks.progress import standings
+from tasks.promote import Promotion
 from tasks.report import balance_warnings
 from tasks.score import headline
 
@@ -80,13 +81,12 @@ def show_outcome(console: Console, outcome: Outcome, config: PipelineConfig) -> 
     for each in (evaluation, *outcome.further):
         console.print(results_table(each, named=bool(outcome.further)))
     console.print(Panel(escape("\n".join(_findings(outcome))), title="Findings", title_align="left"))
-    state = "champion" if outcome.registered.champion else "challenger"
     console.print(
         "\n".join(
             [
                 f"report        {outcome.report}",
                 f"MLflow run    {outcome.mlflow_run}   (all runs: braid ui)",
-                f"model         models:/{config.model_name}@{state}",
+                f"model         {outcome.registered.uri}",
             ]
         ),
         highlight=False,
@@ -120,7 +120,7 @@ def show_distilled(console: Console, distilled: Distilled) -> None:
     lines = [distill.headline(result, student) + "." for student in result.students]
     lines += [
         f"{registered.version.name} version {registered.version.version} is "
-        f"{'champion' if registered.champion else 'challenger'}: {registered.reason}."
+        f"{registered.state}: {registered.reason}."
         for registered in distilled.registered.values()
     ]
     console.print(Panel(escape("\n".join(lines)), title="Findings", title_align="left"))
@@ -172,6 +172,25 @@ def results_table(evaluation: Evaluation, named: bool = False) -> Table:
     for candidate in evaluation.candidates:
         table.add_row(*_row(candidate, evaluation), style="bold" if candidate.kind == "delivered" else "")
     return table
+
+
+def show_promotion(console: Console, found: Promotion, challenger: str) -> None:
+    """What the rule said, from which evidence, and what became of the alias."""
+    evidence = found.evidence
+    if evidence is not None and evidence.verdict.checks:
+        said = {"recorded": "recorded by its run", "scored": "scored now", "none": ""}[evidence.source]
+        table = Table(title=f"{challenger}, {said}")
+        for column in evidence.verdict.rows()[0]:
+            table.add_column(column, overflow="fold")
+        for row in evidence.verdict.rows():
+            table.add_row(*map(escape, row.values()))
+        console.print(table)
+    if found.moved is not None:
+        line = f"{challenger} is champion: {found.moved.reason}."
+    else:
+        reason = evidence.verdict.reason if evidence is not None else ""
+        line = f"refused, the champion stays: {reason}. --force does not ask the rule."
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def show_sweep(console: Console, outcome: SweepOutcome) -> None:
@@ -308,7 +327,7 @@ def _findings(outcome: Outcome) -> list[str]:
         lines.append(f"Search: {align.headline(outcome.retrieval)}.")
     extracted = sum(outcome.extracted.values())
     lines.append(f"{extracted} rows extracted" + (": nothing had changed." if extracted == 0 else "."))
-    state = "champion" if outcome.registered.champion else "challenger"
+    state = outcome.registered.state
     version = outcome.registered.version
     lines.append(f"{version.name} version {version.version} is {state}: {outcome.registered.reason}.")
     return lines

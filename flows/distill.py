@@ -8,6 +8,7 @@ from pathlib import Path
 from prefect import flow
 from prefect.futures import PrefectFuture
 
+from components.config.changes import DistillChanges
 from components.config.distill import Plan, load_distill
 from components.data.ingest import Dataset
 from components.evaluation.distillation import DistillationResult
@@ -50,7 +51,8 @@ class Distilled:
 )
 def distill(
     config: Path,
-    overrides: list[str] | None = None,
+    changes: DistillChanges = DistillChanges(),  # noqa: B008  (immutable, and the form shows its fields)
+    overrides: tuple[str, ...] = (),
     workspace: Path = Path(".braid"),
     tracking_file: Path = Path("mlflow.yaml"),
 ) -> Distilled:
@@ -58,11 +60,12 @@ def distill(
 
     Args:
         config: Distill file.
-        overrides: Options of that file that differ, each ``section.option=value``.
+        changes: What people usually change of it; empty fields stay as the file has them.
+        overrides: Any other options that differ from the file, each ``section.option=value``.
         workspace: Folder with caches and runs, and MLflow's database by default.
         tracking_file: mlflow.yaml.
     """
-    plan = load_distill(config, overrides or [])
+    plan = load_distill(config, [*changes.overrides(), *overrides])
     facts = {
         "distill": plan.file.model_dump(mode="json"),
         "students": {name: student.model_dump(mode="json") for name, student in plan.students.items()},

@@ -1,72 +1,46 @@
 """A Prefect API for one command, where no server is configured.
 
 It listens on 127.0.0.1, keeps its database in the workspace, and ends with the process that
-started it, however that ends.
+started it, however that ends. Where ``braid up`` serves the workspace, its server is taken.
 """
 
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
-import uvicorn
 from prefect.context import refresh_global_settings_context
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
-from components.errors import BraidError
-
-_START_SECONDS = 180
+from components.config.served import served
+from flows.servers import port_near, prefect_server
 
 
 @contextmanager
 def prefect_api(workspace: Path) -> Iterator[str]:
-    """The address of the configured Prefect server, or of one that is started for this block."""
+    """The address of the configured Prefect server, of that of ``braid up``, or of one for this block."""
     configured = get_current_settings().api.url
+    running = served(workspace)
     if configured:
         yield configured
-        return
-    workspace.mkdir(parents=True, exist_ok=True)
-    port = _free_port()
-    address = f"http://127.0.0.1:{port}/api"
-    log = workspace / "prefect-server.log"
-    with log.open("ab") as output:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "flows.local_server", str(port), str(os.getpid())],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C ends the command first, which still has to tell its API
-            env={
-                **os.environ,
-                "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{workspace / 'prefect.db'}",
-                "PREFECT_UI_ENABLED": "0",
-                "PREFECT__SERVER_EPHEMERAL": "1",  # no schedulers: nothing outlives the command
-            },
-        )
-    try:
-        _wait_until_healthy(address, server, log)
-        with _configured(address):
-            yield address
-    finally:
-        server.terminate()
-        try:
-            server.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+    elif running is not None:
+        with configured_as(running.prefect_api):
+            yield running.prefect_api
+    else:
+        workspace.mkdir(parents=True, exist_ok=True)
+        with (
+            prefect_server(workspace, port_near(0), ephemeral=True) as server,
+            configured_as(server.address),
+        ):
+            yield server.address
 
 
 @contextmanager
-def _configured(address: str) -> Iterator[None]:
+def configured_as(address: str) -> Iterator[None]:
     """Point this process, its threads and its children at an API; send what is queued for it at the end."""
     os.environ["PREFECT_API_URL"] = address
     refresh_global_settings_context()
@@ -78,37 +52,3 @@ def _configured(address: str) -> Iterator[None]:
         EventsWorker.drain_all(timeout=10)
         del os.environ["PREFECT_API_URL"]
         refresh_global_settings_context()
-
-
-def _wait_until_healthy(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    with httpx.Client(timeout=5, verify=False) as client:  # plain HTTP: certificates need not be read
-        while time.monotonic() < deadline and server.poll() is None:
-            try:
-                if client.get(f"{address}/health").status_code == 200:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.1)
-    raise BraidError(f"Prefect's server did not start within {_START_SECONDS} s; its output is in {log}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _serve(port: int, parent: int) -> None:
-    def end_with_parent() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    uvicorn.run(
-        "prefect.server.api.server:create_app", factory=True, host="127.0.0.1", port=port, log_level="error"
-    )
-
-
-if __name__ == "__main__":
-    _serve(port=int(sys.argv[1]), parent=int(sys.argv[2]))

@@ -13,6 +13,7 @@ from prefect.runtime import flow_run
 from components.config import PipelineConfig, TrackingConfig, load_tracking
 from components.storage.digest import digest_json
 from flows.runs import claim
+from flows.workers import stop_workers
 from tasks import tracking
 from tasks.context import Context
 from tasks.report import git_commit
@@ -82,6 +83,7 @@ def begun(
             status = "FINISHED"
         except (KeyboardInterrupt, SystemExit, CancelledRun, TerminationSignal):
             status = "KILLED"
+            stop_workers()
             raise
         finally:
             if monitor is not None:

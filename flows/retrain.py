@@ -11,6 +11,7 @@ from prefect import flow
 from prefect.futures import PrefectFuture
 
 from components.config import load_pipeline
+from components.config.changes import RetrainChanges
 from components.data.ingest import Dataset
 from components.encoders import needs_fit
 from components.evaluation.results import Evaluation
@@ -67,7 +68,8 @@ class Outcome:
 )
 def retrain(
     config: Path,
-    overrides: list[str] | None = None,
+    changes: RetrainChanges = RetrainChanges(),  # noqa: B008  (immutable, and the form shows its fields)
+    overrides: tuple[str, ...] = (),
     workspace: Path = Path(".braid"),
     tracking_file: Path = Path("mlflow.yaml"),
 ) -> Outcome:
@@ -75,11 +77,12 @@ def retrain(
 
     Args:
         config: Pipeline file.
-        overrides: Options that differ from the file, each ``section.option=value``.
+        changes: What people usually change of it; empty fields stay as the file has them.
+        overrides: Any other options that differ from the file, each ``section.option=value``.
         workspace: Folder with caches and runs, and MLflow's database by default.
         tracking_file: mlflow.yaml.
     """
-    pipeline = load_pipeline(config, overrides or [])
+    pipeline = load_pipeline(config, [*changes.overrides(), *overrides])
     with opened(config, pipeline, workspace.resolve(), tracking_file) as run:
         dataset = ingest_task.submit(run).result()
         names = list(pipeline.inputs)
@@ -118,7 +121,8 @@ def retrain(
         explained = (
             explain_task.submit(run, dataset, evaluated) if pipeline.evaluation.explanations.samples else None
         )
-        registered = promote_task.submit(run, dataset, evaluated)
+        measured = [stressed] if stressed is not None else []  # the rule looks at what it recorded
+        registered = promote_task.submit(run, dataset, evaluated, wait_for=measured)
         settled({"evaluate": evaluated, "robustness": stressed, "explain": explained})
         settled({"alignment": aligned, "retrieval": retrieved, "promote": registered})
         report = report_task.submit(run, dataset, evaluated, registered, stressed, explained, retrieved)

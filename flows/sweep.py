@@ -12,6 +12,7 @@ from typing import Any
 from prefect import Flow, flow
 from prefect.futures import PrefectFuture
 
+from components.config.changes import SweepChanges
 from components.config.sweep import SweepConfig, load_sweep
 from components.encoders import needs_fit
 from components.errors import ModelError
@@ -64,7 +65,8 @@ class SweepOutcome:
 )
 def sweep(
     config: Path,
-    overrides: list[str] | None = None,
+    changes: SweepChanges = SweepChanges(),  # noqa: B008  (immutable, and the form shows its fields)
+    overrides: tuple[str, ...] = (),
     workspace: Path = Path(".braid"),
     tracking_file: Path = Path("mlflow.yaml"),
 ) -> SweepOutcome:
@@ -72,11 +74,12 @@ def sweep(
 
     Args:
         config: Sweep file.
-        overrides: Options that differ from the file, each ``section.option=value``.
+        changes: What people usually change of it; empty fields stay as the file has them.
+        overrides: Any other options that differ from the file, each ``section.option=value``.
         workspace: Folder with caches and runs, and MLflow's database by default.
         tracking_file: mlflow.yaml.
     """
-    settings = load_sweep(config, overrides or [])
+    settings = load_sweep(config, [*changes.overrides(), *overrides])
     entries = expand(config, settings)
     workspace = workspace.resolve()
     facts = {"pipelines_digest": digest_json([entry.values for entry in entries])}
@@ -270,7 +273,12 @@ def _register(entry: Entry, sweep: Context, ranking: Ranking, tracking_file: Pat
     stored = sweep.folder / f"registered-{ranking.pipeline}.json"
     if not stored.exists():
         winner = Trial(-1, ranking.winner, ranking.seed, ranking.params)
-        outcome = retrain(entry.path, winner.overrides, sweep.workspace, tracking_file)
+        outcome = retrain(
+            entry.path,
+            overrides=tuple(winner.overrides),
+            workspace=sweep.workspace,
+            tracking_file=tracking_file,
+        )
         registered = outcome.registered
         facts = {"run": outcome.key, "mlflow_run": outcome.mlflow_run, "report": str(outcome.report)}
         model = {"model": asdict(registered.version), "champion": registered.champion}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from pathlib import Path
 
 from prefect.runtime import flow_run
@@ -11,11 +12,27 @@ from prefect.task_runners import ProcessPoolTaskRunner
 from tasks.step import start_worker
 
 WORKERS = get_current_settings().tasks.runner.process_pool_max_workers or 2  # inputs worked on side by side
+_PATIENCE = 5.0  # seconds
 
 
 def workers(number: int) -> ProcessPoolTaskRunner:
     """Processes that share the cores."""
     return ProcessPoolTaskRunner(max_workers=number, initializer=start_worker, initargs=(number,))
+
+
+def stop_workers() -> None:
+    """End the processes that work for a run that is to end now, in the middle of what they do.
+
+    Without it a cancelled flow would wait for their steps. What they leave is what a kill leaves: everything
+    is written whole or not at all.
+    """
+    processes = multiprocessing.active_children()
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(_PATIENCE)
+        if process.is_alive():
+            process.kill()
 
 
 def run_name() -> str:

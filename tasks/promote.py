@@ -5,20 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
-import pandas as pd
+from prefect.artifacts import create_table_artifact
+from pydantic import TypeAdapter
 
+from components.config import PipelineConfig, TrackingConfig
 from components.data.ingest import Dataset
+from components.errors import ModelError
+from components.evaluation.decision import Verdict
+from components.evaluation.robustness import Robustness
 from components.examples import as_table
-from components.promotion import FIRST, Verdict, compare
+from components.promotion import FIRST, Rival, compare
 from components.samples import read_samples
-from tasks import registry, tracking
+from tasks import champions, registry, tracking
 from tasks.context import Context
 from tasks.evaluate import Evaluated, headline
 from tasks.progress import Progress
 from tasks.step import step
 
 _EXAMPLES = 3
+EVIDENCE, RECIPE, ROBUSTNESS = "promotion.json", "promotion-recipe.json", "robustness.json"
 
 
 @dataclass(frozen=True)
@@ -29,17 +36,71 @@ class Registered:
         version: In the registry.
         champion: Whether it is champion now.
         reason: Why, or why not.
+        verdict: With every check.
+        alias: That the model has now; None where none was moved to it.
     """
 
     version: registry.Version
     champion: bool
     reason: str
+    verdict: Verdict
+    alias: str | None
+
+    @property
+    def state(self) -> str:
+        """What to call it."""
+        return self.alias or "left without an alias"
+
+    @property
+    def uri(self) -> str:
+        """By its alias, or by its version where it has none."""
+        return f"models:/{self.version.name}@{self.alias}" if self.alias else self.version.uri
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a comparison is made from again.
+
+    Attributes:
+        dataset: Reference to the samples, in the workspace of the run.
+        config: The pipeline.
+    """
+
+    dataset: Dataset
+    config: PipelineConfig
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A verdict, and where it comes from.
+
+    Attributes:
+        verdict: Against the champion of now.
+        source: ``recorded`` by the version's run, ``scored`` anew, or ``none`` was needed.
+    """
+
+    verdict: Verdict
+    source: Literal["recorded", "scored", "none"]
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What ``braid promote`` did.
+
+    Attributes:
+        moved: The alias; None where the rule refused.
+        evidence: What the rule said; None where it was not asked.
+    """
+
+    moved: champions.Moved | None
+    evidence: Evidence | None
 
 
 @step(name="promote", task_run_name="register and promote", tags=["registry"])
 def promote_task(context: Context, dataset: Dataset, evaluated: Evaluated) -> Registered:
     """Log and register the model as challenger; make it champion where the rule says so."""
     config, at = context.config, context.tracking
+    dry = config.promotion.mode == "dry_run"
     progress = Progress(context, "promote")
     samples = read_samples(dataset, list(config.inputs), values=True)
     test = samples[samples["split"] == "test"]
@@ -53,41 +114,174 @@ def promote_task(context: Context, dataset: Dataset, evaluated: Evaluated) -> Re
         "fusion_helps": evaluation.fusion_helps,
         evaluation.metric: f"{evaluation.headline.value:.4f}",
     }
-    version = registry.register(context, uri, headline(evaluation), facts)
+    version = registry.register(context, uri, headline(evaluation), facts, challenge=not dry)
+    recipe = TypeAdapter(Recipe).dump_json(Recipe(dataset, config)).decode("utf-8", "surrogatepass")
+    tracking.log_text(at, context.mlflow_run, recipe, RECIPE)
     progress(2, 3, "comparing with the champion")
-    verdict = _decide(context, dataset, evaluated, version)
-    if verdict.promote:
-        registry.crown(context, version, verdict.reason)
-    else:
-        registry.decline(context, version, verdict.reason)
-    tracking.set_tags(
+    verdict = champions.settle(
         at,
-        context.mlflow_run,
-        {
-            "champion": "yes" if verdict.promote else "no",
-            "promotion": verdict.reason,
-            "model_version": f"{version.name}/{version.version}",
-        },
+        context.workspace,
+        version,
+        lambda champion: _decide(at, dataset, config, version, champion, context.bundle),
+        move=not dry,
     )
+    crowned = verdict.promote and not dry
+    reason = verdict.reason
+    if dry:
+        reason = f"dry run, {'would become' if verdict.promote else 'would not become'} champion: {reason}"
+    _record(context, version, verdict, reason, crowned)
+    alias = registry.CHAMPION if crowned else None if dry else registry.CHALLENGER
+    registered = Registered(version, crowned, reason, verdict, alias)
+    progress.finish(f"{version.name} version {version.version} is {registered.state}: {reason}")
+    return registered
+
+
+def promote_version(
+    at: TrackingConfig, workspace: Path, name: str, number: str, force: bool = False, why: str = ""
+) -> Promotion:
+    """Make a registered version champion where the rule of its run says so, or by force without asking it.
+
+    Args:
+        at: Where MLflow is.
+        workspace: For the lock and for fetched models.
+        name: Of the registered model.
+        number: Of the version.
+        force: Do not ask the rule.
+        why: For the record.
+
+    Raises:
+        ModelError: If there is no such version, or the rule cannot be asked.
+    """
+    past = champions.history(at, name)
+    version = registry.find(at, f"models:/{name}/{number}")
+    if version is None:
+        known = ", ".join(registry.versions(at, name)) or "none"
+        raise ModelError(
+            f"{name} has no version {number!r} (versions: {known}; champions so far: "
+            f"{', '.join(past) or 'none'})"
+        )
+    if force:
+        return Promotion(champions.crown(at, workspace, version, f"forced: {why}" if why else "forced"), None)
+    before: registry.Version | None = None
+    found: Evidence | None = None
+
+    def decide(champion: registry.Version | None) -> Verdict:
+        nonlocal before, found
+        before, found = champion, evidence(at, workspace, version, champion)
+        return found.verdict
+
+    verdict = champions.settle(at, workspace, version, decide, why=why)
+    if not verdict.promote:
+        return Promotion(None, found)
+    moved = champions.Moved(name, before.version if before else None, version.version, verdict.reason)
+    return Promotion(moved, found)
+
+
+def evidence(
+    at: TrackingConfig, workspace: Path, version: registry.Version, champion: registry.Version | None
+) -> Evidence:
+    """What the rule of a version's own run says of it against a champion.
+
+    Its run's record is taken where that is of the same champion; else both are scored anew on the run's test
+    rows, which have to be in reach. Robustness is always that which the two runs recorded.
+
+    Args:
+        at: Where MLflow is.
+        workspace: For fetched models.
+        version: What may become champion.
+        champion: Who is it; None where nobody is.
+
+    Raises:
+        ModelError: If there is no record and the models cannot be scored here.
+    """
+    if champion is None:
+        return Evidence(FIRST, "none")
+    if champion == version:
+        return Evidence(Verdict(True, "already champion", champion=_called(champion)), "none")
+    recorded = _fetched(at, version.run, EVIDENCE)
+    if recorded is not None:
+        verdict = Verdict.from_json(recorded)
+        if verdict.champion == _called(champion):
+            return Evidence(verdict, "recorded")
+    written = _fetched(at, version.run, RECIPE)
+    recipe = None if written is None else TypeAdapter(Recipe).validate_json(written)
+    if recipe is None or not Path(recipe.dataset.samples).exists():
+        what = "its run recorded no recipe" if recipe is None else f"{recipe.dataset.samples} is not here"
+        raise ModelError(
+            f"{version.uri}: its run was not compared with {_called(champion)}, and cannot be now: {what}. "
+            "Run the pipeline again, or decide without the rule: --force."
+        )
+    own = registry.kept_bundle(at, version.uri, workspace / "models")
+    return Evidence(_decide(at, recipe.dataset, recipe.config, version, champion, own), "scored")
+
+
+def _decide(
+    at: TrackingConfig,
+    dataset: Dataset,
+    config: PipelineConfig,
+    version: registry.Version,
+    champion: registry.Version | None,
+    bundle: Path,
+) -> Verdict:
+    if champion is None:
+        return FIRST
+    if champion == version:
+        return Verdict(True, "already champion", champion=_called(champion))
+    with TemporaryDirectory() as folder:
+        return compare(
+            dataset,
+            Rival(bundle, _called(version), _robustness(at, version)),
+            Rival(
+                registry.download_bundle(at, champion.uri, Path(folder)),
+                _called(champion),
+                _robustness(at, champion),
+            ),
+            config,
+        )
+
+
+def _record(
+    context: Context, version: registry.Version, verdict: Verdict, reason: str, crowned: bool
+) -> None:
+    at, run = context.tracking, context.mlflow_run
+    client = tracking.connect(at)
+    tags = {
+        "promotion": reason,
+        **{f"promotion.{check.name.replace(' ', '_')}": _told(check.passed) for check in verdict.checks},
+    }
+    for name, value in tags.items():
+        client.set_model_version_tag(version.name, version.version, name, value)
+    of_run = {"champion": _told(crowned), "model_version": f"{version.name}/{version.version}"}
+    tracking.set_tags(at, run, {**tags, **of_run})
+    tracking.log_text(at, run, verdict.to_json(), EVIDENCE)
     if verdict.gain is not None:
         gain = verdict.gain
         tracking.log_metrics(
             at,
-            context.mlflow_run,
+            run,
             {"champion_gain": gain.value, "champion_gain_low": gain.low, "champion_gain_high": gain.high},
         )
-    state = "champion" if verdict.promote else "challenger"
-    progress.finish(f"{version.name} version {version.version} is {state}: {verdict.reason}")
-    return Registered(version, verdict.promote, verdict.reason)
+    rows = verdict.rows()
+    if rows:
+        create_table_artifact(rows, key="promotion", description=reason)
 
 
-def _decide(context: Context, dataset: Dataset, evaluated: Evaluated, version: registry.Version) -> Verdict:
-    champion = registry.champion(context)
-    if champion is None:
-        return FIRST
-    if champion.version == version.version:
-        return Verdict(True, "already champion")
+def _robustness(at: TrackingConfig, version: registry.Version) -> Robustness | None:
+    found = _fetched(at, version.run, ROBUSTNESS)
+    return None if found is None else Robustness.from_json(found)
+
+
+def _fetched(at: TrackingConfig, run: str, path: str) -> str | None:
+    """Text of an artifact of a run; None where the run has none of this name."""
+    if path not in [file.path for file in tracking.connect(at).list_artifacts(run)]:
+        return None
     with TemporaryDirectory() as folder:
-        bundle = registry.fetch_bundle(context, champion, Path(folder))
-        predictions = pd.read_parquet(evaluated.predictions)
-        return compare(dataset, predictions, bundle, f"version {champion.version}", context.config)
+        return tracking.download(at, run, path, Path(folder)).read_text("utf-8", "surrogatepass")
+
+
+def _called(version: registry.Version) -> str:
+    return f"version {version.version}"
+
+
+def _told(answer: bool) -> str:
+    return "yes" if answer else "no"

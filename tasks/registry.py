@@ -90,8 +90,10 @@ def log_model(context: Context, example: pd.DataFrame) -> str:
     return uri
 
 
-def register(context: Context, uri: str, description: str, tags: dict[str, str]) -> Version:
-    """Register the logged model, once, with alias ``challenger``."""
+def register(
+    context: Context, uri: str, description: str, tags: dict[str, str], challenge: bool = True
+) -> Version:
+    """Register the logged model, once, with alias ``challenger`` where it is to challenge."""
     client = tracking.connect(context.tracking)
     name = context.config.model_name
     try:
@@ -104,20 +106,26 @@ def register(context: Context, uri: str, description: str, tags: dict[str, str])
         version = found[0].version
     else:
         version = client.create_model_version(
-            name, uri, context.mlflow_run, tags=tags, description=description
+            name,
+            uri,
+            context.mlflow_run,
+            tags=tags,
+            description=description,
+            model_id=uri.removeprefix("models:/"),  # a server asks for it, to know that the source is allowed
         ).version
-    client.set_registered_model_alias(name, CHALLENGER, version)
+    if challenge:
+        client.set_registered_model_alias(name, CHALLENGER, version)
     return Version(name, str(version), context.mlflow_run)
 
 
-def champion(context: Context) -> Version | None:
-    """The version that has the alias ``champion``, if any."""
-    return find(context, f"models:/{context.config.model_name}@{CHAMPION}")
+def champion(at: TrackingConfig, name: str) -> Version | None:
+    """The version of a registered model that has the alias ``champion``, if any."""
+    return find(at, f"models:/{name}@{CHAMPION}")
 
 
-def find(context: Context, uri: str) -> Version | None:
+def find(at: TrackingConfig, uri: str) -> Version | None:
     """The version that ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION`` names, if there is one."""
-    client = tracking.connect(context.tracking)
+    client = tracking.connect(at)
     name = uri.removeprefix("models:/")
     try:
         if "@" in name:
@@ -129,6 +137,12 @@ def find(context: Context, uri: str) -> Version | None:
             return None
         raise
     return Version(found.name, str(found.version), str(found.run_id))
+
+
+def versions(at: TrackingConfig, name: str) -> list[str]:
+    """Numbers of a registered model's versions, the oldest first."""
+    found = tracking.connect(at).search_model_versions(f"name = '{name}'")
+    return sorted((str(each.version) for each in found), key=int)
 
 
 def fetch_bundle(context: Context, version: Version, to: Path) -> Path:
@@ -200,19 +214,6 @@ def source(at: TrackingConfig, uri: str) -> Version:
     if versions:
         return Version(versions[0].name, str(versions[0].version), run)
     return Version(str(client.get_run(run).info.run_name), "", run)
-
-
-def crown(context: Context, version: Version, reason: str) -> None:
-    """Move the alias ``champion`` to a version."""
-    client = tracking.connect(context.tracking)
-    client.set_registered_model_alias(version.name, CHAMPION, version.version)
-    client.set_model_version_tag(version.name, version.version, "promotion", reason)
-
-
-def decline(context: Context, version: Version, reason: str) -> None:
-    """Leave the champion where it is and say why."""
-    client = tracking.connect(context.tracking)
-    client.set_model_version_tag(version.name, version.version, "promotion", reason)
 
 
 def signature(config: PipelineConfig, output: pd.DataFrame) -> ModelSignature:

@@ -63,6 +63,7 @@ def report_task(
             **{name: version(name) for name in ("torch", "mlflow", "prefect", "scikit-learn")},
         },
         promotion=registered.reason,
+        verdict=registered.verdict,
         robustness=None if stressed is None else stressed.read(),
         explanations=None if explained is None else explained.read(),
         retrieval=None if retrieved is None else retrieved.read(),

@@ -48,7 +48,7 @@ def _bundle(context: Context, teacher: str | None, pipeline: Path) -> Path:
         )
     copy = context.folder / "teacher"
     if not copy.exists():
-        version = registry.find(context, uri)
+        version = registry.find(context.tracking, uri)
         if version is None:
             registered_in = context.tracking.registry_uri or context.tracking.tracking_uri
             raise ModelError(

@@ -80,8 +80,14 @@ def nested_run(tracking: TrackingConfig, parent: str, part: str, tags: Mapping[s
 
 
 def end_run(tracking: TrackingConfig, run_id: str, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
-    """Set the final state of a run."""
-    connect(tracking).set_terminated(run_id, status)
+    """Set the final state of a run; of those below it too that are still running, where it ends too early."""
+    client = connect(tracking)
+    if status != "FINISHED":
+        experiment = client.get_run(run_id).info.experiment_id
+        below = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run_id}' and attributes.status = 'RUNNING'"
+        for run in client.search_runs([experiment], below, max_results=1000):
+            client.set_terminated(run.info.run_id, status)
+    client.set_terminated(run_id, status)
 
 
 def log_params(tracking: TrackingConfig, run_id: str, values: Mapping[str, Any]) -> None:

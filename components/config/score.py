@@ -5,13 +5,13 @@ from __future__ import annotations
 from pydantic import Field, SecretStr
 
 from components.config.data import Format
-from components.config.section import Section
+from components.config.form import Form
 
 BATCH = 128
 """Rows that the model is asked about at a time. Chunks are whole batches: their size changes no answer."""
 
 
-class ScoreConfig(Section):
+class ScoreConfig(Form):
     """A table without targets, the model that scores it, and where the predictions go."""
 
     model: str = Field(

@@ -10,13 +10,16 @@ from pydantic import Field, ValidationError
 from components.config.explain import ConfigError, explain
 from components.config.file import read_mapping
 from components.config.section import Section
+from components.config.served import served
 
 
 class TrackingConfig(Section):
     """Where MLflow keeps things. MLflow's own environment variables win over the file."""
 
     tracking_uri: str | None = Field(
-        None, description="MLflow server or database; null is SQLite in the workspace folder."
+        None,
+        description="MLflow server or database; null is the server of `braid up` while it runs, else "
+        "SQLite in the workspace folder: the same data.",
     )
     registry_uri: str | None = Field(None, description="Model registry; null is the tracking URI.")
     experiment: str = Field("braid", description="Experiment in which runs appear.")
@@ -57,7 +60,8 @@ def load_tracking(path: Path | None, workspace: Path) -> TrackingConfig:
     }
     config = config.model_copy(update={key: value for key, value in environment.items() if value})
     if config.tracking_uri is None:
-        local = {"tracking_uri": f"sqlite:///{workspace / 'mlflow.db'}"}
+        running = served(workspace)
+        local = {"tracking_uri": running.mlflow if running else f"sqlite:///{workspace / 'mlflow.db'}"}
         if config.artifact_location is None:
             local["artifact_location"] = (workspace / "mlartifacts").as_uri()
         config = config.model_copy(update=local)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from components.evaluation.decision import Verdict as Decision
 from components.evaluation.explanations import Explanations
 from components.evaluation.intervals import UNDEFINED, Gain, Interval, Stored, Verdict
 from components.evaluation.retrieval import Retrievals
@@ -281,6 +282,7 @@ class Report(Stored):
     config: str = ""  # YAML
     reproduce: dict[str, str] = field(default_factory=dict)  # run ids, versions, command
     promotion: str | None = None  # one line: what became of the champion, and why
+    verdict: Decision | None = None  # every check of the rule
     robustness: Robustness | None = None
     explanations: Explanations | None = None
     retrieval: Retrievals | None = None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +13,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from components.config import ConfigError
+from components.config.variables import filled
 from components.errors import BraidError
 
 _KEY = ("run_id", "row")  # a job has one run, and in it each row of the table one prediction
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 class Sink:
@@ -35,7 +33,7 @@ class Sink:
 
     def __init__(self, url: str, table: str) -> None:
         try:
-            self._url = sa.make_url(_VARIABLE.sub(_variable, url))
+            self._url = sa.make_url(filled(url, "--sql"))
         except (ArgumentError, ValueError):  # the message holds the URL, and that a password
             raise ConfigError(
                 "--sql: not a SQLAlchemy URL; expected one such as postgresql+psycopg://user@host/database "
@@ -104,13 +102,6 @@ class Sink:
             raise BraidError(f"--sql {self.shown}, table {self.table}: {cause}") from None
         finally:
             self._engine.dispose()
-
-
-def _variable(found: re.Match[str]) -> str:
-    value = os.environ.get(found[1])
-    if value is None:
-        raise ConfigError(f"--sql: the environment variable {found[1]} is not set")
-    return value
 
 
 def _table(name: str, schema: pa.Schema) -> sa.Table:

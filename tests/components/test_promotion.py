@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 
 from components.config import PipelineConfig
+from components.evaluation.decision import Verdict
 from components.examples import as_table
 from components.judge import Judgement, judge
 from components.predictor import Predictor
-from components.promotion import FIRST, compare
+from components.promotion import FIRST, Rival, compare
 from components.samples import read_samples
 from tests.components.conftest import CLASSES, Built
 
@@ -80,13 +81,19 @@ def _log_loss(tiny: Built, bundle: Path) -> float:
     return float(-np.log(own).mean())
 
 
+def versus(tiny: Built, challenger: Path, champion: Path, config: PipelineConfig | None = None) -> Verdict:
+    return compare(
+        tiny.dataset, Rival(challenger, "version 2"), Rival(champion, "version 1"), config or tiny.config
+    )
+
+
 def test_the_first_model_is_champion() -> None:
     assert FIRST.promote
     assert FIRST.gain is None
 
 
 def test_an_identical_challenger_is_not_promoted(tiny: Built, judgement: Judgement) -> None:
-    verdict = compare(tiny.dataset, judgement.predictions, tiny.bundle, "version 1", tiny.config)
+    verdict = versus(tiny, tiny.bundle, tiny.bundle)
     assert not verdict.promote
     assert verdict.gain is not None
     assert (verdict.gain.value, verdict.gain.low, verdict.gain.high) == (0, 0, 0)
@@ -94,7 +101,7 @@ def test_an_identical_challenger_is_not_promoted(tiny: Built, judgement: Judgeme
 
 
 def test_a_better_challenger_is_promoted(tiny: Built, judgement: Judgement, weak: Path) -> None:
-    verdict = compare(tiny.dataset, judgement.predictions, weak, "version 1", tiny.config)
+    verdict = versus(tiny, tiny.bundle, weak)
     assert verdict.promote
     assert verdict.gain is not None
     assert verdict.gain.low > 0
@@ -102,11 +109,7 @@ def test_a_better_challenger_is_promoted(tiny: Built, judgement: Judgement, weak
 
 
 def test_a_worse_challenger_is_not_promoted(tiny: Built, judgement: Judgement, weak: Path) -> None:
-    samples = read_samples(tiny.dataset, list(tiny.config.inputs), values=True)
-    test = samples[samples["split"] == "test"].reset_index(drop=True)
-    worse = Predictor(weak, "cpu").predict(as_table(test, tiny.config.inputs))
-    challenger = test[["id", "target.label"]].join(worse)
-    verdict = compare(tiny.dataset, challenger, tiny.bundle, "version 1", tiny.config)
+    verdict = versus(tiny, weak, tiny.bundle)
     assert not verdict.promote
     assert verdict.gain is not None
     assert verdict.gain.high < 0
@@ -115,9 +118,7 @@ def test_a_worse_challenger_is_not_promoted(tiny: Built, judgement: Judgement, w
 def test_a_gain_below_the_demanded_one_is_not_enough(
     tiny: Built, judgement: Judgement, weak: Path, config: Callable[..., PipelineConfig]
 ) -> None:
-    verdict = compare(
-        tiny.dataset, judgement.predictions, weak, "version 1", config(promotion={"min_gain": 0.9})
-    )
+    verdict = versus(tiny, tiny.bundle, weak, config(promotion={"min_gain": 0.9}))
     assert not verdict.promote
     assert "required above 0.9" in verdict.reason
 
@@ -126,7 +127,7 @@ def test_the_metric_of_promotion_wins_over_that_of_evaluation(
     tiny: Built, judgement: Judgement, weak: Path, config: Callable[..., PipelineConfig]
 ) -> None:
     options = config(promotion={"metric": "log_loss"})
-    verdict = compare(tiny.dataset, judgement.predictions, weak, "version 1", options)
+    verdict = versus(tiny, tiny.bundle, weak, options)
     assert verdict.reason.startswith("log_loss ")
     assert verdict.gain is not None
     losses = judgement.evaluations[0].metrics["log_loss"].value, _log_loss(tiny, weak)
@@ -143,7 +144,7 @@ def test_classes_that_only_one_of_the_two_knows_are_compared(
     values["targets"][0]["classes"] = ["ant", "bee", "dog"]  # dog is no longer there, cat is new
     (champion / "model.json").write_text(json.dumps(values), "utf-8")
     options = config(promotion={"metric": metric})
-    verdict = compare(tiny.dataset, judgement.predictions, champion, "version 1", options)
+    verdict = versus(tiny, tiny.bundle, champion, options)
     assert verdict.promote, "the champion gets no cat right"
     assert verdict.gain is not None
     assert np.isfinite([verdict.gain.value, verdict.gain.low, verdict.gain.high]).all()
@@ -157,7 +158,7 @@ def test_a_champion_that_reads_other_columns_is_still_scored(
     values = json.loads((champion / "model.json").read_text("utf-8"))
     values["inputs"]["note"]["columns"] = ["remark"]  # its best input has gone from the data
     (champion / "model.json").write_text(json.dumps(values), "utf-8")
-    verdict = compare(tiny.dataset, judgement.predictions, champion, "version 1", tiny.config)
+    verdict = versus(tiny, tiny.bundle, champion)
     assert verdict.gain is not None
     assert verdict.gain.value > 0
 

@@ -10,9 +10,12 @@ from typing import Any
 import mlflow
 import pandas as pd
 import pytest
+from click.testing import Result
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from typer.testing import CliRunner
 
+from flows.cli import app
 from tests.e2e.conftest import Project, python
 
 pytestmark = pytest.mark.e2e
@@ -165,3 +168,55 @@ def test_signature_takes_rows_without_some_columns(project: Project, first_run: 
     assert explained["share_words"].iloc[0] != 0
     assert explained[["share_picture", "share_sound"]].to_numpy().tolist() == [[0, 0]]
     assert {column.name for column in model.metadata.signature.inputs} == {"picture", "sound", "words"}
+
+
+def test_promote_and_rollback_as_a_user_does(
+    project: Project, first_run: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second run's version: refused from its record, forced, rolled back, scored anew, all by command."""
+    unmeasured = ("evaluation.robustness.rows=0", "evaluation.explanations.samples=0")  # they take longest
+    changes = [part for each in ("promotion.mode=dry_run", *unmeasured) for part in ("--set", each)]
+    dry = project.run(*changes)
+    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.delenv(variable, raising=False)
+    name, first, version = "tiny", first_run["model"]["version"], dry["model"]["version"]
+    client = MlflowClient(project.tracking_uri, project.tracking_uri)
+
+    def braid(*arguments: str) -> Result:  # in this process: starting one takes longer than the command
+        return CliRunner().invoke(app, [*arguments, "--workspace", str(project.workspace)])
+
+    def alias(wanted: str) -> str:
+        return str(client.get_model_version_by_alias(name, wanted).version)
+
+    assert not dry["champion"]
+    assert dry["promotion"].startswith("dry run, would not become champion: accuracy not shown")
+    assert alias("champion") == first
+    assert client.get_model_version(name, version).aliases == [], "a dry run moves no alias"
+    checks = {check["name"]: check for check in dry["promotion_checks"]}
+    assert checks["loss in the worst subset"]["found"] == 0
+    assert checks["loss of calibration"]["found"] == 0
+    assert not checks["gain"]["passed"]
+    page = Path(dry["report"]).read_text("utf-8")
+    assert "loss in the worst subset" in page
+
+    refused = braid("promote", name, version, "--json")
+    assert refused.exit_code == 5
+    found = json.loads(refused.stdout)
+    assert (found["promoted"], found["source"]) == (False, "recorded")
+    assert alias("champion") == first
+    forced = braid("promote", name, version, "--force", "--why", "a try")
+    assert forced.exit_code == 0, forced.stderr
+    assert alias("champion") == version
+    again = braid("promote", name, first, "--json")  # its run was compared with nobody
+    assert again.exit_code == 5, again.stderr
+    assert json.loads(again.stdout)["source"] == "scored"
+    assert json.loads(again.stdout)["verdict"]["gain"]["value"] == 0
+    back = braid("rollback", name, "--json")
+    assert json.loads(back.stdout)["champion"] == first
+    assert alias("champion") == first
+    none = braid("rollback", name)
+    assert none.exit_code == 4
+    assert "no champion before it is known" in none.stderr
+    unknown = braid("promote", "nobody", "1")
+    assert unknown.exit_code == 4
+    assert "registered models: tiny" in unknown.stderr
