@@ -106,7 +106,12 @@ def register(
         version = found[0].version
     else:
         version = client.create_model_version(
-            name, uri, context.mlflow_run, tags=tags, description=description
+            name,
+            uri,
+            context.mlflow_run,
+            tags=tags,
+            description=description,
+            model_id=uri.removeprefix("models:/"),  # a server does not take the source without it
         ).version
     if challenge:
         client.set_registered_model_alias(name, CHALLENGER, version)
