@@ -205,10 +205,11 @@ def watch_system(tracking: TrackingConfig, run_id: str) -> SystemMetricsMonitor 
 
 def run_url(tracking: TrackingConfig, run_id: str) -> str | None:
     """Page of a run, where a server shows it."""
-    if not str(tracking.tracking_uri).startswith("http"):
+    page = tracking.page_url or str(tracking.tracking_uri)
+    if not page.startswith("http"):
         return None
     experiment = connect(tracking).get_run(run_id).info.experiment_id
-    return f"{str(tracking.tracking_uri).rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
+    return f"{page.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
 
 
 def get_run(tracking: TrackingConfig, run_id: str) -> Run:

@@ -22,6 +22,11 @@ class TrackingConfig(Section):
         "SQLite in the workspace folder: the same data.",
     )
     registry_uri: str | None = Field(None, description="Model registry; null is the tracking URI.")
+    page_url: str | None = Field(
+        None,
+        description="Address under which people open MLflow, for links; null is the tracking URI. The "
+        "variable BRAID_MLFLOW_PAGE_URL wins.",
+    )
     experiment: str = Field("braid", description="Experiment in which runs appear.")
     artifact_location: str | None = Field(
         None,
@@ -56,6 +61,7 @@ def load_tracking(path: Path | None, workspace: Path) -> TrackingConfig:
     environment = {
         "tracking_uri": os.environ.get("MLFLOW_TRACKING_URI"),
         "registry_uri": os.environ.get("MLFLOW_REGISTRY_URI"),
+        "page_url": os.environ.get("BRAID_MLFLOW_PAGE_URL"),
         "experiment": os.environ.get("MLFLOW_EXPERIMENT_NAME"),
     }
     config = config.model_copy(update={key: value for key, value in environment.items() if value})

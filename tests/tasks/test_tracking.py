@@ -234,6 +234,10 @@ def test_the_environment_says_where_runs_go(
 
 def test_a_page_is_named_only_where_a_server_shows_it(at: TrackingConfig, run: str) -> None:
     assert tracking.run_url(at, run) is None
+    shown = tracking.run_url(at.model_copy(update={"page_url": "https://mlflow.example.org/"}), run)
+    assert shown is not None
+    assert shown.startswith("https://mlflow.example.org/#/experiments/")
+    assert shown.endswith(f"/runs/{run}")
 
 
 def test_system_metrics_can_be_off(at: TrackingConfig, run: str) -> None:

@@ -13,7 +13,12 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_NAME"):
+    for name in (
+        "MLFLOW_TRACKING_URI",
+        "MLFLOW_REGISTRY_URI",
+        "MLFLOW_EXPERIMENT_NAME",
+        "BRAID_MLFLOW_PAGE_URL",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -57,7 +62,9 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://x")
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", "http://y")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "z")
+    monkeypatch.setenv("BRAID_MLFLOW_PAGE_URL", "https://w")
     config = load_tracking(path, tmp_path)
+    assert config.page_url == "https://w"
     assert (config.tracking_uri, config.registry_uri, config.experiment) == ("http://x", "http://y", "z")
 
 

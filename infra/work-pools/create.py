@@ -1,0 +1,95 @@
+"""Work pools, the limit ``gpu`` and MLflow's user for the workers: made, or brought up to date.
+
+    python create.py [process|kubernetes]
+
+Work pools `cpu` and `gpu` get the base job template in the file of that name beside this one. Safe to repeat.
+Prefect is found by PREFECT_API_URL and PREFECT_API_AUTH_STRING, MLflow by MLFLOW_TRACKING_URI. The user
+MLFLOW_TRACKING_USERNAME gets MLFLOW_TRACKING_PASSWORD, if MLFLOW_AUTH_ADMIN_PASSWORD is set.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, WorkPoolCreate, WorkPoolUpdate
+from prefect.exceptions import ObjectNotFound
+
+HERE = Path(__file__).parent
+POOLS = {
+    "cpu": "Checks, scoring, monitoring; training too where there is no GPU.",
+    "gpu": "Training: retrain, sweep, distill.",
+}
+
+
+def create_pools(client: SyncPrefectClient, kind: str) -> None:
+    """Work pools of a kind, with their base job templates; a pool keeps its limit and its runs."""
+    for name, description in POOLS.items():
+        template = read_template(kind, name)
+        try:
+            found = client.read_work_pool(name)
+        except ObjectNotFound:
+            made = WorkPoolCreate(name=name, description=description, type=kind, base_job_template=template)
+            client.create_work_pool(made)
+            print(f"work pool {name} made ({kind})")
+            continue
+        if found.type != kind:
+            raise SystemExit(
+                f"work pool {name}: is there with type {found.type}, expected {kind}. Delete it "
+                f"(prefect work-pool delete {name}) or give it as argument"
+            )
+        client.update_work_pool(name, WorkPoolUpdate(description=description, base_job_template=template))
+        print(f"work pool {name} brought up to date")
+
+
+def read_template(kind: str, pool: str) -> dict[str, Any]:
+    """The base job template of a pool; its image is what BRAID_CPU_IMAGE or BRAID_GPU_IMAGE names."""
+    template: dict[str, Any] = json.loads((HERE / f"{kind}-{pool}.json").read_text("utf-8"))
+    image = os.environ.get(f"BRAID_{pool.upper()}_IMAGE")
+    if image and "image" in template["variables"]["properties"]:
+        template["variables"]["properties"]["image"]["default"] = image
+    return template
+
+
+def create_limit(client: SyncPrefectClient, slots: int) -> None:
+    """The global limit ``gpu``: how many steps may be on a device at a time."""
+    if any(limit.name == "gpu" for limit in client.read_global_concurrency_limits(limit=200)):
+        return
+    client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name="gpu", limit=slots))
+    print(f"limit gpu made, {slots} at a time")
+
+
+def create_user(server: str, admin_password: str, name: str, password: str) -> None:
+    """MLflow's user, with a password."""
+    with httpx.Client(base_url=f"{server}/api/2.0/mlflow/users", auth=("admin", admin_password)) as client:
+        said = {"username": name, "password": password}
+        answer = client.post("/create", json=said)
+        if answer.status_code == 400 and answer.json().get("error_code") == "RESOURCE_ALREADY_EXISTS":
+            answer = client.patch("/update-password", json=said)
+        if answer.is_error:
+            raise SystemExit(f"MLflow user {name}: {answer.status_code} {answer.text}")
+    print(f"MLflow user {name} has its password")
+
+
+def main(kind: str) -> None:
+    with get_client(sync_client=True) as client:
+        create_pools(client, kind)
+        create_limit(client, int(os.environ.get("BRAID_GPU_SLOTS", "1")))
+    if admin := os.environ.get("MLFLOW_AUTH_ADMIN_PASSWORD"):
+        user = os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"]
+        create_user(os.environ["MLFLOW_TRACKING_URI"].rstrip("/"), admin, *user)
+
+
+if __name__ == "__main__":
+    kinds = ("process", "kubernetes")
+    given = sys.argv[1] if len(sys.argv) > 1 else "process"
+    if given not in kinds:
+        raise SystemExit(
+            f"work pools: {given!r} is no kind of work pool that has templates here: {', '.join(kinds)}"
+        )
+    main(given)
