@@ -12,7 +12,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/ready
 
-.PHONY: demo up test test-slow lint bench format docs ui constraints clean
+.PHONY: demo up test test-slow packages lint bench format docs ui constraints clean
 
 demo: $(READY)
 	$(BIN)/braid run configs/demo.yaml
@@ -22,11 +22,15 @@ up: $(READY)
 
 # By file, so that what a file's tests share is made once. (pytest-xdist 3.8 has groups too, but pytest 9.2 no
 # longer lets it mark tests with them: each test then goes anywhere, and every shared run is made twice.)
-test: $(READY)
+test: $(READY) packages
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
-test-slow: $(READY)
+test-slow: $(READY) packages
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+
+# Debian's packages that tests use; who is not root installs them by hand, and is told which.
+packages:
+	-infra/install-test-packages.sh
 
 lint: $(READY)
 	$(BIN)/ruff check .
