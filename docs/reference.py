@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from components.config import PipelineConfig, TrackingConfig
 from components.config.distill import DistillConfig
 from components.config.explain import DISCRIMINATORS
+from components.config.operations import Operations
 from components.config.sweep import SweepConfig
 from components.config.targets import task
 
@@ -24,8 +25,8 @@ PAGE = Path(__file__).with_name("configuration.md")
 HEAD = """\
 # Configuration
 
-Every option of a pipeline file, of `mlflow.yaml`, of a sweep file and of a distill file. This page is made
-from the models in `components/config` by `make docs`; do not edit it by hand.
+Every option of a pipeline file, of `mlflow.yaml`, of a sweep file, of a distill file and of an operations
+file. This page is made from the models in `components/config` by `make docs`; do not edit it by hand.
 
 An option that is not on this page is an error: the message names the YAML path, what is allowed and the
 nearest right spelling. On the command line `--set section.option=value` changes an option for one run; the
@@ -43,12 +44,17 @@ TRACKING = """\
 The environment variables `MLFLOW_TRACKING_URI`, `MLFLOW_REGISTRY_URI` and `MLFLOW_EXPERIMENT_NAME` win over
 this file. Without the file all defaults hold.
 """
+OPERATIONS = """\
+## Operations file
+
+What `braid up` is given: which files the dashboard's forms offer, when flows run by themselves, who is told.
+"""
 SWEEP = """\
 ## Sweep file
 
 What `braid sweep` is given. `--set` changes options of this file, not of its pipelines.
 """
-WORDS = {int: "integer", float: "number", str: "text", bool: "true or false", Any: "any value"}
+WORDS = {int: "integer", float: "number", str: "text", Path: "path", bool: "true or false", Any: "any value"}
 
 
 @dataclass
@@ -71,7 +77,7 @@ class Chapter:
 def page() -> str:
     """The whole page."""
     files = []
-    for head, root in ((SWEEP, SweepConfig), (DISTILL, DistillConfig)):
+    for head, root in ((SWEEP, SweepConfig), (DISTILL, DistillConfig), (OPERATIONS, Operations)):
         top, *sections = chapters(root)
         files += [head, _table(top.section), *map(_chapter, sections)]
     tracking = [TRACKING, _table(TrackingConfig)]

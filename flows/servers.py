@@ -57,7 +57,7 @@ def prefect_server(workspace: Path, port: int, ephemeral: bool) -> Iterator[Serv
     }
     if ephemeral:
         environment["PREFECT__SERVER_EPHEMERAL"] = "1"
-    command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
+    command = [sys.executable, "-m", "uvicorn", "--factory", "flows.patient_server:create_app"]
     command += ["--host", _HOST, "--port", str(port), "--log-level", "error"]
     with _running(
         "Prefect's server", command, workspace / "prefect-server.log", environment, address

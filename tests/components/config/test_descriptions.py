@@ -10,6 +10,8 @@ import pytest
 from pydantic import BaseModel
 
 from components.config import PipelineConfig, TrackingConfig
+from components.config.changes import DistillChanges, RetrainChanges, SweepChanges
+from components.config.operations import Operations
 from components.config.score import ScoreConfig
 from components.config.section import Section
 from components.config.sweep import SweepConfig
@@ -25,7 +27,8 @@ def sections(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from sections(argument)
 
 
-ROOTS = (PipelineConfig, TrackingConfig, SweepConfig, ScoreConfig)
+FORMS = (RetrainChanges, SweepChanges, DistillChanges, ScoreConfig)
+ROOTS = (PipelineConfig, TrackingConfig, SweepConfig, Operations, *FORMS)
 ALL = sorted({kind for root in ROOTS for kind in sections(root)}, key=lambda section: section.__name__)
 
 
