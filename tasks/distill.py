@@ -52,7 +52,7 @@ def compare_task(
     tracking.log_metrics(at, run, _metrics(found))
     notes = [headline(found, student) for student in found.students]
     helps = {f"teacher_helps_{student.name}": student.verdict for student in found.students}
-    tracking.set_tags(at, run, {**helps, "mlflow.note.content": "\n\n".join(notes)})
+    tracking.set_tags(at, run, {**helps, tracking.NOTE: "\n\n".join(notes)})
     tracking.log_figures(at, run, {"distillation": gains(found)})
     for name, table in tables(found).items():
         tracking.log_table(at, run, table, name)
