@@ -46,7 +46,7 @@ def with_content(table: pd.DataFrame, inputs: Mapping[str, InputConfig]) -> pd.D
     table = table.copy()
     for config in inputs.values():
         if config.modality in ("image", "audio"):
-            for column in config.columns:
+            for column in [each for each in config.columns if each in table]:
                 table[column] = pd.Series(
                     [_content(path) for path in table[column]], table.index, dtype=object
                 )

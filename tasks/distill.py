@@ -57,7 +57,8 @@ def compare_task(
     for name, table in tables(found).items():
         tracking.log_table(at, run, table, name)
         rows = table.astype(object).where(table.notna(), None).to_dict("records")
-        create_table_artifact(rows, key=name.replace("_", "-"))  # type: ignore[arg-type]
+        key = name.replace("_", "-")
+        create_table_artifact(rows, key=key, description="\n\n".join(notes))  # type: ignore[arg-type]
     tracking.log_file(at, run, path)
     create_markdown_artifact(_markdown(context, found), key="distillation-summary")
     progress.finish("; ".join(f"{s.name}: {_signed(s.over_rows)}" for s in found.students))

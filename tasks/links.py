@@ -14,7 +14,8 @@ def show_run(at: TrackingConfig, run: str) -> None:
     """A link to the MLflow run; where no server shows it, its id and how to see it."""
     url = tracking.run_url(at, run)
     if url is not None:
-        create_link_artifact(url, link_text="MLflow run", key="mlflow-run", description="Figures and tables.")
+        what = f"[Metrics, figures and tables]({url})"
+        create_link_artifact(url, link_text="MLflow run", key="mlflow-run", description=what)
         return
     text = f"MLflow run `{run}` in `{at.tracking_uri}`. `braid ui` shows it."
     create_markdown_artifact(text, key="mlflow-run")
