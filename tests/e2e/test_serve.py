@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import mlflow
 import pandas as pd
 import pytest
 
@@ -72,6 +74,17 @@ def ask(client: httpx.Client, rows: list[dict[str, Any]], **more: Any) -> list[d
     answer = client.post("/invocations", json={"dataframe_records": rows, **more})
     assert answer.status_code == 200, answer.text
     return answer.json()["predictions"]
+
+
+def test_the_input_example_can_be_sent_as_it_is(
+    project: Project, served: httpx.Client, first_run: dict[str, Any]
+) -> None:
+    mlflow.set_tracking_uri(project.tracking_uri)
+    example = mlflow.pyfunc.load_model("models:/tiny@champion").input_example
+    assert len(example) == 3
+    answers = ask(served, json.loads(example.to_json(orient="records")))
+    assert [answer["error"] for answer in answers] == [None] * 3
+    assert all("picture" in answer["inputs"] or "sound" in answer["inputs"] for answer in answers)
 
 
 def inputs_of(row: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -170,6 +183,25 @@ def test_a_file_of_the_server_is_not_read(
         (answer,) = ask(served, [{"picture": named}])
         assert answer["inputs"] == ""
         assert "is not base64" in answer["error"]
+
+
+def test_files_are_read_where_the_environment_says_so_and_outside_a_server(
+    project: Project, first_run: dict[str, Any], row: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow.set_tracking_uri(project.tracking_uri)
+    model = mlflow.pyfunc.load_model("models:/tiny@champion")
+    table = pd.DataFrame({"picture": [str(project.folder / row["file"])]})
+
+    def used() -> str:
+        return str(model.predict(table)["inputs"].iloc[0])
+
+    monkeypatch.delenv("BRAID_SERVE_FILES", raising=False)
+    monkeypatch.delenv("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", raising=False)
+    assert used() == "picture"
+    monkeypatch.setenv("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "true")
+    assert used() == ""
+    monkeypatch.setenv("BRAID_SERVE_FILES", "1")
+    assert used() == "picture"
 
 
 @pytest.mark.parametrize(
