@@ -52,9 +52,14 @@ class Predictor:
     Args:
         bundle: Folder written by :func:`components.bundle.save_bundle`.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+
+    Attributes:
+        files: Whether text in a media cell may name a file or URL, which is then read. Where it is false,
+            text is base64 of the content: for rows of people who may not read what this machine can.
     """
 
     def __init__(self, bundle: Path, device: str = "auto") -> None:
+        self.files = True
         self.device = choose_device(device)
         self.bundle: Bundle = load_bundle(bundle, self.device)
         self.inputs = self.bundle.delivered.inputs
@@ -176,7 +181,7 @@ class Predictor:
         arrays, errors = {}, {}
         for position, cells in enumerate(rows):
             try:
-                value = read_cells(cells, self.bundle.inputs[name])
+                value = read_cells(cells, self.bundle.inputs[name], self.files)
                 if value is not None:
                     arrays[position] = self.bundle.preprocessors[name].canonical(value)
             except (DataError, OSError, ValueError) as error:
@@ -259,10 +264,16 @@ def predictions_of(target: AnyTarget, frame: pd.DataFrame, several: bool) -> Flo
     return frame.reindex(columns=names).fillna(0.0).to_numpy(np.float64)
 
 
-def read_cells(cells: Mapping[Any, Any], config: InputConfig) -> Any | None:
+def read_cells(cells: Mapping[Any, Any], config: InputConfig, files: bool = True) -> Any | None:
     """What a preprocessor takes from the cells of one row, or None where the input is missing.
 
-    Media may be a path, bytes, or base64 text (with or without a ``data:`` prefix).
+    Args:
+        cells: By column.
+        config: Options of the input.
+        files: As :class:`Predictor` has it.
+
+    Raises:
+        ValueError: As :func:`read_media`.
     """
     known = {column: value for column, value in cells.items() if not is_null(value)}
     if not known:
@@ -273,25 +284,54 @@ def read_cells(cells: Mapping[Any, Any], config: InputConfig) -> Any | None:
         case "text":
             return "\n".join(str(known[column]) for column in config.columns if column in known)
         case _:
-            media = [read_media(known[column]) for column in config.columns if column in known]
+            media = [read_media(known[column], files) for column in config.columns if column in known]
             return media if len(config.columns) > 1 else media[0]
 
 
-def read_media(value: Any) -> str | Path | bytes:
-    """A path as it is, bytes as bytes, base64 text decoded."""
+def read_media(value: Any, files: bool = True) -> str | Path | bytes:
+    """A path or URL as it is, bytes as bytes, base64 text (plain, or as a ``data:`` URL) decoded.
+
+    Args:
+        value: A cell that is not null.
+        files: Whether it may be a path or URL. Plain base64 of up to 64 characters is then taken for one.
+
+    Raises:
+        ValueError: If it is neither, or base64 with characters that do not belong there.
+    """
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
+    if not isinstance(value, str | Path):
+        expected = "a path, bytes or base64 text" if files else "base64 text"
+        raise ValueError(f"expected {expected}, found {type(value).__name__}")
     text = str(value)
     if text.startswith("data:"):
-        return base64.b64decode(text.partition(",")[2])
+        head, _, content = text.partition(",")
+        if not head.endswith(";base64"):
+            raise ValueError(f"{text[:40]!r} is a data: URL without ';base64,'")
+        return decoded(content)
+    if not files:
+        return decoded(text)
     # too long for most paths, without a file's ending, and no file (a path may be valid base64 all the same);
     # Path.exists raises where the text is too long for a name
     if len(text) > 64 and "." not in text[-8:] and not os.path.exists(text):  # noqa: PTH110
         try:
-            return base64.b64decode(text, validate=True)
-        except binascii.Error:
+            return decoded(text)
+        except ValueError:
             pass
     return value if isinstance(value, Path) else text
+
+
+def decoded(text: str) -> bytes:
+    """Bytes of base64 text, which may have line breaks.
+
+    Raises:
+        ValueError: If it is not base64: what does not belong there is not passed over.
+    """
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        shown = text if len(text) <= 40 else f"{text[:40]}..."
+        raise ValueError(f"{shown!r} ({len(text)} characters) is not base64: {error}") from error
 
 
 def is_null(value: Any) -> bool:

@@ -14,7 +14,7 @@ from components.config import PipelineConfig, TrackingConfig, load_tracking
 from components.storage.digest import digest_json
 from flows.runs import claim
 from flows.workers import stop_workers
-from tasks import tracking
+from tasks import links, tracking
 from tasks.context import Context
 from tasks.report import git_commit
 
@@ -76,6 +76,7 @@ def begun(
         tags |= {"git_commit": commit} if (commit := git_commit()) else {}
         mlflow_run = tracking.start_run(at, record.key, record.key, tags)
         tracking.log_params(at, mlflow_run, {**settings, **facts})
+        links.show_run(at, mlflow_run)
         monitor = tracking.watch_system(at, mlflow_run)
         status: Literal["FINISHED", "FAILED", "KILLED"] = "FAILED"
         try:

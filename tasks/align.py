@@ -69,7 +69,8 @@ def retrieval_task(context: Context, dataset: Dataset, fused: FusedModel, aligne
 
     tracking.log_metrics(at, run, metrics(found))
     tracking.log_table(at, run, table(found), "retrieval")
-    create_table_artifact(table(found).to_dict("records"), key="retrieval")  # type: ignore[arg-type]
+    caption = f"Search on test: {headline(found)}"
+    create_table_artifact(table(found).to_dict("records"), key="retrieval", description=caption)  # type: ignore[arg-type]
     tracking.log_file(at, run, result)
     progress.finish(headline(found) or "no row has two inputs")
     return Retrieved(str(result))

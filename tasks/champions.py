@@ -1,7 +1,8 @@
 """Who is champion and who was: the alias moves by compare-and-set, and its way can be walked back.
 
 The champions of a registered model stand on it as a tag, the newest last. An alias that somebody moved by
-hand, or a kill between two writes, leaves the tag behind the alias; the next move mends it.
+hand, or a kill between two writes, leaves the tag behind the alias; the next move mends it. The champion's
+MLflow run is tagged ``champion: yes``, the runs of those before it ``former``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from components.evaluation.decision import Verdict
 from components.storage.digest import digest
 from tasks import registry, tracking
 from tasks.registry import CHAMPION, Version
+from tasks.tracking import CHAMPION_TAG
 
 HISTORY = "braid.champions"
 _KEPT = 100  # champions that can be walked back; MLflow takes some thousand characters in a tag
@@ -73,7 +75,10 @@ def settle(
     while True:
         champion = registry.champion(at, version.name)
         verdict = decide(champion)
-        if not move or not verdict.promote or champion == version:
+        if not move or not verdict.promote:
+            return verdict
+        if champion == version:
+            _tag_runs(at, version)  # mends what a kill left
             return verdict
         with _locked(at, workspace, version.name):
             if registry.champion(at, version.name) == champion:
@@ -123,6 +128,7 @@ def roll_back(at: TrackingConfig, workspace: Path, name: str, reason: str = "") 
         told = f"{said}: {reason}" if reason else said
         client.set_registered_model_tag(name, HISTORY, json.dumps(past))  # first: a kill leaves it mendable
         client.set_registered_model_alias(name, CHAMPION, past[-1])
+        _tag_runs(at, Version(name, past[-1], str(client.get_model_version(name, past[-1]).run_id)))
         _sign(client, name, past[-1], "crowned", told)
         if current is not None:
             _sign(client, name, current.version, "rolled_back", f"to version {past[-1]}. {reason}".strip())
@@ -153,9 +159,32 @@ def _crown(at: TrackingConfig, version: Version, before: Version | None, reason:
     if before is not None:
         past = _with(past, before)
     client.set_registered_model_alias(version.name, CHAMPION, version.version)
+    _tag_runs(at, version)
     champions = json.dumps([*past, version.version][-_KEPT:])
     client.set_registered_model_tag(version.name, HISTORY, champions)
     _sign(client, version.name, version.version, "crowned", reason)
+
+
+def _tag_runs(at: TrackingConfig, version: Version) -> None:
+    """Tag the champion's run ``champion: yes``, and other runs of the model that have it ``former``.
+
+    A run that was deleted is left alone.
+    """
+    client = tracking.connect(at)
+    experiment = None
+    try:
+        experiment = client.get_run(version.run).info.experiment_id
+        client.set_tag(version.run, "model_version", f"{version.name}/{version.version}")
+        client.set_tag(version.run, CHAMPION_TAG, "yes")
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE"):
+            raise
+        found = client.get_experiment_by_name(at.experiment)
+        experiment = experiment or (found.experiment_id if found is not None else None)
+    for run in client.search_runs([experiment] if experiment else [], f"tags.`{CHAMPION_TAG}` = 'yes'"):
+        of_model = run.data.tags.get("model_version", "").rpartition("/")[0] == version.name
+        if of_model and run.info.run_id != version.run:
+            client.set_tag(run.info.run_id, CHAMPION_TAG, "former")
 
 
 def _with(past: list[str], current: Version) -> list[str]:

@@ -52,12 +52,13 @@ def compare_task(
     tracking.log_metrics(at, run, _metrics(found))
     notes = [headline(found, student) for student in found.students]
     helps = {f"teacher_helps_{student.name}": student.verdict for student in found.students}
-    tracking.set_tags(at, run, {**helps, "mlflow.note.content": "\n\n".join(notes)})
+    tracking.set_tags(at, run, {**helps, tracking.NOTE: "\n\n".join(notes)})
     tracking.log_figures(at, run, {"distillation": gains(found)})
     for name, table in tables(found).items():
         tracking.log_table(at, run, table, name)
         rows = table.astype(object).where(table.notna(), None).to_dict("records")
-        create_table_artifact(rows, key=name.replace("_", "-"))  # type: ignore[arg-type]
+        key = name.replace("_", "-")
+        create_table_artifact(rows, key=key, description="\n\n".join(notes))  # type: ignore[arg-type]
     tracking.log_file(at, run, path)
     create_markdown_artifact(_markdown(context, found), key="distillation-summary")
     progress.finish("; ".join(f"{s.name}: {_signed(s.over_rows)}" for s in found.students))

@@ -83,6 +83,7 @@ def evaluate_task(
 
     tracking.log_metrics(at, run, metrics_of(evaluation))
     tracking.set_tags(at, run, _tags(evaluation, config.fusion.name, config.strategy))
+    _tell_parts(context, evaluation, fused)
     tracking.log_figures(at, run, all_figures(evaluation, read_curves(evaluated)))
     for other in further:
         prefix = re.sub(r"[^\w.-]", "_", other.target)  # MLflow takes few characters in a name
@@ -95,7 +96,7 @@ def evaluate_task(
     for name, table in tables(evaluation).items():
         tracking.log_table(at, run, table, name)
         rows = table.astype(object).where(table.notna(), None).to_dict("records")
-        create_table_artifact(rows, key=name.replace("_", "-"))  # type: ignore[arg-type]
+        create_table_artifact(rows, key=name, description=_captions(evaluation)[name])  # type: ignore[arg-type]
     tracking.log_file(at, run, result)
     tracking.log_file(at, run, predictions)
     progress.finish(headline(evaluation))
@@ -213,6 +214,37 @@ def metrics_of(evaluation: Evaluation) -> dict[str, float]:
     return {name: value for name, value in values.items() if math.isfinite(value)}  # defined ones
 
 
+def _tell_parts(context: Context, evaluation: Evaluation, fused: FusedModel | None) -> None:
+    """The result of each fit and of the fusion on test, in its own run, under the names of every run."""
+    at, metric = context.tracking, evaluation.metric
+    for candidate in evaluation.candidates[:-1]:
+        part = fused.training.name if candidate.kind == "fusion" and fused is not None else candidate.name
+        run = tracking.find_part(at, context.mlflow_run, part)
+        if run is None:  # the average trains nothing, a frozen encoder has no fit
+            continue
+        interval = candidate.on_test(metric)
+        values = {
+            f"test_{metric}": interval.value,
+            f"test_{metric}_low": interval.low,
+            f"test_{metric}_high": interval.high,
+        }
+        tracking.log_metrics(at, run, {name: value for name, value in values.items() if math.isfinite(value)})
+        if candidate.kind == "fusion":
+            tracking.set_tags(at, run, {"fusion_helps": evaluation.fusion_helps})
+
+
+def _captions(evaluation: Evaluation) -> dict[str, str]:
+    """What stands above each table in the dashboard."""
+    metric, level = evaluation.metric, f"{evaluation.confidence:.0%}"
+    return {
+        "results": f"{headline(evaluation)}. Chosen by validation; low and high: {level} bootstrap interval "
+        f"over {evaluation.rows['test']} test rows.",
+        "subsets": f"Test {metric} when a row has only these inputs, and what that costs.",
+        "classes": "Each class or label on test.",
+        "shares": f"What each input adds to {metric}: Shapley values over all subsets of inputs.",
+    }
+
+
 def _tags(evaluation: Evaluation, fusion: str, strategy: str) -> dict[str, str]:
     worst = evaluation.worst_subset
     return {
@@ -223,7 +255,7 @@ def _tags(evaluation: Evaluation, fusion: str, strategy: str) -> dict[str, str]:
         "best_single": evaluation.best_single,
         "worst_subset": "+".join(worst.inputs) if worst else "",
         "under_optimised": "+".join(evaluation.under_optimised),
-        "mlflow.note.content": headline(evaluation),
+        tracking.NOTE: headline(evaluation),
     }
 
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from pydantic import TypeAdapter
 
 from components.config import PipelineConfig, TrackingConfig
 from components.data.ingest import Dataset
 from components.errors import ModelError
 from components.evaluation.decision import Verdict
+from components.evaluation.results import Evaluation
 from components.evaluation.robustness import Robustness
-from components.examples import as_table
+from components.examples import as_table, with_content
 from components.promotion import FIRST, Rival, compare
 from components.samples import read_samples
-from tasks import champions, registry, tracking
+from tasks import champions, descriptions, registry, tracking
 from tasks.context import Context
 from tasks.evaluate import Evaluated, headline
 from tasks.progress import Progress
@@ -106,15 +108,19 @@ def promote_task(context: Context, dataset: Dataset, evaluated: Evaluated) -> Re
     test = samples[samples["split"] == "test"]
     evaluation = evaluated.read()
     progress(0, 3, "logging the model")
-    uri = registry.log_model(context, as_table(test.head(_EXAMPLES), config.inputs).reset_index(drop=True))
+    example = with_content(as_table(test.head(_EXAMPLES), config.inputs), config.inputs)
+    uri = registry.log_model(context, example.reset_index(drop=True))
     progress(1, 3, "registering")
     facts = {
         "run": context.key,
         "dataset_digest": dataset.digest,
         "fusion_helps": evaluation.fusion_helps,
-        evaluation.metric: f"{evaluation.headline.value:.4f}",
+        "delivered": evaluation.chosen,
+        **_figures(evaluation),
     }
-    version = registry.register(context, uri, headline(evaluation), facts, challenge=not dry)
+    about = descriptions.of_model(config, dataset)
+    version = registry.register(context, uri, about, headline(evaluation), facts, challenge=not dry)
+    tracking.set_tags(at, context.mlflow_run, {"model_version": f"{version.name}/{version.version}"})
     recipe = TypeAdapter(Recipe).dump_json(Recipe(dataset, config)).decode("utf-8", "surrogatepass")
     tracking.log_text(at, context.mlflow_run, recipe, RECIPE)
     progress(2, 3, "comparing with the champion")
@@ -129,7 +135,7 @@ def promote_task(context: Context, dataset: Dataset, evaluated: Evaluated) -> Re
     reason = verdict.reason
     if dry:
         reason = f"dry run, {'would become' if verdict.promote else 'would not become'} champion: {reason}"
-    _record(context, version, verdict, reason, crowned)
+    _record(context, version, verdict, f"{headline(evaluation)}.", reason, crowned)
     alias = registry.CHAMPION if crowned else None if dry else registry.CHALLENGER
     registered = Registered(version, crowned, reason, verdict, alias)
     progress.finish(f"{version.name} version {version.version} is {registered.state}: {reason}")
@@ -240,8 +246,27 @@ def _decide(
         )
 
 
+def _figures(evaluation: Evaluation) -> dict[str, str]:
+    """The deciding figures as tags of the version, by the names that they have as metrics of the run."""
+    gain, test = evaluation.delivered_gain, evaluation.headline
+    values = {
+        evaluation.metric: test.value,
+        f"test_{evaluation.metric}_low": test.low,
+        f"test_{evaluation.metric}_high": test.high,
+        "delivered_gain": gain.value,
+        "delivered_gain_low": gain.low,
+        "calibration_error_after": evaluation.calibration.error_after,
+    }
+    return {name: f"{value:.4f}" for name, value in values.items() if math.isfinite(value)}
+
+
 def _record(
-    context: Context, version: registry.Version, verdict: Verdict, reason: str, crowned: bool
+    context: Context,
+    version: registry.Version,
+    verdict: Verdict,
+    result: str,
+    reason: str,
+    crowned: bool,
 ) -> None:
     at, run = context.tracking, context.mlflow_run
     client = tracking.connect(at)
@@ -251,8 +276,12 @@ def _record(
     }
     for name, value in tags.items():
         client.set_model_version_tag(version.name, version.version, name, value)
-    of_run = {"champion": _told(crowned), "model_version": f"{version.name}/{version.version}"}
-    tracking.set_tags(at, run, {**tags, **of_run})
+    decision = f"{'Champion' if crowned else 'Not champion'} when its run ended: {reason}"
+    client.update_model_version(version.name, version.version, f"{result}\n\n{decision}")
+    tracking.set_tags(at, run, tags)
+    if not crowned:  # champions.py tags the run of who is it, and of who was
+        known = tracking.get_run(at, run).data.tags.get(tracking.CHAMPION_TAG)
+        tracking.set_tags(at, run, {tracking.CHAMPION_TAG: known or "no"})
     tracking.log_text(at, run, verdict.to_json(), EVIDENCE)
     if verdict.gain is not None:
         gain = verdict.gain
@@ -263,7 +292,9 @@ def _record(
         )
     rows = verdict.rows()
     if rows:
-        create_table_artifact(rows, key="promotion", description=reason)
+        create_table_artifact(rows, key="promotion", description=f"{decision}.")
+    else:
+        create_markdown_artifact(f"{decision}.", key="promotion")
 
 
 def _robustness(at: TrackingConfig, version: registry.Version) -> Robustness | None:

@@ -91,16 +91,27 @@ def log_model(context: Context, example: pd.DataFrame) -> str:
 
 
 def register(
-    context: Context, uri: str, description: str, tags: dict[str, str], challenge: bool = True
+    context: Context, uri: str, about: str, description: str, tags: dict[str, str], challenge: bool = True
 ) -> Version:
-    """Register the logged model, once, with alias ``challenger`` where it is to challenge."""
+    """Register the logged model, once, with alias ``challenger`` where it is to challenge.
+
+    Args:
+        context: The run.
+        uri: Of the logged model.
+        about: Description of the registered model, where it has none yet.
+        description: Of the version.
+        tags: Of the version.
+        challenge: Whether the alias moves.
+    """
     client = tracking.connect(context.tracking)
     name = context.config.model_name
     try:
-        client.create_registered_model(name)
+        client.create_registered_model(name, description=about)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+        if not client.get_registered_model(name).description:
+            client.update_registered_model(name, about)
     found = [v for v in client.search_model_versions(f"name = '{name}'") if v.run_id == context.mlflow_run]
     if found:
         version = found[0].version

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import pandas as pd
 import yaml
-from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.artifacts import create_markdown_artifact
 
 from components.data.ingest import Dataset
 from components.data.splits import SPLITS
@@ -17,7 +17,7 @@ from components.evaluation.results import DataSummary, Evaluation, QuarantineRow
 from components.samples import read_samples
 from components.storage.atomic import write_bytes
 from components.targets import Classification, Multilabel, Regression, cells_of
-from tasks import tracking
+from tasks import descriptions, links, tracking
 from tasks.align import Retrieved
 from tasks.context import Context
 from tasks.evaluate import Evaluated, headline, read_curves, tables
@@ -73,14 +73,26 @@ def report_task(
     tracking.log_file(at, run, path)
     tracking.log_text(at, run, settings, "config.yaml")
 
+    tracking.set_tags(at, run, {tracking.NOTE: _note(context, evaluation, registered)})
     create_markdown_artifact(_markdown(context, evaluated, registered), key="summary")
-    url = tracking.run_url(at, run)
-    if url is not None:
-        create_link_artifact(url, link_text="MLflow run", key="mlflow-run")
-    else:
-        create_markdown_artifact(f"MLflow run `{run}` in `{at.tracking_uri}`", key="mlflow-run")
+    links.show_report(at, run, path)
     progress.finish(path.name)
     return str(path)
+
+
+def _note(context: Context, evaluation: Evaluation, registered: Registered) -> str:
+    """The MLflow run's description, with links to pages of the same MLflow server and to Prefect."""
+    at, run, version = context.tracking, context.mlflow_run, registered.version
+    addresses = {
+        "report": tracking.run_page(at, run, "report.html"),
+        f"{version.name} version {version.version}": f"#/models/{version.name}/versions/{version.version}",
+    }
+    flow_run = tracking.get_run(at, run).data.tags.get("prefect_flow_run_url")
+    if flow_run:
+        addresses["Prefect flow run"] = flow_run
+    decision = f"{version.name} version {version.version} became {registered.state}: {registered.reason}"
+    table = _table(tables(evaluation)["results"])
+    return descriptions.of_run(evaluation, headline(evaluation), decision, addresses, table)
 
 
 def git_commit() -> str | None:
@@ -126,18 +138,11 @@ def _class_rows(target: Classification | Multilabel, samples: pd.DataFrame) -> d
 def _markdown(context: Context, evaluated: Evaluated, registered: Registered) -> str:
     evaluation = evaluated.read()
     results = tables(evaluation)
-    helps = {
-        "yes": "Fusion helped",
-        "no": "Fusion did not help",
-        "unclear": "Whether fusion helped is unclear",
-    }
-    gain = evaluation.fusion_gain
-    proof = f": {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]" if gain else ""
     return "\n\n".join(
         [
             f"# {context.config.name}",
             headline(evaluation),
-            f"**{helps[evaluation.fusion_helps]}** against {evaluation.best_single} alone{proof}.",
+            f"**{descriptions.helped(evaluation)}**",
             *balance_warnings(evaluation),
             f"Model `{registered.version.name}` version {registered.version.version}: {registered.reason}.",
             _table(results["results"]),

@@ -19,6 +19,13 @@ from tasks.evaluate import Evaluated
 from tasks.progress import Progress
 from tasks.step import gpu_slot, step
 
+_CAPTIONS = {
+    "robustness": "Test rows with one input damaged. Relative: share of the undamaged result that is left; "
+    "effective: what is left beyond what that input's own model has left.",
+    "missing_rates": "Test rows with inputs hidden at random: the model told what is absent (mask), and the "
+    "same model given zeros instead.",
+}
+
 
 @dataclass(frozen=True)
 class Stressed:
@@ -50,7 +57,8 @@ def robustness_task(context: Context, dataset: Dataset, evaluated: Evaluated) ->
     for name, table in tables(found).items():
         tracking.log_table(at, run, table, name)
         rows = table.astype(object).where(table.notna(), None).to_dict("records")
-        create_table_artifact(rows, key=name.replace("_", "-"))  # type: ignore[arg-type]
+        key, caption = name.replace("_", "-"), _CAPTIONS[name]
+        create_table_artifact(rows, key=key, description=caption)  # type: ignore[arg-type]
     tracking.log_file(at, run, result)
     progress.finish(headline(found))
     return Stressed(str(result))

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from components.config import PipelineConfig
+from components.config import PipelineConfig, TrackingConfig
 from components.data.ingest import Dataset
 from components.delivered import FUSION
 from components.evaluation.intervals import Interval
@@ -65,10 +65,10 @@ def trial_task(
         earlier: Histories that it must keep up with; None lets it run.
     """
     at, metric = arm.context.tracking, config.target.metric
-    tags = {"config": config.name, "kind": "trial", "fusion": trial.fusion}
+    facts = {"config": config.name, "dataset_digest": arm.dataset.digest}
+    tags = {**facts, "kind": "trial", "fusion": trial.fusion}
     run = tracking.nested_run(at, arm.sweep_run, label, tags)
-    facts = config.model_dump(mode="json", include={"name", "fusion", "training", "seed"})
-    tracking.log_params(at, run, facts)
+    tracking.log_params(at, run, config.model_dump(mode="json"))
     pruner = None if earlier is None else Pruner(metric, earlier, config.training.epochs)
 
     def tell(epoch: Epoch) -> None:
@@ -80,11 +80,16 @@ def trial_task(
         result = follow(steps, tell)
     values = {f"val_{metric}": result.metric, "val_loss": result.loss, "seconds": result.seconds}
     if result.training is not None:
-        values |= {"parameters": result.training.parameters, "best_epoch": result.training.best_epoch}
+        training = result.training
+        values |= {"parameters": training.parameters, "best_epoch": training.best_epoch}
+        values |= {"epochs": training.epochs}
     known = {name: value for name, value in values.items() if value == value}
     tracking.log_final(at, run, known, len(result.history))
-    about = {"status": result.status, "overrides": " ".join(f"--set {text}" for text in trial.overrides)}
-    tracking.set_tags(at, run, {**about, **({"mlflow.note.content": result.note} if result.note else {})})
+    overrides = " ".join(f"--set {text}" for text in trial.overrides)
+    note = result.note or f"{result.status}: best val {metric} {result.metric:.3f} with `{overrides}`"
+    tracking.set_tags(
+        at, run, {"status": result.status, "overrides": overrides, tracking.NOTE: f"{label}: {note}"}
+    )
     tracking.end_run(at, run, "FAILED" if result.status == "failed" else "FINISHED")
     return result
 
@@ -151,14 +156,24 @@ def rank_task(
             tracking.log_table(at, run, table, f"{name}_{config.name}")
             tracking.log_figures(at, run, {f"{name}_{config.name}": ranking_figure(ranking, rows)})
             shown: list[dict[str, Any]] = table.astype(object).where(table.notna(), None).to_dict("records")  # type: ignore[assignment]
-            create_table_artifact(shown, key=_key(f"{name}-{config.name}"))
+            caption = headline(ranking) if name == "ranking" else f"All at about {budget} parameters"
+            create_table_artifact(shown, key=_key(f"{name}-{config.name}"), description=caption)
     text = markdown(ranking)
     tracking.log_text(at, run, text, f"ranking_{config.name}.md")
     create_markdown_artifact(text, key=_key(f"sweep-{config.name}"))
     tracking.log_metrics(at, run, _metrics(ranking))
     tracking.set_tags(at, run, {f"winner.{config.name}": ranking.winner})
+    _describe(at, run, ranking)
     progress.finish(headline(ranking))
     return ranking
+
+
+def _describe(at: TrackingConfig, run: str, ranking: Ranking) -> None:
+    """The sweep's description: the result of each pipeline that is ranked."""
+    said = tracking.get_run(at, run).data.tags.get(tracking.NOTE, "")
+    line = f"**{ranking.pipeline}**: {headline(ranking)}"
+    others = [text for text in said.split("\n\n") if text and not text.startswith(f"**{ranking.pipeline}**:")]
+    tracking.set_tags(at, run, {tracking.NOTE: "\n\n".join([*others, line])})
 
 
 def headline(ranking: Ranking) -> str:

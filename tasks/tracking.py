@@ -25,8 +25,13 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from components.config import TrackingConfig
 from components.training.checkpoint import Epoch
+from tasks.descriptions import of_experiment
+from tasks.views import VIEWS
 
 KEY, PART = "braid.key", "braid.part"
+NOTE = "mlflow.note.content"  # description of a run or an experiment, in Markdown
+CHAMPION_TAG = "champion"
+_OF_THE_RUN = ("config", "git_commit", "dataset_digest")  # tags that its parts have too
 _LONGEST_PARAM = 6000  # characters that every MLflow backend takes
 _FORBIDDEN = re.compile(r"[^\w.:/ -]")  # in the name of a parameter; columns of a table may have any
 
@@ -44,6 +49,7 @@ def start_run(tracking: TrackingConfig, name: str, key: str, tags: Mapping[str, 
     """Id of the parent run of ``key``: the one there is, set to running again, or a new one."""
     client = connect(tracking)
     experiment = _experiment(client, tracking)
+    _describe(client, experiment)
     found = client.search_runs(
         [experiment], f"tags.`{KEY}` = '{key}' and tags.`{PART}` = 'run'", max_results=1
     )
@@ -57,18 +63,15 @@ def start_run(tracking: TrackingConfig, name: str, key: str, tags: Mapping[str, 
 
 
 def nested_run(tracking: TrackingConfig, parent: str, part: str, tags: Mapping[str, str]) -> str:
-    """Id of the run of one part (a fit, the fusion) below its parent."""
+    """Id of the run of one part (a fit, the fusion) below its parent, whose facts and data set it shares."""
     client = connect(tracking)
     above = client.get_run(parent)
-    found = client.search_runs(
-        [above.info.experiment_id],
-        f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}' and tags.`{PART}` = '{part}'",
-        max_results=1,
-    )
-    if found:
-        client.update_run(found[0].info.run_id, "RUNNING")
-        return found[0].info.run_id
+    found = _part(client, above, part)
+    if found is not None:
+        client.update_run(found, "RUNNING")
+        return found
     all_tags = {
+        **{name: above.data.tags[name] for name in _OF_THE_RUN if name in above.data.tags},
         **tracking.tags,
         **tags,
         MLFLOW_PARENT_RUN_ID: parent,
@@ -76,7 +79,22 @@ def nested_run(tracking: TrackingConfig, parent: str, part: str, tags: Mapping[s
         PART: part,
     }
     name = f"{part} · {above.info.run_name}"
-    return client.create_run(above.info.experiment_id, tags=all_tags, run_name=name).info.run_id
+    run_id = client.create_run(above.info.experiment_id, tags=all_tags, run_name=name).info.run_id
+    if above.inputs is not None and above.inputs.dataset_inputs:
+        client.log_inputs(run_id, above.inputs.dataset_inputs)
+    return str(run_id)
+
+
+def find_part(tracking: TrackingConfig, parent: str, part: str) -> str | None:
+    """Id of the run of one part; None where it has none."""
+    client = connect(tracking)
+    return _part(client, client.get_run(parent), part)
+
+
+def _part(client: MlflowClient, above: Run, part: str) -> str | None:
+    own = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{above.info.run_id}' and tags.`{PART}` = '{part}'"
+    found = client.search_runs([above.info.experiment_id], own, max_results=1)
+    return found[0].info.run_id if found else None
 
 
 def end_run(tracking: TrackingConfig, run_id: str, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
@@ -203,13 +221,19 @@ def watch_system(tracking: TrackingConfig, run_id: str) -> SystemMetricsMonitor 
     return monitor
 
 
-def run_url(tracking: TrackingConfig, run_id: str) -> str | None:
-    """Page of a run, where a server shows it."""
+def run_url(tracking: TrackingConfig, run_id: str, artifact: str | None = None) -> str | None:
+    """Page of a run, or of one of its artifacts, where a server shows it."""
     page = tracking.page_url or str(tracking.tracking_uri)
     if not page.startswith("http"):
         return None
+    return f"{page.rstrip('/')}/{run_page(tracking, run_id, artifact)}"
+
+
+def run_page(tracking: TrackingConfig, run_id: str, artifact: str | None = None) -> str:
+    """The same within MLflow's own pages, whatever address they are served from."""
     experiment = connect(tracking).get_run(run_id).info.experiment_id
-    return f"{page.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
+    page = f"#/experiments/{experiment}/runs/{run_id}"
+    return page if artifact is None else f"{page}/artifacts/{artifact}"
 
 
 def get_run(tracking: TrackingConfig, run_id: str) -> Run:
@@ -261,6 +285,16 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{name}"] = value
     return flat
+
+
+def _describe(client: MlflowClient, experiment: str) -> None:
+    """Tell people what they see, unless somebody has said so already."""
+    tags = client.get_experiment(experiment).tags
+    views = {view.title: view.link(experiment) for view in VIEWS}
+    wanted = {NOTE: of_experiment(views), **{view.tag: view.state() for view in VIEWS}}
+    for name, value in wanted.items():
+        if name not in tags:
+            client.set_experiment_tag(experiment, name, value)
 
 
 def _experiment(client: MlflowClient, tracking: TrackingConfig) -> str:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from components.references import Single, Trained
 from components.training.checkpoint import Epoch
+from components.training.resumable import read_history
 from tasks import tracking
 from tasks.context import Context
 from tasks.progress import Progress
@@ -33,19 +34,17 @@ def tracked(
         epochs: At most so many.
         kind: ``single``, ``fusion`` or ``alignment``, as a tag.
         metric: Of the objective; None is that of the primary target.
-        facts: Parameters of the nested run; None takes the options of the part.
+        facts: Parameters of the nested run besides the pipeline's; None takes the options of the part.
     """
     config, at = context.config, context.tracking
     progress = Progress(context, f"fit {part}")
-    run = tracking.nested_run(at, context.mlflow_run, part, {"config": config.name, "kind": kind})
-    if facts is not None:
-        pass
-    elif part in config.inputs:
-        facts = config.inputs[part].model_dump(mode="json")
-    else:
-        sections = {"alignment"} if kind == "alignment" else {"fusion", "training"}
-        facts = config.model_dump(mode="json", include=sections)
-    tracking.log_params(at, run, {**facts, "seed": config.seed})
+    tags = {"config": config.name, "kind": kind}
+    if kind in ("fusion", "student") and len(config.inputs) > 1:
+        tags["fusion"] = config.fusion.name
+    run = tracking.nested_run(at, context.mlflow_run, part, tags)
+    if facts is None:
+        facts = config.inputs[part].model_dump(mode="json") if part in config.inputs else {}
+    tracking.log_params(at, run, {**config.model_dump(mode="json"), **facts})
     metric = metric or config.target.metric
 
     def tell(epoch: Epoch) -> None:
@@ -56,18 +55,19 @@ def tracked(
     result = follow(steps, tell)
     trained = result.training if isinstance(result, Single) else result
     assert trained is not None
-    tracking.log_metrics(
-        at,
-        run,
-        {
-            f"best_val_{metric}": trained.metric,
-            "best_epoch": trained.best_epoch,
-            "epochs": trained.epochs,
-            "parameters": trained.parameters,
-        },
-    )
+    history = read_history(trained.folder)
+    values = {
+        f"val_{metric}": trained.metric,
+        "val_loss": history[trained.best_epoch].val_loss,
+        f"best_val_{metric}": trained.metric,
+        "best_epoch": trained.best_epoch,
+        "epochs": trained.epochs,
+        "parameters": trained.parameters,
+        "seconds": sum(epoch.seconds for epoch in history),
+    }
+    tracking.log_final(at, run, values, trained.epochs)
+    found = f"best val {metric} {trained.metric:.3f} in epoch {trained.best_epoch + 1} of {trained.epochs}"
+    tracking.set_tags(at, run, {tracking.NOTE: f"{part}: {found}"})
     tracking.end_run(at, run, "FINISHED")
-    progress.finish(
-        f"best val {metric} {trained.metric:.3f} in epoch {trained.best_epoch + 1} of {trained.epochs}"
-    )
+    progress.finish(found)
     return result

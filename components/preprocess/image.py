@@ -68,6 +68,10 @@ class ImagePreprocessor:
         try:
             image = decode(data, self.size)
             return np.asarray(SQUARES[self.fit_mode](to_rgb(upright(image)), self.size))
+        except Image.UnidentifiedImageError as error:
+            raise DataError(
+                f"{named(value)}: cannot be decoded as a picture: it is no {' or '.join(IMAGE_FORMATS)}"
+            ) from error
         except Exception as error:  # decoders raise all kinds on damaged data
             raise DataError(
                 f"{named(value)}: cannot be decoded as a picture: {error or type(error).__name__}"

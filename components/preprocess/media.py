@@ -8,6 +8,7 @@ from components.data.location import read_bytes
 from components.errors import DataError
 
 MediaValue = str | Path | bytes
+_LONGEST = 400  # characters of a path that is shown whole
 
 
 def media_bytes(value: MediaValue) -> bytes:
@@ -21,9 +22,12 @@ def media_bytes(value: MediaValue) -> bytes:
     try:
         return read_bytes(str(value))
     except OSError as error:
-        raise DataError(f"{value}: cannot be read: {error.strerror or error}") from error
+        raise DataError(f"{named(value)}: cannot be read: {error.strerror or error}") from error
 
 
 def named(value: MediaValue) -> str:
     """What messages call a media cell."""
-    return f"{len(value)} bytes" if isinstance(value, bytes | bytearray | memoryview) else str(value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"{len(value)} bytes"
+    text = str(value)
+    return text if len(text) <= _LONGEST else f"{text[:40]}... ({len(text)} characters)"

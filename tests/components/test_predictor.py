@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from components.errors import ModelError
-from components.examples import as_table
+from components.examples import as_table, with_content
 from components.predictor import Predictor, is_null, read_cells, read_media
 from components.samples import read_samples
 from tests.components.conftest import CLASSES, Built
@@ -242,6 +242,61 @@ def test_columns_are_those_of_the_inputs(predictor: Predictor) -> None:
 @pytest.mark.parametrize("value", [0, 0.0, False, "0", "nan?", b"\0"])
 def test_zero_and_false_are_something(value: Any) -> None:
     assert not is_null(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("data:image/png;base64,QUJD%%%%", "is not base64"),  # Python's decoder drops what it does not know
+        ("data:image/png;base64,QUJ", "is not base64"),
+        ("data:image/svg+xml,<svg/>", "without ';base64,'"),
+    ],
+)
+def test_base64_is_taken_whole_or_not_at_all(text: str, reason: str) -> None:
+    for files in (True, False):
+        with pytest.raises(ValueError, match=reason):
+            read_media(text, files)
+
+
+def test_base64_may_have_line_breaks() -> None:
+    data = bytes(range(256))
+    text = base64.encodebytes(data).decode()
+    assert text.count("\n") > 1
+    for given in (text, f"data:;base64,{text}"):
+        assert read_media(given) == read_media(given, files=False) == data
+
+
+@pytest.mark.parametrize("value", [3.5, ["a.png"], {"bytes": "QUJD"}])
+def test_what_is_no_text_is_no_media(value: Any) -> None:
+    with pytest.raises(ValueError, match=f"expected base64 text, found {type(value).__name__}"):
+        read_media(value, files=False)
+    with pytest.raises(ValueError, match="expected a path, bytes or base64 text"):
+        read_media(value)
+
+
+def test_without_files_text_is_content(predictor: Predictor, table: pd.DataFrame) -> None:
+    rows = table.head(1)
+    path = str(rows["photo"].iloc[0])
+    assert read_media("QUJD", files=False) == b"ABC"
+    predictor.files = False
+    try:
+        named = predictor.predict(rows)
+        sent = predictor.predict(with_content(rows, predictor.bundle.inputs))
+    finally:
+        predictor.files = True
+    assert Path(path).exists()
+    assert named["inputs"].tolist() == ["note+facts"]
+    assert "is not base64" in named["error"].iloc[0]
+    same(sent, predictor.predict(rows), check_exact=True)
+
+
+def test_a_large_file_is_left_out_of_an_example(tmp_path: Path, predictor: Predictor) -> None:
+    file = tmp_path / "large.png"
+    noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(file)
+    assert file.stat().st_size > 256 * 1024
+    found = with_content(pd.DataFrame({"photo": [str(file), None]}, dtype=object), predictor.bundle.inputs)
+    assert found["photo"].tolist() == [None, None]
 
 
 def test_long_paths_stay_paths_and_short_text_is_not_decoded() -> None:

@@ -64,6 +64,50 @@ def test_mlflow_has_one_parent_and_the_nested_fits(project: Project, first_run: 
     assert [metric.step for metric in history] == list(range(len(history)))
 
 
+def test_runs_and_their_parts_compare_under_the_same_names(
+    project: Project, first_run: dict[str, Any]
+) -> None:
+    client = MlflowClient(project.tracking_uri)
+    parents, nested = runs_of(project)
+    parent = next(run for run in parents if run.info.run_id == first_run["mlflow_run"])
+    fits = [run for run in nested if run.data.tags["mlflow.parentRunId"] == parent.info.run_id]
+    for run in fits:
+        name = run.data.tags["braid.part"]
+        assert parent.data.params.items() <= run.data.params.items()
+        assert run.data.metrics["test_accuracy"] == first_run["candidates"][name]["test"]["value"]
+        measured = {"val_accuracy", "val_loss", "test_accuracy_low", "parameters", "seconds", "best_epoch"}
+        assert measured <= set(run.data.metrics)
+        history = client.get_metric_history(run.info.run_id, "val_accuracy")
+        assert run.data.metrics["val_accuracy"] == max(metric.value for metric in history)
+        shared = ("config", "dataset_digest", "git_commit")
+        assert [run.data.tags.get(tag) for tag in shared] == [parent.data.tags.get(tag) for tag in shared]
+        assert run.data.tags["mlflow.note.content"].startswith(f"{name}: best val accuracy")
+        assert [each.dataset.name for each in run.inputs.dataset_inputs] == ["tiny"]
+    kinds = {run.data.tags["braid.part"]: run.data.tags["kind"] for run in fits}
+    assert kinds == {"picture": "single", "sound": "single", "words": "single", "fusion": "fusion"}
+    (fusion,) = (run for run in fits if run.data.tags["kind"] == "fusion")
+    assert (fusion.data.tags["fusion"], fusion.data.tags["fusion_helps"]) == ("concat", "yes")
+
+
+def test_run_and_model_describe_themselves(project: Project, first_run: dict[str, Any]) -> None:
+    client = MlflowClient(project.tracking_uri, project.tracking_uri)
+    run = client.get_run(first_run["mlflow_run"])
+    note = run.data.tags["mlflow.note.content"]
+    assert f"test accuracy {first_run['test']['accuracy']['value']:.3f}" in note
+    assert "**Fusion helped against" in note
+    assert "became champion: first model under this name" in note
+    page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/report.html"
+    assert f"[report]({page})" in note
+    version = client.get_model_version("tiny", first_run["model"]["version"])
+    assert f"(#/models/tiny/versions/{version.version})" in note
+    assert "first model under this name" in version.description
+    assert float(version.tags["accuracy"]) == pytest.approx(run.data.metrics["test_accuracy"], abs=1e-4)
+    assert {"delivered_gain", "test_accuracy_low", "calibration_error_after"} <= set(version.tags)
+    about = client.get_registered_model("tiny").description
+    for word in ("`label`", "ant, bee, cat, dog", "`picture`: image", "`words`: text", "@champion"):
+        assert word in about
+
+
 def test_artifacts_hold_figures_tables_report_and_configuration(
     project: Project, first_run: dict[str, Any]
 ) -> None:
@@ -82,8 +126,8 @@ def test_artifacts_hold_figures_tables_report_and_configuration(
     } <= names()
     assert {"results.json", "subsets.json", "classes.json", "quarantine.json"} <= names("tables")
     assert {"robustness.json", "missing_rates.json"} <= names("tables")
-    assert {"robustness.png", "missing_rates.png"} <= names("figures")
-    assert len(names("figures")) >= 7
+    figures = {"confusion", "reliability", "subsets", "training", "candidates", "shapley"}
+    assert {f"{name}.png" for name in figures | {"robustness", "missing_rates"}} <= names("figures")
     assert len(names("figures/explanations")) == 6
     assert "explanations.json" in names("tables")
     page = Path(first_run["report"]).read_text("utf-8")
@@ -207,6 +251,11 @@ def test_promote_and_rollback_as_a_user_does(
     forced = braid("promote", name, version, "--force", "--why", "a try")
     assert forced.exit_code == 0, forced.stderr
     assert alias("champion") == version
+
+    def crowned(run: str) -> str:
+        return client.get_run(run).data.tags["champion"]
+
+    assert (crowned(first_run["mlflow_run"]), crowned(dry["mlflow_run"])) == ("former", "yes")
     again = braid("promote", name, first, "--json")  # its run was compared with nobody
     assert again.exit_code == 5, again.stderr
     assert json.loads(again.stdout)["source"] == "scored"
@@ -214,6 +263,7 @@ def test_promote_and_rollback_as_a_user_does(
     back = braid("rollback", name, "--json")
     assert json.loads(back.stdout)["champion"] == first
     assert alias("champion") == first
+    assert (crowned(first_run["mlflow_run"]), crowned(dry["mlflow_run"])) == ("yes", "former")
     none = braid("rollback", name)
     assert none.exit_code == 4
     assert "no champion before it is known" in none.stderr

@@ -104,7 +104,13 @@ def test_a_run_shows_names_artifacts_and_keeps_the_gpu_limit(
 
     artifacts = httpx.post(f"{api}/artifacts/filter", json={}).json()
     by_key = {artifact["key"]: artifact for artifact in artifacts if artifact["key"]}
-    assert {"summary", "results", "subsets", "quarantine", "mlflow-run"} <= set(by_key)
+    keys = {"summary", "results", "subsets", "quarantine", "promotion", "report", "mlflow-run"}
+    assert keys <= set(by_key)
+    assert Path(outcome["report"]).as_uri() in by_key["report"]["data"]
+    reason = by_key["promotion"]["description"] or by_key["promotion"]["data"]
+    assert outcome["promotion"] in reason
+    tables = [artifact for artifact in artifacts if artifact["type"] == "table"]
+    assert [table["key"] for table in tables if not table["description"]] == []
     assert "Fusion helped" in by_key["summary"]["data"]
     assert str(outcome["mlflow_run"]) in str(by_key["mlflow-run"]["data"])
     progress = [artifact for artifact in artifacts if artifact["type"] == "progress"]

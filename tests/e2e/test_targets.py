@@ -48,11 +48,14 @@ PIPELINE: dict[str, Any] = {
     "engine": {"device": "cpu"},
 }
 SCORE = """
-import json, sys
+import json, os, sys
 import mlflow, pandas as pd
 mlflow.set_tracking_uri(sys.argv[1])
 model = mlflow.pyfunc.load_model(sys.argv[2])
-found = model.predict(pd.read_json(sys.argv[3], orient="records", dtype=False))
+rows = pd.read_json(sys.argv[3], orient="records", dtype=False)
+found = model.predict(rows)
+os.environ["_MLFLOW_IS_IN_SERVING_ENVIRONMENT"] = "true"
+json.dumps(model.predict(rows).to_dict("records"), allow_nan=False)  # what the server answers has no NaN
 print(found.to_json(orient="records"))
 """
 

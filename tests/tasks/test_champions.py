@@ -112,6 +112,55 @@ class TestRollback:
             champions.roll_back(at, store, "nobody")
 
 
+class TestTagsOfRuns:
+    """``champion`` on the MLflow runs: ``yes`` for the one, ``former`` for those before it."""
+
+    def tags(self, client: MlflowClient, model: list[Version]) -> list[str | None]:
+        return [client.get_run(version.run).data.tags.get("champion") for version in model]
+
+    def test_they_follow_the_alias_both_ways(
+        self, at: TrackingConfig, store: Path, client: MlflowClient, model: list[Version]
+    ) -> None:
+        champions.crown(at, store, model[0], "first")
+        assert self.tags(client, model) == ["yes", None, None, None]
+        champions.settle(at, store, model[2], lambda _: Verdict(True, "better"))
+        assert self.tags(client, model) == ["former", None, "yes", None]
+        champions.roll_back(at, store, model[0].name)
+        assert self.tags(client, model) == ["yes", None, "former", None]
+        tags = client.get_run(model[2].run).data.tags
+        assert tags["model_version"] == f"{model[2].name}/3"
+
+    def test_a_move_mends_what_a_hand_or_a_kill_left(
+        self, at: TrackingConfig, store: Path, client: MlflowClient, model: list[Version]
+    ) -> None:
+        for version in (model[0], model[3]):
+            client.set_tag(version.run, "champion", "yes")
+            client.set_tag(version.run, "model_version", f"{version.name}/{version.version}")
+        champions.crown(at, store, model[1], "better")
+        assert self.tags(client, model) == ["former", "yes", None, "former"]
+        client.set_tag(model[1].run, "champion", "no")
+        champions.settle(at, store, model[1], lambda _: Verdict(True, "already champion"))
+        assert self.tags(client, model)[1] == "yes"
+
+    def test_other_models_keep_theirs(
+        self, at: TrackingConfig, store: Path, client: MlflowClient, model: list[Version]
+    ) -> None:
+        other = f"{model[0].name}_other"  # begins alike
+        client.set_tag(model[3].run, "champion", "yes")
+        client.set_tag(model[3].run, "model_version", f"{other}/1")
+        champions.crown(at, store, model[0], "first")
+        assert self.tags(client, model) == ["yes", None, None, "yes"]
+
+    def test_a_deleted_run_is_in_nobodys_way(
+        self, at: TrackingConfig, store: Path, client: MlflowClient, model: list[Version]
+    ) -> None:
+        champions.crown(at, store, model[0], "first")
+        client.delete_run(model[1].run)
+        champions.crown(at, store, model[1], "better")
+        assert champion(at, model[0].name) == "2"
+        assert client.get_run(model[0].run).data.tags["champion"] == "former"
+
+
 class TestSettle:
     def test_without_move_the_verdict_is_only_given(
         self, at: TrackingConfig, store: Path, model: list[Version]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,6 +14,7 @@ from mlflow import MlflowClient
 from components.config import TrackingConfig, load_tracking
 from components.training.checkpoint import Epoch
 from tasks import tracking
+from tasks.views import VIEWS
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +80,23 @@ class TestRuns:
         assert found.info.run_name == "photo · birds-1"
         assert tracking.start_run(at, "birds-1", "birds-1", {}) == run, "a part is not taken for the run"
 
+    def test_parts_share_the_facts_of_their_run(
+        self, at: TrackingConfig, client: MlflowClient, run: str
+    ) -> None:
+        samples = pd.DataFrame({"id": ["a"], "split": ["train"], "target": ["x"]})
+        tracking.set_tags(at, run, {"config": "birds", "git_commit": "abc", "dataset_digest": "0123"})
+        tracking.set_tags(at, run, {"champion": "yes"})
+        tracking.log_dataset(at, run, samples, "rows.csv", "birds", "0123456789abcdef" * 2)
+        part = tracking.nested_run(at, run, "photo", {"kind": "single"})
+        found = client.get_run(part)
+        assert {found.data.tags[name] for name in ("config", "git_commit", "dataset_digest")} == {
+            *("birds", "abc", "0123")
+        }
+        assert "champion" not in found.data.tags, "only whole runs are champions"
+        assert [each.dataset.name for each in found.inputs.dataset_inputs] == ["birds"]
+        assert tracking.find_part(at, run, "photo") == part
+        assert tracking.find_part(at, run, "average") is None
+
     def test_parts_of_different_runs_are_different(self, at: TrackingConfig, run: str) -> None:
         other = tracking.start_run(at, "birds-2", "birds-2", {})
         assert tracking.nested_run(at, run, "photo", {}) != tracking.nested_run(at, other, "photo", {})
@@ -113,6 +132,35 @@ class TestRuns:
         self, at: TrackingConfig, client: MlflowClient, run: str, store: Path
     ) -> None:
         assert client.get_run(run).info.artifact_uri.startswith((store / "mlartifacts").as_uri())
+
+
+class TestExperiment:
+    def test_it_says_what_is_seen_and_keeps_what_people_wrote(
+        self, at: TrackingConfig, client: MlflowClient, run: str
+    ) -> None:
+        experiment = client.get_run(run).info.experiment_id
+        tags = client.get_experiment(experiment).tags
+        note = tags["mlflow.note.content"]
+        assert "tags.champion = 'yes'" in note
+        assert len(note) < 5000, "more is not taken by every store"
+        for view in VIEWS:
+            assert f"({view.link(experiment)})" in note
+            state = json.loads(tags[view.tag])
+            client.search_runs([experiment], state["searchFilter"])  # raises where it is no filter
+            assert "tags.`config`" in state["selectedColumns"]
+        client.set_experiment_tag(experiment, "mlflow.note.content", "ours")
+        tracking.start_run(at, "birds-2", "birds-2", {})
+        assert client.get_experiment(experiment).tags["mlflow.note.content"] == "ours"
+
+    def test_its_filters_are_taken(self, at: TrackingConfig, client: MlflowClient, run: str) -> None:
+        experiment = client.get_run(run).info.experiment_id
+        note = client.get_experiment(experiment).tags["mlflow.note.content"]
+        filters = note.split("```")[1].strip().splitlines()
+        assert len(filters) == 4
+        for each in filters:
+            client.search_runs([experiment], each)
+        tracking.set_tags(at, run, {"champion": "yes"})
+        assert [found.info.run_id for found in client.search_runs([experiment], filters[0])] == [run]
 
 
 class TestParams:
