@@ -177,6 +177,7 @@ def take(sample: Sample, rows: np.ndarray) -> Sample:
         rows=len(rows),
         present={name: there[rows] for name, there in sample.present.items()},
         vectors={name: vectors[chosen(name)] for name, vectors in sample.vectors.items()},
+        files={name: pick(digests) for name, digests in sample.files.items()},
         columns={
             name: {column: pick(cells) for column, cells in columns.items()}
             for name, columns in sample.columns.items()

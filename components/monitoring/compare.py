@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from components.config.inputs import InputConfig
 from components.config.monitor import MonitorConfig
@@ -77,17 +79,35 @@ def compare(
 
 def _input_tests(old: Sample, new: Sample, name: str, notes: list[str]) -> Iterator[_Planned]:
     """Embeddings, whose tests are made later (they ask how many tests there are), and columns."""
-    counts = [int(each.present[name].sum()) for each in (old, new)]
+    counts = [int(_distinct(each, name).sum()) for each in (old, new)]
     if min(counts) < LEAST_ROWS:
+        files = "files" if name in old.files else "rows"
         notes.append(
-            f"{name}: {counts[1]} new and {counts[0]} old rows have it; comparing takes {LEAST_ROWS} of each"
+            f"{name}: {counts[1]} new and {counts[0]} old {files}; comparing takes {LEAST_ROWS} of each"
         )
         return
     yield _Planned("embedding", name, None, _NONE)
     yield _Planned("classifier", name, None, _NONE)
     for column in old.columns[name]:
-        here = [_where(each.columns[name][column], each.present[name]) for each in (old, new)]
+        here = [_where(each.columns[name][column], _distinct(each, name)) for each in (old, new)]
         yield _Planned("column", name, column, _column(*here))
+
+
+def _distinct(sample: Sample, name: str) -> NDArray[np.bool_]:
+    """Rows that have an input; of those with the same file the first. (N,).
+
+    A file that stands in many rows was drawn once, not many times: counted by the row, a classifier would
+    recognise it, and rows that have not changed would look changed. Text and cells repeat by themselves.
+    """
+    if name not in sample.files:
+        return sample.present[name]
+    files = pd.Series(sample.files[name], dtype=object)
+    return (files.notna() & ~files.duplicated()).to_numpy()
+
+
+def _vectors(sample: Sample, name: str) -> np.ndarray:
+    """Embeddings of these rows. (n, D)."""
+    return sample.vectors[name][_distinct(sample, name)[sample.present[name]]]
 
 
 def _with_embeddings(
@@ -97,15 +117,13 @@ def _with_embeddings(
     permutations = max(config.permutations, math.ceil(2 * len(planned) / config.level))
     for each in planned:
         if each.kind == "embedding":
+            x, y = _vectors(old, each.part), _vectors(new, each.part)
             rng = np.random.default_rng(seed_of(config.seed, f"mmd {each.part}"))
-            yield replace(
-                each, moved=Moved(*mmd(old.vectors[each.part], new.vectors[each.part], permutations, rng))
-            )
+            yield replace(each, moved=Moved(*mmd(x, y, permutations, rng)))
         elif each.kind == "classifier":
+            x, y = _vectors(old, each.part), _vectors(new, each.part)
             seed = seed_of(config.seed, f"folds {each.part}") % 2**32
-            yield replace(
-                each, moved=Moved(*domain_auc(old.vectors[each.part], new.vectors[each.part], seed))
-            )
+            yield replace(each, moved=Moved(*domain_auc(x, y, seed)))
         else:
             yield each
 

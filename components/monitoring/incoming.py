@@ -17,10 +17,11 @@ from components.data.manifest import Batch, Manifest
 from components.data.quarantine import Fault, Quarantine
 from components.errors import DataError
 from components.fusion.embeddings import as_vector
-from components.monitoring.sample import Cells, Sample, table_columns
+from components.monitoring.sample import MEDIA, Cells, Sample, table_columns
 from components.monitoring.summaries import SUMMARIES, summarise
 from components.predictor import Predictor, read_cells
 from components.scoring.rows import chunked, model_columns, open_table, usable
+from components.storage.digest import digest_bytes
 
 LEAST_ROWS = 20
 _LOOKERS = 8  # threads that open media files
@@ -109,6 +110,9 @@ class _Parts:
         self._present: dict[str, list[np.ndarray]] = {name: [] for name in predictor.inputs}
         self._vectors: dict[str, list[np.ndarray]] = {name: [] for name in predictor.inputs}
         self._summaries: dict[str, list[np.ndarray]] = {name: [] for name in predictor.inputs}
+        self._files: dict[str, list[str | None]] = {
+            name: [] for name, section in predictor.bundle.inputs.items() if section.modality in MEDIA
+        }
         self._cells: dict[str, list[dict[str, object]]] = {name: [] for name in predictor.inputs}
         self._answers: dict[str, list[np.ndarray]] = {
             target.name: [] for target in predictor.bundle.delivered.targets
@@ -164,6 +168,7 @@ class _Parts:
             rows=len(next(iter(present.values()))),
             present=present,
             vectors={name: np.concatenate([*self._vectors[name]] or [np.zeros((0, 0))]) for name in inputs},
+            files=self._files,
             columns=columns,
             answers={
                 target.name: np.concatenate([np.zeros((0, len(target.columns))), *self._answers[target.name]])
@@ -191,7 +196,7 @@ class _Parts:
                 text = reason.removeprefix(f"{name}: ")
                 faults.append(Fault(str(numbers[place]), name, None, text, numbers[place]))
             config = predictor.bundle.inputs[name]
-            media = config.modality in ("image", "audio")
+            media = config.modality in MEDIA
             values[name] = {
                 place: array if media else read_cells(rows[place], config)
                 for place, array in arrays[name].items()
@@ -214,6 +219,11 @@ class _Parts:
             if config.modality == "tabular":
                 self._cells[name] += [values[name].get(place, {}) for place in range(rows)]
                 continue
+            if name in self._files:
+                found = arrays[name]
+                self._files[name] += [
+                    digest_bytes(found[place].tobytes()) if place in found else None for place in range(rows)
+                ]
             numbers = np.full((rows, len(SUMMARIES[config.modality])), np.nan)
             for place, value in values[name].items():
                 numbers[place] = summarise(predictor.bundle.preprocessors[name], value)

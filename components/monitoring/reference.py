@@ -19,7 +19,7 @@ from components.data.ingest import Dataset
 from components.delivered import Delivered, Embeddings
 from components.encoder_weights import open_preprocessor
 from components.fusion.embeddings import as_vector
-from components.monitoring.sample import Cells, Sample, table_columns
+from components.monitoring.sample import MEDIA, Cells, Sample, table_columns
 from components.monitoring.summaries import SUMMARIES, summarise
 from components.references import Prepared
 from components.samples import input_value, read_samples
@@ -65,6 +65,11 @@ def make_reference(
         rows=len(samples),
         present={name: present[name] for name in config.inputs},
         vectors={name: as_vector(embeddings.fusion[name]).numpy()[present[name]] for name in config.inputs},
+        files={
+            name: [None if pd.isna(digest) else digest for digest in samples[f"{name}.digest"]]
+            for name, section in config.inputs.items()
+            if section.modality in MEDIA
+        },
         columns={name: _columns(samples, name, prepared[name], config) for name in config.inputs},
         answers=answers,
         targets={target.name: cells_of(samples, target.name) for target in model.targets},

@@ -24,7 +24,10 @@ from components.targets.target import FloatArray
 Cells = FloatArray | list[str | None]
 """A column: numbers (N,) with NaN where empty, or words."""
 
-_VECTOR, _COLUMN, _ANSWER, _TARGET = "vector.", "column.", "answer.", "target."
+MEDIA = ("image", "audio")
+"""Modalities whose rows hold files."""
+
+_VECTOR, _FILE, _COLUMN, _ANSWER, _TARGET = "vector.", "file.", "column.", "answer.", "target."
 _EPOCH = datetime(1970, 1, 1)
 
 
@@ -36,6 +39,7 @@ class Sample:
         rows: N.
         present: Which rows have an input, (N,) by input.
         vectors: Embeddings of the rows that have it, (n, D) by input.
+        files: Digests (N,) of the pictures or sounds of a row, None where it has none; by input.
         columns: By input, then by name: numbers that summarise it, or the cells of a table.
         answers: The model's predictions (N, P) by target.
         targets: Cells by target; those that the table lacks are left out.
@@ -46,6 +50,7 @@ class Sample:
     rows: int
     present: dict[str, NDArray[np.bool_]]
     vectors: dict[str, np.ndarray]
+    files: dict[str, list[str | None]]
     columns: dict[str, dict[str, Cells]]
     answers: dict[str, FloatArray]
     targets: dict[str, list[str | None]]
@@ -60,6 +65,7 @@ def write_sample(sample: Sample, path: Path) -> None:
             f"{_VECTOR}{name}": vector_column(vectors, sample.present[name])
             for name, vectors in sample.vectors.items()
         },
+        **{f"{_FILE}{name}": pa.array(digests, pa.string()) for name, digests in sample.files.items()},
         **{
             f"{_COLUMN}{name}.{column}": _column(cells)
             for name, columns in sample.columns.items()
@@ -91,6 +97,7 @@ def read_sample(path: Path) -> Sample:
         rows=counts["rows"],
         present=present,
         vectors=vectors,
+        files={name: table.column(f"{_FILE}{name}").to_pylist() for name in _named(table, _FILE)},
         columns=columns,
         answers={
             name: np.array(table.column(f"{_ANSWER}{name}").to_pylist(), np.float64)

@@ -14,9 +14,10 @@ from PIL import Image
 from components.bundle import REFERENCE
 from components.config import PipelineConfig
 from components.config.monitor import MonitorConfig
+from components.data.quarantine import Quarantine
 from components.errors import DataError
 from components.monitoring.compare import compare
-from components.monitoring.drift import Drift
+from components.monitoring.drift import Drift, Test
 from components.monitoring.incoming import Incoming, look
 from components.monitoring.reference import draw_reference
 from components.monitoring.sample import Sample, read_sample, write_sample
@@ -24,6 +25,7 @@ from components.monitoring.summaries import summarise
 from components.predictor import Predictor
 from components.preprocess.audio import AudioPreprocessor
 from components.preprocess.several import SeveralPreprocessor
+from components.targets import AnyTarget, Multilabel, Regression, Targets
 from tests.components.conftest import Built
 
 HELD_OUT = 48  # validation and test rows of the tiny manifest
@@ -216,7 +218,22 @@ class TestComparing:
         drift = compared(predictor, reference, looked(predictor, folder, rare))
         assert [test.key for test in drift.tests if test.part == "photo"] == ["photo_missing_rate_change"]
         assert "photo" in drift.inputs
-        assert "comparing takes 20 of each" in drift.notes[0]
+        assert "old files; comparing takes 20 of each" in drift.notes[0]
+
+    def test_a_file_in_many_rows_counts_once(
+        self, predictor: Predictor, reference: Sample, folder: Path, rows: pd.DataFrame
+    ) -> None:
+        """Counted by the row, a classifier would know the files again: 24 of them, each in three rows."""
+        few = rows[rows["photo"] != ""].head(24)
+        again = pd.concat([few] * 3, ignore_index=True)
+        drift = compared(predictor, reference, looked(predictor, folder, again))
+        once = compared(predictor, reference, looked(predictor, folder, few))
+        effects = [
+            {test.key: test.effect for test in each.tests if test.part == "photo" and test.kind != "missing"}
+            for each in (drift, once)
+        ]
+        assert len(effects[0]) == 4
+        assert effects[0] == pytest.approx(effects[1], abs=1e-6)
 
     def test_so_many_tests_are_made_that_more_permutations_are_needed(
         self, predictor: Predictor, reference: Sample, folder: Path, rows: pd.DataFrame
@@ -231,6 +248,79 @@ class TestComparing:
         (test,) = (test for test in drift.tests if test.kind == "embedding" and test.part == "photo")
         assert test.drifted
         assert test.p < 1 / 100
+
+
+class TestTargets:
+    """Targets of every kind, as rows of text, against an answer of their kind."""
+
+    NUMBER = Regression("price", "r2", 0.0, 1.0, "gaussian")
+    WORDS = Multilabel("tags", "f1_micro", ("big", "red"), "|", "none")
+
+    def sample(self, target: AnyTarget, cells: list[str | None], answers: np.ndarray) -> Sample:
+        return Sample(len(cells), {}, {}, {}, {}, {target.name: answers}, {target.name: cells}, 0, len(cells))
+
+    def found(self, target: AnyTarget, old: Sample, new: Sample) -> dict[str, Test]:
+        incoming = Incoming(new, new.rows, (), Quarantine())
+        drift = compare(old, incoming, {}, Targets((target,)), config_of(Path()))
+        return {test.key: test for test in drift.tests}
+
+    def test_a_number_is_compared_as_a_number(self) -> None:
+        rng = np.random.default_rng(0)
+        answers = np.stack([rng.normal(size=200), np.full(200, 0.1)], axis=1)
+        cells: list[str | None] = [f"{value:.3f}" for value in rng.normal(size=200)]
+        old = self.sample(self.NUMBER, cells, answers)
+        assert not any(test.drifted for test in self.found(self.NUMBER, old, old).values())
+        dearer = self.sample(
+            self.NUMBER, [str(float(cell or 0) + 1) for cell in cells], answers + np.array([1, 0])
+        )
+        found = self.found(self.NUMBER, old, dearer)
+        assert found["label_price_psi"].drifted
+        assert found["answer_price_psi"].drifted
+        assert not found["confidence_price_psi"].drifted
+        odd = self.sample(self.NUMBER, ["a lot", None, *cells[2:]], answers)
+        assert not self.found(self.NUMBER, old, odd)["label_price_psi"].drifted
+
+    def test_labels_are_compared_one_by_one(self) -> None:
+        cells: list[str | None] = ["big|red", "red", "none", "big"] * 50
+        answers = np.tile([[0.9, 0.9], [0.1, 0.9], [0.1, 0.1], [0.9, 0.1]], (50, 1))
+        old = self.sample(self.WORDS, cells, answers)
+        assert not any(test.drifted for test in self.found(self.WORDS, old, old).values())
+        redder: list[str | None] = ["big|red", "red", "red", "big"] * 50
+        found = self.found(self.WORDS, old, self.sample(self.WORDS, redder, answers))
+        assert [key for key, test in found.items() if test.drifted] == ["label_tags_psi"]
+
+    def test_targets_that_few_rows_have_are_not_compared(self) -> None:
+        few: list[str | None] = [None] * 190 + ["red"] * 10
+        old = self.sample(self.WORDS, ["red"] * 200, np.full((200, 2), 0.3))
+        new = self.sample(self.WORDS, few, old.answers["tags"])
+        assert "label_tags_psi" not in self.found(self.WORDS, old, new)
+
+
+class TestPipelines:
+    @pytest.mark.parametrize("strategy", ["staged", "joint"])
+    def test_the_reference_is_what_monitoring_sees_whatever_was_trained_with_the_encoders(
+        self, strategy: str, config: Any, build: Any, own_data: Path, tmp_path: Path
+    ) -> None:
+        """Several files in a row, dates, a truth, and the encoders that the fusion was trained with."""
+        table = pd.read_csv(own_data / "rows.csv", dtype=str, keep_default_na=False)
+        table["back"] = np.roll(table["photo"], 3)
+        table["since"] = [f"2024-{1 + row % 12:02d}-{1 + row % 28:02d}" for row in range(len(table))]
+        table["member"] = ["yes" if row % 3 else "no" for row in range(len(table))]
+        table.to_csv(own_data / "rows.csv", index=False)
+        pipeline = config(strategy=strategy)
+        photo, facts = pipeline.inputs["photo"], pipeline.inputs["facts"]
+        inputs = {
+            "photo": photo.model_copy(update={"columns": ["photo", "back"]}),
+            "facts": facts.model_copy(update={"columns": ["age", "since", "member"]}),
+        }
+        built: Built = build(pipeline.model_copy(update={"inputs": inputs}), tmp_path, own_data)
+        held = table[table["split"] != "train"]
+        held.to_csv(own_data / "new.csv", index=False)
+        incoming = look(config_of(own_data), Predictor(built.bundle, "cpu"))
+        old = read_sample(built.bundle / REFERENCE)
+        same(incoming.sample, old, 1e-4)  # float32 sums over other batches, through more layers
+        assert old.columns["facts"]["member"][:3] == ["no", "yes", "yes"]
+        assert float(old.columns["facts"]["since"][1]) - float(old.columns["facts"]["since"][0]) > 20
 
 
 class TestErrors:
