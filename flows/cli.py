@@ -26,6 +26,7 @@ import flows.environment  # noqa: F401  (has to come first: it sets what the oth
 from components.config import ConfigError, load_pipeline, load_tracking
 from components.config.distill import load_distill
 from components.config.explain import explain as explain_fault
+from components.config.load import overridden
 from components.config.monitor import MonitorConfig
 from components.config.score import ScoreConfig
 from components.config.sweep import load_sweep
@@ -215,9 +216,6 @@ def score(
         show_scored(Console(), scored)
 
 
-DRIFT = MonitorConfig.model_fields  # its defaults are said once
-
-
 @app.command()
 def monitor(
     model: ModelName,
@@ -226,28 +224,9 @@ def monitor(
         typer.Argument(help="New rows with the model's columns, targets too if known: a table, path or URL."),
     ],
     format: Annotated[str, typer.Option(help="How to read the table; auto goes by its name.")] = "auto",
-    rows: Annotated[int, typer.Option(help="Most rows that are looked at, drawn by chance.")] = DRIFT[
-        "rows"
-    ].default,
-    seed: Annotated[int, typer.Option(help="Seed of the rows drawn and of the tests.")] = DRIFT[
-        "seed"
-    ].default,
-    level: Annotated[float, typer.Option(help="Chance of any false alarm in the report.")] = DRIFT[
-        "level"
-    ].default,
-    permutations: Annotated[int, typer.Option(help="Permutations behind each MMD test.")] = DRIFT[
-        "permutations"
-    ].default,
-    min_mmd: Annotated[float, typer.Option(help="Smallest MMD that is an alarm.")] = DRIFT["min_mmd"].default,
-    min_auc: Annotated[
-        float, typer.Option(help="Smallest area of the domain classifier that is an alarm.")
-    ] = DRIFT["min_auc"].default,
-    min_psi: Annotated[
-        float, typer.Option(help="Smallest stability index of a column or of answers that is an alarm.")
-    ] = DRIFT["min_psi"].default,
-    min_rate: Annotated[
-        float, typer.Option(help="Smallest change of the share of missing or bad inputs that is an alarm.")
-    ] = DRIFT["min_rate"].default,
+    rows: Annotated[int, typer.Option(help="Most rows that are looked at, drawn by chance.")] = 1000,
+    level: Annotated[float, typer.Option(help="Chance of any false alarm in the report.")] = 0.05,
+    overrides: Overrides = None,
     fail_on_drift: Annotated[
         bool, typer.Option("--fail-on-drift", help="End with exit code 6 where there is drift.")
     ] = False,
@@ -257,13 +236,9 @@ def monitor(
 ) -> None:
     """Compare new rows with those that a model was judged on: has the data drifted?"""
     with reported(workspace):
-        given = {
-            "model": model, "manifest": manifest, "format": format, "rows": rows, "seed": seed,
-            "level": level, "permutations": permutations, "min_mmd": min_mmd, "min_auc": min_auc,
-            "min_psi": min_psi, "min_rate": min_rate,
-        }  # fmt: skip
+        given = {"model": model, "manifest": manifest, "format": format, "rows": rows, "level": level}
         try:
-            config = MonitorConfig.model_validate(given)
+            config = MonitorConfig.model_validate(overridden(given, overrides or [], MonitorConfig))
         except ValidationError as error:
             raise ConfigError(explain_fault(error, MonitorConfig, "braid monitor")) from None
         open_table(config)  # what is not there is told at once
