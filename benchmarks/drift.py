@@ -91,6 +91,7 @@ class Material:
 def gather(parts: Built, given: argparse.Namespace) -> tuple[Predictor, Material]:
     """Embed all rows once; a draw only chooses among them."""
     predictor = Predictor(parts.bundle, parts.config.engine.device)
+    carried = read_sample(parts.bundle / REFERENCE)
     held = draw_reference(parts.dataset, parts.config)
     samples = read_samples(parts.dataset, list(parts.config.inputs), values=True)
     trained = samples[samples["split"] == "train"].head(MOST_ROWS).reset_index(drop=True)
@@ -116,14 +117,14 @@ def gather(parts: Built, given: argparse.Namespace) -> tuple[Predictor, Material
         with replacing(path) as temporary:
             table.to_parquet(temporary, index=False)
         config = MonitorConfig(model=parts.config.name, manifest=str(path), rows=MOST_ROWS)
-        sample = look(config, predictor).sample
+        sample = look(config, predictor, carried).sample
         if sample.rows != len(rows):
             raise SystemExit(f"{name}: {len(rows) - sample.rows} rows cannot be used; draws would not match")
         return sample
 
     groups = held[f"{given.group}.digest"].fillna("").to_numpy() if given.group else None
     material = Material(
-        carried=read_sample(parts.bundle / REFERENCE),
+        carried=carried,
         plain=seen(held, "plain"),
         disturbed=seen(held, "disturbed", cells),
         trained=seen(trained, "trained"),

@@ -56,10 +56,9 @@ def compare_task(run: Run, config: MonitorConfig, model: Model) -> Drift:
     """Look at new rows, compare them with the model's, log what was found."""
     progress = Progress(run, "compare")
     at, id = run.tracking, run.mlflow_run
-    predictor = Predictor(Path(model.bundle))
+    predictor, old = Predictor(Path(model.bundle)), read_sample(Path(model.bundle) / REFERENCE)
     with gpu_slot():
-        incoming = look(config, predictor, progress)
-    old = read_sample(Path(model.bundle) / REFERENCE)
+        incoming = look(config, predictor, old, progress)
     drift = compare(old, incoming, predictor.bundle.inputs, predictor.bundle.delivered.targets, config)
     progress.finish(headline(drift))
 

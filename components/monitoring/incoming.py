@@ -14,6 +14,7 @@ from components.config.monitor import MonitorConfig
 from components.config.score import BATCH
 from components.data.cells import unusable, word_of
 from components.data.manifest import Batch, Manifest
+from components.data.media_index import MISSING
 from components.data.quarantine import Fault, Quarantine
 from components.errors import DataError
 from components.fusion.embeddings import as_vector
@@ -47,6 +48,7 @@ class Incoming:
 def look(
     config: MonitorConfig,
     predictor: Predictor,
+    old: Sample,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Incoming:
     """Draw rows, embed them with the model's encoders, let it answer.
@@ -56,6 +58,7 @@ def look(
     Args:
         config: Names the table and says how many rows are drawn.
         predictor: The model.
+        old: What it carries, which says what was a fault in training.
         progress: Told rows done and rows drawn.
 
     Raises:
@@ -74,7 +77,7 @@ def look(
             "Wait for more, or put several tables together"
         )
     drawn = np.sort(np.random.default_rng(config.seed).permutation(total)[: config.rows])
-    parts, quarantine, done = _Parts(predictor, targets), Quarantine(), 0
+    parts, quarantine, done = _Parts(predictor, targets, old.allow_missing_files), Quarantine(), 0
     with ThreadPoolExecutor(_LOOKERS) as pool:
         for numbers, batch in _drawn_rows(manifest, list(dict.fromkeys([*there, *targets])), drawn):
             parts.add(manifest, batch, numbers, pool, quarantine)
@@ -105,8 +108,9 @@ def _drawn_rows(
 class _Parts:
     """Collects what is kept of batch after batch."""
 
-    def __init__(self, predictor: Predictor, targets: Sequence[str]) -> None:
+    def __init__(self, predictor: Predictor, targets: Sequence[str], allow_missing_files: bool) -> None:
         self._predictor = predictor
+        self._allow_missing_files = allow_missing_files
         self._present: dict[str, list[np.ndarray]] = {name: [] for name in predictor.inputs}
         self._vectors: dict[str, list[np.ndarray]] = {name: [] for name in predictor.inputs}
         self._summaries: dict[str, list[np.ndarray]] = {name: [] for name in predictor.inputs}
@@ -132,6 +136,8 @@ class _Parts:
         ids = list(map(str, numbers))
         table, faults = usable(manifest, predictor.bundle.inputs, batch, numbers, ids, pool)
         arrays, values = self._read(table, numbers, faults)
+        if self._allow_missing_files:
+            faults = [fault for fault in faults if fault.reason != MISSING]
         given = {row for name in predictor.inputs for row in values[name]}
         wrong = {fault.row for fault in faults}
         faults += [

@@ -75,6 +75,7 @@ def make_reference(
         targets={target.name: cells_of(samples, target.name) for target in model.targets},
         faulty=_faulty(Path(dataset.quarantine)),
         judged=dataset.rows + dataset.quarantined,
+        allow_missing_files=config.data.allow_missing_files,
     )
 
 

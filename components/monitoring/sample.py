@@ -28,6 +28,7 @@ MEDIA = ("image", "audio")
 """Modalities whose rows hold files."""
 
 _VECTOR, _FILE, _COLUMN, _ANSWER, _TARGET = "vector.", "file.", "column.", "answer.", "target."
+_FACTS = ("rows", "faulty", "judged", "allow_missing_files")
 _EPOCH = datetime(1970, 1, 1)
 
 
@@ -45,6 +46,7 @@ class Sample:
         targets: Cells by target; those that the table lacks are left out.
         faulty: Rows with a fault, of ``judged`` that were looked at; they are not among the N.
         judged: See there.
+        allow_missing_files: Whether a file that does not exist was a missing input and no fault.
     """
 
     rows: int
@@ -56,6 +58,7 @@ class Sample:
     targets: dict[str, list[str | None]]
     faulty: int
     judged: int
+    allow_missing_files: bool = False
 
 
 def write_sample(sample: Sample, path: Path) -> None:
@@ -74,27 +77,26 @@ def write_sample(sample: Sample, path: Path) -> None:
         **{f"{_ANSWER}{name}": pa.array(list(values)) for name, values in sample.answers.items()},
         **{f"{_TARGET}{name}": pa.array(cells, pa.string()) for name, cells in sample.targets.items()},
     }
-    counts = {"rows": sample.rows, "faulty": sample.faulty, "judged": sample.judged}
+    facts = {name: getattr(sample, name) for name in _FACTS}
     with replacing(path) as temporary:
-        pq.write_table(pa.table(columns).replace_schema_metadata({"sample": json.dumps(counts)}), temporary)
+        pq.write_table(pa.table(columns).replace_schema_metadata({"sample": json.dumps(facts)}), temporary)
 
 
 def read_sample(path: Path) -> Sample:
     """What :func:`write_sample` wrote."""
     table = pq.read_table(path)
-    counts = json.loads(table.schema.metadata[b"sample"])
+    facts = json.loads(table.schema.metadata[b"sample"])
     names = [name.removeprefix(_VECTOR) for name in table.column_names if name.startswith(_VECTOR)]
     vectors, present = {}, {}
     for name in names:
         vectors[name], rows = read_vectors(table.column(f"{_VECTOR}{name}"))
-        present[name] = np.isin(np.arange(counts["rows"]), rows)
+        present[name] = np.isin(np.arange(facts["rows"]), rows)
     columns: dict[str, dict[str, Cells]] = {name: {} for name in names}
     for name in table.column_names:
         if name.startswith(_COLUMN):
             input, _, column = name.removeprefix(_COLUMN).partition(".")
             columns[input][column] = _cells(table.column(name))
     return Sample(
-        rows=counts["rows"],
         present=present,
         vectors=vectors,
         files={name: table.column(f"{_FILE}{name}").to_pylist() for name in _named(table, _FILE)},
@@ -104,8 +106,7 @@ def read_sample(path: Path) -> Sample:
             for name in _named(table, _ANSWER)
         },
         targets={name: table.column(f"{_TARGET}{name}").to_pylist() for name in _named(table, _TARGET)},
-        faulty=counts["faulty"],
-        judged=counts["judged"],
+        **facts,
     )
 
 

@@ -56,7 +56,12 @@ def folder(tiny_data: Path, tmp_path: Path) -> Path:
 
 def looked(predictor: Predictor, folder: Path, table: pd.DataFrame, **options: Any) -> Incoming:
     table.to_csv(folder / "new.csv", index=False)
-    return look(config_of(folder, **options), predictor)
+    return look(config_of(folder, **options), predictor, carried())
+
+
+def carried(allow_missing_files: bool = False) -> Sample:
+    """Of what a model carries, that which says what was a fault."""
+    return Sample(0, {}, {}, {}, {}, {}, {}, 0, 0, allow_missing_files)
 
 
 def config_of(folder: Path, **options: Any) -> MonitorConfig:
@@ -124,7 +129,7 @@ class TestSamples:
         told: list[tuple[int, int]] = []
         many.to_csv(folder / "new.csv", index=False)
         incoming = look(
-            config_of(folder, rows=200), predictor, lambda done, total: told.append((done, total))
+            config_of(folder, rows=200), predictor, carried(), lambda done, total: told.append((done, total))
         )
         assert (incoming.total, incoming.sample.rows, incoming.sample.judged) == (480, 200, 200)
         assert told == [(128, 200), (200, 200)], "held are 128 rows at a time"
@@ -201,6 +206,17 @@ class TestComparing:
         assert "quarantine" in drift.parts
         (test,) = (test for test in drift.tests if test.kind == "quarantine")
         assert test.effect == pytest.approx(21 / 48)
+
+    def test_a_file_that_does_not_exist_is_what_it_was_in_training(
+        self, predictor: Predictor, folder: Path, rows: pd.DataFrame
+    ) -> None:
+        lost = rows.copy()
+        lost.loc[3, "photo"] = "lost.png"
+        assert looked(predictor, folder, lost).quarantine.rows == {3}
+        allowed = look(config_of(folder), predictor, carried(allow_missing_files=True))
+        assert allowed.quarantine.rows == set()
+        assert not allowed.sample.present["photo"][3]
+        assert allowed.sample.rows == HELD_OUT
 
     def test_what_the_table_lacks_is_not_compared_and_told(
         self, predictor: Predictor, reference: Sample, folder: Path, rows: pd.DataFrame
@@ -316,7 +332,7 @@ class TestPipelines:
         built: Built = build(pipeline.model_copy(update={"inputs": inputs}), tmp_path, own_data)
         held = table[table["split"] != "train"]
         held.to_csv(own_data / "new.csv", index=False)
-        incoming = look(config_of(own_data), Predictor(built.bundle, "cpu"))
+        incoming = look(config_of(own_data), Predictor(built.bundle, "cpu"), carried())
         old = read_sample(built.bundle / REFERENCE)
         same(incoming.sample, old, 1e-4)  # float32 sums over other batches, through more layers
         assert old.columns["facts"]["member"][:3] == ["no", "yes", "yes"]
@@ -337,8 +353,8 @@ class TestErrors:
     ) -> None:
         (tmp_path / "new.csv").write_text(lines)
         with pytest.raises(DataError, match=message):
-            look(config_of(tmp_path), predictor)
+            look(config_of(tmp_path), predictor, carried())
 
     def test_a_table_that_is_not_there(self, predictor: Predictor, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"manifest: there is no .*new\.csv"):
-            look(config_of(tmp_path), predictor)
+            look(config_of(tmp_path), predictor, carried())
