@@ -10,7 +10,8 @@ divided anew by chance: one half is what the model carries, the other is what co
   their id), or damaged by braid's own ``--corruption``: an alarm on that input is wanted, and on no other;
 - ``training rows``: the incoming half against as many rows that the encoders did learn from: what monitoring
   would do if the model carried these;
-- ``by group``, with ``--group``: undisturbed, but rows with the same file of that input stay on one side.
+- with ``--group``, an input whose files stand in several rows, also undisturbed: ``distinct files``, one row
+  of each file, so that rows are independent; and ``whole files``, all rows of a file on one side.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ def measure(predictor: Predictor, material: Material, draws: int) -> dict[str, A
     """All arms over all draws."""
     arms = {name: Arm() for name in ("undisturbed", "disturbed", "training rows")}
     if material.groups is not None:
-        arms["by group"] = Arm()
+        arms |= {"distinct files": Arm(), "whole files": Arm()}
     rows = material.plain.rows
     for draw in range(draws):
         rng = np.random.default_rng(draw)
@@ -155,10 +156,13 @@ def measure(predictor: Predictor, material: Material, draws: int) -> dict[str, A
         learned = np.sort(rng.permutation(material.trained.rows)[: len(old)])
         add("training rows", take(material.trained, learned), take(material.plain, new))
         if material.groups is not None:
-            names = rng.permutation(np.unique(material.groups))
-            first = np.isin(material.groups, names[: len(names) // 2])
+            _, one = np.unique(material.groups[order], return_index=True)
+            half = rng.permutation(len(one)) < len(one) // 2
+            old, new = np.sort(order[one[half]]), np.sort(order[one[~half]])
+            add("distinct files", take(material.carried, old), take(material.plain, new))
+            first = np.isin(material.groups, material.groups[order[one[half]]])
             old, new = np.flatnonzero(first), np.flatnonzero(~first)
-            add("by group", take(material.carried, old), take(material.plain, new))
+            add("whole files", take(material.carried, old), take(material.plain, new))
     return arms
 
 
@@ -244,8 +248,8 @@ def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return rows.to_dict("records")  # type: ignore[return-value]  # keys are column names
 
 
-def main() -> None:
-    """Train, draw, print the tables."""
+def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """What the command line says."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -254,10 +258,15 @@ def main() -> None:
     parser.add_argument("--other", type=Path, help="manifest (CSV) with the disturbed input, by the same ids")
     parser.add_argument("--corruption", default="white_noise")
     parser.add_argument("--severity", type=int, default=5)
-    parser.add_argument("--group", help="input whose files tell which rows hang together")
+    parser.add_argument("--group", help="input whose files stand in several rows")
     parser.add_argument("--draws", type=int, default=40)
     parser.add_argument("--workspace", type=Path, default=Path(".braid"))
-    given = parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    """Train, draw, print the tables."""
+    given = options()
     config = load_pipeline(given.config, [f"monitoring.rows={MOST_ROWS}"])
     parts = build_pipeline(
         config,

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from benchmarks.drift import clopper_pearson, take
+from benchmarks.drift import clopper_pearson, gather, measure, options, report, take
+from benchmarks.pipeline import build_pipeline
+from components.config import load_pipeline
 from components.monitoring.sample import Sample
+
+ROOT = Path(__file__).parents[2]
+DRAWS = 4
 
 
 def test_some_rows_keep_their_vectors_columns_answers_and_targets() -> None:
@@ -38,3 +45,20 @@ def test_the_interval_of_a_rate_is_exact() -> None:
     assert clopper_pearson(0, 40) == pytest.approx((0.0, 1 - 0.025 ** (1 / 40)))
     assert clopper_pearson(40, 40) == pytest.approx((0.025 ** (1 / 40), 1.0))
     assert clopper_pearson(2, 10) == pytest.approx((0.0252, 0.5561), abs=1e-4)
+
+
+def test_on_the_demo_nothing_is_quiet_and_noise_in_the_sound_is_told(tmp_path: Path) -> None:
+    """The benchmark at small size: encoders that have hardly learned are enough to see noise by."""
+    file = ROOT / "configs" / "demo.yaml"
+    short = [f"inputs.{name}.fit.epochs=1" for name in ("image", "audio", "clue")]
+    config = load_pipeline(file, [*short, "training.epochs=1", "monitoring.rows=5000", "engine.device=cpu"])
+    built = build_pipeline(config, tmp_path, ROOT)
+    given = options([str(file), "--input", "audio", "--group", "audio"])
+    predictor, material = gather(built, given)
+    assert material.plain.rows == material.carried.rows == 597  # 250 validation and 347 test rows
+    arms = measure(predictor, material, DRAWS)
+    assert arms["undisturbed"].alarms == arms["distinct files"].alarms == 0
+    assert arms["disturbed"].alarms == DRAWS
+    assert arms["disturbed"].parts["audio"] == DRAWS
+    assert arms["disturbed"].parts["image"] == arms["disturbed"].parts["clue"] == 0
+    assert f"| disturbed | {DRAWS} | {DRAWS} |" in report(arms, material.plain.rows, "command")
