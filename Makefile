@@ -40,6 +40,7 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.missing_inputs configs/demo.yaml
+	$(BIN)/python -m benchmarks.drift configs/demo.yaml --input audio
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

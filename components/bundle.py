@@ -2,7 +2,8 @@
 
 ``model.json`` (targets, inputs, choice, temperatures), ``delivered.safetensors`` (heads, fusion),
 one safetensors file for each set of encoder weights, one JSON file for each preprocessor. For search
-also ``aligned.safetensors`` (projections) and ``gallery.parquet`` (see :mod:`components.gallery`).
+also ``aligned.safetensors`` (projections) and ``gallery.parquet`` (see :mod:`components.gallery`), for
+monitoring ``reference.parquet`` (see :mod:`components.monitoring.reference`).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from components.encoders import Encoder
 from components.encoders.checkpoint import locate
 from components.errors import ModelError
 from components.fusion import build_fusion
+from components.monitoring.sample import Sample, write_sample
 from components.networks import Fused
 from components.preprocess import Preprocessor, load_preprocessor
 from components.references import EncoderWeights, Prepared
@@ -40,6 +42,7 @@ from components.training.checkpoint import save_tensors
 
 VERSION = 2
 GALLERY = "gallery.parquet"
+REFERENCE = "reference.parquet"
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ def save_bundle(
     fused: Mapping[str, EncoderWeights],
     facts: Mapping[str, Any],
     search: Searchable | None = None,
+    sample: Sample | None = None,
 ) -> None:
     """Write a bundle; the folder appears whole or not at all.
 
@@ -102,6 +106,7 @@ def save_bundle(
         single, fused: Encoders by input of the single fits and of the fusion.
         facts: Kept as they are.
         search: What search needs, if it shall be possible.
+        sample: What new data can be compared with, if the model shall carry it.
     """
     if folder.exists():
         shutil.rmtree(folder)
@@ -124,6 +129,8 @@ def save_bundle(
         if search is not None:
             save_tensors(temporary / "aligned.safetensors", search.network.state_dict())
             pq.write_table(search.gallery, temporary / GALLERY)
+        if sample is not None:
+            write_sample(sample, temporary / REFERENCE)
         write_json(
             temporary / "model.json",
             {

@@ -21,6 +21,7 @@ from components.fusion import build_fusion
 from components.fusion.embeddings import as_vector
 from components.fusion.late import Late
 from components.gallery import make_gallery
+from components.monitoring.reference import draw_reference, make_reference
 from components.networks import Fused
 from components.references import Features, FusedModel, Prepared, Single, Trained
 from components.samples import load_embeddings, presence, read_samples
@@ -34,12 +35,16 @@ def open_split(
     """Samples table, embeddings and values of the targets of one split."""
     samples = read_samples(dataset, list(features))
     samples = samples[samples["split"] == split].reset_index(drop=True)
+    return samples, open_rows(samples, features, fused), dataset.targets.encode(samples)
+
+
+def open_rows(samples: Any, features: Mapping[str, Features], fused: FusedModel | None) -> Embeddings:
+    """Embeddings of some rows of the samples table."""
     single = {name: load_embeddings(samples, name, feature) for name, feature in features.items()}
     fusion = single
     if fused is not None and any(fused.features[name].store != features[name].store for name in features):
         fusion = {name: load_embeddings(samples, name, feature) for name, feature in fused.features.items()}
-    there = torch.from_numpy(presence(samples, list(features)))
-    return samples, Embeddings(single, fusion, there), dataset.targets.encode(samples)
+    return Embeddings(single, fusion, torch.from_numpy(presence(samples, list(features))))
 
 
 def deliver(
@@ -63,6 +68,10 @@ def deliver(
         aligned: Projections for search, of the features that the fusion takes.
     """
     model = assemble(dataset, singles, features, fused, config)
+    reference = None
+    if config.monitoring.rows:
+        rows = draw_reference(dataset, config)
+        reference = make_reference(dataset, rows, open_rows(rows, features, fused), prepared, model, config)
     save_bundle(
         folder,
         delivered=model,
@@ -73,6 +82,7 @@ def deliver(
         fused={} if fused is None else {name: feature.encoder for name, feature in fused.features.items()},
         facts={"name": config.name, "seed": config.seed, "dataset": dataset.digest},
         search=None if aligned is None else _search(dataset, fused, aligned, config),
+        sample=reference,
     )
 
 

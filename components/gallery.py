@@ -23,6 +23,8 @@ from components.config.pipeline import PipelineConfig
 from components.data.ingest import Dataset
 from components.references import Features
 from components.samples import input_value, load_embeddings, read_samples
+from components.storage.vectors import read_vectors as vectors_of
+from components.storage.vectors import vector_column
 from components.targets.collection import PREFIX
 from components.training.resumable import seed_of
 
@@ -56,7 +58,8 @@ def make_gallery(
             shown(input_value(row, name, options), options) if has else None  # type: ignore[arg-type]
             for row, has in zip(rows, there, strict=True)
         ]
-        columns[f"{name}.vector"] = _vectors(project(samples, name, features[name], aligned), there)
+        vectors = project(samples, name, features[name], aligned)
+        columns[f"{name}.vector"] = vector_column(vectors[there], there)
     return pa.table(
         {name: value if isinstance(value, pa.Array) else _text(value) for name, value in columns.items()}
     )
@@ -74,10 +77,7 @@ def project(samples: pd.DataFrame, name: str, features: Features, aligned: Align
 
 def read_vectors(gallery: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Vectors (n, W) float32 of the rows that have an input, and which rows these are: (n,)."""
-    column = pq.read_table(gallery, columns=[f"{name}.vector"]).column(0).combine_chunks()
-    rows = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
-    flat = column.flatten().to_numpy(zero_copy_only=False)
-    return flat.reshape(len(rows), -1 if len(rows) else 0), rows
+    return vectors_of(pq.read_table(gallery, columns=[f"{name}.vector"]).column(0))
 
 
 def shown(value: Any, options: InputConfig) -> str:
@@ -88,16 +88,6 @@ def shown(value: Any, options: InputConfig) -> str:
     if isinstance(value, list):
         return ", ".join(shown(item, options) for item in value)
     return "(bytes)" if isinstance(value, bytes) else str(value)
-
-
-def _vectors(vectors: np.ndarray, there: np.ndarray) -> pa.Array:
-    """Vectors (N, W) as a column of lists, null in the rows that are not ``there`` (N,).
-
-    Not lists of a fixed size: Parquet files of these cannot be read back where one is null.
-    """
-    ends = np.concatenate([[0], there.cumsum() * vectors.shape[1]]).astype(np.int32)
-    values = pa.array(vectors[there].astype(np.float32).reshape(-1))
-    return pa.ListArray.from_arrays(pa.array(ends), values, mask=pa.array(~there))
 
 
 def _text(values: list[Any]) -> pa.Array:

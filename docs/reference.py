@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from components.config import PipelineConfig, TrackingConfig
 from components.config.distill import DistillConfig
 from components.config.explain import DISCRIMINATORS
+from components.config.monitor import MonitorConfig
 from components.config.operations import Operations
 from components.config.sweep import SweepConfig
 from components.config.targets import task
@@ -25,8 +26,9 @@ PAGE = Path(__file__).with_name("configuration.md")
 HEAD = """\
 # Configuration
 
-Every option of a pipeline file, of `mlflow.yaml`, of a sweep file, of a distill file and of an operations
-file. This page is made from the models in `components/config` by `make docs`; do not edit it by hand.
+Every option of a pipeline file, of `mlflow.yaml`, of a sweep file, of a distill file, of `braid monitor` and
+of an operations file. This page is made from the models in `components/config` by `make docs`; do not edit
+it by hand.
 
 An option that is not on this page is an error: the message names the YAML path, what is allowed and the
 nearest right spelling. On the command line `--set section.option=value` changes an option for one run; the
@@ -53,6 +55,12 @@ SWEEP = """\
 ## Sweep file
 
 What `braid sweep` is given. `--set` changes options of this file, not of its pipelines.
+"""
+MONITOR = """\
+## braid monitor
+
+Options of `braid monitor`, and of the form of the flow of that name; `--set` changes those without a flag of
+their own, such as `--set min_psi=0.2`.
 """
 WORDS = {int: "integer", float: "number", str: "text", Path: "path", bool: "true or false", Any: "any value"}
 
@@ -81,7 +89,8 @@ def page() -> str:
         top, *sections = chapters(root)
         files += [head, _table(top.section), *map(_chapter, sections)]
     tracking = [TRACKING, _table(TrackingConfig)]
-    return "\n".join([HEAD, *map(_chapter, chapters(PipelineConfig)), *tracking, *files])
+    monitor = [MONITOR, _table(MonitorConfig)]
+    return "\n".join([HEAD, *map(_chapter, chapters(PipelineConfig)), *tracking, *files, *monitor])
 
 
 def chapters(root: type[BaseModel]) -> list[Chapter]:

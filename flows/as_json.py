@@ -9,6 +9,7 @@ from typing import Any
 
 from components.evaluation.results import Evaluation
 from flows.distill import Distilled
+from flows.monitor import Monitored
 from flows.retrain import Outcome
 from flows.score import Scored
 from flows.sweep import SweepOutcome
@@ -147,5 +148,27 @@ def scored_json(scored: Scored) -> str:
             "repeated": scored.repeated,
             "written_to_sql": scored.written,
             **summary,
+        }
+    )
+
+
+def monitored_json(monitored: Monitored) -> str:
+    """One JSON object; null for numbers that JSON has not."""
+    drift, model = monitored.drift, monitored.model
+    return _dumped(
+        {
+            "run": monitored.key,
+            "mlflow_run": monitored.mlflow_run,
+            "model": {"name": model.name, "version": model.version, "run": model.run},
+            "drift": drift.drifted,
+            "drifted": list(drift.parts),
+            "drifted_inputs": list(drift.inputs),
+            "rows": drift.rows,
+            "rows_looked_at": drift.looked,
+            "rows_compared": drift.usable,
+            "reference_rows": drift.reference,
+            "level": drift.level,
+            "tests": {test.key: asdict(test) for test in drift.tests},
+            "not_compared": list(drift.notes),
         }
     )

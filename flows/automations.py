@@ -19,11 +19,10 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 
 from components.config.operations import NotificationConfig, Operations
 from components.config.variables import filled
+from tasks.monitor import EVENT
 
 TAG = "braid"
 """Of every deployment, and so of its runs: the automations look at nobody else's."""
-DRIFT = "braid.drift"
-"""Event of the flow ``monitor``."""
 CRASHED, RETRAIN, FAILURE_TOLD, DRIFT_TOLD = (
     "braid: no sign of life",
     "braid: retrain on drift",
@@ -92,8 +91,8 @@ def _retrain(deployment: UUID) -> AutomationCore:
         description="Retrains a model on its pipeline file where monitor found drift.",
         trigger=EventTrigger(
             posture=Posture.Reactive,
-            match=ResourceSpecification({"prefect.resource.id": "braid.model.*", "retrain": "yes"}),
-            expect={DRIFT},
+            match=ResourceSpecification({"prefect.resource.id": "braid.model.*"}),
+            expect={EVENT},
             for_each={"prefect.resource.id"},
             threshold=1,
         ),
@@ -101,7 +100,7 @@ def _retrain(deployment: UUID) -> AutomationCore:
             RunDeployment(
                 deployment_id=deployment,
                 parameters={
-                    "config": {"__prefect_kind": "jinja", "template": "{{ event.payload['config'] }}"}
+                    "config": {"__prefect_kind": "jinja", "template": "{{ event.payload['config_file'] }}"}
                 },
             )
         ],
@@ -138,7 +137,7 @@ def _tell_of_drift(block: UUID) -> AutomationCore:
         trigger=EventTrigger(
             posture=Posture.Reactive,
             match=ResourceSpecification({"prefect.resource.id": "braid.model.*"}),
-            expect={DRIFT},
+            expect={EVENT},
             for_each={"prefect.resource.id"},
             threshold=1,
         ),
@@ -146,7 +145,7 @@ def _tell_of_drift(block: UUID) -> AutomationCore:
             SendNotification(
                 block_document_id=block,
                 subject="braid: drift",
-                body="{{ event.resource['prefect.resource.name'] }}: {{ event.payload['summary'] }}",
+                body="{{ event.resource['prefect.resource.name'] }}: {{ event.payload['headline'] }}",
             )
         ],
     )

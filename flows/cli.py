@@ -1,7 +1,8 @@
-"""The command line: ``braid run``, ``sweep``, ``distill``, ``score``, ``promote`` and those below.
+"""The command line: ``braid run``, ``sweep``, ``distill``, ``score``, ``monitor`` and those below.
 
 Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or configuration; 3 the data cannot be
-used; 4 a model, training or service cannot be used; 5 the rule of promotion says no; 130 interrupted.
+used; 4 a model, training or service cannot be used; 5 the rule of promotion says no; 6 drift, where
+``--fail-on-drift`` asks for it; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ import flows.environment  # noqa: F401  (has to come first: it sets what the oth
 from components.config import ConfigError, load_pipeline, load_tracking
 from components.config.distill import load_distill
 from components.config.explain import explain as explain_fault
+from components.config.load import overridden
+from components.config.monitor import MonitorConfig
 from components.config.score import ScoreConfig
 from components.config.sweep import load_sweep
 from components.data.ingest import ingest
@@ -32,12 +35,20 @@ from components.errors import BraidError, DataError
 from components.scoring.rows import open_table
 from components.search import Search
 from components.training.device import choose_device
-from flows.as_json import distilled_json, outcome_json, promotion_json, scored_json, sweep_json
+from flows.as_json import (
+    distilled_json,
+    monitored_json,
+    outcome_json,
+    promotion_json,
+    scored_json,
+    sweep_json,
+)
 from flows.display import (
     followed,
     show_check,
     show_distilled,
     show_hits,
+    show_monitored,
     show_outcome,
     show_promotion,
     show_scored,
@@ -45,6 +56,7 @@ from flows.display import (
 )
 from flows.distill import distill as distill_flow
 from flows.local_server import prefect_api
+from flows.monitor import monitor as monitor_flow
 from flows.retrain import retrain
 from flows.score import score as score_flow
 from flows.sweep import sweep_flow
@@ -52,12 +64,13 @@ from flows.up import up as serve
 from tasks import champions, registry, tracking
 from tasks.promote import promote_version
 
-UNEXPECTED, USAGE, DATA, MODEL, REFUSED, INTERRUPTED = 1, 2, 3, 4, 5, 130
+UNEXPECTED, USAGE, DATA, MODEL, REFUSED, DRIFTED, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
 
 app = typer.Typer(
     help="Retrain multimodal models and prove whether the new one deserves to replace the old one.",
     epilog="Exit codes: 0 done, 1 unexpected failure, 2 wrong usage or configuration, 3 the data cannot be "
-    "used, 4 a model, training or service cannot be used, 5 the rule of promotion says no, 130 interrupted.",
+    "used, 4 a model, training or service cannot be used, 5 the rule of promotion says no, "
+    "6 drift (--fail-on-drift), 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -208,6 +221,42 @@ def score(
         print(scored_json(scored))
     else:
         show_scored(Console(), scored)
+
+
+@app.command()
+def monitor(
+    model: ModelName,
+    manifest: Annotated[
+        str,
+        typer.Argument(help="New rows with the model's columns, targets too if known: a table, path or URL."),
+    ],
+    format: Annotated[str, typer.Option(help="How to read the table; auto goes by its name.")] = "auto",
+    rows: Annotated[int, typer.Option(help="Most rows that are looked at, drawn by chance.")] = 1000,
+    level: Annotated[float, typer.Option(help="Chance of any false alarm in the report.")] = 0.05,
+    overrides: Overrides = None,
+    fail_on_drift: Annotated[
+        bool, typer.Option("--fail-on-drift", help="End with exit code 6 where there is drift.")
+    ] = False,
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+    as_json: AsJson = False,
+) -> None:
+    """Compare new rows with those that a model was judged on: has the data drifted?"""
+    with reported(workspace):
+        given = {"model": model, "manifest": manifest, "format": format, "rows": rows, "level": level}
+        try:
+            config = MonitorConfig.model_validate(overridden(given, overrides or [], MonitorConfig))
+        except ValidationError as error:
+            raise ConfigError(explain_fault(error, MonitorConfig, "braid monitor")) from None
+        open_table(config)  # what is not there is told at once
+        with followed(console, workspace), prefect_api(workspace.resolve()):
+            monitored = monitor_flow(config, workspace, mlflow)
+    if as_json:
+        print(monitored_json(monitored))
+    else:
+        show_monitored(Console(), monitored)
+    if fail_on_drift and monitored.drift.drifted:
+        raise typer.Exit(DRIFTED)
 
 
 @app.command()

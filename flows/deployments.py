@@ -28,6 +28,7 @@ from components.config import ConfigError
 from components.config.operations import DeploymentConfig, FileDeploymentConfig, Operations, load_operations
 from flows.automations import TAG, ensure_automations
 from flows.distill import distill
+from flows.monitor import monitor
 from flows.retrain import retrain
 from flows.score import score
 from flows.sweep import sweep
@@ -65,7 +66,11 @@ def deployments(operations: Operations, where: Path, place: Place) -> list[Runne
         distill: operations.distill,
     }
     found = [_of_files(flow, settings, where, place) for flow, settings in files.items() if settings.files]
-    return [*found, _deployment(score, operations.score, where, place.parameters)]
+    tables = {score: operations.score, monitor: operations.monitor}
+    return [
+        *found,
+        *(_deployment(flow, settings, where, place.parameters) for flow, settings in tables.items()),
+    ]
 
 
 def _of_files(

@@ -22,11 +22,12 @@ from components.search import Hit
 from components.sweep.ranking import Ranking, Row
 from components.targets import AnyTarget, Regression
 from flows.distill import Distilled
+from flows.monitor import Monitored
 from flows.retrain import Outcome
 from flows.runs import newest_of
 from flows.score import Scored
 from flows.sweep import SweepOutcome
-from tasks import align, distill, sweep
+from tasks import align, distill, monitor, sweep
 from tasks.progress import standings
 from tasks.promote import Promotion
 from tasks.report import balance_warnings
@@ -157,6 +158,26 @@ def show_scored(console: Console, scored: Scored) -> None:
         f"MLflow run    {summary.run}   (all runs: braid ui)\nmodel         {job.model.name}{version}",
         highlight=False,
         soft_wrap=True,
+        markup=False,
+    )
+
+
+def show_monitored(console: Console, monitored: Monitored) -> None:
+    """Every comparison, what has moved, and where to look next."""
+    drift, model = monitored.drift, monitored.model
+    table = Table(title=f"false alarms in at most {drift.level:.0%} of reports", box=SIMPLE_HEAD)
+    found = monitor.table(drift)
+    for column in map(str, found):
+        table.add_column(column, justify="left" if column == "compared" else "right", overflow="fold")
+    for row, test in zip(found.astype(str).to_numpy().tolist(), drift.tests, strict=True):
+        table.add_row(*map(escape, row), style="bold red" if test.drifted else "")
+    console.print(table)
+    lines = [f"{monitor.headline(drift)}.", *(f"Not compared: {note}." for note in drift.notes)]
+    console.print(Panel(escape("\n".join(lines)), title="Findings", title_align="left"))
+    version = f" version {model.version}" if model.version else ""
+    console.print(
+        f"MLflow run    {monitored.mlflow_run}   (all runs: braid ui)\nmodel         {model.name}{version}",
+        highlight=False,
         markup=False,
     )
 

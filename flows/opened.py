@@ -41,6 +41,7 @@ def opened(
     with begun(
         config, pipeline.name, pipeline.model_dump(mode="json"), workspace, tracking_file, kind, facts
     ) as (key, at, mlflow_run):
+        tracking.set_tags(at, mlflow_run, {"config_file": str(config.resolve())})
         yield Context(key, pipeline, config.resolve().parent, workspace, at, mlflow_run)
 
 

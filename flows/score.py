@@ -14,7 +14,8 @@ from components.scoring.job import Job
 from components.scoring.summary import Summary, finished
 from flows.opened import begun
 from tasks import tracking
-from tasks.score import ScoreRun, open_task, score_task, write_task
+from tasks.context import Run
+from tasks.score import open_task, score_task, write_task
 
 
 @dataclass(frozen=True)
@@ -68,4 +69,4 @@ def _score(job: Job, workspace: Path, tracking_file: Path) -> Summary:
     facts = {"model_name": job.model.name, "model_version": job.model.version, "model_run": job.model.run}
     places = (workspace, tracking_file)
     with begun(Path(job.folder), job.key, said, *places, "score", facts, job.key) as (key, at, run):
-        return score_task(ScoreRun(key, workspace, at, run), job)
+        return score_task(Run(key, workspace, at, run), job)

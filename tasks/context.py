@@ -1,4 +1,4 @@
-"""What every task of a run is given."""
+"""What the tasks of a run are given."""
 
 from __future__ import annotations
 
@@ -44,3 +44,25 @@ class Context:
     def bundle(self) -> Path:
         """The delivered model."""
         return self.folder / self.place / "bundle"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a flow that is not of a pipeline: of scoring or monitoring with a model that is there.
+
+    Attributes:
+        key: Name of the run's folder.
+        workspace: Folder with all runs.
+        tracking: Where MLflow is.
+        mlflow_run: Id of the run.
+    """
+
+    key: str
+    workspace: Path
+    tracking: TrackingConfig
+    mlflow_run: str
+
+    @property
+    def folder(self) -> Path:
+        """What belongs to this run alone."""
+        return self.workspace / "runs" / self.key

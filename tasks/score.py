@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,31 +19,10 @@ from components.scoring.job import Job, Model, plan
 from components.scoring.sql import Sink
 from components.scoring.summary import Summary
 from tasks import registry, tracking
+from tasks.context import Run
 from tasks.progress import Progress
 from tasks.quarantine import SHOWN, show_quarantine
 from tasks.step import gpu_slot, step
-
-
-@dataclass(frozen=True)
-class ScoreRun:
-    """One run of the flow ``score``.
-
-    Attributes:
-        key: Of the job, which has one run, however often it is gone on with.
-        workspace: Folder with all runs.
-        tracking: Where MLflow is.
-        mlflow_run: Id of the run.
-    """
-
-    key: str
-    workspace: Path
-    tracking: TrackingConfig
-    mlflow_run: str
-
-    @property
-    def folder(self) -> Path:
-        """What belongs to this run alone."""
-        return self.workspace / "runs" / self.key
 
 
 @step(name="open job", task_run_name="find {config.model}", tags=["data"])
@@ -60,7 +38,7 @@ def open_task(config: ScoreConfig, at: TrackingConfig, workspace: Path) -> Job:
 
 
 @step(name="score rows", task_run_name="score {job.key}", tags=["features"])
-def score_task(run: ScoreRun, job: Job) -> Summary:
+def score_task(run: Run, job: Job) -> Summary:
     """Score the rows that are not scored yet; counts and rates to MLflow and the dashboard."""
     progress = Progress(run, "score")
     at, id = run.tracking, run.mlflow_run

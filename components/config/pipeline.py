@@ -15,6 +15,7 @@ from components.config.explain import nearest
 from components.config.explanations import ExplanationsConfig
 from components.config.fusion import FusionConfig, LateConfig, TensorConfig, tensor_entries
 from components.config.inputs import InputConfig
+from components.config.monitor import MonitoringConfig
 from components.config.robustness import RobustnessConfig
 from components.config.section import Section
 from components.config.targets import ClassificationTarget, OrdinalTarget, TargetConfig
@@ -132,6 +133,9 @@ class PipelineConfig(Section):
     )
     promotion: PromotionConfig = Field(
         default_factory=PromotionConfig, description="Champion and challenger."
+    )
+    monitoring: MonitoringConfig = Field(
+        default_factory=MonitoringConfig, description="What the model carries to be monitored."
     )
     engine: EngineConfig = Field(default_factory=EngineConfig, description="Where the work runs.")
     seed: int = Field(0, ge=0, description="Seed of every random draw.")

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
-from components.config.data import DataConfig
+from components.config.data import DataConfig, Format
 from components.config.explain import nearest
 from components.config.inputs import AudioInput, ImageInput, InputConfig, TextInput
 from components.config.score import ScoreConfig
@@ -30,6 +30,15 @@ from components.predictor import is_null, read_media
 
 _SHOWN = 5
 _LOOKERS = 8  # threads that open media files
+
+
+class TableOptions(Protocol):
+    """Options that name a table."""
+
+    @property
+    def manifest(self) -> str: ...
+    @property
+    def format(self) -> Format: ...
 
 
 @dataclass(frozen=True)
@@ -94,18 +103,31 @@ def open_rows(config: ScoreConfig, inputs: Mapping[str, InputConfig]) -> Rows:
             f"{nearest(config.id, known)}"
         )
     id = config.id or ("id" if "id" in known else None)
-    wanted = list(dict.fromkeys(column for section in inputs.values() for column in section.columns))
-    absent = tuple(column for column in wanted if column not in known)
-    if len(absent) == len(wanted):
-        raise DataError(
-            f"{manifest.name}: has none of the model's columns {', '.join(wanted)} (has: {', '.join(known)})"
-        )
-    total = _count(manifest, id or next(column for column in wanted if column in known), named=id is not None)
+    there, absent = model_columns(manifest, inputs)
+    total = _count(manifest, id or there[0], named=id is not None)
     return Rows(manifest, inputs, id, total, absent)
 
 
-def open_table(config: ScoreConfig) -> Manifest:
-    """The table that is to be scored, unread."""
+def model_columns(
+    manifest: Manifest, inputs: Mapping[str, InputConfig]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Columns of a model that a table has, and those that it lacks.
+
+    Raises:
+        DataError: If it has none of them.
+    """
+    known = manifest.columns
+    wanted = list(dict.fromkeys(column for section in inputs.values() for column in section.columns))
+    there = tuple(column for column in wanted if column in known)
+    if not there:
+        raise DataError(
+            f"{manifest.name}: has none of the model's columns {', '.join(wanted)} (has: {', '.join(known)})"
+        )
+    return there, tuple(column for column in wanted if column not in known)
+
+
+def open_table(config: TableOptions) -> Manifest:
+    """The table that is named, unread."""
     try:
         data = DataConfig(source=config.manifest, format=config.format)
         return open_manifest(data, Path.cwd(), Path.cwd())
@@ -206,31 +228,50 @@ def _word(cell: Any, name: str, column: str, row: int) -> str | None:
 
 def _chunk(rows: Rows, first: int, batch: Batch, pool: ThreadPoolExecutor) -> Chunk:
     size = len(next(iter(batch.values())))
-    ids = (
-        [str(word_of(cell)) for cell in batch[rows.id]]
-        if rows.id
-        else list(map(str, range(first, first + size)))
-    )
+    numbers = range(first, first + size)
+    ids = [str(word_of(cell)) for cell in batch[rows.id]] if rows.id else list(map(str, numbers))
+    table, faults = usable(rows.manifest, rows.inputs, batch, numbers, ids, pool)
+    return Chunk(first, ids, table, faults)
+
+
+def usable(
+    manifest: Manifest,
+    inputs: Mapping[str, InputConfig],
+    batch: Batch,
+    numbers: Sequence[int],
+    ids: Sequence[str],
+    pool: ThreadPoolExecutor,
+) -> tuple[pd.DataFrame, list[Fault]]:
+    """Cells of N rows as the model takes them, and what cannot be used; media files are opened.
+
+    Args:
+        manifest: The table that they are of.
+        inputs: Of the model.
+        batch: Its columns, as far as the table has them.
+        numbers: (N,) of the rows in the table.
+        ids: (N,).
+        pool: Opens files.
+    """
     columns: dict[str, list[Any]] = {}
     faults: list[Fault] = []
-    for name, section in rows.inputs.items():
+    for name, section in inputs.items():
         there = [column for column in section.columns if column in batch]
         for column in there:
             columns[column] = [
-                _cell(cell, section, rows.manifest, column, first + row)
-                for row, cell in enumerate(batch[column])
+                _cell(cell, section, manifest, column, row)
+                for row, cell in zip(numbers, batch[column], strict=True)
             ]
         wrong = _media_faults(section, columns, there, pool)
-        for row in range(size):
-            if row in wrong:
-                path, reason = wrong[row]
-            elif section.required and not any(columns[column][row] is not None for column in there):
+        for place, row in enumerate(numbers):
+            if place in wrong:
+                path, reason = wrong[place]
+            elif section.required and not any(columns[column][place] is not None for column in there):
                 path, reason = None, "missing, but required"
             else:
                 continue
-            faults.append(Fault(ids[row], name, path, reason, first + row))
+            faults.append(Fault(ids[place], name, path, reason, row))
     table = pd.DataFrame({column: pd.Series(cells, dtype=object) for column, cells in columns.items()})
-    return Chunk(first, ids, table, faults)
+    return table, faults
 
 
 def _cell(cell: Any, section: InputConfig, manifest: Manifest, column: str, row: int) -> Any:

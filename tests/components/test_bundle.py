@@ -63,7 +63,7 @@ def test_a_fresh_process_gives_the_same_probabilities_from_another_place(tiny: B
 
 def test_nothing_in_it_has_to_be_unpickled_or_names_a_place_outside(tiny: Built) -> None:
     files = sorted(path.relative_to(tiny.bundle) for path in tiny.bundle.rglob("*") if path.is_file())
-    assert {file.suffix for file in files} == {".json", ".safetensors"}
+    assert {file.suffix for file in files} == {".json", ".parquet", ".safetensors"}
     for file in files:
         assert str(tiny.folder).encode() not in (tiny.bundle / file).read_bytes()
 

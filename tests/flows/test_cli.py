@@ -155,3 +155,21 @@ def test_what_cannot_be_scored_is_told_at_once(
     assert result.exit_code == code
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["{folder}/lost.csv"], 3, "manifest: there is no"),
+        (["{folder}/manifest.csv", "--level", "0.7"], 2, "level"),
+        (["{folder}/manifest.csv", "--rows", "10"], 2, "rows"),
+        (["{folder}/manifest.csv", "--format", "xls"], 2, "format: 'xls' is not one of"),
+    ],
+)
+def test_what_cannot_be_monitored_is_told_at_once(
+    good: Project, arguments: list[str], code: int, message: str
+) -> None:
+    result = braid(good, "monitor", "tiny", *(each.format(folder=good.folder) for each in arguments))
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr

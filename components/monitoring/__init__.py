@@ -1,0 +1,1 @@
+"""Drift: whether new rows are like those that a model was judged on."""

@@ -1,0 +1,210 @@
+"""Old rows against new ones, in everything that is kept of them, with one chance of a false alarm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from components.config.inputs import InputConfig
+from components.config.monitor import MonitorConfig
+from components.monitoring.classifier import domain_auc
+from components.monitoring.columns import Moved, categories, labels, numbers, rates
+from components.monitoring.drift import Drift, Kind, Test
+from components.monitoring.holm import holm
+from components.monitoring.incoming import LEAST_ROWS, Incoming
+from components.monitoring.mmd import mmd
+from components.monitoring.sample import Cells, Sample
+from components.preprocess.values import to_number
+from components.targets import AnyTarget, Multilabel, Regression, Targets
+from components.targets.multilabel import split_labels
+from components.training.resumable import seed_of
+
+_NONE = Moved(0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class _Planned:
+    kind: Kind
+    part: str
+    column: str | None
+    moved: Moved
+
+
+def compare(
+    old: Sample,
+    incoming: Incoming,
+    inputs: Mapping[str, InputConfig],
+    targets: Targets,
+    config: MonitorConfig,
+) -> Drift:
+    """Every test, adjusted by Holm for their number.
+
+    Args:
+        old: What the model carries.
+        incoming: What was looked at of the table.
+        inputs, targets: Of the model.
+        config: Level, floors and seed.
+    """
+    new = incoming.sample
+    notes: list[str] = []
+    planned: list[_Planned] = []
+    for name, section in inputs.items():
+        if all(column in incoming.absent for column in section.columns):
+            notes.append(f"{name}: the table has none of its columns ({', '.join(section.columns)})")
+            continue
+        planned += _input_tests(old, new, name, notes)
+        if new.rows:
+            before, after = ((int((~each.present[name]).sum()), each.rows) for each in (old, new))
+            planned.append(_Planned("missing", name, None, rates(before, after)))
+    planned.append(_quarantine(old, new))
+    for target in targets:
+        planned += _target_tests(old, new, target, incoming.absent, notes)
+    planned = list(_with_embeddings(planned, old, new, config))
+    adjusted = holm([each.moved.p for each in planned])
+    return Drift(
+        rows=incoming.total,
+        looked=new.judged,
+        usable=new.rows,
+        reference=old.rows,
+        level=config.level,
+        tests=tuple(_judged(each, p, config) for each, p in zip(planned, adjusted, strict=True)),
+        notes=tuple(notes),
+    )
+
+
+def _input_tests(old: Sample, new: Sample, name: str, notes: list[str]) -> Iterator[_Planned]:
+    """Embeddings, whose tests are made later (they ask how many tests there are), and columns."""
+    counts = [int(_distinct(each, name).sum()) for each in (old, new)]
+    if min(counts) < LEAST_ROWS:
+        files = "files" if name in old.files else "rows"
+        notes.append(
+            f"{name}: {counts[1]} new and {counts[0]} old {files}; comparing takes {LEAST_ROWS} of each"
+        )
+        return
+    yield _Planned("embedding", name, None, _NONE)
+    yield _Planned("classifier", name, None, _NONE)
+    for column in old.columns[name]:
+        here = [_where(each.columns[name][column], _distinct(each, name)) for each in (old, new)]
+        yield _Planned("column", name, column, _column(*here))
+
+
+def _distinct(sample: Sample, name: str) -> NDArray[np.bool_]:
+    """Rows that have an input; of those with the same file the first. (N,).
+
+    A file that stands in many rows was drawn once, not many times: counted by the row, a classifier would
+    recognise it, and rows that have not changed would look changed. Text and cells repeat by themselves.
+    """
+    if name not in sample.files:
+        return sample.present[name]
+    files = pd.Series(sample.files[name], dtype=object)
+    return (files.notna() & ~files.duplicated()).to_numpy()
+
+
+def _vectors(sample: Sample, name: str) -> np.ndarray:
+    """Embeddings of these rows. (n, D)."""
+    return sample.vectors[name][_distinct(sample, name)[sample.present[name]]]
+
+
+def _with_embeddings(
+    planned: list[_Planned], old: Sample, new: Sample, config: MonitorConfig
+) -> Iterator[_Planned]:
+    # the smallest p-value that permutations can give has to pass Holm's first step with room to spare
+    permutations = max(config.permutations, math.ceil(2 * len(planned) / config.level))
+    for each in planned:
+        if each.kind == "embedding":
+            x, y = _vectors(old, each.part), _vectors(new, each.part)
+            rng = np.random.default_rng(seed_of(config.seed, f"mmd {each.part}"))
+            yield replace(each, moved=Moved(*mmd(x, y, permutations, rng)))
+        elif each.kind == "classifier":
+            x, y = _vectors(old, each.part), _vectors(new, each.part)
+            seed = seed_of(config.seed, f"folds {each.part}") % 2**32
+            yield replace(each, moved=Moved(*domain_auc(x, y, seed)))
+        else:
+            yield each
+
+
+def _quarantine(old: Sample, new: Sample) -> _Planned:
+    """Fewer faults than in training are no alarm."""
+    found = rates((old.faulty, old.judged), (new.faulty, new.judged), "greater")
+    return _Planned("quarantine", "rows", None, found)
+
+
+def _target_tests(
+    old: Sample, new: Sample, target: AnyTarget, absent: tuple[str, ...], notes: list[str]
+) -> Iterator[_Planned]:
+    name = target.name
+    if name in new.targets:
+        before, after = ([cell for cell in each.targets[name] if cell is not None] for each in (old, new))
+        if min(len(before), len(after)) >= LEAST_ROWS:
+            yield _Planned("label", name, None, _labels(target, before, after))
+        else:
+            notes.append(f"{name}: {len(after)} new and {len(before)} old rows have this target")
+    if absent:
+        notes.append(f"answers for {name}: the model looks at {', '.join(absent)}, which the table lacks")
+    elif min(old.rows, new.rows) >= LEAST_ROWS:
+        answers = [old.answers[name], new.answers[name]]
+        yield _Planned("answer", name, None, _answers(target, *answers))
+        yield _Planned("confidence", name, None, numbers(*(target.confidence(each) for each in answers)))
+
+
+def _labels(target: AnyTarget, old: list[str], new: list[str]) -> Moved:
+    match target:
+        case Regression():
+            found = [
+                np.array([number for cell in cells if (number := to_number(cell)) is not None])
+                for cells in (old, new)
+            ]
+            return numbers(*found)
+        case Multilabel():
+            return labels(
+                *(
+                    [split_labels(cell, target.separator, target.none) for cell in cells]
+                    for cells in (old, new)
+                )
+            )
+        case _:
+            return categories(old, new)
+
+
+def _answers(target: AnyTarget, old: np.ndarray, new: np.ndarray) -> Moved:
+    if isinstance(target, Regression):
+        return numbers(old[:, 0], new[:, 0])
+    return _labels(target, target.labels(old), target.labels(new))
+
+
+def _column(old: Cells, new: Cells) -> Moved:
+    if isinstance(old, np.ndarray) and isinstance(new, np.ndarray):
+        return numbers(old, new)
+    return categories(list(old), list(new))
+
+
+def _where(cells: Cells, rows: np.ndarray) -> Cells:
+    if isinstance(cells, list):
+        return [cell for cell, wanted in zip(cells, rows, strict=True) if wanted]
+    return cells[rows]
+
+
+def _judged(planned: _Planned, adjusted: float, config: MonitorConfig) -> Test:
+    floors: dict[Kind, float] = {
+        "embedding": config.min_mmd,
+        "classifier": config.min_auc,
+        "missing": config.min_rate,
+        "quarantine": config.min_rate,
+    }
+    floor = floors.get(planned.kind, config.min_psi)
+    moved = planned.moved
+    return Test(
+        kind=planned.kind,
+        part=planned.part,
+        column=planned.column,
+        effect=moved.effect,
+        floor=floor,
+        p=moved.p,
+        adjusted=adjusted,
+        drifted=adjusted <= config.level and abs(moved.effect) >= floor,
+    )

@@ -1,0 +1,247 @@
+"""New rows, drawn from a table of any size and looked at as training looks at its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from components.config.monitor import MonitorConfig
+from components.config.score import BATCH
+from components.data.cells import unusable, word_of
+from components.data.manifest import Batch, Manifest
+from components.data.media_index import MISSING
+from components.data.quarantine import Fault, Quarantine
+from components.errors import DataError
+from components.fusion.embeddings import as_vector
+from components.monitoring.sample import MEDIA, Cells, Sample, table_columns
+from components.monitoring.summaries import SUMMARIES, summarise
+from components.predictor import Predictor, read_cells
+from components.scoring.rows import chunked, model_columns, open_table, usable
+from components.storage.digest import digest_bytes
+
+LEAST_ROWS = 20
+_LOOKERS = 8  # threads that open media files
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """What was looked at of a table.
+
+    Attributes:
+        sample: Rows without faults.
+        total: Rows of the table.
+        absent: Columns of the model that the table lacks.
+        quarantine: What could not be used of the rows drawn, and why.
+    """
+
+    sample: Sample
+    total: int
+    absent: tuple[str, ...]
+    quarantine: Quarantine
+
+
+def look(
+    config: MonitorConfig,
+    predictor: Predictor,
+    old: Sample,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Incoming:
+    """Draw rows, embed them with the model's encoders, let it answer.
+
+    The table is read twice, a batch at a time: to count its rows, and for those that were drawn.
+
+    Args:
+        config: Names the table and says how many rows are drawn.
+        predictor: The model.
+        old: What it carries, which says what was a fault in training.
+        progress: Told rows done and rows drawn.
+
+    Raises:
+        DataError: If the table cannot be read, has fewer than LEAST_ROWS rows or none of the model's columns,
+            or a cell that its input cannot be.
+    """
+    manifest = open_table(config)
+    there, absent = model_columns(manifest, predictor.bundle.inputs)
+    targets = [
+        target.name for target in predictor.bundle.delivered.targets if target.name in manifest.columns
+    ]
+    total = sum(len(batch[there[0]]) for batch in manifest.batches([there[0]]))
+    if total < LEAST_ROWS:
+        raise DataError(
+            f"{manifest.name}: has {total} rows; to tell drift from chance it needs at least {LEAST_ROWS}. "
+            "Wait for more, or put several tables together"
+        )
+    drawn = np.sort(np.random.default_rng(config.seed).permutation(total)[: config.rows])
+    parts, quarantine, done = _Parts(predictor, targets, old.allow_missing_files), Quarantine(), 0
+    with ThreadPoolExecutor(_LOOKERS) as pool:
+        for numbers, batch in _drawn_rows(manifest, list(dict.fromkeys([*there, *targets])), drawn):
+            parts.add(manifest, batch, numbers, pool, quarantine)
+            done += len(numbers)
+            progress(done, len(drawn))
+    return Incoming(parts.sample(len(drawn), quarantine), total, absent, quarantine)
+
+
+def _drawn_rows(
+    manifest: Manifest, columns: Sequence[str], drawn: np.ndarray
+) -> Iterator[tuple[list[int], Batch]]:
+    """Cells of the rows with these numbers, in order, BATCH at a time."""
+    held: Batch = {column: [] for column in columns}
+    numbers: list[int] = []
+    for first, batch in chunked(manifest, columns, BATCH):
+        end = first + len(batch[columns[0]])
+        for row in drawn[np.searchsorted(drawn, first) : np.searchsorted(drawn, end)].tolist():
+            numbers.append(row)
+            for column in columns:
+                held[column].append(batch[column][row - first])
+            if len(numbers) == BATCH:
+                yield numbers, held
+                held, numbers = {column: [] for column in columns}, []
+    if numbers:
+        yield numbers, held
+
+
+class _Parts:
+    """Collects what is kept of batch after batch."""
+
+    def __init__(self, predictor: Predictor, targets: Sequence[str], allow_missing_files: bool) -> None:
+        self._predictor = predictor
+        self._allow_missing_files = allow_missing_files
+        self._present: dict[str, list[np.ndarray]] = {name: [] for name in predictor.inputs}
+        self._vectors: dict[str, list[np.ndarray]] = {name: [] for name in predictor.inputs}
+        self._summaries: dict[str, list[np.ndarray]] = {name: [] for name in predictor.inputs}
+        self._files: dict[str, list[str | None]] = {
+            name: [] for name, section in predictor.bundle.inputs.items() if section.modality in MEDIA
+        }
+        self._cells: dict[str, list[dict[str, object]]] = {name: [] for name in predictor.inputs}
+        self._answers: dict[str, list[np.ndarray]] = {
+            target.name: [] for target in predictor.bundle.delivered.targets
+        }
+        self._targets: dict[str, list[str | None]] = {name: [] for name in targets}
+
+    def add(
+        self,
+        manifest: Manifest,
+        batch: Batch,
+        numbers: Sequence[int],
+        pool: ThreadPoolExecutor,
+        quarantine: Quarantine,
+    ) -> None:
+        """Rows with a fault go to quarantine, as a whole, as in training; the others are looked at."""
+        predictor = self._predictor
+        ids = list(map(str, numbers))
+        table, faults = usable(manifest, predictor.bundle.inputs, batch, numbers, ids, pool)
+        arrays, values = self._read(table, numbers, faults)
+        if self._allow_missing_files:
+            faults = [fault for fault in faults if fault.reason != MISSING]
+        given = {row for name in predictor.inputs for row in values[name]}
+        wrong = {fault.row for fault in faults}
+        faults += [
+            Fault(str(row), "row", None, "no input at all (every input is missing)", row)
+            for place, row in enumerate(numbers)
+            if place not in given and row not in wrong
+        ]
+        quarantine.faults += faults
+        bad = {fault.row for fault in faults}
+        good = [place for place, row in enumerate(numbers) if row not in bad]
+        for name, cells in self._targets.items():
+            cells += [_word(batch[name][place], manifest.name, name, numbers[place]) for place in good]
+        if good:
+            place_of = {old: new for new, old in enumerate(good)}
+            for found in (arrays, values):
+                for name, rows in found.items():
+                    found[name] = {place_of[row]: value for row, value in rows.items() if row in place_of}
+            self._keep(arrays, values, len(good))
+
+    def sample(self, judged: int, quarantine: Quarantine) -> Sample:
+        """All of it."""
+        inputs = self._predictor.bundle.inputs
+        present = {name: np.concatenate([np.zeros(0, bool), *self._present[name]]) for name in inputs}
+        columns: dict[str, dict[str, Cells]] = {}
+        for name, section in inputs.items():
+            if section.modality == "tabular":
+                preprocessor = self._predictor.bundle.preprocessors[name]
+                columns[name] = table_columns(preprocessor, self._cells[name])
+            else:
+                names = SUMMARIES[section.modality]
+                numbers = np.concatenate([np.zeros((0, len(names))), *self._summaries[name]])
+                columns[name] = dict(zip(names, numbers.T, strict=True))
+        return Sample(
+            rows=len(next(iter(present.values()))),
+            present=present,
+            vectors={name: np.concatenate([*self._vectors[name]] or [np.zeros((0, 0))]) for name in inputs},
+            files=self._files,
+            columns=columns,
+            answers={
+                target.name: np.concatenate([np.zeros((0, len(target.columns))), *self._answers[target.name]])
+                for target in self._predictor.bundle.delivered.targets
+            },
+            targets=self._targets,
+            faulty=len(quarantine.rows),
+            judged=judged,
+        )
+
+    def _read(
+        self, table: pd.DataFrame, numbers: Sequence[int], faults: list[Fault]
+    ) -> tuple[dict[str, dict[int, np.ndarray]], dict[str, dict[int, Any]]]:
+        """Canonical arrays and values of each input by place; what cannot be read is added to the faults."""
+        predictor = self._predictor
+        known = {(fault.row, fault.input) for fault in faults}
+        arrays, values = {}, {}
+        for name in predictor.inputs:
+            rows = [
+                {} if (row, name) in known else cells
+                for row, cells in zip(numbers, predictor.cells(table, name), strict=True)
+            ]
+            arrays[name], unread = predictor.read(name, rows)
+            for place, reason in unread.items():
+                text = reason.removeprefix(f"{name}: ")
+                faults.append(Fault(str(numbers[place]), name, None, text, numbers[place]))
+            config = predictor.bundle.inputs[name]
+            media = config.modality in MEDIA
+            values[name] = {
+                place: array if media else read_cells(rows[place], config)
+                for place, array in arrays[name].items()
+            }
+        return arrays, values
+
+    def _keep(
+        self,
+        arrays: dict[str, dict[int, np.ndarray]],
+        values: dict[str, dict[int, Any]],
+        rows: int,
+    ) -> None:
+        predictor = self._predictor
+        parts = {name: predictor.embed(name, arrays[name], rows) for name in predictor.inputs}
+        for name, part in parts.items():
+            present = part.present.numpy()
+            self._present[name].append(present)
+            self._vectors[name].append(as_vector(part.fusion).cpu().numpy()[present])
+            config = predictor.bundle.inputs[name]
+            if config.modality == "tabular":
+                self._cells[name] += [values[name].get(place, {}) for place in range(rows)]
+                continue
+            if name in self._files:
+                found = arrays[name]
+                self._files[name] += [
+                    digest_bytes(found[place].tobytes()) if place in found else None for place in range(rows)
+                ]
+            numbers = np.full((rows, len(SUMMARIES[config.modality])), np.nan)
+            for place, value in values[name].items():
+                numbers[place] = summarise(predictor.bundle.preprocessors[name], value)
+            self._summaries[name].append(numbers)
+        embeddings = predictor.join(parts)
+        model = predictor.bundle.delivered
+        for target in model.targets:
+            self._answers[target.name].append(model.predict(target, embeddings, predictor.inputs).numpy())
+
+
+def _word(cell: object, name: str, column: str, row: int) -> str | None:
+    try:
+        return word_of(cell)
+    except TypeError as error:
+        raise unusable(error, name, column, row, "text or a number") from error

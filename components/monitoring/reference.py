@@ -1,0 +1,109 @@
+"""The rows that a model carries to be compared with: those that its encoders did not learn from.
+
+An encoder has seen its training rows and separates them better than any others: compared with them, data that
+has not changed at all would look changed (docs/decisions/014-monitoring-compares-with-held-out-rows.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from components.config.pipeline import PipelineConfig
+from components.data.ingest import Dataset
+from components.delivered import Delivered, Embeddings
+from components.encoder_weights import open_preprocessor
+from components.fusion.embeddings import as_vector
+from components.monitoring.sample import MEDIA, Cells, Sample, table_columns
+from components.monitoring.summaries import SUMMARIES, summarise
+from components.references import Prepared
+from components.samples import input_value, read_samples
+from components.storage.shards import ShardStore
+from components.targets.collection import cells_of
+from components.training.resumable import seed_of
+
+HELD_OUT = ("val", "test")
+
+
+def draw_reference(dataset: Dataset, config: PipelineConfig) -> pd.DataFrame:
+    """Validation and test rows of the samples table, drawn by the seed, at most ``monitoring.rows``."""
+    samples = read_samples(dataset, list(config.inputs), values=True)
+    samples = samples[samples["split"].isin(HELD_OUT)]
+    drawn = np.random.default_rng(seed_of(config.seed, "reference")).permutation(len(samples))
+    return samples.iloc[np.sort(drawn[: config.monitoring.rows])].reset_index(drop=True)
+
+
+def make_reference(
+    dataset: Dataset,
+    samples: pd.DataFrame,
+    embeddings: Embeddings,
+    prepared: Mapping[str, Prepared],
+    model: Delivered,
+    config: PipelineConfig,
+) -> Sample:
+    """What is kept of these rows.
+
+    Args:
+        dataset: They are of it.
+        samples: N rows of its samples table, with all columns.
+        embeddings: Of these rows.
+        prepared: Canonical samples by input.
+        model: Answers.
+        config: The whole pipeline.
+    """
+    present = {name: embeddings.present[:, column].numpy() for column, name in enumerate(model.inputs)}
+    with torch.inference_mode():
+        answers = {
+            target.name: model.predict(target, embeddings, model.inputs).numpy() for target in model.targets
+        }
+    return Sample(
+        rows=len(samples),
+        present={name: present[name] for name in config.inputs},
+        vectors={name: as_vector(embeddings.fusion[name]).numpy()[present[name]] for name in config.inputs},
+        files={
+            name: [None if pd.isna(digest) else digest for digest in samples[f"{name}.digest"]]
+            for name, section in config.inputs.items()
+            if section.modality in MEDIA
+        },
+        columns={name: _columns(samples, name, prepared[name], config) for name in config.inputs},
+        answers=answers,
+        targets={target.name: cells_of(samples, target.name) for target in model.targets},
+        faulty=_faulty(Path(dataset.quarantine)),
+        judged=dataset.rows + dataset.quarantined,
+        allow_missing_files=config.data.allow_missing_files,
+    )
+
+
+def _columns(
+    samples: pd.DataFrame, name: str, prepared: Prepared, config: PipelineConfig
+) -> dict[str, Cells]:
+    options, preprocessor = config.inputs[name], open_preprocessor(prepared)
+    there = samples[f"{name}.digest"].notna().to_numpy()
+    if options.modality == "tabular":
+        rows: list[dict[str, Any]] = samples.to_dict("records")  # type: ignore[assignment]
+        given = [input_value(row, name, options) for row in rows]
+        cells = [{key: None if pd.isna(cell) else cell for key, cell in row.items()} for row in given]
+        return table_columns(preprocessor, cells)
+    if options.modality == "text":
+        values = samples.loc[there, f"{name}.text"].tolist()
+    else:
+        stored = ShardStore(Path(prepared.store), "arrow").rows(samples.loc[there, f"{name}.digest"].tolist())
+        values = [stored[row] for row in range(there.sum())]
+    names = SUMMARIES[options.modality]
+    found = np.full((len(samples), len(names)), np.nan)
+    for row, value in zip(np.flatnonzero(there), values, strict=True):
+        found[row] = summarise(preprocessor, value)
+    return dict(zip(names, found.T, strict=True))
+
+
+def _faulty(quarantine: Path) -> int:
+    """Rows that ingest left out for one of their inputs; a row without a target is not counted."""
+    table = pd.read_parquet(quarantine, columns=["input", "row", "reason"])
+    return int(
+        table.loc[(table["input"] != "row") | table["reason"].str.startswith("no input"), "row"].nunique()
+    )

@@ -1,0 +1,70 @@
+"""Flow ``monitor``: is new data still like that which a registered model was judged on?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from components.config import load_tracking
+from components.config.monitor import MonitorConfig
+from components.monitoring.drift import Drift
+from components.scoring.job import Model
+from flows.opened import begun
+from tasks.context import Run
+from tasks.monitor import announce_task, compare_task, find_task
+
+
+@dataclass(frozen=True)
+class Monitored:
+    """What a finished comparison leaves.
+
+    Attributes:
+        key: Of the run.
+        mlflow_run: Id of the run.
+        model: What was compared with.
+        drift: What was found.
+    """
+
+    key: str
+    mlflow_run: str
+    model: Model
+    drift: Drift
+
+
+def monitor_name() -> str:
+    """``shoes against sorter 2026-11-23 22:30`` in the dashboard."""
+    config = flow_run.parameters["config"]
+    said = config if isinstance(config, dict) else config.model_dump()
+    started = f"{flow_run.scheduled_start_time:%Y-%m-%d %H:%M}"
+    return f"{Path(said['manifest']).stem} against {said['model']} {started}"
+
+
+@flow(name="monitor", flow_run_name=monitor_name)
+def monitor(
+    config: MonitorConfig, workspace: Path = Path(".braid"), tracking_file: Path = Path("mlflow.yaml")
+) -> Monitored:
+    """Compare a table with the rows that a model carries; emit the event ``braid.drift`` where it has moved.
+
+    Args:
+        config: The table, the model, and what counts as drift.
+        workspace: Folder with fetched models and runs, and MLflow's database by default.
+        tracking_file: mlflow.yaml.
+    """
+    workspace = workspace.resolve()
+    model = find_task(config, load_tracking(tracking_file, workspace), workspace)
+    said = config.model_dump(mode="json")
+    facts = {"model_name": model.name, "model_version": model.version, "model_run": model.run}
+    name = f"monitor-{model.name}"
+    with begun(Path(config.manifest), name, said, workspace, tracking_file, "monitor", facts) as (
+        key,
+        at,
+        mlflow_run,
+    ):
+        run = Run(key, workspace, at, mlflow_run)
+        drift = compare_task(run, config, model)
+        if drift.drifted:
+            announce_task(run, config, model, drift)
+    return Monitored(key, mlflow_run, model, drift)

@@ -1,0 +1,160 @@
+"""Each test of monitoring: right about chance where nothing has changed, and about what has."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from scipy.stats import chi2_contingency, fisher_exact, ks_2samp, kstest
+
+from components.monitoring.classifier import domain_auc
+from components.monitoring.columns import categories, labels, numbers, psi, rates
+from components.monitoring.holm import holm
+from components.monitoring.mmd import mmd
+
+RUNS = 60
+
+
+def gaussians(rows: int, width: int, seed: int, shift: float = 0.0) -> np.ndarray:
+    found = np.random.default_rng(seed).normal(size=(rows, width))
+    found[:, 0] += shift
+    return found
+
+
+class TestMmd:
+    def test_it_is_the_mean_over_all_pairs(self) -> None:
+        x, y = gaussians(12, 3, 0), gaussians(9, 3, 1, 1.0)
+        z = np.concatenate([x, y])
+        squares = cdist(z, z, "sqeuclidean")
+        median = np.median(squares[np.triu_indices(len(z), 1)])
+        k = sum(np.exp(-squares / (median * s)) for s in (0.125, 0.5, 2.0)) / 3
+        pairs = [[k[i, j] for i in a for j in b if i != j] for a, b in (
+            (range(12), range(12)), (range(12, 21), range(12, 21)), (range(12), range(12, 21)))]  # fmt: skip
+        expected = np.mean(pairs[0]) + np.mean(pairs[1]) - 2 * np.mean(pairs[2])
+        assert expected > 0
+        assert mmd(x, y, 99, np.random.default_rng(0))[0] == pytest.approx(np.sqrt(expected), rel=1e-9)
+
+    def test_chances_are_uniform_where_nothing_has_changed(self) -> None:
+        found = [
+            mmd(gaussians(40, 4, 2 * run), gaussians(25, 4, 2 * run + 1), 99, np.random.default_rng(run))[1]
+            for run in range(RUNS)
+        ]
+        assert kstest(found, "uniform").pvalue > 0.01  # fixed seeds: this holds or it does not
+        assert np.mean(np.array(found) <= 0.05) <= 0.12
+
+    def test_a_shift_is_found_and_a_change_within_clusters_too(self) -> None:
+        rng = np.random.default_rng(0)
+        assert mmd(gaussians(200, 8, 0), gaussians(200, 8, 1, 1.0), 499, rng)[1] == 1 / 500
+        centres = np.array([[0.0, 6.0], [6.0, 0.0]])
+        x, y = (centres[rng.integers(0, 2, 200)] + rng.normal(size=(200, 2)) * spread for spread in (1, 2))
+        assert mmd(x, y, 499, rng)[1] <= 0.01
+
+    @pytest.mark.parametrize("rows", [np.zeros((30, 4)), np.repeat(np.eye(4)[:2], [28, 2], axis=0)])
+    def test_vectors_that_are_nearly_all_the_same_are_no_difference(self, rows: np.ndarray) -> None:
+        effect, chance = mmd(rows, rows.copy(), 99, np.random.default_rng(0))
+        assert effect == 0
+        assert chance > 0.5
+
+
+class TestClassifier:
+    def test_chances_are_no_smaller_than_uniform_where_nothing_has_changed(self) -> None:
+        found = np.array(
+            [domain_auc(gaussians(60, 6, 2 * run), gaussians(40, 6, 2 * run + 1), run) for run in range(RUNS)]
+        )
+        assert abs(found[:, 0].mean() - 0.5) < 0.03
+        for level in (0.01, 0.05, 0.2):
+            # twice the mean of five p-values is below a level more rarely than the level says
+            assert np.mean(found[:, 1] <= level) <= level
+
+    def test_a_shift_is_found_with_the_area_that_it_has(self) -> None:
+        area, chance = domain_auc(gaussians(500, 6, 0), gaussians(400, 6, 1, 1.5), 0)
+        assert area == pytest.approx(0.856, abs=0.03)  # the normal distribution function at 1.5 / sqrt 2
+        assert chance < 1e-10
+
+    def test_many_dimensions_and_few_rows_are_no_difference(self) -> None:
+        area, chance = domain_auc(gaussians(30, 200, 0), gaussians(30, 200, 1), 0)
+        assert area < 0.7
+        assert chance > 0.05
+
+
+class TestColumns:
+    def test_numbers_by_scipy_and_by_hand(self) -> None:
+        old, new = gaussians(300, 1, 0)[:, 0], gaussians(200, 1, 1, 0.5)[:, 0]
+        edges = [-np.inf, *np.quantile(old, np.arange(1, 10) / 10), np.inf]
+        p, q = ((np.histogram(each, edges)[0] + 0.5) / (len(each) + 5) for each in (old, new))
+        found = numbers(old, new)
+        assert found.effect == pytest.approx(np.sum((q - p) * np.log(q / p)), rel=1e-9)
+        assert found.p == ks_2samp(old, new, method="asymp").pvalue < 1e-4
+
+    def test_empty_cells_are_a_change_of_their_own(self) -> None:
+        old, new = gaussians(200, 1, 0)[:, 0], gaussians(200, 1, 1)[:, 0]
+        before = numbers(old, new)
+        new[:80] = np.nan
+        found = numbers(old, new)
+        assert found.effect > before.effect + 1
+        assert found.p == pytest.approx(2 * fisher_exact([[0, 200], [80, 120]]).pvalue)
+        assert numbers(np.full(30, np.nan), np.full(30, np.nan)).p == 1
+        assert numbers(np.full(30, np.nan), np.arange(30.0)).p < 1e-6
+
+    def test_a_number_that_is_always_the_same_has_not_moved(self) -> None:
+        assert numbers(np.zeros(50), np.zeros(40)).p == 1
+        assert numbers(np.zeros(50), np.zeros(40)).effect == pytest.approx(
+            0, abs=1e-3
+        )  # half a row in each bin
+        assert numbers(np.zeros(50), np.ones(40)).effect > 1
+
+    def test_categories_by_scipy_and_by_hand(self) -> None:
+        old, new = ["a"] * 50 + ["b"] * 30 + [None] * 20, ["a"] * 20 + ["b"] * 60 + [None] * 20
+        table = np.array([[50, 30, 20], [20, 60, 20]])
+        p, q = ((row + 0.5) / (row.sum() + 1.5) for row in table)
+        found = categories(old, new)
+        assert found.p == pytest.approx(chi2_contingency(table, correction=False).pvalue)
+        assert found.effect == pytest.approx(np.sum((q - p) * np.log(q / p)))
+
+    def test_rare_categories_are_counted_together(self) -> None:
+        names = [f"name {row}" for row in range(400)]
+        assert categories(names[:200], names[200:]).p == 1, "every name is new, as every name always was"
+        table = [[150, 50], [50, 150]]
+        found = categories(["a"] * 150 + names[:50], ["a"] * 50 + names[50:200])
+        assert found.p == pytest.approx(fisher_exact(table).pvalue)
+
+    def test_of_labels_the_one_that_moved_farthest_counts(self) -> None:
+        old = [["red"], ["red", "big"], ["big"], []] * 25
+        new = [["red"], ["red"], ["red", "big"], []] * 25
+        found = labels(old, new)
+        chances = [fisher_exact([[50, 50], [count, 100 - count]]).pvalue for count in (75, 25)]
+        assert found.p == pytest.approx(2 * min(chances))
+        assert found.effect == pytest.approx(psi([50, 50], [75, 25]))
+        assert labels([[]] * 30, [[]] * 30).p == 1
+
+    def test_a_rate_may_be_asked_to_rise(self) -> None:
+        assert rates((50, 100), (10, 100)).p < 1e-6
+        assert rates((50, 100), (10, 100), "greater").p > 0.99
+        assert rates((1, 100), (31, 100)).effect == pytest.approx(0.3)
+
+    @pytest.mark.parametrize("kind", ["numbers", "categories"])
+    def test_chances_are_no_smaller_than_uniform_where_nothing_has_changed(self, kind: str) -> None:
+        rng, found = np.random.default_rng(0), []
+        for _ in range(400):
+            old, new = rng.normal(size=80), rng.normal(size=60)
+            if kind == "categories":
+                old, new = ([f"{cell:.0f}" for cell in each] for each in (old, new))
+                found.append(categories(old, new).p)
+            else:
+                found.append(numbers(old, new).p)
+        assert np.mean(np.array(found) <= 0.05) <= 0.08  # 3 standard errors of 400 draws
+
+
+def test_holm_by_hand() -> None:
+    # (m - rank) times each in order, never below the one before: .01*4, .013*3, .03*2, .2
+    assert holm([0.03, 0.01, 0.2, 0.013]) == pytest.approx([0.06, 0.04, 0.2, 0.04])
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_holm_keeps_the_chance_of_any_false_alarm_also_where_tests_agree() -> None:
+    rng = np.random.default_rng(0)
+    common = rng.random((2000, 1))
+    for chances in (rng.random((2000, 10)), np.repeat(common, 10, axis=1)):
+        alarms = np.mean([min(holm(row.tolist())) <= 0.05 for row in chances])
+        assert alarms <= 0.065  # 3 standard errors of 2000 draws
