@@ -66,7 +66,7 @@ def deployments(operations: Operations, where: Path, place: Place) -> list[Runne
         distill: operations.distill,
     }
     found = [_of_files(flow, settings, where, place) for flow, settings in files.items() if settings.files]
-    tables = {score: operations.score, monitor: operations.monitor}
+    tables: dict[Flow[..., Any], DeploymentConfig] = {score: operations.score, monitor: operations.monitor}
     return [
         *found,
         *(_deployment(flow, settings, where, place.parameters) for flow, settings in tables.items()),

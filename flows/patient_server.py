@@ -56,7 +56,11 @@ async def _try(app: App, scope: Message, request: list[Message], receive: Receiv
         if not busy:
             await send(message)
 
-    await app({**scope}, _replayed(request, receive), unless_busy)
+    try:
+        await app({**scope}, _replayed(request, receive), unless_busy)
+    except Exception:
+        if not busy:  # else it is what the 503 was made of: starlette raises it after its answer
+            raise
     return not busy
 
 
