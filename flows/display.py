@@ -165,7 +165,8 @@ def show_scored(console: Console, scored: Scored) -> None:
 def show_monitored(console: Console, monitored: Monitored) -> None:
     """Every comparison, what has moved, and where to look next."""
     drift, model = monitored.drift, monitored.model
-    table = Table(title=f"false alarms in at most {drift.level:.0%} of reports", box=SIMPLE_HEAD)
+    title = f"false alarms in at most {drift.level:.0%} of reports"
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     found = monitor.table(drift)
     for column in map(str, found):
         table.add_column(column, justify="left" if column == "compared" else "right", overflow="fold")

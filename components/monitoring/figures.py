@@ -22,6 +22,7 @@ def drift_figure(drift: Drift) -> Figure:
     axes.barh(range(len(shown)), [_times(test) for test in shown], color=colours, height=0.6)
     axes.axvline(1, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
     axes.set_xscale("symlog", linthresh=1)
+    axes.xaxis.set_major_formatter("{x:g}")
     return figure
 
 
