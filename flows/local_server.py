@@ -26,6 +26,7 @@ from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_se
 from components.errors import BraidError
 
 _START_SECONDS = 180
+_started: set[str] = set()  # addresses of servers that end with this process
 
 
 @contextmanager
@@ -65,10 +66,16 @@ def prefect_api(workspace: Path) -> Iterator[str]:
             server.wait()
 
 
+def has_pages() -> bool:
+    """Whether the API in use belongs to a dashboard that can be looked at, also after this command."""
+    return get_current_settings().api.url not in _started
+
+
 @contextmanager
 def _configured(address: str) -> Iterator[None]:
     """Point this process, its threads and its children at an API; send what is queued for it at the end."""
     os.environ["PREFECT_API_URL"] = address
+    _started.add(address)
     refresh_global_settings_context()
     try:
         with temporary_settings({PREFECT_API_URL: address}):
