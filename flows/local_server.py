@@ -19,6 +19,8 @@ from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_se
 from components.config.served import served
 from flows.servers import port_near, prefect_server
 
+_started: set[str] = set()  # addresses of servers that end with this process
+
 
 @contextmanager
 def prefect_api(workspace: Path) -> Iterator[str]:
@@ -36,7 +38,13 @@ def prefect_api(workspace: Path) -> Iterator[str]:
             prefect_server(workspace, port_near(0), ephemeral=True) as server,
             configured_as(server.address),
         ):
+            _started.add(server.address)
             yield server.address
+
+
+def has_pages() -> bool:
+    """Whether the API in use belongs to a dashboard that can be looked at, also after this command."""
+    return get_current_settings().api.url not in _started
 
 
 @contextmanager

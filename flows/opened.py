@@ -12,6 +12,7 @@ from prefect.runtime import flow_run
 
 from components.config import PipelineConfig, TrackingConfig, load_tracking
 from components.storage.digest import digest_json
+from flows.local_server import has_pages
 from flows.runs import claim
 from flows.workers import stop_workers
 from tasks import links, tracking
@@ -73,7 +74,7 @@ def begun(
     workspace.mkdir(parents=True, exist_ok=True)
     with claim(workspace, name, purpose, str(flow_run.id), key) as record:
         tags = {"config": name, "prefect_flow_run": str(flow_run.id), "kind": kind}
-        tags |= {"prefect_flow_run_url": flow_run.ui_url} if flow_run.ui_url else {}
+        tags |= {"prefect_flow_run_url": flow_run.ui_url} if flow_run.ui_url and has_pages() else {}
         tags |= {"git_commit": commit} if (commit := git_commit()) else {}
         mlflow_run = tracking.start_run(at, record.key, record.key, tags)
         tracking.log_params(at, mlflow_run, {**settings, **facts})

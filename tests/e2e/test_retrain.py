@@ -100,9 +100,14 @@ def test_run_and_model_describe_themselves(project: Project, first_run: dict[str
     assert f"[report]({page})" in note
     version = client.get_model_version("tiny", first_run["model"]["version"])
     assert f"(#/models/tiny/versions/{version.version})" in note
+    assert "Prefect flow run" not in note, "its server ended with the command"
     assert "first model under this name" in version.description
     assert float(version.tags["accuracy"]) == pytest.approx(run.data.metrics["test_accuracy"], abs=1e-4)
     assert {"delivered_gain", "test_accuracy_low", "calibration_error_after"} <= set(version.tags)
+    logged = client.get_logged_model(run.data.tags["braid.model_uri"].removeprefix("models:/"))
+    measured = {metric.key: metric.value for metric in logged.metrics}
+    assert measured["test_accuracy"] == run.data.metrics["test_accuracy"]
+    assert {"val_accuracy", "delivered_gain", "calibration_error_after"} <= set(measured)
     about = client.get_registered_model("tiny").description
     for word in ("`label`", "ant, bee, cat, dog", "`picture`: image", "`words`: text", "@champion"):
         assert word in about
