@@ -63,9 +63,8 @@ def submitted(up: Up, page: Page) -> str:
     """A run started from the form; its id."""
     deployment = up.deployment("retrain")["id"]
     page.goto(f"{up.addresses.dashboard}/deployments/deployment/{deployment}/run")
-    field(page, "Fusion").locator(
-        ".p-select-button button, button.p-select-button__target, .p-select button"
-    ).first.click()
+    field(page, "Fusion").locator(".p-label__body button").first.focus()
+    page.keyboard.press("ArrowDown")
     page.get_by_role("option", name="gated", exact=True).click()
     field(page, "Epochs").locator("input").fill("3")
     shot(page, "form")
