@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -34,7 +36,11 @@ def served(project: Project, first_run: dict[str, Any]) -> Iterator[httpx.Client
     log = (project.folder / "serve.log").open("wb")
     server = subprocess.Popen(
         [*command, "--host", "127.0.0.1", "--port", str(port)],
-        env=project.environment(MLFLOW_TRACKING_URI=project.tracking_uri, PYTHONPATH=""),  # code of the model
+        env=project.environment(
+            MLFLOW_TRACKING_URI=project.tracking_uri,
+            PYTHONPATH="",  # code of the model
+            PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # as if activated
+        ),
         cwd=project.folder,
         stdout=log,
         stderr=subprocess.STDOUT,
@@ -53,7 +59,8 @@ def served(project: Project, first_run: dict[str, Any]) -> Iterator[httpx.Client
                     time.sleep(0.2)
             yield client
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=30)
         log.close()
 
