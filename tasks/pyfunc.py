@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ class FusedModel(PythonModel):
         """Score a table; see :meth:`components.predictor.Predictor.predict`.
 
         Behind `mlflow models serve`, text in a media cell is base64 and nothing else, unless the environment
-        says ``BRAID_SERVE_FILES=1``; and numbers that are not defined are null, since JSON has no NaN.
+        says ``BRAID_SERVE_FILES=1``; and what is not a finite number is null, since JSON has no other.
 
         Args:
             context: Unused, the bundle is open.
@@ -56,7 +57,13 @@ class FusedModel(PythonModel):
             scored = self.predictor.predict(model_input, names or None, bool(given.get("explain", False)))
         except BraidError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
-        return scored.astype(object).where(scored.notna(), None) if served else scored
+        return _for_json(scored) if served else scored
+
+
+def _for_json(scored: pd.DataFrame) -> pd.DataFrame:
+    """Null for what JSON has no number for: what is not defined, and an interval without a bound."""
+    known = scored.notna() & ~scored.isin([math.inf, -math.inf])
+    return scored.astype(object).where(known, None)
 
 
 def _is_served() -> bool:
