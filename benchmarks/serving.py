@@ -15,12 +15,11 @@ import argparse
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +31,7 @@ import pandas as pd
 from mlflow.pyfunc import PyFuncModel
 
 from benchmarks.machine import machine
+from flows.servers import port_near
 
 BATCHES, CLIENTS = (1, 32, 1024), (1, 4, 8)
 MOST = 2000  # requests of one measurement
@@ -124,22 +124,30 @@ def ask(url: str, bodies: Sequence[bytes], clients: int, seconds: float, most: i
 
 
 @contextmanager
-def served(uri: str, log: Path) -> Iterator[str]:
+def served(uri: str, log: Path, environment: Mapping[str, str], folder: Path | None = None) -> Iterator[str]:
     """Address of `mlflow models serve` on a free port of this machine.
 
+    MLflow starts uvicorn by its name, so that of this environment is put before others.
+
+    Args:
+        uri: Of the model.
+        log: File for its output.
+        environment: All its variables.
+        folder: To start it in; None is this one.
+
     Raises:
-        RuntimeError: If it does not start.
+        RuntimeError: If it does not start; with what it said.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = port_near(0)
+    programs = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", uri, "--env-manager", "local"]
     with log.open("wb") as output:
         server = subprocess.Popen(
             [*command, "--host", "127.0.0.1", "--port", str(port)],
+            cwd=folder,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "MLFLOW_TRACKING_URI": mlflow.get_tracking_uri()},
+            env={**environment, "PATH": programs},
             start_new_session=True,
         )
     try:
@@ -147,9 +155,10 @@ def served(uri: str, log: Path) -> Iterator[str]:
         deadline = time.monotonic() + _START_SECONDS
         while not _answers(f"{address}/ping"):
             if server.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the server did not start; its output is in {log}")
+                said = log.read_text("utf-8", "replace")[-2000:]
+                raise RuntimeError(f"the server did not start; all its output is in {log}: {said}")
             time.sleep(0.2)
-        yield f"{address}/invocations"
+        yield address
     finally:
         if server.poll() is None:
             os.killpg(server.pid, signal.SIGTERM)
@@ -169,7 +178,9 @@ def measure(uri: str, rounds: int, seconds: float, log: Path) -> tuple[list[list
     bodies = [json.dumps({"dataframe_records": [row]}).encode() for row in rows]
     rates: list[list[float]] = [[] for _ in BATCHES]
     loads: list[list[Load]] = [[] for _ in CLIENTS]
-    with served(uri, log) as url:
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": mlflow.get_tracking_uri()}
+    with served(uri, log, environment) as address:
+        url = f"{address}/invocations"
         ask(url, bodies, 1, seconds, most=10)  # the first requests wait for what is loaded when first needed
         for _ in range(rounds):
             for place, table in enumerate(tables):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from prefect.blocks.notifications import (
@@ -86,24 +87,12 @@ def _crashed(silence: int) -> AutomationCore:
 
 
 def _retrain(deployment: UUID) -> AutomationCore:
+    config = {"__prefect_kind": "jinja", "template": "{{ event.payload['config_file'] }}"}
     return AutomationCore(
         name=RETRAIN,
         description="Retrains a model on its pipeline file where monitor found drift.",
-        trigger=EventTrigger(
-            posture=Posture.Reactive,
-            match=ResourceSpecification({"prefect.resource.id": "braid.model.*"}),
-            expect={EVENT},
-            for_each={"prefect.resource.id"},
-            threshold=1,
-        ),
-        actions=[
-            RunDeployment(
-                deployment_id=deployment,
-                parameters={
-                    "config": {"__prefect_kind": "jinja", "template": "{{ event.payload['config_file'] }}"}
-                },
-            )
-        ],
+        trigger=_drift(),
+        actions=[RunDeployment(deployment_id=deployment, parameters={"config": config})],
     )
 
 
@@ -111,13 +100,10 @@ def _tell_of_failures(block: UUID) -> AutomationCore:
     return AutomationCore(
         name=FAILURE_TOLD,
         description="Tells of runs that failed or crashed.",
-        trigger=EventTrigger(
-            posture=Posture.Reactive,
-            match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
+        trigger=_each(
+            "prefect.flow-run.*",
+            {"prefect.flow-run.Failed", "prefect.flow-run.Crashed"},
             match_related=_of_braid(),
-            expect={"prefect.flow-run.Failed", "prefect.flow-run.Crashed"},
-            for_each={"prefect.resource.id"},
-            threshold=1,
         ),
         actions=[
             SendNotification(
@@ -134,13 +120,7 @@ def _tell_of_drift(block: UUID) -> AutomationCore:
     return AutomationCore(
         name=DRIFT_TOLD,
         description="Tells of drift that monitor found.",
-        trigger=EventTrigger(
-            posture=Posture.Reactive,
-            match=ResourceSpecification({"prefect.resource.id": "braid.model.*"}),
-            expect={EVENT},
-            for_each={"prefect.resource.id"},
-            threshold=1,
-        ),
+        trigger=_drift(),
         actions=[
             SendNotification(
                 block_document_id=block,
@@ -148,6 +128,22 @@ def _tell_of_drift(block: UUID) -> AutomationCore:
                 body="{{ event.resource['prefect.resource.name'] }}: {{ event.payload['headline'] }}",
             )
         ],
+    )
+
+
+def _drift() -> EventTrigger:
+    return _each("braid.model.*", {EVENT})
+
+
+def _each(resource: str, events: set[str], **more: Any) -> EventTrigger:
+    """Fires at each of some events, of each resource by itself."""
+    return EventTrigger(
+        posture=Posture.Reactive,
+        match=ResourceSpecification({"prefect.resource.id": resource}),
+        expect=events,
+        for_each={"prefect.resource.id"},
+        threshold=1,
+        **more,
     )
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import ValidationError
@@ -26,6 +26,7 @@ import flows.environment  # noqa: F401  (has to come first: it sets what the oth
 from components.config import ConfigError, load_pipeline, load_tracking
 from components.config.distill import load_distill
 from components.config.explain import explain as explain_fault
+from components.config.form import Form
 from components.config.load import overridden
 from components.config.monitor import MonitorConfig
 from components.config.score import ScoreConfig
@@ -101,6 +102,7 @@ ModelName = Annotated[
         "MLflow run id, name or 'last'.",
     ),
 ]
+Filled = TypeVar("Filled", bound=Form)
 HERE = Path(".braid")
 MLFLOW = Path("mlflow.yaml")
 
@@ -210,10 +212,7 @@ def score(
             "model": model, "manifest": manifest, "out": out, "id": id, "format": format, "explain": explain,
             "chunk_rows": chunk_rows, "max_bad": max_bad, "sql": sql, "table": table,
         }  # fmt: skip
-        try:
-            config = ScoreConfig.model_validate(given)
-        except ValidationError as error:
-            raise ConfigError(explain_fault(error, ScoreConfig, "braid score")) from None
+        config = checked(ScoreConfig, given, "braid score")
         open_table(config)  # what is not there is told at once
         with followed(console, workspace), prefect_api(workspace.resolve()):
             scored = score_flow(config, workspace, mlflow)
@@ -244,10 +243,8 @@ def monitor(
     """Compare new rows with those that a model was judged on: has the data drifted?"""
     with reported(workspace):
         given = {"model": model, "manifest": manifest, "format": format, "rows": rows, "level": level}
-        try:
-            config = MonitorConfig.model_validate(overridden(given, overrides or [], MonitorConfig))
-        except ValidationError as error:
-            raise ConfigError(explain_fault(error, MonitorConfig, "braid monitor")) from None
+        given = overridden(given, overrides or [], MonitorConfig)
+        config = checked(MonitorConfig, given, "braid monitor")
         open_table(config)  # what is not there is told at once
         with followed(console, workspace), prefect_api(workspace.resolve()):
             monitored = monitor_flow(config, workspace, mlflow)
@@ -410,6 +407,18 @@ def ui(
             raise BraidError(
                 f"MLflow's server ended with code {server.returncode}; is port {port} free? Try --port."
             )
+
+
+def checked(form: type[Filled], given: dict[str, Any], command: str) -> Filled:
+    """What a command was given as its flow takes it.
+
+    Raises:
+        ConfigError: If anything of it is not valid.
+    """
+    try:
+        return form.model_validate(given)
+    except ValidationError as error:
+        raise ConfigError(explain_fault(error, form, command)) from None
 
 
 @contextmanager

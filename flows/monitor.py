@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import flow
-from prefect.runtime import flow_run
 
 from components.config import load_tracking
 from components.config.monitor import MonitorConfig
 from components.monitoring.drift import Drift
 from components.scoring.job import Model
 from flows.opened import begun
+from flows.workers import table_run_name
 from tasks.context import Run
 from tasks.monitor import announce_task, compare_task, find_task
 
@@ -36,10 +36,7 @@ class Monitored:
 
 def monitor_name() -> str:
     """``shoes against sorter 2026-11-23 22:30`` in the dashboard."""
-    config = flow_run.parameters["config"]
-    said = config if isinstance(config, dict) else config.model_dump()
-    started = f"{flow_run.scheduled_start_time:%Y-%m-%d %H:%M}"
-    return f"{Path(said['manifest']).stem} against {said['model']} {started}"
+    return table_run_name("against")
 
 
 @flow(name="monitor", flow_run_name=monitor_name)

@@ -40,9 +40,15 @@ def opened(
         facts: What besides the pipeline tells this run from others of its kind; logged as parameters.
     """
     with begun(
-        config, pipeline.name, pipeline.model_dump(mode="json"), workspace, tracking_file, kind, facts
+        config,
+        pipeline.name,
+        pipeline.model_dump(mode="json"),
+        workspace,
+        tracking_file,
+        kind,
+        facts,
+        more_tags={"config_file": str(config.resolve())},
     ) as (key, at, mlflow_run):
-        tracking.set_tags(at, mlflow_run, {"config_file": str(config.resolve())})
         yield Context(key, pipeline, config.resolve().parent, workspace, at, mlflow_run)
 
 
@@ -56,6 +62,7 @@ def begun(
     kind: str,
     facts: Mapping[str, Any] | None = None,
     key: str | None = None,
+    more_tags: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[str, TrackingConfig, str]]:
     """As :func:`opened`, of a run that is not of one pipeline; gives its key, and where it is logged.
 
@@ -64,6 +71,7 @@ def begun(
         name: Begins the key.
         settings: What the file says; logged as parameters.
         key: Of the run, where the work has one of its own: it is then always the same run.
+        more_tags: Of the MLflow run, besides those that every run has.
 
     Other arguments are those of :func:`opened`.
     """
@@ -73,7 +81,7 @@ def begun(
     purpose = digest_json({"kind": kind, "config": dict(settings), "base": str(base), "facts": facts})
     workspace.mkdir(parents=True, exist_ok=True)
     with claim(workspace, name, purpose, str(flow_run.id), key) as record:
-        tags = {"config": name, "prefect_flow_run": str(flow_run.id), "kind": kind}
+        tags = {"config": name, "prefect_flow_run": str(flow_run.id), "kind": kind, **(more_tags or {})}
         tags |= {"prefect_flow_run_url": flow_run.ui_url} if flow_run.ui_url and has_pages() else {}
         tags |= {"git_commit": commit} if (commit := git_commit()) else {}
         mlflow_run = tracking.start_run(at, record.key, record.key, tags)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import flow
-from prefect.runtime import flow_run
 
 from components.config import load_tracking
 from components.config.score import ScoreConfig
 from components.scoring.job import Job
 from components.scoring.summary import Summary, finished
 from flows.opened import begun
+from flows.workers import table_run_name
 from tasks import tracking
 from tasks.context import Run
 from tasks.score import open_task, score_task, write_task
@@ -37,9 +37,7 @@ class Scored:
 
 def score_name() -> str:
     """``shoes by sorter 2026-11-23 22:30`` in the dashboard."""
-    config = flow_run.parameters["config"]
-    said = config if isinstance(config, dict) else config.model_dump()
-    return f"{Path(said['manifest']).stem} by {said['model']} {flow_run.scheduled_start_time:%Y-%m-%d %H:%M}"
+    return table_run_name("by")
 
 
 @flow(name="score", flow_run_name=score_name)

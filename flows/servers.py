@@ -75,18 +75,8 @@ def mlflow_server(workspace: Path, at: TrackingConfig, port: int) -> Iterator[Se
         port: To listen on.
     """
     address = f"http://{_HOST}:{port}"
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--host",
-        _HOST,
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    ]
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+    command += ["--host", _HOST, "--port", str(port)]
     command += ["--backend-store-uri", str(at.tracking_uri), "--serve-artifacts"]
     command += ["--artifacts-destination", at.artifact_location or (workspace / "mlartifacts").as_uri()]
     if at.registry_uri:

@@ -42,9 +42,8 @@ def up(file: Path, workspace: Path, tracking_file: Path, told: Callable[[str], N
         BraidError: If the workspace is served already, a server does not start, or one ends by itself.
     """
     operations = load_operations(file)
-    deployments(
-        operations, file, Place(workspace, tracking_file)
-    )  # its faults are told before anything starts
+    # what is wrong with the schedules is told before anything starts
+    deployments(operations, file, Place(workspace, tracking_file))
     workspace.mkdir(parents=True, exist_ok=True)
     with _alone(workspace), _interruptible(), ExitStack() as stack:
         before = last_served(workspace)

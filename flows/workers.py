@@ -37,6 +37,15 @@ def stop_workers() -> None:
 
 def run_name() -> str:
     """``avdigits 2026-11-23 22:30`` in the dashboard."""
-    started = flow_run.scheduled_start_time
-    config = Path(str(flow_run.parameters["config"])).stem
-    return f"{config} {started:%Y-%m-%d %H:%M}"
+    return _dated(Path(str(flow_run.parameters["config"])).stem)
+
+
+def table_run_name(word: str) -> str:
+    """``shoes by sorter 2026-11-23 22:30`` in the dashboard, of a flow that is given a table and a model."""
+    config = flow_run.parameters["config"]
+    said = config if isinstance(config, dict) else config.model_dump()
+    return _dated(f"{Path(said['manifest']).stem} {word} {said['model']}")
+
+
+def _dated(name: str) -> str:
+    return f"{name} {flow_run.scheduled_start_time:%Y-%m-%d %H:%M}"

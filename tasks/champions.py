@@ -115,9 +115,10 @@ def roll_back(at: TrackingConfig, workspace: Path, name: str, reason: str = "") 
         if current is not None:
             past = _with(past, current)[:-1]
         passed_over = []
-        while past and registry.find(at, f"models:/{name}/{past[-1]}") is None:
+        before = None
+        while past and (before := registry.find(at, f"models:/{name}/{past[-1]}")) is None:
             passed_over.append(past.pop())
-        if not past:
+        if before is None:
             gone = f" (deleted: {', '.join(passed_over)})" if passed_over else ""
             state = f"version {current.version} is champion" if current else "there is no champion"
             raise ModelError(
@@ -128,7 +129,7 @@ def roll_back(at: TrackingConfig, workspace: Path, name: str, reason: str = "") 
         told = f"{said}: {reason}" if reason else said
         client.set_registered_model_tag(name, HISTORY, json.dumps(past))  # first: a kill leaves it mendable
         client.set_registered_model_alias(name, CHAMPION, past[-1])
-        _tag_runs(at, Version(name, past[-1], str(client.get_model_version(name, past[-1]).run_id)))
+        _tag_runs(at, before)
         _sign(client, name, past[-1], "crowned", told)
         if current is not None:
             _sign(client, name, current.version, "rolled_back", f"to version {past[-1]}. {reason}".strip())
@@ -145,11 +146,7 @@ def history(at: TrackingConfig, name: str) -> list[str]:
     try:
         tags = client.get_registered_model(name).tags
     except MlflowException as error:
-        known = ", ".join(sorted(each.name for each in client.search_registered_models()))
-        raise ModelError(
-            f"there is no registered model {name!r} in {at.registry_uri or at.tracking_uri}; registered "
-            f"models: {known or 'none'}"
-        ) from error
+        raise ModelError(f"there is no registered model {name!r} in {registry.registered(at)}") from error
     return list(json.loads(tags.get(HISTORY, "[]")))
 
 

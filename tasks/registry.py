@@ -156,9 +156,10 @@ def versions(at: TrackingConfig, name: str) -> list[str]:
     return sorted((str(each.version) for each in found), key=int)
 
 
-def fetch_bundle(context: Context, version: Version, to: Path) -> Path:
-    """Folder of a registered model's bundle."""
-    return download_bundle(context.tracking, version.uri, to)
+def registered(at: TrackingConfig) -> str:
+    """The registry and the names of its models, for messages."""
+    known = ", ".join(sorted(each.name for each in tracking.connect(at).search_registered_models()))
+    return f"{at.registry_uri or at.tracking_uri}; registered models: {known or 'none'}"
 
 
 def download_bundle(at: TrackingConfig, uri: str, to: Path) -> Path:
@@ -204,11 +205,7 @@ def find_model(at: TrackingConfig, name: str) -> str:
             else client.get_model_version_by_alias(model, alias or CHAMPION)
         )
     except MlflowException as error:
-        known = ", ".join(sorted(each.name for each in client.search_registered_models()))
-        raise ModelError(
-            f"there is no model and no run {name!r} in {at.registry_uri or at.tracking_uri}; registered "
-            f"models: {known or 'none'}"
-        ) from error
+        raise ModelError(f"there is no model and no run {name!r} in {registered(at)}") from error
     return f"models:/{found.name}/{found.version}"
 
 

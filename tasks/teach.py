@@ -58,5 +58,5 @@ def _bundle(context: Context, teacher: str | None, pipeline: Path) -> Path:
         tracking.set_tags(context.tracking, context.mlflow_run, {"teacher": version.uri})
         with replacing(copy) as temporary:
             temporary.mkdir(parents=True)
-            registry.fetch_bundle(context, version, temporary)
+            registry.download_bundle(context.tracking, version.uri, temporary)
     return next(copy.rglob("model.json")).parent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -85,6 +86,11 @@ class Project:
         done = self.braid("run", str(self.config), "--json", *arguments, **environment)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
+
+
+def interruptible() -> None:
+    """Ctrl-C is heard, as in a terminal; the background of a script hands down that it is not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def write_manifest(folder: Path, rows: int, seed: int = 0) -> pd.DataFrame:

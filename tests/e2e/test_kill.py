@@ -16,7 +16,7 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 
-from tests.e2e.conftest import Project, make_project
+from tests.e2e.conftest import Project, interruptible, make_project
 from tests.e2e.test_retrain import FITS, runs_of
 
 pytestmark = pytest.mark.e2e
@@ -50,11 +50,6 @@ def signal_at(
     _, alive = psutil.wait_procs(children, timeout=20)
     assert not alive, "workers and server end with the process that started them"
     return code
-
-
-def interruptible() -> None:
-    """Ctrl-C is heard, as in a terminal; the background of a script hands down that it is not."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def has_begun(project: Project, step: str, known: Set[Path]) -> bool:

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,6 +12,7 @@ import mlflow
 import pandas as pd
 import pytest
 
+from benchmarks.serving import served as start_serving
 from tests.e2e.conftest import CLASSES, Project
 
 pytestmark = pytest.mark.e2e
@@ -28,41 +21,16 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture(scope="module")
 def served(project: Project, first_run: dict[str, Any]) -> Iterator[httpx.Client]:
     """A client of the champion, served as a user serves it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    uri = "models:/tiny@champion"
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", uri, "--env-manager", "local"]
-    log = (project.folder / "serve.log").open("wb")
-    server = subprocess.Popen(
-        [*command, "--host", "127.0.0.1", "--port", str(port)],
-        env=project.environment(
-            MLFLOW_TRACKING_URI=project.tracking_uri,
-            PYTHONPATH="",  # code of the model
-            PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # as if activated
-        ),
-        cwd=project.folder,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
+    environment = project.environment(
+        MLFLOW_TRACKING_URI=project.tracking_uri,
+        PYTHONPATH="",  # code of the model
     )
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-            deadline = time.monotonic() + 120
-            while True:
-                assert server.poll() is None, (project.folder / "serve.log").read_text("utf-8")
-                assert time.monotonic() < deadline, "the server did not start"
-                try:
-                    if client.get("/ping").status_code == 200:
-                        break
-                except httpx.TransportError:
-                    time.sleep(0.2)
-            yield client
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=30)
-        log.close()
+    log = project.folder / "serve.log"
+    with (
+        start_serving("models:/tiny@champion", log, environment, project.folder) as address,
+        httpx.Client(base_url=address, timeout=60) as client,
+    ):
+        yield client
 
 
 @pytest.fixture(scope="module")

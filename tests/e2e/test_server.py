@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import yaml
 from mlflow import MlflowClient
 
 from components.encoder_weights import read_tensors
+from flows.servers import port_near
 from tests.e2e.conftest import PIPELINE, THOROUGH, Project
 
 BY_DEVICE = (
@@ -48,9 +48,7 @@ CHANGES: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def served(project: Project) -> Iterator[str]:
     """Address of a Prefect server started as its own command, with a ``gpu`` limit of one slot."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = port_near(0)
     server = subprocess.Popen(
         [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
         env=project.environment(PREFECT_SERVER_ANALYTICS_ENABLED="false"),

@@ -15,7 +15,7 @@ from typing import LiteralString
 import psycopg
 import pytest
 
-from tests.infra.processes import free_port
+from flows.servers import port_near
 
 ADMIN, PASSWORD = "postgres", "only for the test"
 INSTALL = "PostgreSQL's programs are not here: run infra/install-test-packages.sh"
@@ -70,7 +70,7 @@ def cluster() -> Iterator[Cluster]:
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
         shutil.chown(secret, "postgres", "postgres")
-    data, port = str(folder / "data"), free_port()
+    data, port = str(folder / "data"), port_near(0)
     try:
         _as_postgres(
             folder, program("initdb"), "-D", data, "-U", ADMIN, "--auth=scram-sha-256", "--no-sync",

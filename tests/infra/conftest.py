@@ -12,9 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
+from flows.servers import port_near
 from tests.e2e.conftest import THOROUGH, make_project
 from tests.infra.cluster import Cluster, cluster
-from tests.infra.processes import answered, free_port, served
+from tests.infra.processes import answered, served
 from tests.infra.team import (
     ADMIN_PASSWORD,
     BUCKET,
@@ -42,7 +43,7 @@ def postgres() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of an S3 API with an empty bucket."""
-    folder, port = tmp_path_factory.mktemp("s3"), free_port()
+    folder, port = tmp_path_factory.mktemp("s3"), port_near(0)
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with served(command, environment(folder), folder / "log") as process:
@@ -57,7 +58,7 @@ def services(
 ) -> Iterator[Services]:
     """Prefect's and MLflow's server, with what `start deploy` makes: work pools, deployments, a user."""
     folder = tmp_path_factory.mktemp("servers")
-    prefect_port, mlflow_port = free_port(), free_port()
+    prefect_port, mlflow_port = port_near(0), port_near(0)
     prefect = environment(
         folder,
         PORT=str(prefect_port),

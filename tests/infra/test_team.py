@@ -17,6 +17,7 @@ import psycopg
 import pytest
 from mlflow import MlflowClient
 
+from flows.servers import port_near
 from tests.e2e.test_retrain import (
     test_artifacts_hold_figures_tables_report_and_configuration,
     test_first_model_is_champion,
@@ -27,7 +28,7 @@ from tests.e2e.test_retrain import (
     test_signature_takes_rows_without_some_columns,
 )
 from tests.infra.cluster import ADMIN, PASSWORD, Cluster, cluster
-from tests.infra.processes import answered, free_port, served
+from tests.infra.processes import answered, served
 from tests.infra.team import (
     BUCKET,
     S3,
@@ -158,7 +159,7 @@ def test_training_goes_to_the_pool_of_gpus_and_its_worker_runs_it(
     assert routes(prefect) == {"retrain": "gpu", "distill": "gpu", "score": "cpu"}
     assert prefect.get("/work_pools/gpu").json()["concurrency_limit"] == 7, "what somebody set is lost"
 
-    port, log = free_port(), tmp_path / "log"
+    port, log = port_near(0), tmp_path / "log"
     own = {
         "BRAID_POOL": "gpu",
         "PREFECT_WORKER_WEBSERVER_PORT": str(port),

@@ -19,7 +19,7 @@ import yaml
 from mlflow import MlflowClient
 
 from components.config.served import Served, served
-from tests.e2e.conftest import Project, make_project
+from tests.e2e.conftest import Project, interruptible, make_project
 
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
@@ -134,7 +134,7 @@ def running(project: Project) -> Iterator[Up]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=interruptible,
     )
     children: list[psutil.Process] = []
     try:
