@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,13 @@ def distill(project: Project, *arguments: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def distilled(project: Project, first_run: dict[str, Any], api: str) -> dict[str, Any]:
+def distilled(project: Project, first_run: dict[str, Any], api: str) -> Iterator[dict[str, Any]]:
+    """Students of the shared project's champion; their models leave its registry with this file's tests."""
     (project.folder / "lesson.yaml").write_text(yaml.safe_dump(FILE))
-    return distill(replace(project, api=api))
+    yield distill(replace(project, api=api))
+    client = MlflowClient(project.tracking_uri, project.tracking_uri)
+    for student in FILE["students"]:
+        client.delete_registered_model(f"{FILE['name']}-{student}")
 
 
 def test_each_student_has_a_gain_with_both_intervals(distilled: dict[str, Any]) -> None:
