@@ -286,7 +286,10 @@ def check(
 @app.command()
 def report(
     name: Annotated[
-        str, typer.Argument(metavar="RUN", help="Run key, MLflow run id or run name; 'last' is the newest.")
+        str,
+        typer.Argument(
+            metavar="RUN", help="Run key, MLflow run id or run name; 'last' is the newest retraining."
+        ),
     ],
     workspace: Workspace = HERE,
     mlflow: TrackingFile = MLFLOW,

@@ -66,5 +66,5 @@ def test_students_know_what_their_input_holds(lesson: dict[str, Any]) -> None:
 def test_help_is_claimed_only_where_the_interval_says_so(lesson: dict[str, Any]) -> None:
     for student in lesson["students"].values():
         low, high = student["gain"]["low"], student["gain"]["high"]
-        expected = "yes" if low > 0 else "no" if high < 0 else "unclear"
+        expected = "yes" if low > 0 else "no" if high <= 0 else "unclear"
         assert student["helps"] == expected
