@@ -1,4 +1,4 @@
-"""Runs a function in a process of its own: nothing warm from before, and a peak of memory that is its alone."""
+"""Runs a function in a process of its own: nothing is warm from before, and its peak of memory its alone."""
 
 from __future__ import annotations
 

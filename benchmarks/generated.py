@@ -1,4 +1,4 @@
-"""Rows for benchmarks of size: numbers, text and small pictures of ten classes, the same for the same seed."""
+"""Rows for benchmarks of size: numbers, text and small pictures of ten classes, the same for a seed."""
 
 from __future__ import annotations
 

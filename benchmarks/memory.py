@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import flows.environment  # noqa: F401  (workers keep freed buffers by its settings: measured with them)
 from benchmarks.child import Child, in_child
 from benchmarks.generated import pipeline_of, write_rows
 from benchmarks.machine import machine

@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 
 def fresh_encoder(prepared: Prepared, config: PipelineConfig, folder: Path) -> EncoderWeights:
-    """An encoder as it is before training, the same every time: what extraction costs does not depend on it."""
+    """An encoder as it is before training, the same every time: extraction costs the same with it."""
     torch.manual_seed(0)
     encoder = build_encoder(config.inputs[prepared.input].encoder, open_preprocessor(prepared))
     file = folder / f"{prepared.input}-{prepared.fingerprint}.safetensors"

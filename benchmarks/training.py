@@ -2,14 +2,16 @@
 
     python -m benchmarks.training --rows 100000
 
-Features are made up: three inputs, 64 numbers each, ten classes. Every loop passes once over the training rows
-and then judges the validation rows (a fifth as many). Rounds alternate, so that what else the machine does
-falls on all alike; shown are medians and ranges over the rounds.
+Features are made up: three inputs, 64 numbers each, ten classes. Every loop passes once over the training
+rows and then judges the validation rows (a fifth as many). Rounds alternate, so that what else the machine
+does falls on all alike; shown are medians and ranges over the rounds.
 
 - ``braid``: components.training.loop as the pipeline calls it, a checkpoint after each epoch included;
 - ``bare tensors``: the same network, AdamW, clipping and mask; all rows in tensors, batches by index;
 - ``DataLoader``: the same with a Dataset of rows and the default collate, in this process and by 2 workers;
 - ``scikit-learn``: an epoch of MLPClassifier with as many hidden units, and LogisticRegression to its end.
+
+A last table has the making of the batches alone, without any model.
 """
 
 from __future__ import annotations
@@ -67,8 +69,9 @@ class Rows:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, row: int) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        return {name: value[row] for name, value in self.embeddings.items()}, self.present[row], self.labels[row]
+    def __getitem__(self, rows: int | Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        chosen = {name: value[rows] for name, value in self.embeddings.items()}
+        return chosen, self.present[rows], self.labels[rows]
 
     @property
     def table(self) -> np.ndarray:
@@ -98,17 +101,18 @@ def network_of(fusion: FusionConfig) -> Fused:
 
 def braid(fusion: FusionConfig, training: Rows, validation: Rows) -> float:
     """Accuracy on validation after an epoch of braid's own loop."""
-    sources = [
+    learned, judged = (
         EmbeddingSource(rows.embeddings, rows.present, {"label": rows.labels}, CPU)
         for rows in (training, validation)
-    ]
+    )
     network = network_of(fusion)
     objective = Supervised(TARGETS, OPTIONS, {"label": training.labels})
     with TemporaryDirectory() as folder:
         (epoch,) = train(
             network,
             objective,
-            *sources,
+            learned,
+            judged,
             OPTIONS,
             seed=0,
             folder=Path(folder),
@@ -123,7 +127,7 @@ def bare(fusion: FusionConfig, training: Rows, validation: Rows) -> float:
 
     def batches(rows: Rows, order: Tensor) -> Iterable[tuple[dict[str, Tensor], Tensor, Tensor]]:
         for chosen in order.split(BATCH):
-            yield rows[chosen]  # type: ignore[index]  # a tensor of rows gives a batch
+            yield rows[chosen]
 
     order = torch.randperm(len(training))
     return _by_hand(fusion, batches(training, order), batches(validation, torch.arange(len(validation))))
@@ -203,6 +207,34 @@ def measure(fusion: FusionConfig, rows: int, rounds: int) -> dict[str, tuple[lis
     return found
 
 
+def measure_batches(rows: int, rounds: int) -> dict[str, tuple[list[float], float]]:
+    """Seconds in which all batches of an epoch are made, by way; there is no accuracy."""
+    training = made(rows, seed=1)
+    source = EmbeddingSource(training.embeddings, training.present, {"label": training.labels}, CPU)
+
+    def by_index() -> None:
+        for positions in torch.randperm(len(training)).split(BATCH):
+            source.batch(positions)
+
+    def by_loader(workers: int) -> None:
+        load: Any = DataLoader
+        for _ in load(training, batch_size=BATCH, shuffle=True, num_workers=workers):
+            pass
+
+    ways = {
+        "braid": by_index,
+        "DataLoader": lambda: by_loader(0),
+        "DataLoader, 2 workers": lambda: by_loader(2),
+    }
+    found: dict[str, tuple[list[float], float]] = {name: ([], float("nan")) for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            begin = time.perf_counter()
+            way()
+            found[name][0].append(time.perf_counter() - begin)
+    return found
+
+
 def report(found: dict[str, tuple[list[float], float]], fusion: str) -> list[str]:
     """A Markdown table."""
     lines = [
@@ -212,8 +244,12 @@ def report(found: dict[str, tuple[list[float], float]], fusion: str) -> list[str
     ours = found["braid"][0]
     for name, (seconds, accuracy) in found.items():
         shares = [own / other for own, other in zip(ours, seconds, strict=True)]
-        lines.append(f"| {name} | {_range(seconds)} | {_range(shares)} | {accuracy:.3f} |")
+        lines.append(f"| {name} | {_range(seconds)} | {_range(shares)} | {_shown(accuracy)} |")
     return lines
+
+
+def _shown(accuracy: float) -> str:
+    return "" if np.isnan(accuracy) else f"{accuracy:.3f}"
 
 
 def _range(values: Sequence[float]) -> str:
@@ -233,6 +269,7 @@ def main() -> None:
     print(f"{machine()}; {torch.get_num_threads()} threads")
     for name, fusion in FUSIONS.items():
         print("", *report(measure(fusion, given.rows, given.rounds), name), sep="\n")
+    print("", *report(measure_batches(given.rows, given.rounds), "batches alone"), sep="\n")
 
 
 if __name__ == "__main__":

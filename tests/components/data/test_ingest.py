@@ -362,11 +362,11 @@ def test_groups_are_kept_whole_and_written(
     assert set(samples["split"]) == {"train", "val", "test"}
 
 
-def test_progress_counts_media_files(tmp_path: Path, rows: Any, manifest: Make, pipeline: Make) -> None:
+def test_progress_counts_rows(tmp_path: Path, rows: Any, manifest: Make, pipeline: Make) -> None:
     calls: list[tuple[int, int]] = []
     config = pipeline(manifest(tmp_path / "m.csv", rows), {**IMAGE, **VOICE})
     ingest(config, tmp_path / "out", tmp_path, lambda done, total: calls.append((done, total)))
-    assert calls[-1] == (80, 80)
+    assert calls[-1] == (40, 40)
 
 
 @pytest.mark.shared_data
