@@ -12,12 +12,13 @@ from components.config.pipeline import PipelineConfig
 from components.data.ingest import Dataset
 from components.encoder_weights import open_encoder, open_preprocessor
 from components.references import EncoderWeights, Features, Prepared
-from components.samples import read_samples
+from components.samples import read_column
 from components.storage.digest import digest
 from components.storage.shards import ShardStore
 from components.training.device import choose_device, number_format, precision
 
 _BATCH = 128
+_OPEN = 2  # shards of canonical samples
 
 
 def extract(
@@ -42,30 +43,35 @@ def extract(
         progress: Called with rows done and rows to do.
     """
     name = prepared.input
-    digests = read_samples(dataset, [name])[f"{name}.digest"].dropna()
+    digests = read_column(dataset, f"{name}.digest")
+    digests = digests.keep(digests.there())
+    rows = len(digests)
     device = choose_device(config.engine.device)
     numbers = number_format(config.inputs[name].fit.precision, device)
     store = ShardStore(cache / f"{name}-{digest(prepared.fingerprint, weights.digest, numbers)}", "parquet")
-    missing = store.missing(digests)
+    missing = digests.take(store.absent(digests))
+    del digests  # what is held is what is to be done
     progress(0, len(missing))
     if missing:
         preprocessor = open_preprocessor(prepared)
         encoder = open_encoder(weights, config.inputs[name].encoder, preprocessor).to(device)
-        rows = ShardStore(Path(prepared.store), "arrow").rows(missing)
+        canonical = ShardStore(Path(prepared.store), "arrow")
+        missing = missing.take(canonical.in_order(missing))  # a shard after the other
+        samples = canonical.rows(missing, most_open=_OPEN)
         with torch.inference_mode():
             for start in range(0, len(missing), config.engine.shard_rows):
                 stop = min(start + config.engine.shard_rows, len(missing))
                 embeddings: list[np.ndarray] = []
                 for first in range(start, stop, _BATCH):
                     batch = preprocessor.collate(
-                        [rows[row] for row in range(first, min(first + _BATCH, stop))]
+                        [samples[row] for row in range(first, min(first + _BATCH, stop))]
                     )
                     with precision(numbers, device):
                         embedding = encoder({key: value.to(device) for key, value in batch.items()})
                     embeddings.extend(without_padding(embedding.float().cpu().numpy()))
                 store.append(missing[start:stop], embeddings)
                 progress(stop, len(missing))
-    return Features(weights, str(store.folder), len(digests), len(missing))
+    return Features(weights, str(store.folder), rows, len(missing))
 
 
 def without_padding(embeddings: np.ndarray) -> list[np.ndarray]:

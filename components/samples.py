@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from torch import Tensor
@@ -17,6 +19,7 @@ from components.config.inputs import InputConfig
 from components.data.ingest import Dataset
 from components.errors import DataError
 from components.references import Features
+from components.storage.column import Column
 from components.storage.digest import digest
 from components.storage.shards import ShardStore
 from components.targets.collection import PREFIX
@@ -30,13 +33,97 @@ def read_samples(dataset: Dataset, inputs: Sequence[str] = (), *, values: bool =
         inputs: Names of inputs whose columns are wanted.
         values: Read paths, text and cells too, not only digests.
     """
+    return pd.read_parquet(dataset.samples, columns=_columns(dataset, inputs, values))
+
+
+def _columns(dataset: Dataset, inputs: Sequence[str], values: bool) -> list[str]:
     columns = ["id", "split"]
     for column in pq.read_schema(dataset.samples).names:
         name, _, part = column.partition(".")
         wanted = column.startswith(PREFIX) or (name in inputs and part and (values or part == "digest"))
         if wanted:
             columns.append(column)
-    return pd.read_parquet(dataset.samples, columns=columns)
+    return columns
+
+
+def read_column(dataset: Dataset, name: str) -> Column:
+    """One column of the samples table."""
+    return Column(pq.read_table(dataset.samples, columns=[name]).column(name))
+
+
+class SampleRows:
+    """Some rows of the samples table in its order, read where they are asked for: a row group is held.
+
+    Args:
+        dataset: What ingest made.
+        inputs: Names of inputs whose columns are wanted; id, split and targets are there too.
+        rows: (N,) int64, ascending: positions in the table.
+    """
+
+    def __init__(self, dataset: Dataset, inputs: Sequence[str], rows: np.ndarray) -> None:
+        self._file, self._rows = pq.ParquetFile(dataset.samples), rows
+        self._columns = _columns(dataset, inputs, values=True)
+        groups = range(self._file.num_row_groups)
+        self._ends = np.cumsum([self._file.metadata.row_group(group).num_rows for group in groups])
+        self._held: tuple[int, pa.Table] | None = None
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, part: slice) -> pd.DataFrame:
+        """Consecutive rows, numbered from 0."""
+        rows = self._rows[part]
+        groups = np.searchsorted(self._ends, rows, side="right")
+        tables = [
+            self._group(group).take(rows[groups == group] - (self._ends[group - 1] if group else 0))
+            for group in np.unique(groups).tolist()
+        ]
+        return pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame(columns=self._columns)
+
+    def cells(self, column: str) -> Iterator[str | None]:
+        """Cells of one column for all rows; nothing else is read."""
+        start = 0
+        for group, stop in enumerate(np.searchsorted(self._rows, self._ends).tolist()):
+            if start < stop:
+                rows = self._rows[start:stop] - (self._ends[group - 1] if group else 0)
+                yield from Column(self._file.read_row_group(group, [column]).column(column).take(rows))
+            start = stop
+
+    def _group(self, group: int) -> pa.Table:
+        if self._held is None or self._held[0] != group:
+            self._held = None
+            self._held = group, self._file.read_row_group(group, self._columns)
+        return self._held[1]
+
+
+class TrainingColumns:
+    """Columns of training rows that preprocessors learn from; each is read anew whenever it is gone through.
+
+    Args:
+        rows: The training rows.
+        names: Of their columns.
+    """
+
+    def __init__(self, rows: SampleRows, names: Sequence[str]) -> None:
+        self._rows, self._names = rows, names
+
+    def keys(self) -> Sequence[str]:
+        """Names of the columns."""
+        return self._names
+
+    def __getitem__(self, name: str) -> Cells:
+        return Cells(self._rows, name)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Cells of one column, which can be gone through again and again."""
+
+    rows: SampleRows
+    column: str
+
+    def __iter__(self) -> Iterator[str | None]:
+        return self.rows.cells(self.column)
 
 
 def learning_rows(dataset: Dataset, inputs: Sequence[str]) -> pd.DataFrame:

@@ -1,32 +1,37 @@
-"""From ``data.source`` to ``samples.parquet``: read, check, look at every file, split, write."""
+"""From ``data.source`` to ``samples.parquet``: read, check, look at every file, split, write.
+
+The source is read twice: first its keys, which are held, in Arrow's memory; then the inputs, of which a few
+thousand rows are held at a time. What memory is needed therefore hardly grows with the number of rows.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.config.inputs import AudioInput, ImageInput, InputConfig, TabularInput, TextInput
 from components.config.pipeline import PipelineConfig
-from components.data.cells import media_of, text_of, unusable, word_of
-from components.data.checks import check_columns, check_keys, check_splits
-from components.data.manifest import Manifest
-from components.data.media_columns import media_columns
-from components.data.media_index import Media, MediaIndex
+from components.data.checks import check_columns, check_splits
+from components.data.contents import content_schema, read_contents
+from components.data.keys import check_targets, read_keys
 from components.data.quarantine import Quarantine
 from components.data.readers import open_manifest
-from components.data.splits import SPLITS, assign, normal_split
-from components.data.targets import build_targets, strata, unusable_target
+from components.data.splits import SPLITS, assign
+from components.data.targets import build_targets, strata
+from components.errors import DataError
 from components.storage.atomic import replacing
-from components.storage.digest import digest, digest_json
+from components.storage.column import Column
+from components.storage.digest import TableDigest
 from components.targets.collection import PREFIX, Targets
 
-Column = list[str | None]
+_ROW_GROUP = 16384
 
 
 @dataclass(frozen=True)
@@ -56,22 +61,11 @@ class Dataset:
     missing: dict[str, int]
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The source's rows as text: keys, and for each input its columns."""
-
-    ids: list[str]
-    targets: dict[str, Column]
-    groups: Column
-    splits: list[str | None] | None
-    inputs: dict[str, dict[str, Column]]
-
-
 def ingest(
     config: PipelineConfig,
     folder: Path,
     base: Path,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
     tables: Path | None = None,
 ) -> Dataset:
     """Read and check the data, and write ``samples.parquet`` and ``quarantine.parquet``.
@@ -84,7 +78,7 @@ def ingest(
         folder: Where the index of media files, embedded media and the demo data go; runs may share it.
         base: Folder of the pipeline file; a relative ``data.source`` is looked up there, then in the
             working directory.
-        progress: Told how many of how many media files have been looked at.
+        progress: Told how many of how many rows have been looked at.
         tables: Where the two tables go; ``folder`` by default.
 
     Raises:
@@ -94,177 +88,111 @@ def ingest(
     """
     folder = folder.absolute()
     tables = folder if tables is None else tables.absolute()
+    tables.mkdir(parents=True, exist_ok=True)
     manifest = open_manifest(config.data, folder, base)
     check_columns(config, manifest)
-    rows = _read(config, manifest, folder / "media")
+    keys = read_keys(config, manifest)
     quarantine = Quarantine()
-    _check_targets(config, rows, quarantine)
-    inputs = _inputs(config, rows, folder, quarantine, progress)
-    quarantine.write(tables / "quarantine.parquet")
-    quarantine.check(
-        len(rows.ids), config.data.max_bad, manifest.name, manifest.root, tables / "quarantine.parquet"
-    )
-
-    bad = quarantine.rows
-    usable = [row for row in range(len(rows.ids)) if row not in bad]
-    targets = {name: [cells[row] for row in usable] for name, cells in rows.targets.items()}
-    splits = assign(
-        [rows.splits[row] for row in usable] if rows.splits is not None else None,
-        [rows.ids[row] for row in usable],
-        strata(config.target, targets[config.target.column]),
-        [rows.groups[row] for row in usable],
-        config.data.split,
-        config.seed,
-    )
-    check_splits(splits, manifest.name)
-    known = build_targets(config, targets, rows.targets, splits, manifest.name)
-    keys: dict[str, Sequence[str | None]] = {
-        "id": [rows.ids[row] for row in usable],
-        "split": splits,
-        **{f"{PREFIX}{name}": cells for name, cells in targets.items()},
-        "group": [rows.groups[row] for row in usable],
-    }
-    table = {**keys, **{name: [column[row] for row in usable] for name, column in inputs.items()}}
-    _write(table, tables / "samples.parquet")
-    contents = [f"{name}.digest" for name in config.inputs]
+    check_targets(config, keys, quarantine)
+    with TemporaryFile(dir=tables) as contents:
+        done = 0
+        with pa.ipc.new_stream(contents, content_schema(config)) as writer:
+            for batch in read_contents(config, manifest, keys.ids, folder, quarantine):
+                writer.write_batch(batch)
+                done += batch.num_rows
+                progress(done, len(keys))
+        if done != len(keys):
+            raise DataError(f"{manifest.name}: changed while it was read ({len(keys)} rows, then {done})")
+        quarantine.write(tables / "quarantine.parquet")
+        quarantine.check(
+            len(keys), config.data.max_bad, manifest.name, manifest.root, tables / "quarantine.parquet"
+        )
+        usable = np.ones(len(keys), bool)
+        usable[list(quarantine.rows)] = False
+        ids, groups = keys.ids.keep(usable), keys.groups.keep(usable)
+        targets = {name: cells.keep(usable) for name, cells in keys.targets.items()}
+        splits = assign(
+            None if keys.splits is None else [keys.splits[row] for row in np.flatnonzero(usable)],
+            ids,
+            strata(config.target, targets[config.target.column]),
+            groups,
+            config.data.split,
+            config.seed,
+        )
+        check_splits(splits, manifest.name)
+        known = build_targets(config, targets, keys.targets, splits, manifest.name)
+        named = {f"{PREFIX}{name}": cells for name, cells in targets.items()}
+        digest, missing = _write(
+            {"id": ids, "split": splits, **named, "group": groups},
+            contents,
+            usable,
+            list(config.inputs),
+            tables / "samples.parquet",
+        )
     counts = Counter(splits)
     return Dataset(
         samples=str(tables / "samples.parquet"),
         quarantine=str(tables / "quarantine.parquet"),
-        digest=digest_json({name: table[name] for name in [*keys, *contents]}),
+        digest=digest,
         source=manifest.source,
-        rows=len(usable),
-        quarantined=len(bad),
+        rows=len(ids),
+        quarantined=len(keys) - len(ids),
         targets=known,
         splits={split: counts[split] for split in SPLITS},
-        missing={name: list(table[f"{name}.digest"]).count(None) for name in config.inputs},
+        missing=missing,
     )
 
 
-def _read(config: PipelineConfig, manifest: Manifest, media: Path) -> _Rows:
-    """All cells that are needed; embedded media are written to ``media`` and replaced by their path."""
-    data = config.data
-    split_column = data.split.column or manifest.own_split
-    id_column = data.id if data.id in manifest.columns else None
-    keys = [column for column in (id_column, *config.targets, data.split.group, split_column) if column]
-    inputs: dict[str, dict[str, Column]] = {
-        name: {column: [] for column in section.columns} for name, section in config.inputs.items()
-    }
-    words: dict[str, Column] = {column: [] for column in keys}
-    wanted = list(dict.fromkeys([*keys, *(column for columns in inputs.values() for column in columns)]))
-    count = 0
-    for batch in manifest.batches(wanted):
-        for column, cells in words.items():
-            cells += _cells(batch[column], word_of, manifest.name, column, count, "text or a number")
-        for name, section in config.inputs.items():
-            for column, cells in inputs[name].items():
-                convert, kind = _converter(section, manifest.root, media)
-                cells += _cells(batch[column], convert, manifest.name, column, count, kind)
-        count += len(batch[wanted[0]])
-    ids = words[id_column] if id_column else [str(row) for row in range(count)]
-    splits = words[split_column] if split_column else None
-    check_keys(ids, splits, manifest.name)
-    return _Rows(
-        ids=[str(name) for name in ids],
-        targets={column: words[column] for column in config.targets},
-        groups=words[data.split.group] if data.split.group else [None] * count,
-        splits=[normal_split(split) for split in splits] if splits else None,
-        inputs=inputs,
-    )
+def _write(
+    keys: dict[str, Column | Sequence[str]],
+    contents: IO[bytes],
+    usable: np.ndarray,
+    inputs: Sequence[str],
+    path: Path,
+) -> tuple[str, dict[str, int]]:
+    """Write the samples table, keys beside the contents of the same rows.
 
+    Args:
+        keys: Columns of the usable rows.
+        contents: Stream of Arrow batches of all rows.
+        usable: (N,) bool, of all rows.
+        inputs: Their names.
+        path: Of the table.
 
-def _check_targets(config: PipelineConfig, rows: _Rows, quarantine: Quarantine) -> None:
-    """Rows with no target at all, or with one that cannot be read, go to quarantine."""
-    for row, cells in enumerate(zip(*rows.targets.values(), strict=True)):
-        if not any(cells):
-            empty = " and ".join(config.targets)
-            quarantine.add(rows.ids[row], "row", None, f"no target ({empty} is empty)", row)
-        for (name, section), cell in zip(config.targets.items(), cells, strict=True):
-            reason = unusable_target(section, cell)
-            if reason is not None:
-                quarantine.add(rows.ids[row], "row", None, f"target {name}: {reason}", row)
-
-
-def _converter(section: InputConfig, root: str, media: Path) -> tuple[Callable[[Any], str | None], str]:
-    match section:
-        case ImageInput() | AudioInput():
-            return lambda value: media_of(value, root, media), "a path, or the bytes of a file"
-        case TextInput():
-            return text_of, "text"
-        case TabularInput():
-            return word_of, "text, a number, a date or true/false"
-
-
-def _cells(
-    values: list[Any], convert: Callable[[Any], str | None], name: str, column: str, first: int, kind: str
-) -> Column:
-    cells: Column = []
-    for value in values:
-        try:
-            cells.append(convert(value))
-        except TypeError as error:
-            raise unusable(error, name, column, first + len(cells), kind) from error
-    return cells
-
-
-def _inputs(
-    config: PipelineConfig,
-    rows: _Rows,
-    folder: Path,
-    quarantine: Quarantine,
-    progress: Callable[[int, int], None] | None,
-) -> dict[str, Column]:
-    """Columns ``NAME.*`` of every input for all rows; what is wrong goes to ``quarantine``."""
-    files: list[Media] = []
-    for name, section in config.inputs.items():
-        if isinstance(section, ImageInput | AudioInput):
-            files += [
-                (path, section.modality)
-                for paths in rows.inputs[name].values()
-                for path in paths
-                if path is not None
+    Returns:
+        Digest of keys and contents; and rows in which an input is missing, for each input.
+    """
+    contents.seek(0)
+    stream = pa.ipc.open_stream(contents)
+    schema = pa.schema([*((name, pa.string()) for name in keys), *stream.schema])
+    digests = [f"{name}.digest" for name in inputs]
+    known = TableDigest([*keys, *digests])
+    missing = dict.fromkeys(inputs, 0)
+    seen = written = 0
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for group in _groups(stream):
+            part = group.filter(pa.array(usable[seen : seen + len(group)]))
+            rows = slice(written, written + len(part))
+            cells = [
+                column[rows].values if isinstance(column, Column) else pa.array(column[rows], pa.string())
+                for column in keys.values()
             ]
-    facts = MediaIndex(folder / "media-index.parquet").look(files, progress) if files else {}
-    columns: dict[str, Column] = {}
-    faulty: set[tuple[int, str]] = set()
-    for name, section in config.inputs.items():
-        cells = rows.inputs[name]
-        match section:
-            case ImageInput() | AudioInput():
-                made, faults = media_columns(section, cells, facts, config.data.allow_missing_files)
-                for row, path, reason in faults:
-                    quarantine.add(rows.ids[row], name, path, reason, row)
-                    faulty.add((row, name))
-            case TextInput():
-                made = _text(cells)
-            case TabularInput():
-                made = _table(cells)
-        columns |= {f"{name}.{column}": values for column, values in made.items()}
-    for row, id in enumerate(rows.ids):
-        missing = [name for name in config.inputs if columns[f"{name}.digest"][row] is None]
-        faults_here = [name for name in missing if (row, name) in faulty]
-        for name in missing:
-            if config.inputs[name].required and name not in faults_here:
-                quarantine.add(id, name, None, "missing, but required", row)
-        if len(missing) == len(config.inputs) and not faults_here:
-            quarantine.add(id, "row", None, "no input at all (every input is missing)", row)
-    return columns
+            table = pa.table([*cells, *part.columns], schema=schema)
+            known.add(table)
+            for name in inputs:
+                missing[name] += table.column(f"{name}.digest").null_count
+            writer.write_table(table, row_group_size=_ROW_GROUP)
+            seen, written = seen + len(group), rows.stop
+    return known.hexdigest(), missing
 
 
-def _text(cells: Mapping[str, Column]) -> dict[str, Column]:
-    """Columns ``digest`` and ``text``."""
-    joined = ["\n".join(filter(None, row)) or None for row in zip(*cells.values(), strict=True)]
-    return {"digest": [digest(text) if text is not None else None for text in joined], "text": list(joined)}
-
-
-def _table(cells: Mapping[str, Column]) -> dict[str, Column]:
-    """Column ``digest`` and the configured ones."""
-    rows = zip(*cells.values(), strict=True)
-    digests = [digest_json(dict(zip(cells, row, strict=True))) if any(row) else None for row in rows]
-    return {"digest": list(digests), **cells}
-
-
-def _write(columns: Mapping[str, Sequence[str | None]], path: Path) -> None:
-    table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+def _groups(stream: pa.RecordBatchReader) -> Iterator[pa.Table]:
+    """Some batches at a time: those of a row group."""
+    batches: list[pa.RecordBatch] = []
+    for batch in stream:
+        batches.append(batch)
+        if sum(map(len, batches)) >= _ROW_GROUP:
+            yield pa.Table.from_batches(batches)
+            batches = []
+    if batches:
+        yield pa.Table.from_batches(batches)

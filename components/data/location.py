@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -74,7 +75,7 @@ def version(path: str) -> str:
         OSError: If it cannot be looked at; FileNotFoundError if there is none.
     """
     if not is_url(path):
-        status = Path(path).stat()
+        status = os.stat(path)  # noqa: PTH116  (for every row: twice as fast)
         if not stat.S_ISREG(status.st_mode):
             raise IsADirectoryError("not a file")
         return f"{status.st_size}-{status.st_mtime_ns}"

@@ -7,122 +7,133 @@ from __future__ import annotations
 
 import logging
 import os
-import time
+import sqlite3
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import PIL
-import pyarrow as pa
-import pyarrow.parquet as pq
 import soundfile as sf
 from PIL import Image
 
 import components.data.media as media
 from components.data.location import is_url, read_bytes, version
 from components.data.media import MediaFacts, inspect
-from components.storage.atomic import replacing
 from components.storage.digest import code_digest, digest
 
 logger = logging.getLogger(__name__)
 
 MISSING = "no such file"
-_SCHEMA = pa.schema(
-    [
-        ("path", pa.string()),
-        ("modality", pa.string()),
-        ("version", pa.string()),
-        ("digest", pa.string()),
-        ("reason", pa.string()),
-        ("peak", pa.float64()),
-    ]
-)
-_CHUNK = 512
-_SAVE_SECONDS = 30.0
+_TABLES = """
+CREATE TABLE IF NOT EXISTS media (
+    path TEXT, modality TEXT, version TEXT, digest TEXT, reason TEXT, peak REAL, PRIMARY KEY (path, modality)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS judges (code TEXT);
+"""
+_CHUNK = 512  # files that are asked for and kept together
+_TOGETHER = 16  # files that a thread looks at in one go
+_WAIT = 60.0  # seconds, for another run that writes
 
 Media = tuple[str, str]
 """Path or URL, and modality."""
+Known = tuple[str, MediaFacts]
+"""Version of a file, and what was found."""
 
 
 class MediaIndex:
-    """What is known of files from earlier looks, kept in a Parquet file.
+    """What is known of files from earlier looks, kept in an SQLite file, which runs may share.
+
+    Use it in a ``with`` block.
 
     Args:
-        path: The file; need not exist. One written by other checking code, or damaged, is not used.
+        path: The file; need not exist. What other checking code found is forgotten, a damaged file replaced.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._judges = digest(code_digest(media), PIL.__version__, sf.__version__, sf.__libsndfile_version__)
-        self._known: dict[Media, tuple[str, MediaFacts]] = self._load()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        judges = digest(code_digest(media), PIL.__version__, sf.__version__, sf.__libsndfile_version__)
+        try:
+            self._database = _opened(path, judges)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):  # locked, no room, no permission: not damaged
+                raise
+            logger.warning("%s cannot be read (%s): all media files are looked at again", path, error)
+            path.unlink()
+            self._database = _opened(path, judges)
+        self._pools: dict[int, ThreadPoolExecutor] = {}
 
-    def look(
-        self, files: Iterable[Media], progress: Callable[[int, int], None] | None = None
-    ) -> dict[Media, MediaFacts]:
-        """Facts of each file, opening those that are new or have changed, each once.
+    def __enter__(self) -> Self:
+        return self
 
-        Args:
-            files: What to look at.
-            progress: Told after each some files how many of how many are done.
-        """
-        wanted = list(dict.fromkeys(files))
-        workers = 16 if any(is_url(path) for path, _ in wanted) else min(8, 2 * (os.cpu_count() or 1))
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for pool in self._pools.values():
+            pool.shutdown(cancel_futures=True)
+        self._database.close()
+
+    def look(self, files: Iterable[Media]) -> dict[Media, MediaFacts]:
+        """Facts of each file, opening those that are new or have changed, each once."""
         facts: dict[Media, MediaFacts] = {}
-        saved, fresh = time.monotonic(), False
-        with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
+        with warnings.catch_warnings():
             # inspect() refuses large pictures by itself
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            for chunk in _chunks(wanted):
-                for file, (stamp, found) in zip(chunk, pool.map(self._look, chunk), strict=True):
+            for chunk in _chunks(dict.fromkeys(files), _CHUNK):
+                known = self._known(chunk)
+                fresh = []
+                for file, (stamp, found) in zip(chunk, self._looked(chunk, known), strict=True):
                     facts[file] = found
-                    if stamp is not None and self._known.get(file) != (stamp, found):
-                        self._known[file] = (stamp, found)
-                        fresh = True
-                if progress:
-                    progress(len(facts), len(wanted))
-                if fresh and time.monotonic() - saved > _SAVE_SECONDS:
-                    self._save()
-                    saved, fresh = time.monotonic(), False
-        if fresh:
-            self._save()
+                    if stamp is not None and known.get(file) != (stamp, found):
+                        fresh.append((*file, stamp, found.digest, found.reason, found.peak))
+                if fresh:
+                    with self._database:
+                        self._database.executemany(
+                            "INSERT OR REPLACE INTO media VALUES (?, ?, ?, ?, ?, ?)", fresh
+                        )
         return facts
 
-    def _look(self, file: Media) -> tuple[str | None, MediaFacts]:
-        """Version of the file, None if it was not to be had, and the facts."""
-        return look(file, self._known.get(file))
+    def _looked(
+        self, files: list[Media], known: dict[Media, Known]
+    ) -> Iterator[tuple[str | None, MediaFacts]]:
+        """Version of each file, None if it was not to be had, and the facts; several files at a time."""
+        workers = 16 if any(is_url(path) for path, _ in files) else min(8, 2 * (os.cpu_count() or 1))
+        pool = self._pools.setdefault(workers, ThreadPoolExecutor(workers))
 
-    def _load(self) -> dict[Media, tuple[str, MediaFacts]]:
-        if not self.path.exists():
-            return {}
-        try:
-            table = pq.read_table(self.path)
-        except (pa.ArrowException, OSError) as error:
-            logger.warning("%s cannot be read (%s): all media files are looked at again", self.path, error)
-            return {}
-        if (table.schema.metadata or {}).get(
-            b"judges"
-        ) != self._judges.encode() or table.column_names != _SCHEMA.names:
-            return {}
-        columns = [table.column(name).to_pylist() for name in _SCHEMA.names]
+        def part(some: Sequence[Media]) -> list[tuple[str | None, MediaFacts]]:
+            return [look(file, known.get(file)) for file in some]
+
+        for found in pool.map(part, _chunks(files, _TOGETHER)):
+            yield from found
+
+    def _known(self, files: list[Media]) -> dict[Media, Known]:
+        places = ", ".join("?" * len(files))
+        rows = self._database.execute(
+            f"SELECT path, modality, version, digest, reason, peak FROM media WHERE path IN ({places})",
+            [path for path, _ in files],
+        )
         return {
             (path, modality): (stamp, MediaFacts(key, reason, peak))
-            for path, modality, stamp, key, reason, peak in zip(*columns, strict=True)
+            for path, modality, stamp, key, reason, peak in rows
         }
 
-    def _save(self) -> None:
-        rows = [
-            {"path": path, "modality": modality, "version": stamp, **asdict(facts)}
-            for (path, modality), (stamp, facts) in self._known.items()
-        ]
-        table = pa.Table.from_pylist(rows, _SCHEMA.with_metadata({"judges": self._judges}))
-        with replacing(self.path) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+
+def _opened(path: Path, judges: str) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=_WAIT)
+    database.executescript(_TABLES)
+    with database:
+        if database.execute("SELECT code FROM judges").fetchall() != [(judges,)]:
+            database.execute("DELETE FROM media")
+            database.execute("DELETE FROM judges")
+            database.execute("INSERT INTO judges VALUES (?)", [judges])
+    return database
 
 
-def look(file: Media, known: tuple[str, MediaFacts] | None = None) -> tuple[str | None, MediaFacts]:
+def look(file: Media, known: Known | None = None) -> tuple[str | None, MediaFacts]:
     """Version of one file, None if it was not to be had, and the facts.
 
     Args:
@@ -141,7 +152,7 @@ def look(file: Media, known: tuple[str, MediaFacts] | None = None) -> tuple[str 
         return None, MediaFacts(None, f"cannot be read ({getattr(error, 'strerror', None) or error})")
 
 
-def _chunks(files: list[Media]) -> Iterator[list[Media]]:
+def _chunks(files: Iterable[Media], most: int) -> Iterator[list[Media]]:
     rest = iter(files)
-    while chunk := list(islice(rest, _CHUNK)):
+    while chunk := list(islice(rest, most)):
         yield chunk

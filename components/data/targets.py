@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -46,12 +46,14 @@ def unusable_target(config: TargetConfig, cell: str | None) -> str | None:
 def strata(config: TargetConfig, cells: Sequence[str | None]) -> list[str]:
     """What each split should have its share of: classes, the rarest label of a row, or tenths of a range."""
     if isinstance(config, RegressionTarget):
-        numbers = np.array([np.nan if cell is None else float(cell) for cell in cells])
+        numbers = np.fromiter((np.nan if cell is None else float(cell) for cell in cells), float, len(cells))
         known = numbers[~np.isnan(numbers)]
         if not len(known):
             return [""] * len(cells)
         edges = np.unique(np.quantile(known, np.arange(1, _QUANTILES) / _QUANTILES))
-        return ["" if np.isnan(number) else str(np.searchsorted(edges, number)) for number in numbers]
+        names = [*map(str, range(len(edges) + 1)), ""]  # each row has one of these, not a text of its own
+        places = np.where(np.isnan(numbers), -1, np.searchsorted(edges, numbers))
+        return [names[place] for place in places]
     if isinstance(config, MultilabelTarget):
         sets = [split_labels(cell, config.separator, config.none) if cell else [] for cell in cells]
         rows = Counter(label for labels in sets for label in labels)
@@ -94,7 +96,7 @@ def _build(
     splits: Sequence[str],
     name: str,
 ) -> AnyTarget:
-    train = [cell for cell, split in zip(cells, splits, strict=True) if split == "train" and cell is not None]
+    train = (cell for cell, split in zip(cells, splits, strict=True) if split == "train" and cell is not None)
     known = {split for cell, split in zip(cells, splits, strict=True) if cell is not None}
     if lacking := [split for split in SPLITS if split not in known]:
         raise DataError(
@@ -111,7 +113,7 @@ def _build(
         case MultilabelTarget():
             return _multilabel(config, cells, splits, train, name)
         case RegressionTarget():
-            numbers = np.array([float(cell) for cell in train])
+            numbers = np.fromiter(map(float, train), float)
             if numbers.std() == 0:
                 raise DataError(
                     f"{name}: {config.column!r} is {numbers[0]:g} in all training rows: nothing to learn"
@@ -137,7 +139,7 @@ def _multilabel(
     config: MultilabelTarget,
     cells: Sequence[str | None],
     splits: Sequence[str],
-    train: Sequence[str],
+    train: Iterable[str],
     name: str,
 ) -> Multilabel:
     known = sorted({label for cell in train for label in split_labels(cell, config.separator, config.none)})

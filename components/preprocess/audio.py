@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
-import pandas as pd
 import soundfile as sf
 import soxr
 import torch
 
 from components.errors import DataError
 from components.preprocess.media import MediaValue, media_bytes, named
+from components.preprocess.protocol import Samples
 from components.storage.digest import code_digest, digest_json
 
 Keep = Literal["start", "middle", "end", "loudest"]
@@ -50,7 +50,7 @@ class AudioPreprocessor:
         """Samples of the longest result."""
         return max(1, round(self.rate * self.seconds))
 
-    def fit(self, samples: pd.DataFrame) -> None:
+    def fit(self, samples: Samples) -> None:
         """Nothing is learned."""
 
     def state(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, Self
@@ -22,6 +22,7 @@ from components.preprocess.values import (
 
 ColumnState = dict[str, Any]
 
+_WORDS = 4096
 _FITS = 0.95  # share of filled cells that must be of a type; the rest are slips of the pen
 
 
@@ -38,7 +39,7 @@ class Column(Protocol):
     @property
     def codes(self) -> int: ...
     @classmethod
-    def fit(cls, values: Sequence[Any], max_categories: int) -> Self: ...
+    def fit(cls, values: Iterable[Any], max_categories: int) -> Self: ...
     def state(self) -> ColumnState: ...
     @classmethod
     def from_state(cls, state: ColumnState) -> Self: ...
@@ -62,9 +63,9 @@ class Numeric:
     codes: ClassVar[int] = 0
 
     @classmethod
-    def fit(cls, values: Sequence[Any], max_categories: int) -> Self:
-        found = [number for number in map(to_number, values) if number is not None]
-        return cls(*_centre_and_scale(found))
+    def fit(cls, values: Iterable[Any], max_categories: int) -> Self:
+        found = (number for number in map(to_number, values) if number is not None)
+        return cls(*_centre_and_scale(np.fromiter(found, float)))
 
     def state(self) -> ColumnState:
         return {"type": "numeric", **asdict(self)}
@@ -85,7 +86,7 @@ class Boolean:
     codes: ClassVar[int] = 0
 
     @classmethod
-    def fit(cls, values: Sequence[Any], max_categories: int) -> Self:
+    def fit(cls, values: Iterable[Any], max_categories: int) -> Self:
         return cls()
 
     def state(self) -> ColumnState:
@@ -114,11 +115,11 @@ class Datetime:
     codes: ClassVar[int] = 0
 
     @classmethod
-    def fit(cls, values: Sequence[Any], max_categories: int) -> Self:
+    def fit(cls, values: Iterable[Any], max_categories: int) -> Self:
         format = best_format(values)
-        found = [moment for value in values if (moment := to_datetime(value, format)) is not None]
-        days = _centre_and_scale([_days(moment) for moment in found])
-        return cls(format, days, _centre_and_scale([moment.year for moment in found]))
+        found = (moment for value in values if (moment := to_datetime(value, format)) is not None)
+        both = np.fromiter(((_days(moment), moment.year) for moment in found), np.dtype((float, 2)))
+        return cls(format, _centre_and_scale(both[:, 0]), _centre_and_scale(both[:, 1]))
 
     def state(self) -> ColumnState:
         return {"type": "datetime", "format": self.format, "day": list(self.day), "year": list(self.year)}
@@ -157,7 +158,7 @@ class Categorical:
         return len(self.categories) + 1
 
     @classmethod
-    def fit(cls, values: Sequence[Any], max_categories: int) -> Self:
+    def fit(cls, values: Iterable[Any], max_categories: int) -> Self:
         counts = Counter(category for category in map(to_category, values) if category is not None)
         ranked = sorted(counts, key=lambda category: (-counts[category], category))
         return cls(tuple(ranked[:max_categories]))
@@ -182,28 +183,47 @@ COLUMNS: dict[str, type[Column]] = {
 }
 
 
-def guess_type(values: Sequence[Any]) -> str:
+def guess_type(values: Iterable[Any]) -> str:
     """Type that at least 95 % of the filled cells have; categorical if none fits.
 
     0 and 1 alone are numeric, which scales them just as well.
+
+    Args:
+        values: Cells, which are gone through several times.
     """
-    filled = [value for value in values if not is_missing(value)]
-    if not filled:
+    share = _share(values, to_number)
+    if math.isnan(share):
         return "categorical"
-    if _share(filled, to_number) >= _FITS:
+    if share >= _FITS:
         return "numeric"
-    if _share(filled, to_boolean) >= _FITS:
+    if _share(values, to_boolean) >= _FITS:
         return "boolean"
-    form = best_format(filled)
-    return "datetime" if _share(filled, lambda value: to_datetime(value, form)) >= _FITS else "categorical"
+    form = best_format(values)
+    return "datetime" if _share(values, lambda value: to_datetime(value, form)) >= _FITS else "categorical"
 
 
-def _share(values: Sequence[Any], parse: Any) -> float:
-    return sum(parse(value) is not None for value in values) / len(values)
+def _share(values: Iterable[Any], parse: Callable[[Any], Any]) -> float:
+    """Share of the filled cells that can be parsed; NaN where none is filled."""
+    known: dict[str, bool] = {}  # of words, which come again and again
+    filled = parsed = 0
+    for value in values:
+        if is_missing(value):
+            continue
+        filled += 1
+        if not isinstance(value, str):
+            parsed += parse(value) is not None
+        elif (fits := known.get(value)) is not None:
+            parsed += fits
+        else:
+            fits = parse(value) is not None
+            parsed += fits
+            if len(known) < _WORDS:
+                known[value] = fits
+    return parsed / filled if filled else math.nan
 
 
-def _centre_and_scale(values: Sequence[float]) -> tuple[float, float]:
-    if not values:
+def _centre_and_scale(values: np.ndarray) -> tuple[float, float]:
+    if not len(values):
         return 0.0, 1.0
     low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
     return float(median), float((high - low) / 1.349 or np.std(values) or 1.0)

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
-import pandas as pd
 import torch
 from PIL import Image
 
 from components.data.media import IMAGE_FORMATS
 from components.errors import DataError
 from components.preprocess.media import MediaValue, media_bytes, named
+from components.preprocess.protocol import Samples
 from components.storage.digest import code_digest, digest
 
 FitMode = Literal["crop", "pad", "stretch"]
@@ -45,7 +45,7 @@ class ImagePreprocessor:
         self.size = size
         self.fit_mode: FitMode = fit_mode
 
-    def fit(self, samples: pd.DataFrame) -> None:
+    def fit(self, samples: Samples) -> None:
         """Nothing is learned."""
 
     def state(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Self
 
@@ -41,7 +41,7 @@ class NgramTokenizer:
         """Largest id + 1."""
         return self.buckets + 1
 
-    def fit(self, texts: Sequence[str]) -> None:
+    def fit(self, texts: Iterable[str]) -> None:
         """Nothing is learned."""
 
     def state(self) -> dict[str, Any]:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 import numpy as np
 import pandas as pd
 import torch
+
+
+class Samples(Protocol):
+    """Columns by name: a DataFrame, or what reads them as they are needed."""
+
+    def keys(self) -> Iterable[Any]: ...
+
+    def __getitem__(self, name: Any, /) -> Iterable[Any]: ...
 
 
 class Preprocessor(Protocol):
@@ -19,7 +28,7 @@ class Preprocessor(Protocol):
 
     modality: str
 
-    def fit(self, samples: pd.DataFrame) -> None:
+    def fit(self, samples: Samples) -> None:
         """Learn vocabulary or statistics from training rows.
 
         Args:
@@ -57,6 +66,18 @@ class Preprocessor(Protocol):
         ...
 
 
-def cells(samples: pd.DataFrame) -> pd.DataFrame:
-    """The columns of an input without the input's name: ``voice.path`` becomes ``path``."""
-    return samples.rename(columns=lambda name: str(name).partition(".")[2] or str(name))
+@dataclass(frozen=True)
+class Cells:
+    """Cells of one column, which can be gone through again and again; None where one is empty."""
+
+    column: Iterable[Any]
+
+    def __iter__(self) -> Iterator[Any]:
+        for value in self.column:
+            yield None if value is None or value is pd.NA or value != value else value
+
+
+def cells(samples: Samples, column: str) -> Cells:
+    """Cells of a column that is named without the input's name: ``path`` of ``voice.path``."""
+    names = samples.keys()
+    return Cells(samples[next(name for name in names if str(name).partition(".")[2] == column)])

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
-import pandas as pd
 import torch
 
 from components.preprocess.audio import AudioPreprocessor
 from components.preprocess.image import ImagePreprocessor
 from components.preprocess.media import MediaValue
+from components.preprocess.protocol import Samples
 from components.storage.digest import code_digest, digest
 
 Pooling = Literal["mean", "attention"]
@@ -32,7 +32,7 @@ class SeveralPreprocessor:
         self.each, self.pooling = each, pooling
         self.modality = each.modality
 
-    def fit(self, samples: pd.DataFrame) -> None:
+    def fit(self, samples: Samples) -> None:
         """Nothing is learned."""
 
     def state(self) -> dict[str, Any]:

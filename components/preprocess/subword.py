@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
@@ -42,7 +42,7 @@ class SubwordTokenizer:
         """Largest id + 1."""
         return int(self._fitted().get_vocab_size())
 
-    def fit(self, texts: Sequence[str]) -> None:
+    def fit(self, texts: Iterable[str]) -> None:
         """Learn merges from clean training text."""
         tokenizer = tokenizers.Tokenizer(models.BPE(unk_token=_UNKNOWN))
         if self.lowercase:
@@ -136,7 +136,7 @@ class PretrainedTokenizer:
         """Largest id + 1."""
         return max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
 
-    def fit(self, texts: Sequence[str]) -> None:
+    def fit(self, texts: Iterable[str]) -> None:
         """Nothing is learned."""
 
     def state(self) -> dict[str, Any]:

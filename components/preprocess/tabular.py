@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 import torch
 
 from components.preprocess import columns, values
 from components.preprocess.columns import COLUMNS, Column, ColumnState, guess_type
-from components.preprocess.protocol import cells
+from components.preprocess.protocol import Samples, cells
 from components.storage.digest import code_digest, digest_json
 
 
@@ -54,12 +53,11 @@ class TabularPreprocessor:
         """Codes of each categorical column, 0 (unseen or missing) included: c entries."""
         return [column.codes for column in self._fitted().values() if column.codes]
 
-    def fit(self, samples: pd.DataFrame) -> None:
+    def fit(self, samples: Samples) -> None:
         """Guess types, and learn medians, scales, formats and categories from ``NAME.<column>``."""
-        table = cells(samples)
         self._learned = {}
         for name in self.columns:
-            values = [None if pd.isna(value) else value for value in table[name]]
+            values = cells(samples, name)
             kind = self.types.get(name) or guess_type(values)
             self._learned[name] = COLUMNS[kind].fit(values, self.max_categories)
 

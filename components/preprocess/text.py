@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, Self
 
 import numpy as np
-import pandas as pd
 import torch
 
 from components.config.encoders import GRUConfig, NgramsConfig, PretrainedConfig, TextTransformerConfig
 from components.preprocess import ngrams, subword
 from components.preprocess.ngrams import NgramTokenizer
-from components.preprocess.protocol import cells
+from components.preprocess.protocol import Samples, cells
 from components.preprocess.subword import PretrainedTokenizer, SubwordTokenizer
 from components.storage.digest import code_digest, digest_json
 
@@ -24,7 +23,7 @@ class Tokenizer(Protocol):
 
     name: str
 
-    def fit(self, texts: Sequence[str]) -> None: ...
+    def fit(self, texts: Iterable[str]) -> None: ...
     def state(self) -> dict[str, Any]: ...
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self: ...
@@ -72,9 +71,9 @@ class TextPreprocessor:
         """Largest id + 1."""
         return self.tokenizer.vocabulary_size
 
-    def fit(self, samples: pd.DataFrame) -> None:
+    def fit(self, samples: Samples) -> None:
         """Learn the tokenizer from the column ``NAME.text``."""
-        self.tokenizer.fit([clean(text) for text in cells(samples)["text"].dropna()])
+        self.tokenizer.fit(clean(text) for text in cells(samples, "text") if text is not None)
 
     def state(self) -> dict[str, Any]:
         return {"modality": self.modality, "tokenizer": self.tokenizer.name, **self.tokenizer.state()}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -85,10 +87,14 @@ def to_category(value: Any) -> str | None:
     return (whole.group(1) if whole else text) or None
 
 
-def best_format(values: Sequence[Any]) -> str:
-    """Format that most cells have; the first of :data:`DATE_FORMATS` where several have as many."""
-    texts = [value for value in values if not is_missing(value)][:10_000]
-    return max(DATE_FORMATS, key=lambda form: sum(to_datetime(text, form) is not None for text in texts))
+def best_format(values: Iterable[Any]) -> str:
+    """Format that most of the first cells have; of :data:`DATE_FORMATS` the first where several have."""
+    filled = islice((value for value in values if not is_missing(value)), 10_000)
+    counts = Counter(value if isinstance(value, date) else str(value) for value in filled)
+    return max(
+        DATE_FORMATS,
+        key=lambda form: sum(n for value, n in counts.items() if to_datetime(value, form) is not None),
+    )
 
 
 def is_missing(value: Any) -> bool:

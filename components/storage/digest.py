@@ -6,14 +6,17 @@ import ast
 import hashlib
 import inspect
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 _SIZE = 16  # bytes; 2^64 rows before a collision is likely
+_JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=True)
 
 
 def digest(*parts: bytes | str) -> str:
@@ -33,7 +36,37 @@ def digest_bytes(data: bytes) -> str:
 
 def digest_json(value: Any) -> str:
     """Digest of a JSON-serialisable value; the order of mapping keys does not matter."""
-    return digest(json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=True))
+    return digest(_JSON.encode(value))
+
+
+class TableDigest:
+    """Digest of columns of text, whatever parts the table comes in.
+
+    Args:
+        columns: Names of those that count.
+    """
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._states = {
+            name: (hashlib.blake2b(digest_size=_SIZE), hashlib.blake2b(digest_size=_SIZE)) for name in columns
+        }
+
+    def add(self, part: pa.Table) -> None:
+        """Go on with these rows."""
+        for name, (lengths, texts) in self._states.items():
+            for chunk in part.column(name).chunks:
+                if not len(chunk):
+                    continue
+                filled = chunk.fill_null("")
+                ends = np.frombuffer(filled.buffers()[1], np.int32)[filled.offset :][: len(filled) + 1]
+                sizes = np.where(chunk.is_valid().to_numpy(zero_copy_only=False), np.diff(ends), -1)
+                lengths.update(sizes.astype("<i4").tobytes())
+                texts.update(memoryview(filled.buffers()[2] or b"")[ends[0] : ends[-1]])
+
+    def hexdigest(self) -> str:
+        """Of names, and of what stands in each row."""
+        parts = [(name, a.hexdigest(), b.hexdigest()) for name, (a, b) in self._states.items()]
+        return digest(*(part for three in parts for part in three))
 
 
 def digest_file(path: Path) -> str:

@@ -11,6 +11,7 @@ uncompressed: mapped into memory, so that training takes rows in any order witho
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -21,6 +22,7 @@ import pyarrow.parquet as pq
 
 from components.storage.atomic import write_bytes
 from components.storage.digest import digest_bytes, digest_file
+from components.storage.index import ShardIndex
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +40,25 @@ class ShardStore:
     def __init__(self, folder: Path, codec: Codec) -> None:
         self.folder = Path(folder)
         self.codec: Codec = codec
-        self._where: dict[str, tuple[Path, int]] | None = None
+        self._where: ShardIndex | None = None
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """Those of ``keys`` that the store lacks, each once, in order of appearance."""
-        where = self._index()
-        return [key for key in dict.fromkeys(keys) if key not in where]
+        keys = list(keys)
+        return [keys[position] for position in self.absent(keys)]
+
+    def absent(self, keys: Sequence[str]) -> np.ndarray:
+        """Positions of the ``keys`` that the store lacks, each key once. (n,) int64, ascending."""
+        return self._index().absent(keys)
+
+    def in_order(self, keys: Sequence[str]) -> np.ndarray:
+        """Positions of ``keys`` in the order in which they are stored. (N,) int64.
+
+        Raises:
+            KeyError: If the store lacks a key.
+        """
+        places = self._places(keys)
+        return np.lexsort((places[:, 1], places[:, 0]))
 
     def append(self, keys: Sequence[str], values: Sequence[np.ndarray]) -> None:
         """Write one shard of a row a key.
@@ -71,7 +86,7 @@ class ShardStore:
         path = self.folder / f"{digest_bytes(data)}.{self.codec}"
         write_bytes(path, data)
         if self._where is not None:
-            self._where.update({key: (path, row) for row, key in enumerate(keys)})
+            self._where.add(path, keys)
 
     def read(self, keys: Sequence[str]) -> Iterator[tuple[int, np.ndarray]]:
         """Read rows a shard at a time.
@@ -82,52 +97,71 @@ class ShardStore:
         Raises:
             KeyError: If the store lacks a key.
         """
-        wanted: dict[Path, list[tuple[int, int]]] = {}
-        for position, (path, row) in enumerate(map(self._index().__getitem__, keys)):
-            wanted.setdefault(path, []).append((position, row))
-        for path, rows in wanted.items():
-            shard = _Shard(_decode(path, self.codec))
-            for position, row in rows:
-                yield position, shard[row]
+        places, shards = self._places(keys), self._index().shards
+        order = np.lexsort((places[:, 1], places[:, 0]))
+        numbers = places[order, 0]
+        for positions in np.split(order, np.flatnonzero(np.diff(numbers)) + 1):
+            if len(positions):
+                shard = _Shard(_decode(shards[places[positions[0], 0]], self.codec))
+                for position in positions.tolist():
+                    yield position, shard[places[position, 1]]
 
     def stack(self, keys: Sequence[str]) -> np.ndarray:
         """All rows of ``keys`` as one array (N, ...), padded with zeros where lengths along axis 0 differ."""
-        found = dict(self.read(keys))
-        shape = np.max([array.shape for array in found.values()], axis=0)
-        result = np.zeros((len(keys), *shape), next(iter(found.values())).dtype)
-        for position, array in found.items():
-            place: tuple[int | slice, ...] = (position, *(slice(length) for length in array.shape))
+        result: np.ndarray | None = None
+        for position, array in self.read(keys):
+            if result is None:
+                result = np.zeros((len(keys), *array.shape), array.dtype)
+            shape = tuple(np.maximum(result.shape[1:], array.shape).tolist())
+            if shape != result.shape[1:]:
+                smaller, result = result, np.zeros((len(keys), *shape), array.dtype)
+                result[tuple(map(slice, smaller.shape))] = smaller
+            place: tuple[int | slice, ...] = (position, *map(slice, array.shape))
             result[place] = array
+        if result is None:
+            raise ValueError("nothing to stack: no keys")
         return result
 
-    def rows(self, keys: Sequence[str]) -> Rows:
-        """Random access to the rows of ``keys``, without loading them (codec ``arrow``).
+    def rows(self, keys: Sequence[str], most_open: int | None = None) -> Rows:
+        """Access to the rows of ``keys``, without loading them (codec ``arrow``).
+
+        Args:
+            keys: Content keys.
+            most_open: Shards that stay mapped; None for all, which random access needs.
 
         Raises:
             KeyError: If the store lacks a key.
         """
-        places = [self._index()[key] for key in keys]
-        shards = {path: _Shard(_decode(path, self.codec)) for path in {path for path, _ in places}}
-        return Rows([(shards[path], row) for path, row in places])
+        return Rows(self._places(keys), self._index().shards, most_open)
 
-    def _index(self) -> dict[str, tuple[Path, int]]:
+    def _places(self, keys: Sequence[str]) -> np.ndarray:
+        """Number of the shard and row of each key. (N, 2) int32."""
+        places = self._index().find(keys)
+        lacking = np.flatnonzero(places[:, 0] < 0)
+        if len(lacking):
+            raise KeyError(keys[int(lacking[0])])
+        return places
+
+    def _index(self) -> ShardIndex:
         if self._where is None:
-            self._where = {}
+            self._where = ShardIndex()
             for path in sorted(self.folder.glob(f"*.{self.codec}")):
                 if path.name.startswith("."):
                     continue  # being written, or left over by a writer that was killed
                 try:
-                    self._where |= self._keys(path)
+                    keys = self._keys(path)
                 except FileNotFoundError:
                     continue  # damaged, and set aside by another process just now
+                if keys is not None:
+                    self._where.add(path, keys)
         return self._where
 
-    def _keys(self, path: Path) -> dict[str, tuple[Path, int]]:
+    def _keys(self, path: Path) -> list[str] | None:
+        """Keys of a shard; None for a damaged one, which is set aside."""
         if digest_file(path) != path.stem:
             self._set_aside(path)
-            return {}
-        keys = _decode(path, self.codec, columns=["key"]).column("key").to_pylist()
-        return {key: (path, row) for row, key in enumerate(keys)}
+            return None
+        return _decode(path, self.codec, columns=["key"]).column("key").to_pylist()
 
     def _set_aside(self, path: Path) -> None:
         aside = path.with_suffix(".damaged")
@@ -138,30 +172,45 @@ class ShardStore:
 
 
 class Rows:
-    """Arrays by position, read from mapped shards when they are asked for."""
+    """Arrays by position, read from mapped shards when they are asked for.
 
-    def __init__(self, places: list[tuple[_Shard, int]]) -> None:
-        self._places = places
+    Args:
+        places: (N, 2) int32: number of the shard, and row in it.
+        shards: Their files (codec ``arrow``).
+        most_open: Shards that stay mapped, the last used; None for all.
+    """
+
+    def __init__(self, places: np.ndarray, shards: Sequence[Path], most_open: int | None = None) -> None:
+        self._places, self._shards, self._most = places, shards, most_open
+        self._open: OrderedDict[int, _Shard] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._places)
 
     def __getitem__(self, position: int) -> np.ndarray:
-        shard, row = self._places[position]
+        number, row = self._places[position].tolist()
+        shard = self._open.get(number)
+        if shard is None:
+            shard = self._open[number] = _Shard(_decode(self._shards[number], "arrow"))
+            if self._most is not None and len(self._open) > self._most:
+                self._open.popitem(last=False)
         return shard[row]
 
 
 class _Shard:
     def __init__(self, table: pa.Table) -> None:
-        value = table.column("value")
-        # a shard is written as one chunk; combining even that would copy mapped memory
-        value = value.chunk(0) if value.num_chunks == 1 else value.combine_chunks()
-        self._offsets = value.offsets.to_numpy()
-        self._flat = value.values.to_numpy()
-        self._shapes = table.column("shape").to_pylist()
+        value, shape = _whole(table.column("value")), _whole(table.column("shape"))
+        self._offsets, self._flat = value.offsets.to_numpy(), value.values.to_numpy()
+        self._dimensions, self._shapes = shape.offsets.to_numpy(), shape.values.to_numpy()
 
     def __getitem__(self, row: int) -> np.ndarray:
-        return self._flat[self._offsets[row] : self._offsets[row + 1]].reshape(self._shapes[row])
+        shape = self._shapes[self._dimensions[row] : self._dimensions[row + 1]]
+        return self._flat[self._offsets[row] : self._offsets[row + 1]].reshape(shape)
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array; a shard is written as one, and combining even that would copy mapped memory."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _encode(table: pa.Table, codec: Codec) -> bytes:

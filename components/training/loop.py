@@ -76,6 +76,7 @@ def train(
         [parameter for parameter in learned if parameter.requires_grad],
         lr=config.learning_rate,
         weight_decay=config.weight_decay,
+        fused=True,  # one pass over all weights: of a small fusion's step, a fifth of the time
     )
     average = AveragedModel(network, avg_fn=_ema(config.ema), use_buffers=True) if config.ema else None
     progress = checkpoint.load(folder / CHECKPOINT, network, objective, optimizer, average) or Progress()

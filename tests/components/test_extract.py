@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -19,6 +21,7 @@ from components.encoder_weights import open_encoder, open_preprocessor
 from components.extract import extract, without_padding
 from components.prepare import prepare
 from components.samples import load_embeddings, read_samples
+from components.storage import shards
 from components.storage.shards import ShardStore
 from tests.components.conftest import Built
 
@@ -79,6 +82,35 @@ def test_one_changed_picture_costs_one_row(
     assert [run(), run()] == [84, 0]
     Image.fromarray(np.full((16, 16, 3), 9, np.uint8)).save(own_data / "photos" / "test00.png")
     assert [run(), run()] == [1, 0]
+
+
+def test_shards_are_opened_one_after_the_other_whatever_the_order_of_the_rows(
+    tiny: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pq.read_table(tiny.dataset.samples)
+    shuffled = str(tmp_path / "shuffled.parquet")
+    pq.write_table(table.take(np.random.default_rng(0).permutation(len(table))), shuffled)
+    opened: list[Path] = []
+    original = shards._decode
+
+    def decode(path: Path, codec: shards.Codec, columns: list[str] | None = None) -> pa.Table:
+        if columns is None:
+            opened.append(path)
+        return original(path, codec, columns)
+
+    monkeypatch.setattr(shards, "_decode", decode)
+    features = extract(
+        replace(tiny.dataset, samples=shuffled),
+        tiny.prepared["photo"],
+        tiny.features["photo"].encoder,
+        tiny.config,
+        tmp_path / "features",
+    )
+    assert len(opened) == len(set(opened)) == 3, "84 samples in shards of 40, each mapped once"
+    digests = read_samples(tiny.dataset, ["photo"])["photo.digest"].dropna().tolist()
+    found = ShardStore(Path(features.store), "parquet").stack(digests)
+    whole = ShardStore(Path(tiny.features["photo"].store), "parquet").stack(digests)
+    np.testing.assert_array_equal(found, whole)  # in the order of the store: the same batches, the same bits
 
 
 def test_a_killed_extraction_goes_on_where_it_stopped(tiny: Built, tmp_path: Path) -> None:

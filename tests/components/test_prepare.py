@@ -13,6 +13,8 @@ from components.config import PipelineConfig
 from components.data.ingest import Dataset, ingest
 from components.errors import DataError
 from components.prepare import prepare
+from components.preprocess.protocol import Samples
+from components.preprocess.tabular import TabularPreprocessor
 from components.references import Prepared
 from components.samples import read_samples
 from components.storage.shards import ShardStore
@@ -63,6 +65,22 @@ def test_equal_samples_are_made_once(steps: Steps) -> None:
         repaint(steps.data / "photos" / f"train{row:02d}.png")
     prepared = steps.prepare("photo")
     assert (prepared.rows, prepared.made) == (84, 82)
+
+
+def test_what_was_learned_of_the_same_rows_is_not_learned_again(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned: list[str] = []
+    original = TabularPreprocessor.fit
+
+    def fit(self: TabularPreprocessor, samples: Samples) -> None:
+        learned.append("facts")
+        original(self, samples)
+
+    monkeypatch.setattr(TabularPreprocessor, "fit", fit)
+    first, second = steps.prepare("facts"), steps.prepare("facts")
+    assert len(learned) == 1
+    assert second.fingerprint == first.fingerprint
 
 
 def test_other_settings_are_another_store(steps: Steps) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from components.config.inputs import ImageInput, TabularInput, TextInput
 from components.samples import (
+    SampleRows,
+    TrainingColumns,
     input_value,
     learning_rows,
     load_embeddings,
     media_paths,
     presence,
+    read_column,
     read_samples,
     rows_digest,
 )
@@ -107,3 +114,56 @@ def test_rows_that_all_lack_an_input_have_zeros(tiny: Built) -> None:
         .assign(**{"photo.digest": pd.Series([None] * 3, dtype=str)})
     )
     assert not load_embeddings(samples, "photo", tiny.features["photo"]).any()
+
+
+class TestRows:
+    """The samples table, of which a row group is held."""
+
+    @pytest.fixture
+    def grouped(self, tiny: Built, tmp_path: Path) -> Built:
+        """The samples in row groups of ten."""
+        path = tmp_path / "samples.parquet"
+        pq.write_table(pq.read_table(tiny.dataset.samples), path, row_group_size=10)
+        return replace(tiny, dataset=replace(tiny.dataset, samples=str(path)))
+
+    def test_slices_are_those_of_the_whole_table(self, grouped: Built) -> None:
+        whole = read_samples(grouped.dataset, ["facts"], values=True)
+        chosen = np.array([0, 3, 9, 10, 11, 40, 59, 60, 95])
+        rows = SampleRows(grouped.dataset, ["facts"], chosen)
+        assert len(rows) == 9
+        for part in (slice(0, 9), slice(0, 4), slice(2, 3), slice(5, 20), slice(9, 12)):
+            expected = whole.iloc[chosen[part]].reset_index(drop=True)
+            found = rows[part]
+            assert list(found.columns) == list(expected.columns)
+            if len(expected):
+                pd.testing.assert_frame_equal(found, expected)
+            else:
+                assert not len(found)
+
+    def test_a_column_can_be_gone_through_again_and_again(self, grouped: Built) -> None:
+        whole = read_samples(grouped.dataset, ["facts"], values=True)
+        chosen = np.flatnonzero(whole["split"] == "train")
+        columns = TrainingColumns(SampleRows(grouped.dataset, ["facts"], chosen), ["facts.age"])
+        expected = [None if pd.isna(cell) else cell for cell in whole["facts.age"].iloc[chosen]]
+        assert None in expected
+        for _ in range(2):
+            assert list(columns["facts.age"]) == expected
+
+    def test_no_more_than_a_row_group_is_held(self, grouped: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+        read: list[int] = []
+        original = pq.ParquetFile.read_row_group
+
+        def counted(self: pq.ParquetFile, group: int, *arguments: object) -> object:
+            read.append(group)
+            return original(self, group, *arguments)
+
+        monkeypatch.setattr(pq.ParquetFile, "read_row_group", counted)
+        rows = SampleRows(grouped.dataset, ["facts"], np.arange(96))
+        for start in range(0, 96, 4):
+            assert len(rows[start : start + 4]) == 4
+        assert read == sorted(set(read)) == list(range(10)), "each once, and none to hold before its turn"
+
+    def test_one_column_is_read_alone(self, tiny: Built) -> None:
+        column = read_column(tiny.dataset, "photo.digest")
+        digests = read_samples(tiny.dataset, ["photo"])["photo.digest"]
+        assert list(column) == [None if pd.isna(digest) else digest for digest in digests]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import soundfile as sf
 from pydantic import TypeAdapter
 
 from components.data.ingest import Dataset, ingest
+from components.data.manifest import Manifest
 from components.errors import DataError
 from components.storage.digest import digest_file
 
@@ -362,11 +364,76 @@ def test_groups_are_kept_whole_and_written(
     assert set(samples["split"]) == {"train", "val", "test"}
 
 
-def test_progress_counts_media_files(tmp_path: Path, rows: Any, manifest: Make, pipeline: Make) -> None:
+def test_progress_counts_rows(tmp_path: Path, rows: Any, manifest: Make, pipeline: Make) -> None:
     calls: list[tuple[int, int]] = []
     config = pipeline(manifest(tmp_path / "m.csv", rows), {**IMAGE, **VOICE})
     ingest(config, tmp_path / "out", tmp_path, lambda done, total: calls.append((done, total)))
-    assert calls[-1] == (80, 80)
+    assert calls[-1] == (40, 40)
+
+
+class TestManyRows:
+    """What is held does not grow with the rows."""
+
+    def test_no_row_is_read_before_those_ahead_of_it_are_written(
+        self, tmp_path: Path, text_rows: Make, monkeypatch: pytest.MonkeyPatch, pipeline: Make
+    ) -> None:
+        rows = text_rows(200)
+        read: list[int] = []
+
+        def batches(wanted: Sequence[str]) -> Iterator[dict[str, list[Any]]]:
+            for start in range(0, 200, 7):
+                part = rows[start : start + 7]
+                if "text" in wanted:
+                    read.append(start + len(part))
+                yield {column: [row[column] for row in part] for column in wanted}
+
+        columns = tuple(rows[0])
+        opened = Manifest("m", "m.csv", str(tmp_path), columns, batches)
+        monkeypatch.setattr("components.data.ingest.open_manifest", lambda *arguments: opened)
+        monkeypatch.setattr("components.data.contents._ROWS", 20)
+        ahead: list[int] = []
+        config = pipeline("m.csv", NOTE)
+        dataset = ingest(
+            config, tmp_path / "out", tmp_path, lambda done, total: ahead.append(read[-1] - done)
+        )
+        assert dataset.rows == 200
+        assert len(ahead) == 10
+        assert max(ahead) <= 7, "no more is held than a batch of the source beyond what was given away"
+
+    @pytest.mark.parametrize("held", [1, 3, 7])
+    def test_the_result_does_not_depend_on_how_many_rows_are_held(
+        self,
+        tmp_path: Path,
+        rows: Any,
+        manifest: Make,
+        pipeline: Make,
+        held: int,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        inputs = {**IMAGE, **VOICE, **NOTE}
+        config = pipeline(manifest(tmp_path / "m.csv", rows), inputs, split={"column": None})
+        whole = ingest(config, tmp_path / "out", tmp_path, tables=tmp_path / "whole")
+        monkeypatch.setattr("components.data.contents._ROWS", held)
+        monkeypatch.setattr("components.data.keys._ROWS", held)
+        monkeypatch.setattr("components.data.ingest._ROW_GROUP", 2 * held)
+        parts = ingest(config, tmp_path / "out", tmp_path, tables=tmp_path / "parts")
+        assert replace(parts, samples=whole.samples, quarantine=whole.quarantine) == whole
+        assert pq.ParquetFile(parts.samples).num_row_groups > 1
+        pd.testing.assert_frame_equal(pd.read_parquet(parts.samples), pd.read_parquet(whole.samples))
+
+    def test_a_source_that_grows_while_it_is_read_is_told(
+        self, tmp_path: Path, text_rows: Make, monkeypatch: pytest.MonkeyPatch, pipeline: Make
+    ) -> None:
+        rows = text_rows(20)
+
+        def batches(wanted: Sequence[str]) -> Iterator[dict[str, list[Any]]]:
+            known = rows[:-1] if "text" in wanted else rows
+            yield {column: [row[column] for row in known] for column in wanted}
+
+        opened = Manifest("m", "m.csv", str(tmp_path), tuple(rows[0]), batches)
+        monkeypatch.setattr("components.data.ingest.open_manifest", lambda *arguments: opened)
+        with pytest.raises(DataError, match=r"m: changed while it was read \(20 rows, then 19\)"):
+            ingest(pipeline("m.csv", NOTE), tmp_path / "out", tmp_path)
 
 
 @pytest.mark.shared_data

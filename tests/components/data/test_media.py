@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import soundfile as sf
 from PIL import Image
 
-from components.data.media import inspect, inspect_audio, inspect_image
+from components.data.media import MediaFacts, inspect, inspect_audio, inspect_image
 from components.data.media_index import MISSING, MediaIndex
 from components.storage.digest import digest_bytes
 
@@ -193,44 +194,71 @@ class TestIndex:
         good.write_bytes(encoded("PNG"))
         bad.write_bytes(b"no picture at all")
         files = [(str(path), "image") for path in (good, bad, good, bad)]
-        first = MediaIndex(tmp_path / "index.parquet").look(files)
+        first = look(tmp_path, files)
         assert sorted(opened) == sorted([str(good), str(bad)])
         assert first[str(good), "image"].digest == digest_bytes(good.read_bytes())
-        assert MediaIndex(tmp_path / "index.parquet").look(files) == first
+        assert look(tmp_path, files) == first
         assert len(opened) == 2
 
     def test_a_changed_file_is_opened_again(self, tmp_path: Path, opened: list[str]) -> None:
         path = tmp_path / "a.png"
         path.write_bytes(encoded("PNG"))
         file = (str(path), "image")
-        before = MediaIndex(tmp_path / "index.parquet").look([file])[file]
+        before = look(tmp_path, [file])[file]
         path.write_bytes(encoded("JPEG"))
-        after = MediaIndex(tmp_path / "index.parquet").look([file])[file]
+        after = look(tmp_path, [file])[file]
         assert before.digest != after.digest == digest_bytes(path.read_bytes())
         assert len(opened) == 2
 
     def test_a_file_that_appears_later_is_found(self, tmp_path: Path) -> None:
         file = (str(tmp_path / "late.png"), "image")
-        assert MediaIndex(tmp_path / "index.parquet").look([file])[file].reason == MISSING
+        assert look(tmp_path, [file])[file].reason == MISSING
         (tmp_path / "late.png").write_bytes(encoded("PNG"))
-        assert MediaIndex(tmp_path / "index.parquet").look([file])[file].reason is None
+        assert look(tmp_path, [file])[file].reason is None
 
     def test_a_damaged_index_is_made_again(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         (tmp_path / "a.png").write_bytes(encoded("PNG"))
-        (tmp_path / "index.parquet").write_bytes(b"PAR1 not really")
+        (tmp_path / "index.sqlite").write_bytes(b"SQLite, but not really" * 100)
         file = (str(tmp_path / "a.png"), "image")
-        assert MediaIndex(tmp_path / "index.parquet").look([file])[file].reason is None
+        assert look(tmp_path, [file])[file].reason is None
         assert "cannot be read" in caplog.text
 
     @pytest.mark.parametrize("name", [".", "a\0b.png"])
     def test_a_path_that_is_no_file_has_a_reason(self, tmp_path: Path, name: str) -> None:
         file = (f"{tmp_path}/{name}", "image")
-        assert str(MediaIndex(tmp_path / "index.parquet").look([file])[file].reason).startswith(
-            "cannot be read"
-        )
+        assert str(look(tmp_path, [file])[file].reason).startswith("cannot be read")
 
-    def test_progress_reaches_the_end(self, tmp_path: Path) -> None:
+    def test_more_files_than_are_asked_for_at_once_are_all_looked_at(self, tmp_path: Path) -> None:
+        (tmp_path / "1050.png").write_bytes(encoded("PNG"))
         files = [(str(tmp_path / f"{number}.png"), "image") for number in range(1100)]
-        calls: list[tuple[int, int]] = []
-        MediaIndex(tmp_path / "index.parquet").look(files, lambda done, total: calls.append((done, total)))
-        assert calls == [(512, 1100), (1024, 1100), (1100, 1100)]
+        found = look(tmp_path, files)
+        assert list(found) == files
+        assert [path for (path, _), facts in found.items() if facts.reason is None] == [files[1050][0]]
+
+    def test_of_many_files_only_the_changed_are_opened_again(self, tmp_path: Path, opened: list[str]) -> None:
+        files = [(str(tmp_path / f"{number}.png"), "image") for number in range(600)]
+        for path, _ in files:
+            Path(path).write_bytes(encoded("PNG"))
+        before = look(tmp_path, files)
+        opened.clear()
+        Path(files[3][0]).write_bytes(encoded("JPEG"))
+        os.utime(files[599][0], ns=(1, 1))
+        after = look(tmp_path, files)
+        assert sorted(opened) == sorted([files[3][0], files[599][0]])
+        assert after[files[599]] == before[files[599]], "touched, but equal"
+        assert {file for file in files if after[file] != before[file]} == {files[3]}
+
+    def test_what_other_checking_code_found_is_forgotten(
+        self, tmp_path: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "a.png").write_bytes(encoded("PNG"))
+        file = (str(tmp_path / "a.png"), "image")
+        look(tmp_path, [file])
+        monkeypatch.setattr("components.data.media_index.PIL.__version__", "another")
+        look(tmp_path, [file])
+        assert len(opened) == 2
+
+
+def look(folder: Path, files: list[tuple[str, str]]) -> dict[tuple[str, str], MediaFacts]:
+    with MediaIndex(folder / "index.sqlite") as index:
+        return index.look(files)

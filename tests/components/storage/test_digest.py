@@ -6,10 +6,14 @@ import importlib.util
 from pathlib import Path
 from types import ModuleType
 
+import pyarrow as pa
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from components.storage.digest import (
+    TableDigest,
     code_digest,
     digest,
     digest_bytes,
@@ -129,3 +133,41 @@ class TestCode:
     def test_all_modules_count(self, tmp_path: Path) -> None:
         one, two = module(tmp_path, "a = 1"), module(tmp_path, "a = 2")
         assert len({code_digest(one), code_digest(two), code_digest(one, two)}) == 3
+
+
+cells = st.lists(st.one_of(st.none(), st.sampled_from(["", "a", "ab", "b", "é"])), max_size=6)
+
+
+def of_table(*parts: pa.Table) -> str:
+    found = TableDigest(["x"])
+    for part in parts:
+        found.add(part)
+    return found.hexdigest()
+
+
+def column(values: list[str | None]) -> pa.Table:
+    return pa.table({"x": pa.array(values, pa.string())})
+
+
+@given(cells, cells)
+def test_tables_have_one_digest_where_they_hold_the_same(
+    one: list[str | None], other: list[str | None]
+) -> None:
+    assert (of_table(column(one)) == of_table(column(other))) == (one == other)
+
+
+@given(cells, st.integers(0, 6))
+def test_the_digest_of_a_table_does_not_depend_on_its_parts(values: list[str | None], cut: int) -> None:
+    whole = column(values)
+    assert of_table(whole.slice(0, cut), whole.slice(cut)) == of_table(whole)
+    assert of_table(pa.concat_tables([whole.slice(0, cut), whole.slice(cut)])) == of_table(whole)
+
+
+def test_the_digest_of_a_table_is_of_the_named_columns() -> None:
+    table = pa.table({"x": ["a"], "y": ["b"]})
+    assert of_table(table) == of_table(column(["a"]))
+    both = TableDigest(["x", "y"])
+    both.add(table)
+    swapped = TableDigest(["x", "y"])
+    swapped.add(pa.table({"x": ["b"], "y": ["a"]}))
+    assert both.hexdigest() != swapped.hexdigest()

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from components.storage.digest import digest as key
 from components.storage.shards import Codec, ShardStore
 
 both = pytest.mark.parametrize("codec", ["parquet", "arrow"])
@@ -26,7 +27,7 @@ def filled(folder: Path, codec: Codec) -> tuple[ShardStore, dict[str, np.ndarray
     """A store with two shards of three vectors each."""
     store = ShardStore(folder, codec)
     values = arrays([(4,)] * 6, np.float32)
-    keys = [f"k{row}" for row in range(6)]
+    keys = [key(f"k{row}") for row in range(6)]
     store.append(keys[:3], values[:3])
     store.append(keys[3:], values[3:])
     return store, dict(zip(keys, values, strict=True))
@@ -36,7 +37,7 @@ def filled(folder: Path, codec: Codec) -> tuple[ShardStore, dict[str, np.ndarray
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_arrays_of_any_shape_come_back_as_they_were(tmp_path: Path, codec: Codec, dtype: type) -> None:
     values = arrays(SHAPES, dtype)
-    keys = [f"k{row}" for row in range(len(values))]
+    keys = [key(f"k{row}") for row in range(len(values))]
     ShardStore(tmp_path, codec).append(keys, values)
     found = dict(ShardStore(tmp_path, codec).read(keys))
     for row, value in enumerate(values):
@@ -48,7 +49,7 @@ def test_arrays_of_any_shape_come_back_as_they_were(tmp_path: Path, codec: Codec
 @both
 def test_an_empty_store_lacks_everything_each_once_in_order(tmp_path: Path, codec: Codec) -> None:
     store = ShardStore(tmp_path / "not-there", codec)
-    assert store.missing(["b", "a", "b", "c", "a"]) == ["b", "a", "c"]
+    assert store.missing([key("b"), key("a"), key("b"), key("c"), key("a")]) == [key("b"), key("a"), key("c")]
     assert store.missing([]) == []
     assert not (tmp_path / "not-there").exists(), "asking makes no folder"
 
@@ -57,22 +58,22 @@ def test_an_empty_store_lacks_everything_each_once_in_order(tmp_path: Path, code
 def test_what_was_appended_is_not_missing_here_or_in_a_new_store(tmp_path: Path, codec: Codec) -> None:
     store, _ = filled(tmp_path, codec)
     for each in (store, ShardStore(tmp_path, codec)):
-        assert each.missing(["k1", "x", "k5"]) == ["x"]
+        assert each.missing([key("k1"), key("x"), key("k5")]) == [key("x")]
 
 
 @both
 def test_a_store_that_was_asked_before_knows_what_it_appends_later(tmp_path: Path, codec: Codec) -> None:
     store = ShardStore(tmp_path, codec)
-    assert store.missing(["a"]) == ["a"]
-    store.append(["a"], [np.ones(2)])
-    assert store.missing(["a"]) == []
-    np.testing.assert_array_equal(store.stack(["a"]), np.ones((1, 2)))
+    assert store.missing([key("a")]) == [key("a")]
+    store.append([key("a")], [np.ones(2)])
+    assert store.missing([key("a")]) == []
+    np.testing.assert_array_equal(store.stack([key("a")]), np.ones((1, 2)))
 
 
 @both
 def test_reading_gives_every_position_once_also_for_repeated_keys(tmp_path: Path, codec: Codec) -> None:
     store, values = filled(tmp_path, codec)
-    keys = ["k4", "k0", "k4", "k2", "k0"]
+    keys = [key("k4"), key("k0"), key("k4"), key("k2"), key("k0")]
     found = list(store.read(keys))
     assert sorted(position for position, _ in found) == [0, 1, 2, 3, 4]
     for position, array in found:
@@ -83,17 +84,17 @@ def test_reading_gives_every_position_once_also_for_repeated_keys(tmp_path: Path
 @both
 def test_an_unknown_key_is_an_error(tmp_path: Path, codec: Codec) -> None:
     store, _ = filled(tmp_path, codec)
-    with pytest.raises(KeyError, match="nope"):
-        list(store.read(["k0", "nope"]))
-    with pytest.raises(KeyError, match="nope"):
-        store.rows(["nope"])
+    with pytest.raises(KeyError, match=key("nope")):
+        list(store.read([key("k0"), key("nope")]))
+    with pytest.raises(KeyError, match=key("nope")):
+        store.rows([key("nope")])
 
 
 @both
 def test_stacking_pads_shorter_sequences_with_zeros(tmp_path: Path, codec: Codec) -> None:
     store = ShardStore(tmp_path, codec)
-    store.append(["a", "b"], [np.full((3, 2), 7, np.float32), np.full((1, 2), 8, np.float32)])
-    stacked = store.stack(["b", "a"])
+    store.append([key("a"), key("b")], [np.full((3, 2), 7, np.float32), np.full((1, 2), 8, np.float32)])
+    stacked = store.stack([key("b"), key("a")])
     assert stacked.dtype == np.float32
     np.testing.assert_array_equal(stacked[0], [[8, 8], [0, 0], [0, 0]])
     np.testing.assert_array_equal(stacked[1], [[7, 7], [7, 7], [7, 7]])
@@ -101,7 +102,7 @@ def test_stacking_pads_shorter_sequences_with_zeros(tmp_path: Path, codec: Codec
 
 def test_rows_give_random_access_over_shards(tmp_path: Path) -> None:
     store, values = filled(tmp_path, "arrow")
-    keys = ["k5", "k1", "k5"]
+    keys = [key("k5"), key("k1"), key("k5")]
     rows = store.rows(keys)
     assert len(rows) == 3
     for position in (2, 0, 1, 0):
@@ -110,10 +111,10 @@ def test_rows_give_random_access_over_shards(tmp_path: Path) -> None:
 
 def test_rows_are_mapped_not_loaded(tmp_path: Path) -> None:
     values = [np.full(100_000, value, np.uint8) for value in range(50)]  # 5 MB
-    ShardStore(tmp_path, "arrow").append([f"k{value}" for value in range(50)], values)
+    ShardStore(tmp_path, "arrow").append([key(f"k{value}") for value in range(50)], values)
     store = ShardStore(tmp_path, "arrow")
     before = pa.total_allocated_bytes()
-    rows = store.rows(["k3", "k40"])
+    rows = store.rows([key("k3"), key("k40")])
     assert rows[1][99_999] == 40
     assert pa.total_allocated_bytes() - before < 1_000_000  # keys and shapes only
 
@@ -132,7 +133,7 @@ def test_a_damaged_shard_is_set_aside_told_and_its_rows_are_missing(
     store = ShardStore(tmp_path, codec)
     with caplog.at_level(logging.WARNING):
         missing = store.missing(values)
-    assert missing in (["k0", "k1", "k2"], ["k3", "k4", "k5"])
+    assert missing in ([key("k0"), key("k1"), key("k2")], [key("k3"), key("k4"), key("k5")])
     assert hurt.name in caplog.text
     assert hurt.with_suffix(".damaged").exists()
     assert not hurt.exists()
@@ -157,25 +158,25 @@ def test_a_temporary_that_a_killed_writer_left_is_ignored(tmp_path: Path, codec:
 @both
 def test_two_stores_on_one_folder_do_not_disturb_each_other(tmp_path: Path, codec: Codec) -> None:
     one, two = ShardStore(tmp_path, codec), ShardStore(tmp_path, codec)
-    assert one.missing(["a", "b"]) == two.missing(["a", "b"]) == ["a", "b"]
-    one.append(["a", "b"], [np.zeros(2), np.ones(2)])
-    two.append(["b", "c"], [np.ones(2), np.full(2, 2.0)])  # the same content has the same key
-    found = ShardStore(tmp_path, codec).stack(["a", "b", "c"])
+    assert one.missing([key("a"), key("b")]) == two.missing([key("a"), key("b")]) == [key("a"), key("b")]
+    one.append([key("a"), key("b")], [np.zeros(2), np.ones(2)])
+    two.append([key("b"), key("c")], [np.ones(2), np.full(2, 2.0)])  # the same content has the same key
+    found = ShardStore(tmp_path, codec).stack([key("a"), key("b"), key("c")])
     np.testing.assert_array_equal(found, [[0, 0], [1, 1], [2, 2]])
 
 
 @both
 def test_equal_shards_are_one_file(tmp_path: Path, codec: Codec) -> None:
     for _ in range(2):
-        ShardStore(tmp_path, codec).append(["a"], [np.arange(3)])
+        ShardStore(tmp_path, codec).append([key("a")], [np.arange(3)])
     assert len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize(
     ("keys", "values"),
     [
-        (["a", "b"], [np.zeros(1)]),
-        (["a", "b"], [np.zeros(1, np.float32), np.zeros(1, np.float64)]),
+        ([key("a"), key("b")], [np.zeros(1)]),
+        ([key("a"), key("b")], [np.zeros(1, np.float32), np.zeros(1, np.float64)]),
         ([], []),
     ],
 )
@@ -188,7 +189,7 @@ def test_a_shard_needs_one_type_and_a_key_a_row(
 
 
 def test_features_are_plain_parquet_for_other_tools(tmp_path: Path) -> None:
-    ShardStore(tmp_path, "parquet").append(["a"], [np.arange(6, dtype=np.float32).reshape(2, 3)])
+    ShardStore(tmp_path, "parquet").append([key("a")], [np.arange(6, dtype=np.float32).reshape(2, 3)])
     (file,) = tmp_path.iterdir()
     table = pq.read_table(file).to_pydict()
-    assert table == {"key": ["a"], "shape": [[2, 3]], "value": [[0, 1, 2, 3, 4, 5]]}
+    assert table == {"key": [key("a")], "shape": [[2, 3]], "value": [[0, 1, 2, 3, 4, 5]]}

@@ -1,0 +1,100 @@
+"""Peak memory of ingest, preprocess and extract at few rows and at many.
+
+    python -m benchmarks.memory --rows 1000000 --pictures 100000
+
+Each step runs in a process of its own, whose highest resident memory is read at its end. A table of numbers
+and text is measured at 10,000 rows and at ``--rows``; small pictures at a tenth of ``--pictures`` and at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import flows.environment  # noqa: F401  (workers keep freed buffers by its settings: measured with them)
+from benchmarks.child import Child, in_child
+from benchmarks.generated import pipeline_of, write_rows
+from benchmarks.machine import machine
+from benchmarks.steps import fresh_encoder
+from components.config.pipeline import PipelineConfig
+from components.data.ingest import Dataset, ingest
+from components.extract import extract
+from components.prepare import prepare
+from components.references import Features, Prepared
+
+FEW = 10_000
+Steps = dict[str, Child[object]]
+
+
+def ingested(config: PipelineConfig, folder: Path) -> Dataset:
+    """Ingest."""
+    return ingest(config, folder / "data", folder)
+
+
+def preprocessed(config: PipelineConfig, folder: Path, dataset: Dataset, name: str) -> Prepared:
+    """Preprocess of one input."""
+    return prepare(dataset, name, config.inputs[name], folder / "canonical", config.engine.shard_rows)
+
+
+def extracted(config: PipelineConfig, folder: Path, dataset: Dataset, prepared: Prepared) -> Features:
+    """Extract of one input, with an untrained encoder."""
+    weights = fresh_encoder(prepared, config, folder / "encoders")
+    return extract(dataset, prepared, weights, config, folder / "features")
+
+
+def measure(rows: int, inputs: Sequence[str], folder: Path) -> Steps:
+    """What each step took, by its name."""
+    config = pipeline_of(write_rows(folder, rows, inputs), inputs)
+    first = in_child(ingested, config, folder)
+    found: Steps = {"ingest": first}  # type: ignore[dict-item]  # results are of different types
+    for name in inputs:
+        second = in_child(preprocessed, config, folder, first.result, name)
+        third = in_child(extracted, config, folder, first.result, second.result)
+        found |= {f"preprocess {name}": second, f"extract {name}": third}  # type: ignore[dict-item]
+    return found
+
+
+def report(few: Steps, many: Steps, counts: tuple[int, int]) -> list[str]:
+    """A Markdown table of two sizes."""
+    lines = [
+        f"| peak MiB (seconds) | after imports | {counts[0]} rows | {counts[1]} rows | ratio |",
+        "|---|---|---|---|---|",
+    ]
+    for step, low in few.items():
+        high = many[step]
+        lines.append(
+            f"| {step} | {high.before:.0f} | {low.peak:.0f} ({low.seconds:.1f}) | "
+            f"{high.peak:.0f} ({high.seconds:.1f}) | {high.peak / low.peak:.2f} |"
+        )
+    return lines
+
+
+def main() -> None:
+    """Measure and print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--pictures", type=int, default=20_000)
+    parser.add_argument("--workspace", type=Path, help="kept; else a temporary folder")
+    given = parser.parse_args()
+    lines = [f"`python -m benchmarks.memory --rows {given.rows} --pictures {given.pictures}`  ", machine()]
+    for inputs, counts in (
+        (("table", "text"), (FEW, given.rows)),
+        (("image",), (given.pictures // 10, given.pictures)),
+    ):
+        if not counts[1]:
+            continue
+        found = []
+        for rows in counts:
+            with TemporaryDirectory() as temporary:
+                place = given.workspace / f"{'-'.join(inputs)}-{rows}" if given.workspace else Path(temporary)
+                found.append(measure(rows, inputs, place))
+        lines += ["", *report(found[0], found[1], counts)]
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""What Prefect and MLflow add to the same components called directly.
+
+    python -m benchmarks.orchestration --rows 100000
+
+A pipeline is run twice in folders with nothing in them: by ``braid run``, with a Prefect server of its own
+and MLflow on SQLite; and by calling the components one after the other. Both are commands of their own, so
+imports count on both sides. Both evaluate, draw the same figures, measure robustness, explain samples and
+write the report. ``braid run`` gets one worker (it takes two by default), so that neither does two things at
+a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import yaml
+
+from benchmarks.generated import pipeline_of, write_rows
+from benchmarks.machine import machine
+from benchmarks.pipeline import build_pipeline
+from components.config.load import load_pipeline
+from components.evaluation.explanation_figures import explanation_figures
+from components.evaluation.figures import all_figures
+from components.evaluation.report import render_report
+from components.evaluation.results import DataSummary, Report
+from components.evaluation.robustness_figures import robustness_figures
+from components.explanations import explain_samples
+from components.judge import judge
+from components.robustness import measure_robustness
+from components.storage.atomic import write_bytes
+
+_INPUTS = ("table", "text", "image")
+
+
+def call_directly(config: Path, folder: Path) -> None:
+    """All steps of flows/retrain.py but what is Prefect's and MLflow's: no run, no registry, no page."""
+    built = build_pipeline(load_pipeline(config), folder, config.parent)
+    judgement = judge(built.dataset, built.features, built.fused, built.bundle, built.config)
+    evaluation, *further = judgement.evaluations
+    stressed = measure_robustness(built.dataset, built.bundle, evaluation, built.config)
+    explained = explain_samples(built.dataset, built.bundle, judgement.predictions, built.config)
+    for draw in (*all_figures(evaluation).values(), *robustness_figures(stressed).values()):
+        draw.canvas.draw()
+    for draw in explanation_figures(explained).values():
+        draw.canvas.draw()
+    data = built.dataset
+    report = Report(
+        title=built.config.name,
+        created=datetime.now(UTC).isoformat(),
+        evaluation=evaluation,
+        data=DataSummary(
+            data.source, data.digest, data.splits, data.missing, {}, quarantined=data.quarantined
+        ),
+        further=tuple(further),
+        robustness=stressed,
+        explanations=explained,
+    )
+    write_bytes(folder / "report.html", render_report(report).encode("utf-8", "surrogatepass"))
+
+
+def seconds_of(command: Sequence[str], folder: Path) -> float:
+    """Wall time of a command that is started in a folder.
+
+    Raises:
+        RuntimeError: If it fails; with what it said.
+    """
+    root = Path(__file__).parents[1]
+    paths = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": paths, "PREFECT_TASKS_RUNNER_PROCESS_POOL_MAX_WORKERS": "1"}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    begin = time.perf_counter()
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-2000:]}")
+    return time.perf_counter() - begin
+
+
+def measure(config: Path, folder: Path, rounds: int) -> tuple[list[float], list[float]]:
+    """Seconds of ``braid run`` and of the components, by round."""
+    runs: list[float] = []
+    calls: list[float] = []
+    for number in range(rounds):
+        for name, seconds in (("run", runs), ("direct", calls)):
+            place = folder / f"{config.stem}-{name}-{number}"
+            place.mkdir(parents=True)
+            command = (
+                ["flows.cli", "run", str(config), "--workspace", str(place / ".braid")]
+                if name == "run"
+                else ["benchmarks.orchestration", "--direct", str(config), "--workspace", str(place)]
+            )
+            seconds.append(seconds_of([sys.executable, "-m", *command], place))
+    return runs, calls
+
+
+def generated_config(folder: Path, rows: int, epochs: int) -> Path:
+    """A pipeline file over generated rows."""
+    manifest = write_rows(folder, rows, _INPUTS)
+    fit = {"epochs": epochs, "batch_size": 256}
+    config = pipeline_of(
+        manifest, _INPUTS, training={"epochs": epochs}, fusion={"name": "gated", "width": 64}
+    )
+    values = config.model_dump(mode="json", exclude_defaults=True)
+    for name in _INPUTS:
+        values["inputs"][name]["fit"] = fit
+    path = folder / "generated.yaml"
+    path.write_text(yaml.safe_dump(values, sort_keys=False), "utf-8")
+    return path
+
+
+def row(name: str, runs: Sequence[float], calls: Sequence[float]) -> str:
+    """A line of the table."""
+    both = list(zip(runs, calls, strict=True))
+    added = [run - call for run, call in both]
+    shares = [(run - call) / run for run, call in both]
+    return f"| {name} | {_range(runs)} | {_range(calls)} | {_range(added)} | {_range(shares, 3)} |"
+
+
+def _range(values: Sequence[float], digits: int = 1) -> str:
+    middle = sorted(values)[len(values) // 2]
+    return f"{middle:.{digits}f} [{min(values):.{digits}f}, {max(values):.{digits}f}]"
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config", type=Path, default=Path("configs/demo.yaml"))
+    parser.add_argument("--rows", type=int, default=10_000, help="of the generated pipeline; 0 leaves it out")
+    parser.add_argument("--epochs", type=int, default=3, help="of each training of it")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--workspace", type=Path, help="kept; else a temporary folder")
+    parser.add_argument("--direct", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.direct is not None:
+        call_directly(given.direct, given.workspace)
+        return
+    with TemporaryDirectory() as temporary:
+        folder = (given.workspace or Path(temporary)).resolve()
+        lines = [row("demo", *measure(given.config.resolve(), folder, given.rounds))]
+        if given.rows:
+            config = generated_config(folder, given.rows, given.epochs)
+            found = measure(config, folder, given.rounds)
+            lines.append(row(f"{given.rows} generated rows", *found))
+    options = f"--rows {given.rows} --epochs {given.epochs} --rounds {given.rounds}"
+    print(f"`python -m benchmarks.orchestration {options}`  ")
+    print(machine())
+    print("\n| pipeline | braid run, s | components alone, s | added, s | share of the run |")
+    print("|---|---|---|---|---|")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""The steps from manifest to features, each called and timed on its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from components.config.pipeline import PipelineConfig
+from components.data.ingest import Dataset, ingest
+from components.encoder_weights import encoder_digest, open_preprocessor
+from components.encoders import build_encoder
+from components.extract import extract
+from components.prepare import prepare
+from components.references import EncoderWeights, Features, Prepared
+from components.training.checkpoint import save_tensors
+
+Result = TypeVar("Result")
+
+
+def fresh_encoder(prepared: Prepared, config: PipelineConfig, folder: Path) -> EncoderWeights:
+    """An encoder as it is before training, the same every time: extraction costs the same with it."""
+    torch.manual_seed(0)
+    encoder = build_encoder(config.inputs[prepared.input].encoder, open_preprocessor(prepared))
+    file = folder / f"{prepared.input}-{prepared.fingerprint}.safetensors"
+    if not file.exists():
+        save_tensors(file, encoder.state_dict())
+    return EncoderWeights(prepared.input, str(file), "", encoder_digest(encoder), encoder.width)
+
+
+def to_features(
+    config: PipelineConfig, folder: Path
+) -> tuple[dict[str, float], Dataset, dict[str, Features]]:
+    """Ingest, preprocess and extract into stores below ``folder``.
+
+    Returns:
+        Seconds of each step, by ``ingest``, ``preprocess NAME`` and ``extract NAME``; and what they gave.
+    """
+    seconds: dict[str, float] = {}
+
+    def timed(step: str, work: Callable[[], Result]) -> Result:
+        begin = time.perf_counter()
+        result = work()
+        seconds[step] = time.perf_counter() - begin
+        return result
+
+    rows = config.engine.shard_rows
+    dataset = timed("ingest", lambda: ingest(config, folder / "data", folder))
+    features = {}
+    for name, section in config.inputs.items():
+
+        def prepared_input(name: str = name, section=section) -> Prepared:  # type: ignore[no-untyped-def]
+            return prepare(dataset, name, section, folder / "canonical", rows)
+
+        prepared = timed(f"preprocess {name}", prepared_input)
+        weights = fresh_encoder(prepared, config, folder / "encoders")
+
+        def extracted(prepared: Prepared = prepared, weights: EncoderWeights = weights) -> Features:
+            return extract(dataset, prepared, weights, config, folder / "features")
+
+        features[name] = timed(f"extract {name}", extracted)
+    return seconds, dataset, features

@@ -1,0 +1,75 @@
+"""Cells of a column, kept outside of Python's objects: a tenth of the memory of a list of strings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, overload
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_PART = 4096  # cells
+_SHARED = 4096  # different words that are kept as one object each
+
+
+class Column(Sequence[Any]):
+    """Texts in the order of the rows; None for an empty cell.
+
+    Args:
+        values: Arrow strings.
+    """
+
+    def __init__(self, values: pa.ChunkedArray) -> None:
+        self.values = values
+
+    @classmethod
+    def of(cls, cells: Iterable[str | None]) -> Column:
+        """A column of these cells, taken up some thousand at a time."""
+        rest, parts = iter(cells), []
+        while part := list(islice(rest, _PART)):
+            parts.append(pa.array(part, pa.string()))
+        return cls(pa.chunked_array(parts, pa.string()))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Cells; of a column with few different words, equal ones are one object."""
+        shared: dict[str | None, str | None] = {}
+        for chunk in self.values.chunks:
+            for start in range(0, len(chunk), _PART):
+                for cell in chunk.slice(start, _PART).to_pylist():
+                    if len(shared) < _SHARED:
+                        yield shared.setdefault(cell, cell)
+                    else:
+                        yield shared.get(cell, cell)
+
+    @overload
+    def __getitem__(self, place: int) -> Any: ...
+    @overload
+    def __getitem__(self, place: slice) -> Column: ...
+    def __getitem__(self, place: int | slice) -> str | Column | None:
+        if isinstance(place, slice):
+            start, stop, step = place.indices(len(self))
+            if step != 1:
+                raise ValueError("a column is cut in one piece; slices have no step")
+            return Column(self.values.slice(start, max(0, stop - start)))
+        return self.values[place].as_py()
+
+    def keep(self, rows: np.ndarray) -> Column:
+        """Those of the rows (N,) that are true."""
+        return Column(self.values.filter(pa.array(rows)))
+
+    def take(self, positions: np.ndarray) -> Column:
+        """Those at the positions, in their order."""
+        return Column(self.values.take(pa.array(positions)))
+
+    def there(self) -> np.ndarray:
+        """Which cells are not empty. (N,) bool."""
+        return self.values.is_valid().to_numpy()
+
+    def equals(self, text: str) -> np.ndarray:
+        """Which cells hold this text. (N,) bool."""
+        return pc.equal(self.values, text).fill_null(False).to_numpy()
