@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 
 from components.config.inputs import InputConfig
 from components.data.ingest import Dataset
@@ -25,7 +26,8 @@ from components.storage.column import Column
 from components.storage.digest import TableDigest, digest, digest_bytes
 from components.storage.shards import ShardStore
 
-_THREADS = 4  # decoders wait for the disk and let go of the interpreter
+_THREADS = 4  # at least: decoders wait for the disk and let go of the interpreter
+_TOGETHER = 16  # rows that a thread takes at once
 
 
 def prepare(
@@ -63,12 +65,11 @@ def prepare(
     missing = store.absent(digests.keep(there))
     todo = SampleRows(dataset, [name], np.flatnonzero(there)[missing])
     progress(0, len(todo))
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for start in range(0, len(todo), shard_rows):
-            part = todo[start : start + shard_rows].to_dict("records")
-            arrays = list(pool.map(lambda row: _canonical(preprocessor, row, name, config), part))
-            store.append([row[f"{name}.digest"] for row in part], arrays)
-            progress(min(start + shard_rows, len(todo)), len(todo))
+    done = 0
+    for keys, arrays in _decoded(preprocessor, todo, name, config, shard_rows):
+        store.append(keys, arrays)
+        done += len(keys)
+        progress(done, len(todo))
     return Prepared(name, str(folder), str(state), fingerprint, int(there.sum()), len(todo))
 
 
@@ -87,6 +88,30 @@ def _fitted(dataset: Dataset, name: str, config: InputConfig, digests: Column, c
     preprocessor.fit(TrainingColumns(rows, columns))
     write_json(file, preprocessor.state())
     return preprocessor
+
+
+def _decoded(
+    preprocessor: Preprocessor, todo: SampleRows, name: str, config: InputConfig, shard_rows: int
+) -> Iterator[tuple[list[str], list[np.ndarray]]]:
+    """Keys and arrays of each shard; while one is written, the next is decoded."""
+    pool = ThreadPoolExecutor(max(_THREADS, torch.get_num_threads() + 1))
+
+    def started(start: int) -> tuple[list[str], Iterator[list[np.ndarray]]]:
+        rows = todo[start : start + shard_rows].to_dict("records")
+        parts = [rows[first : first + _TOGETHER] for first in range(0, len(rows), _TOGETHER)]
+        arrays = pool.map(lambda part: [_canonical(preprocessor, row, name, config) for row in part], parts)
+        return [row[f"{name}.digest"] for row in rows], arrays
+
+    try:
+        ahead = started(0)
+        for start in range(shard_rows, len(todo) + shard_rows, shard_rows):
+            keys, parts = ahead
+            arrays = [array for part in parts for array in part]
+            if start < len(todo):
+                ahead = started(start)
+            yield keys, arrays
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _canonical(preprocessor: Preprocessor, row: dict[Any, Any], name: str, config: InputConfig) -> Any:

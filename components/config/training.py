@@ -33,7 +33,9 @@ class LoopConfig(Section):
         description="Decay of the moving average of weights used for validation and delivery; 0 is off.",
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="Number format of the forward pass; auto is bf16 on a GPU that has it, else fp32."
+        "auto",
+        description="Number format of the forward pass; auto is bf16 on a GPU that has it, and in extraction "
+        "with a pretrained model on a CPU with matrix units for it (AMX); else fp32.",
     )
 
 

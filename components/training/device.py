@@ -31,6 +31,16 @@ def number_format(name: str, device: torch.device) -> str:
     return "bf16" if name == "bf16" or (name == "auto" and has_bf16) else "fp32"
 
 
+def embedding_format(name: str, device: torch.device, pretrained: bool) -> str:
+    """Number format of extraction: as :func:`number_format`, but ``auto`` looks at the CPU too.
+
+    One with matrix units for bf16 (AMX) embeds about three times as fast with them (docs/benchmarks.md,
+    Extraction). Only pretrained networks do: those from scratch are small, and were trained in fp32 there.
+    """
+    has_amx = device.type == "cpu" and torch.cpu.get_capabilities().get("amx_bf16", False)
+    return "bf16" if name == "auto" and pretrained and has_amx else number_format(name, device)
+
+
 def precision(name: str, device: torch.device) -> AbstractContextManager[Any]:
     """Context of a forward pass in the number format that ``name`` comes to on the device."""
     bf16 = number_format(name, device) == "bf16"

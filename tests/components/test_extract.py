@@ -17,8 +17,9 @@ from PIL import Image
 
 from components.config import PipelineConfig
 from components.data.ingest import ingest
+from components.embedder import without_padding
 from components.encoder_weights import open_encoder, open_preprocessor
-from components.extract import extract, without_padding
+from components.extract import extract
 from components.prepare import prepare
 from components.samples import load_embeddings, read_samples
 from components.storage import shards

@@ -1,0 +1,313 @@
+"""How near extraction comes to its limit, and how others do on the same files.
+
+    python -m benchmarks.extraction image-vit
+    python -m benchmarks.extraction image-resnet text audio audio-ast
+
+The limit of a set of files is the time of the same decoder for them plus that of the same encoder's forward
+pass on batches that are in memory already, each on all cores in the faster of two ways: a batch a core at
+once, or one batch after the other on all cores. braid is what a run does: `prepare` and `extract` with all
+they read, check and write, from an empty cache to stored embeddings, opening the encoder included. Rivals get
+the first rows of the same files, with their models open already and nothing to store. Every round measures
+all of it once, so that what else the machine does falls on all alike; shown are medians of the rounds and
+their range.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+import flows.environment  # noqa: F401  (the settings of memory that runs have)
+from benchmarks import extraction_media as media
+from benchmarks import extraction_rivals as rivals
+from benchmarks.extraction_rivals import Rival
+from benchmarks.machine import machine
+from components.config import PipelineConfig
+from components.config.encoders import PretrainedConfig
+from components.data.ingest import Dataset, ingest
+from components.embedder import Embedder, batches_of
+from components.encoder_weights import encoder_digest, open_encoder, open_preprocessor
+from components.encoders import build_encoder
+from components.extract import extract
+from components.fit import take_frozen
+from components.prepare import prepare
+from components.preprocess import Preprocessor
+from components.references import EncoderWeights, Prepared
+from components.samples import read_samples
+from components.storage.shards import ShardStore
+from components.training.device import choose_device, embedding_format, precision
+
+_DONE = "BRAID_BENCHMARK_STARTED"
+ROWS = {"image-vit": 768, "image-resnet": 1536, "text": 4096, "audio": 3072, "audio-ast": 512}
+
+
+@dataclass(frozen=True)
+class Case:
+    """Files, how braid embeds them, and rivals.
+
+    Attributes:
+        config: A pipeline of one input, ``cell``.
+        folder: Of the manifest.
+        cells: What the manifest holds.
+        rivals: By what they are called.
+        share: Of the rows that rivals get.
+    """
+
+    config: PipelineConfig
+    folder: Path
+    cells: list[str]
+    rivals: Callable[[Any, Preprocessor], dict[str, Rival]]
+    share: float = 0.25
+
+
+def case(name: str, rows: int, folder: Path) -> Case:
+    """One of :data:`ROWS`, generated below ``folder``."""
+    kind, cores = name.partition("-")[0], torch.get_num_threads()
+    options: dict[str, Any]
+    others: Callable[[Any, Preprocessor], dict[str, Rival]]
+    if kind == "image":
+        model = (
+            media.vit_small(folder / "model") if name == "image-vit" else media.resnet_18(folder / "model")
+        )
+        cells = media.write_photographs(folder / "files", rows)
+        options = {"encoder": {"name": "pretrained", "model": model, "pooling": "cls"}, "fit_mode": "crop"}
+        others = lambda encoder, preprocessor: {"pipeline": rivals.image_pipeline(model)}  # noqa: E731
+    elif kind == "text":
+        model = media.minilm()
+        cells = media.write_texts(model, rows)
+        options = {"encoder": {"name": "pretrained", "model": model}, "max_tokens": 256}
+        others = lambda encoder, preprocessor: {  # noqa: E731
+            "encode": rivals.sentence_encode(model, bf16=False),
+            "encode, bf16": rivals.sentence_encode(model, bf16=True),
+        }
+    else:
+        cells = media.write_sounds(folder / "files", rows)
+        options = {"encoder": {"name": "audio_cnn"}, "seconds": 5.0}
+        others = lambda encoder, preprocessor: {}  # noqa: E731
+        if name == "audio-ast":
+            model = media.ast_tiny(folder / "model")
+            options["encoder"] = {"name": "pretrained", "model": model}
+            others = lambda encoder, preprocessor: {"pipeline": rivals.audio_pipeline(model)}  # noqa: E731
+
+    def all_rivals(encoder: Any, preprocessor: Preprocessor) -> dict[str, Rival]:
+        return {
+            "loop, one by one": rivals.loop(encoder, preprocessor),
+            "DataLoader": rivals.data_loader(encoder, preprocessor, cores, bf16=False),
+            "DataLoader, bf16": rivals.data_loader(encoder, preprocessor, cores, bf16=True),
+            **others(encoder, preprocessor),
+        }
+
+    media.write_manifest(folder / "rows.csv", cells)
+    config = PipelineConfig.model_validate(
+        {
+            "name": name,
+            "data": {"source": str(folder / "rows.csv"), "split": {"column": "split"}},
+            "inputs": {"cell": {"modality": kind, "columns": "cell", **options}},
+            "engine": {"device": "cpu"},
+        }
+    )
+    return Case(config, folder, cells, all_rivals)
+
+
+def weights_of(prepared: Prepared, config: PipelineConfig, folder: Path) -> EncoderWeights:
+    """A pretrained encoder as it is; one from scratch with random weights, in a file as a fit leaves them."""
+    section = config.inputs["cell"].encoder
+    if isinstance(section, PretrainedConfig):
+        return take_frozen(prepared, config)
+    torch.manual_seed(0)
+    encoder = build_encoder(section, open_preprocessor(prepared))
+    file = folder / "encoder.safetensors"
+    save_file(encoder.state_dict(), file)
+    return EncoderWeights("cell", str(file), "", encoder_digest(encoder), encoder.width)
+
+
+class Bench:
+    """One case, ready to be measured.
+
+    Args:
+        case: The files.
+        numbers: Number format that braid is asked for.
+    """
+
+    def __init__(self, case: Case, dataset: Dataset, numbers: str) -> None:
+        config = case.config
+        section = config.inputs["cell"]
+        fit = section.fit.model_copy(update={"precision": numbers})
+        inputs = {"cell": section.model_copy(update={"fit": fit})}
+        self.case, self.dataset, self.config = case, dataset, config.model_copy(update={"inputs": inputs})
+        prepared = prepare(dataset, "cell", section, case.folder / "first", config.engine.shard_rows)
+        self.weights = weights_of(prepared, config, case.folder)
+        self.preprocessor = open_preprocessor(prepared)
+        device = choose_device("cpu")
+        self.numbers = embedding_format(numbers, device, isinstance(section.encoder, PretrainedConfig))
+        encoder = open_encoder(self.weights, section.encoder, self.preprocessor)
+        self.embedder = Embedder(encoder, self.preprocessor, device, self.numbers)
+        keys = read_samples(dataset, ["cell"])["cell.digest"].tolist()
+        rows = ShardStore(Path(prepared.store), "arrow").rows(keys)
+        self.batches = [
+            self.preprocessor.collate([rows[start + row].copy() for row in batch])
+            for start in range(0, len(rows), config.engine.shard_rows)
+            for batch in batches_of(
+                [rows[row].size for row in range(start, min(start + config.engine.shard_rows, len(rows)))],
+                self.embedder.values,
+            )
+        ]
+
+    def decode(self, threads: int) -> float:
+        """Seconds of the decoder for all files."""
+
+        def lengths(part: list[str]) -> list[int]:
+            return [len(self.preprocessor.canonical(cell)) for cell in part]
+
+        parts = [self.case.cells[first : first + 16] for first in range(0, len(self.case.cells), 16)]
+        with ThreadPoolExecutor(threads) as pool:
+            return seconds(lambda: list(pool.map(lengths, parts)))
+
+    def forward(self, lanes: int) -> float:
+        """Seconds of the encoder for all batches, of which ``lanes`` are worked on at once."""
+        cores = torch.get_num_threads()
+
+        @torch.inference_mode()
+        def embed(batch: dict[str, Tensor]) -> int:
+            with precision(self.numbers, torch.device("cpu")):
+                return len(self.embedder.encoder(batch))
+
+        with ThreadPoolExecutor(lanes, initializer=torch.set_num_threads, initargs=(cores // lanes,)) as pool:
+            taken = seconds(lambda: list(pool.map(embed, self.batches)))
+        torch.set_num_threads(cores)
+        return taken
+
+    def braid(self) -> tuple[float, float]:
+        """Seconds of preparing and of extracting, from an empty cache."""
+        with tempfile.TemporaryDirectory(dir=self.case.folder) as folder:
+            made: list[Prepared] = []
+            section, rows = self.config.inputs["cell"], self.config.engine.shard_rows
+            first = seconds(
+                lambda: made.append(prepare(self.dataset, "cell", section, Path(folder) / "canonical", rows))
+            )
+            cache = Path(folder) / "features"
+            second = seconds(lambda: extract(self.dataset, made[0], self.weights, self.config, cache))
+        return first, second
+
+    def moved(self) -> str:
+        """How far the number format moves embeddings of the first rows from those of fp32."""
+        rows = [self.preprocessor.canonical(cell) for cell in self.case.cells[:256]]
+        section = self.config.inputs["cell"]
+        exact = Embedder(
+            open_encoder(self.weights, section.encoder, self.preprocessor),
+            self.preprocessor,
+            torch.device("cpu"),
+            "fp32",
+        )
+        a, b = np.stack(exact(rows)), np.stack(self.embedder(rows))
+        cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+        away = np.linalg.norm(a - b, axis=1) / np.linalg.norm(a - a.mean(0), axis=1)
+        return (
+            f"{self.numbers} against fp32, {len(rows)} rows: cosine at least {cosine.min():.5f}; they are "
+            f"{np.median(away):.3f} of an embedding's distance from the mean of all apart (median; at most "
+            f"{away.max():.3f})"
+        )
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """How long it takes."""
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def measure(bench: Bench, rounds: int) -> dict[str, list[float]]:
+    """Seconds a row of everything, a list of rounds."""
+    case, cores = bench.case, torch.get_num_threads()
+    encoder = open_encoder(bench.weights, bench.config.inputs["cell"].encoder, bench.preprocessor)
+    others = case.rivals(encoder, bench.preprocessor)
+    few = case.cells[: max(32, int(len(case.cells) * case.share))]
+    for run in others.values():
+        run(few[:32])
+    found: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        rows = len(case.cells)
+        decode = min(bench.decode(threads) for threads in {1, cores})
+        forward = min(bench.forward(lanes) for lanes in {1, cores})
+        first, second = bench.braid()
+        taken = {
+            "limit": (decode + forward) / rows,
+            "its decoding": decode / rows,
+            "its forward pass": forward / rows,
+            "braid": (first + second) / rows,
+            "its preparing": first / rows,
+            "its extracting": second / rows,
+        }
+        taken |= {name: seconds(partial(run, few)) / len(few) for name, run in others.items()}
+        for name, each in taken.items():
+            found.setdefault(name, []).append(each)
+    return found
+
+
+def report(name: str, bench: Bench, found: dict[str, list[float]]) -> str:
+    """Markdown."""
+    rows = len(bench.case.cells)
+    lines = [
+        f"### {name}",
+        "",
+        f"{rows} rows ({int(rows * bench.case.share)} for rivals), braid and limit in {bench.numbers}, "
+        f"{len(found['braid'])} rounds; load average {os.getloadavg()[0]:.1f}",
+        "",
+        "| | rows a second | limit's time / its time | braid is faster by |",
+        "|---|---|---|---|",
+    ]
+    limit, braid = np.array(found["limit"]), np.array(found["braid"])
+    for what, each in found.items():
+        taken = np.array(each)
+        whole = not what.startswith("its ")
+        share = spread(limit / taken, 2) if whole and what != "limit" else ""
+        faster = spread(taken / braid, 2) if whole and what not in ("limit", "braid") else ""
+        lines.append(f"| {what} | {spread(1 / taken, 0)} | {share} | {faster} |")
+    if bench.numbers != "fp32":
+        lines += ["", bench.moved()]
+    return "\n".join(lines)
+
+
+def spread(values: np.ndarray, digits: int) -> str:
+    """Median, and the range in brackets."""
+    return f"{np.median(values):.{digits}f} [{values.min():.{digits}f}, {values.max():.{digits}f}]"
+
+
+def main() -> None:
+    """Measure and print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("cases", nargs="*", default=list(ROWS), help=", ".join(ROWS))
+    parser.add_argument("--rows", type=int, help="of each case")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
+    given = parser.parse_args()
+    print(f"`python -m benchmarks.extraction {' '.join(sys.argv[1:])}`  \n{machine()}")
+    for name in given.cases:
+        with tempfile.TemporaryDirectory() as folder:
+            files = case(name, given.rows or ROWS[name], Path(folder))
+            dataset = ingest(files.config, Path(folder) / "data", Path(folder))
+            bench = Bench(files, dataset, given.precision)
+            print("\n" + report(name, bench, measure(bench, given.rounds)), flush=True)
+
+
+if __name__ == "__main__":
+    if _DONE not in os.environ:  # glibc reads its settings when a process begins
+        os.environ[_DONE] = "1"
+        os.execv(sys.executable, [sys.executable, "-m", "benchmarks.extraction", *sys.argv[1:]])
+    main()
