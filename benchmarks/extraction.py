@@ -9,7 +9,8 @@ once, or one batch after the other on all cores. braid is what a run does: `prep
 they read, check and write, from an empty cache to stored embeddings, opening the encoder included. Rivals get
 the first rows of the same files, with their models open already and nothing to store. Every round measures
 all of it once, so that what else the machine does falls on all alike; shown are medians of the rounds and
-their range.
+their range. Where other programs take part of the cores, compare the time on cores: it counts what this one
+got.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 import flows.environment  # noqa: F401  (the settings of memory that runs have)
@@ -49,10 +49,37 @@ from components.preprocess import Preprocessor
 from components.references import EncoderWeights, Prepared
 from components.samples import read_samples
 from components.storage.shards import ShardStore
+from components.training.checkpoint import save_tensors
 from components.training.device import choose_device, embedding_format, precision
 
 _DONE = "BRAID_BENCHMARK_STARTED"
 ROWS = {"image-vit": 768, "image-resnet": 1536, "text": 4096, "audio": 3072, "audio-ast": 512}
+
+
+@dataclass(frozen=True)
+class Took:
+    """How long something took.
+
+    Attributes:
+        wall: Seconds by the clock.
+        cores: Seconds that this process and the workers it has waited for got of the cores.
+    """
+
+    wall: float
+    cores: float
+
+    def __add__(self, other: Took) -> Took:
+        return Took(self.wall + other.wall, self.cores + other.cores)
+
+    def __truediv__(self, rows: int) -> Took:
+        return Took(self.wall / rows, self.cores / rows)
+
+
+def took(work: Callable[[], Any]) -> Took:
+    """Measure one call."""
+    begin, used = time.perf_counter(), sum(os.times()[:4])
+    work()
+    return Took(time.perf_counter() - begin, sum(os.times()[:4]) - used)
 
 
 @dataclass(frozen=True)
@@ -131,7 +158,7 @@ def weights_of(prepared: Prepared, config: PipelineConfig, folder: Path) -> Enco
     torch.manual_seed(0)
     encoder = build_encoder(section, open_preprocessor(prepared))
     file = folder / "encoder.safetensors"
-    save_file(encoder.state_dict(), file)
+    save_tensors(file, encoder.state_dict())
     return EncoderWeights("cell", str(file), "", encoder_digest(encoder), encoder.width)
 
 
@@ -158,27 +185,24 @@ class Bench:
         self.embedder = Embedder(encoder, self.preprocessor, device, self.numbers)
         keys = read_samples(dataset, ["cell"])["cell.digest"].tolist()
         rows = ShardStore(Path(prepared.store), "arrow").rows(keys)
+        sizes = [rows[row].size for row in range(len(rows))]  # of all rows together: the least padding
         self.batches = [
-            self.preprocessor.collate([rows[start + row].copy() for row in batch])
-            for start in range(0, len(rows), config.engine.shard_rows)
-            for batch in batches_of(
-                [rows[row].size for row in range(start, min(start + config.engine.shard_rows, len(rows)))],
-                self.embedder.values,
-            )
+            self.preprocessor.collate([rows[row].copy() for row in batch])
+            for batch in batches_of(sizes, self.embedder.values)
         ]
 
-    def decode(self, threads: int) -> float:
-        """Seconds of the decoder for all files."""
+    def decode(self, threads: int) -> Took:
+        """Time of the decoder for all files."""
 
         def lengths(part: list[str]) -> list[int]:
             return [len(self.preprocessor.canonical(cell)) for cell in part]
 
         parts = [self.case.cells[first : first + 16] for first in range(0, len(self.case.cells), 16)]
         with ThreadPoolExecutor(threads) as pool:
-            return seconds(lambda: list(pool.map(lengths, parts)))
+            return took(lambda: list(pool.map(lengths, parts)))
 
-    def forward(self, lanes: int) -> float:
-        """Seconds of the encoder for all batches, of which ``lanes`` are worked on at once."""
+    def forward(self, lanes: int) -> Took:
+        """Time of the encoder for all batches, of which ``lanes`` are worked on at once."""
         cores = torch.get_num_threads()
 
         @torch.inference_mode()
@@ -187,20 +211,20 @@ class Bench:
                 return len(self.embedder.encoder(batch))
 
         with ThreadPoolExecutor(lanes, initializer=torch.set_num_threads, initargs=(cores // lanes,)) as pool:
-            taken = seconds(lambda: list(pool.map(embed, self.batches)))
+            taken = took(lambda: list(pool.map(embed, self.batches)))
         torch.set_num_threads(cores)
         return taken
 
-    def braid(self) -> tuple[float, float]:
-        """Seconds of preparing and of extracting, from an empty cache."""
+    def braid(self) -> tuple[Took, Took]:
+        """Time of preparing and of extracting, from an empty cache."""
         with tempfile.TemporaryDirectory(dir=self.case.folder) as folder:
             made: list[Prepared] = []
             section, rows = self.config.inputs["cell"], self.config.engine.shard_rows
-            first = seconds(
+            first = took(
                 lambda: made.append(prepare(self.dataset, "cell", section, Path(folder) / "canonical", rows))
             )
             cache = Path(folder) / "features"
-            second = seconds(lambda: extract(self.dataset, made[0], self.weights, self.config, cache))
+            second = took(lambda: extract(self.dataset, made[0], self.weights, self.config, cache))
         return first, second
 
     def moved(self) -> str:
@@ -223,26 +247,19 @@ class Bench:
         )
 
 
-def seconds(work: Callable[[], Any]) -> float:
-    """How long it takes."""
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
-
-
-def measure(bench: Bench, rounds: int) -> dict[str, list[float]]:
-    """Seconds a row of everything, a list of rounds."""
+def measure(bench: Bench, rounds: int) -> dict[str, list[Took]]:
+    """Time a row of everything, a list of rounds."""
     case, cores = bench.case, torch.get_num_threads()
     encoder = open_encoder(bench.weights, bench.config.inputs["cell"].encoder, bench.preprocessor)
     others = case.rivals(encoder, bench.preprocessor)
     few = case.cells[: max(32, int(len(case.cells) * case.share))]
     for run in others.values():
         run(few[:32])
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[Took]] = {}
     for _ in range(rounds):
         rows = len(case.cells)
-        decode = min(bench.decode(threads) for threads in {1, cores})
-        forward = min(bench.forward(lanes) for lanes in {1, cores})
+        decode = min((bench.decode(threads) for threads in {1, cores}), key=lambda each: each.wall)
+        forward = min((bench.forward(lanes) for lanes in {1, cores}), key=lambda each: each.wall)
         first, second = bench.braid()
         taken = {
             "limit": (decode + forward) / rows,
@@ -252,13 +269,13 @@ def measure(bench: Bench, rounds: int) -> dict[str, list[float]]:
             "its preparing": first / rows,
             "its extracting": second / rows,
         }
-        taken |= {name: seconds(partial(run, few)) / len(few) for name, run in others.items()}
+        taken |= {name: took(partial(run, few)) / len(few) for name, run in others.items()}
         for name, each in taken.items():
             found.setdefault(name, []).append(each)
     return found
 
 
-def report(name: str, bench: Bench, found: dict[str, list[float]]) -> str:
+def report(name: str, bench: Bench, found: dict[str, list[Took]]) -> str:
     """Markdown."""
     rows = len(bench.case.cells)
     lines = [
@@ -267,16 +284,19 @@ def report(name: str, bench: Bench, found: dict[str, list[float]]) -> str:
         f"{rows} rows ({int(rows * bench.case.share)} for rivals), braid and limit in {bench.numbers}, "
         f"{len(found['braid'])} rounds; load average {os.getloadavg()[0]:.1f}",
         "",
-        "| | rows a second | limit's time / its time | braid is faster by |",
-        "|---|---|---|---|",
+        "| | rows a second | core-ms a row | limit / it, clock | limit / it, cores | it / braid, clock "
+        "| it / braid, cores |",
+        "|---|---|---|---|---|---|---|",
     ]
-    limit, braid = np.array(found["limit"]), np.array(found["braid"])
-    for what, each in found.items():
-        taken = np.array(each)
-        whole = not what.startswith("its ")
-        share = spread(limit / taken, 2) if whole and what != "limit" else ""
-        faster = spread(taken / braid, 2) if whole and what not in ("limit", "braid") else ""
-        lines.append(f"| {what} | {spread(1 / taken, 0)} | {share} | {faster} |")
+    wall = {what: np.array([each.wall for each in taken]) for what, taken in found.items()}
+    cores = {what: np.array([each.cores for each in taken]) for what, taken in found.items()}
+    for what in found:
+        cells = [spread(1 / wall[what], 0), spread(1000 * cores[what], 2)]
+        for times in (wall, cores):
+            cells.append("" if what.startswith("its ") else spread(times["limit"] / times[what], 2))
+        for times in (wall, cores):
+            cells.append("" if what.startswith("its ") else spread(times[what] / times["braid"], 2))
+        lines.append(f"| {what} | {' | '.join(cells)} |")
     if bench.numbers != "fp32":
         lines += ["", bench.moved()]
     return "\n".join(lines)

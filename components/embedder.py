@@ -23,7 +23,7 @@ _ROWS = 256  # most of a batch
 _LANES = 8  # most batches at once on the CPU: beyond that they wait for the interpreter
 _QUEUED = 3  # batches at once on a GPU: one is computed, one is on its way there, one on its way back
 # Values of a batch, padding included, at which a core is busy and what it works on stays in its caches.
-_VALUES = {"image": 16 * 224 * 224 * 3, "text": 4096, "audio": 2**20, "tabular": 2**20}
+_VALUES = {"image": 16 * 224 * 224 * 3, "text": 2048, "audio": 2**20, "tabular": 2**20}
 _GPU_FACTOR = 16
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -67,7 +68,7 @@ def prepare(
     progress(0, len(todo))
     done = 0
     for keys, arrays in _decoded(preprocessor, todo, name, config, shard_rows):
-        store.append(keys, arrays)
+        store.append(keys, arrays)  # as they are decoded
         done += len(keys)
         progress(done, len(todo))
     return Prepared(name, str(folder), str(state), fingerprint, int(there.sum()), len(todo))
@@ -92,8 +93,8 @@ def _fitted(dataset: Dataset, name: str, config: InputConfig, digests: Column, c
 
 def _decoded(
     preprocessor: Preprocessor, todo: SampleRows, name: str, config: InputConfig, shard_rows: int
-) -> Iterator[tuple[list[str], list[np.ndarray]]]:
-    """Keys and arrays of each shard; while one is written, the next is decoded."""
+) -> Iterator[tuple[list[str], Iterator[np.ndarray]]]:
+    """Keys and arrays of each shard; while one is finished, the next is begun."""
     pool = ThreadPoolExecutor(max(_THREADS, torch.get_num_threads() + 1))
 
     def started(start: int) -> tuple[list[str], Iterator[list[np.ndarray]]]:
@@ -106,10 +107,9 @@ def _decoded(
         ahead = started(0)
         for start in range(shard_rows, len(todo) + shard_rows, shard_rows):
             keys, parts = ahead
-            arrays = [array for part in parts for array in part]
             if start < len(todo):
                 ahead = started(start)
-            yield keys, arrays
+            yield keys, itertools.chain.from_iterable(parts)
     finally:
         pool.shutdown(cancel_futures=True)
 

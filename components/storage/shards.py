@@ -10,6 +10,8 @@ uncompressed: mapped into memory, so that training takes rows in any order witho
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,13 +22,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.storage.atomic import write_bytes
-from components.storage.digest import digest_bytes, digest_file
+from components.storage.atomic import DigestingFile, named_by_digest
+from components.storage.digest import digest_file
 from components.storage.index import ShardIndex
 
 logger = logging.getLogger(__name__)
 
 Codec = Literal["parquet", "arrow"]
+_TOGETHER = 32  # rows of canonical samples that are held while they are written
 
 
 class ShardStore:
@@ -60,33 +63,21 @@ class ShardStore:
         places = self._places(keys)
         return np.lexsort((places[:, 1], places[:, 0]))
 
-    def append(self, keys: Sequence[str], values: Sequence[np.ndarray]) -> None:
+    def append(self, keys: Sequence[str], values: Iterable[np.ndarray]) -> None:
         """Write one shard of a row a key.
 
         Args:
             keys: Content keys.
-            values: Arrays of one dtype, their shapes may differ.
+            values: Arrays of one dtype, their shapes may differ; of canonical samples only a few are held.
+
+        Raises:
+            ValueError: If dtypes differ, or there are not as many arrays as keys.
         """
-        dtypes = {value.dtype for value in values}
-        if len(dtypes) != 1 or len(keys) != len(values):
-            raise ValueError(
-                f"a shard needs one dtype and a key a row; got {dtypes}, {len(keys)} keys, {len(values)} rows"
-            )
-        lengths = [value.size for value in values]
-        flat = np.concatenate([value.reshape(-1) for value in values])
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        table = pa.table(
-            {
-                "key": pa.array(keys, pa.string()),
-                "shape": pa.array([list(value.shape) for value in values], pa.list_(pa.int32())),
-                "value": pa.LargeListArray.from_arrays(offsets, pa.array(flat)),
-            }
-        )
-        data = _encode(table, self.codec)
-        path = self.folder / f"{digest_bytes(data)}.{self.codec}"
-        write_bytes(path, data)
+        together = _TOGETHER if self.codec == "arrow" else max(1, len(keys))
+        with named_by_digest(self.folder, f".{self.codec}") as file:
+            _write(file, self.codec, _tables(keys, iter(values), together))
         if self._where is not None:
-            self._where.add(path, keys)
+            self._where.add(file.path, keys)
 
     def read(self, keys: Sequence[str]) -> Iterator[tuple[int, np.ndarray]]:
         """Read rows a shard at a time.
@@ -198,8 +189,21 @@ class Rows:
 
 
 class _Shard:
+    """Rows of a shard, in the parts in which it was written: joining these would copy mapped memory."""
+
     def __init__(self, table: pa.Table) -> None:
-        value, shape = _whole(table.column("value")), _whole(table.column("shape"))
+        self._parts = [_Part(batch) for batch in table.to_batches()]
+        self._starts = list(itertools.accumulate((part.rows for part in self._parts), initial=0))
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        part = bisect.bisect_right(self._starts, row) - 1
+        return self._parts[part][row - self._starts[part]]
+
+
+class _Part:
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        value, shape = batch.column("value"), batch.column("shape")
+        self.rows = len(value)
         self._offsets, self._flat = value.offsets.to_numpy(), value.values.to_numpy()
         self._dimensions, self._shapes = shape.offsets.to_numpy(), shape.values.to_numpy()
 
@@ -208,19 +212,42 @@ class _Shard:
         return self._flat[self._offsets[row] : self._offsets[row + 1]].reshape(shape)
 
 
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    """A column as one array; a shard is written as one, and combining even that would copy mapped memory."""
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+def _tables(keys: Sequence[str], values: Iterator[np.ndarray], together: int) -> Iterator[pa.Table]:
+    """Keys and values as tables of some rows each."""
+    dtypes: set[np.dtype] = set()
+    for start in range(0, max(1, len(keys)), together):
+        arrays = list(itertools.islice(values, together))
+        part = keys[start : start + together]
+        dtypes |= {array.dtype for array in arrays}
+        if len(dtypes) != 1 or len(arrays) != len(part):
+            raise ValueError(
+                f"a shard needs one dtype and a key a row; got {dtypes}, {len(keys)} keys, "
+                f"{start + len(arrays)} rows"
+            )
+        offsets = np.cumsum([0, *(array.size for array in arrays)])
+        flat = np.concatenate([array.reshape(-1) for array in arrays])
+        yield pa.table(
+            {
+                "key": pa.array(part, pa.string()),
+                "shape": pa.array([list(array.shape) for array in arrays], pa.list_(pa.int32())),
+                "value": pa.LargeListArray.from_arrays(offsets, pa.array(flat)),
+            }
+        )
+    if next(values, None) is not None:
+        raise ValueError(f"a shard needs a key a row; got {len(keys)} keys and more rows")
 
 
-def _encode(table: pa.Table, codec: Codec) -> bytes:
-    sink = pa.BufferOutputStream()
+def _write(file: DigestingFile, codec: Codec, tables: Iterator[pa.Table]) -> None:
+    first = next(tables)
+    rest = itertools.chain([first], tables)
     if codec == "parquet":
-        pq.write_table(table, sink, compression="zstd")
+        with pq.ParquetWriter(file, first.schema, compression="zstd") as writer:
+            for table in rest:
+                writer.write_table(table)
     else:
-        with pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table)
-    return sink.getvalue().to_pybytes()
+        with pa.ipc.new_file(file, first.schema) as writer:
+            for table in rest:
+                writer.write_table(table)
 
 
 def _decode(path: Path, codec: Codec, columns: list[str] | None = None) -> pa.Table:
