@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from components.config.inputs import AudioInput, ImageInput, InputConfig, TabularInput, TextInput
 from components.config.pipeline import PipelineConfig
-from components.data.cells import media_of, text_of, unusable, word_of
+from components.data.cells import NotUnicodeError, media_of, text_of, unusable, word_of
 from components.data.checks import check_columns, check_keys, check_splits
 from components.data.manifest import Manifest
 from components.data.media_columns import media_columns
@@ -22,6 +22,7 @@ from components.data.quarantine import Quarantine
 from components.data.readers import open_manifest
 from components.data.splits import SPLITS, assign, normal_split
 from components.data.targets import build_targets, strata, unusable_target
+from components.errors import DataError
 from components.storage.atomic import replacing
 from components.storage.digest import digest, digest_json
 from components.targets.collection import PREFIX, Targets
@@ -58,13 +59,17 @@ class Dataset:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The source's rows as text: keys, and for each input its columns."""
+    """The source's rows as text: keys, and for each input its columns.
+
+    ``unreadable``: row, input (or ``row``) and reason of each cell that is not text.
+    """
 
     ids: list[str]
     targets: dict[str, Column]
     groups: Column
     splits: list[str | None] | None
     inputs: dict[str, dict[str, Column]]
+    unreadable: list[tuple[int, str, str]]
 
 
 def ingest(
@@ -98,6 +103,8 @@ def ingest(
     check_columns(config, manifest)
     rows = _read(config, manifest, folder / "media")
     quarantine = Quarantine()
+    for row, name, reason in rows.unreadable:
+        quarantine.add(rows.ids[row], name, None, reason, row)
     _check_targets(config, rows, quarantine)
     inputs = _inputs(config, rows, folder, quarantine, progress)
     quarantine.write(tables / "quarantine.parquet")
@@ -152,14 +159,21 @@ def _read(config: PipelineConfig, manifest: Manifest, media: Path) -> _Rows:
     }
     words: dict[str, Column] = {column: [] for column in keys}
     wanted = list(dict.fromkeys([*keys, *(column for columns in inputs.values() for column in columns)]))
+    unreadable: list[tuple[int, str, str]] = []
     count = 0
     for batch in manifest.batches(wanted):
         for column, cells in words.items():
-            cells += _cells(batch[column], word_of, manifest.name, column, count, "text or a number")
+            made, bad = _cells(batch[column], word_of, manifest.name, column, count, "text or a number")
+            if bad and column not in config.targets:
+                raise DataError(f"{manifest.name}, column {column!r}, row {bad[0][0]}: {bad[0][1]}")
+            cells += made
+            unreadable += [(row, "row", f"target {column}: {reason}") for row, reason in bad]
         for name, section in config.inputs.items():
             for column, cells in inputs[name].items():
                 convert, kind = _converter(section, manifest.root, media)
-                cells += _cells(batch[column], convert, manifest.name, column, count, kind)
+                made, bad = _cells(batch[column], convert, manifest.name, column, count, kind)
+                cells += made
+                unreadable += [(row, name, reason) for row, reason in bad]
         count += len(batch[wanted[0]])
     ids = words[id_column] if id_column else [str(row) for row in range(count)]
     splits = words[split_column] if split_column else None
@@ -170,13 +184,15 @@ def _read(config: PipelineConfig, manifest: Manifest, media: Path) -> _Rows:
         groups=words[data.split.group] if data.split.group else [None] * count,
         splits=[normal_split(split) for split in splits] if splits else None,
         inputs=inputs,
+        unreadable=unreadable,
     )
 
 
 def _check_targets(config: PipelineConfig, rows: _Rows, quarantine: Quarantine) -> None:
     """Rows with no target at all, or with one that cannot be read, go to quarantine."""
+    told = quarantine.rows
     for row, cells in enumerate(zip(*rows.targets.values(), strict=True)):
-        if not any(cells):
+        if not any(cells) and row not in told:
             empty = " and ".join(config.targets)
             quarantine.add(rows.ids[row], "row", None, f"no target ({empty} is empty)", row)
         for (name, section), cell in zip(config.targets.items(), cells, strict=True):
@@ -197,14 +213,19 @@ def _converter(section: InputConfig, root: str, media: Path) -> tuple[Callable[[
 
 def _cells(
     values: list[Any], convert: Callable[[Any], str | None], name: str, column: str, first: int, kind: str
-) -> Column:
+) -> tuple[Column, list[tuple[int, str]]]:
+    """Cells as text, and the rows of those that are not Unicode, with the reason."""
     cells: Column = []
+    bad: list[tuple[int, str]] = []
     for value in values:
         try:
             cells.append(convert(value))
+        except NotUnicodeError as error:
+            bad.append((first + len(cells), str(error)))
+            cells.append(None)
         except TypeError as error:
             raise unusable(error, name, column, first + len(cells), kind) from error
-    return cells
+    return cells, bad
 
 
 def _inputs(
@@ -226,7 +247,7 @@ def _inputs(
             ]
     facts = MediaIndex(folder / "media-index.parquet").look(files, progress) if files else {}
     columns: dict[str, Column] = {}
-    faulty: set[tuple[int, str]] = set()
+    faulty = {(row, name) for row, name, _ in rows.unreadable}
     for name, section in config.inputs.items():
         cells = rows.inputs[name]
         match section:
