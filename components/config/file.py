@@ -61,8 +61,6 @@ def read_yaml(text: str, complaint: str) -> Any:
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise ConfigError(f"{complaint}: {error}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{complaint}: sections within sections, more than {_DEEPEST} deep") from error
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
         # a date that is none, an integer of thousands of digits, a tag on the wrong kind of value
         raise ConfigError(f"{complaint}: {str(error)[:200]}") from error
@@ -70,6 +68,21 @@ def read_yaml(text: str, complaint: str) -> Any:
 
 class _Loader(yaml.SafeLoader):
     """The safe loader, which also refuses a key that stands twice in one mapping, and bombs."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self.depth += 1
+        if self.depth > _DEEPEST:  # what is deeper is not even read, which would take long
+            raise yaml.composer.ComposerError(
+                None,
+                None,
+                f"sections within sections, more than {_DEEPEST} deep",
+                self.peek_event().start_mark,
+            )
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
     def get_single_node(self) -> yaml.Node | None:
         node: yaml.Node | None = super().get_single_node()
@@ -109,13 +122,9 @@ def _check_size(root: yaml.Node) -> None:
     sizes: dict[int, int] = {}
     above: set[int] = set()
 
-    def size(node: yaml.Node, depth: int) -> int:
+    def size(node: yaml.Node) -> int:
         if id(node) in above:
             raise yaml.composer.ComposerError(None, None, "an anchor holds itself", node.start_mark)
-        if depth > _DEEPEST:
-            raise yaml.composer.ComposerError(
-                None, None, f"sections within sections, more than {_DEEPEST} deep", node.start_mark
-            )
         if id(node) not in sizes:
             if isinstance(node, yaml.ScalarNode):
                 sizes[id(node)] = 1 + len(node.value) // 100
@@ -123,7 +132,7 @@ def _check_size(root: yaml.Node) -> None:
                 above.add(id(node))
                 pairs = isinstance(node, yaml.MappingNode)
                 parts = [part for pair in node.value for part in pair] if pairs else node.value
-                sizes[id(node)] = 1 + sum(size(part, depth + 1) for part in parts)
+                sizes[id(node)] = 1 + sum(map(size, parts))
                 above.discard(id(node))
         if sizes[id(node)] > _MOST_VALUES:
             raise yaml.composer.ComposerError(
@@ -134,4 +143,4 @@ def _check_size(root: yaml.Node) -> None:
             )
         return sizes[id(node)]
 
-    size(root, 0)
+    size(root)

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.audit.leaks import looks_like_group
 from components.config.inputs import AudioInput, ImageInput, InputConfig, TabularInput, TextInput
 from components.config.pipeline import PipelineConfig
 from components.data.cells import NotUnicodeError, media_of, text_of, unusable, word_of
@@ -28,6 +29,8 @@ from components.storage.digest import digest, digest_json
 from components.targets.collection import PREFIX, Targets
 
 Column = list[str | None]
+WATCHED = "group."
+"""What the names of columns begin with that nothing is learned from, for the audit to look at."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class _Rows:
     ids: list[str]
     targets: dict[str, Column]
     groups: Column
+    watched: dict[str, Column]
     splits: list[str | None] | None
     inputs: dict[str, dict[str, Column]]
     unreadable: list[tuple[int, str, str]]
@@ -131,7 +135,8 @@ def ingest(
         **{f"{PREFIX}{name}": cells for name, cells in targets.items()},
         "group": [rows.groups[row] for row in usable],
     }
-    table = {**keys, **{name: [column[row] for row in usable] for name, column in inputs.items()}}
+    watched = {f"{WATCHED}{name}": [cells[row] for row in usable] for name, cells in rows.watched.items()}
+    table = {**keys, **watched, **{name: [column[row] for row in usable] for name, column in inputs.items()}}
     _write(table, tables / "samples.parquet")
     contents = [f"{name}.digest" for name in config.inputs]
     counts = Counter(splits)
@@ -157,17 +162,21 @@ def _read(config: PipelineConfig, manifest: Manifest, media: Path) -> _Rows:
     inputs: dict[str, dict[str, Column]] = {
         name: {column: [] for column in section.columns} for name, section in config.inputs.items()
     }
-    words: dict[str, Column] = {column: [] for column in keys}
-    wanted = list(dict.fromkeys([*keys, *(column for columns in inputs.values() for column in columns)]))
+    watched = _watched(config, manifest)
+    words: dict[str, Column] = {column: [] for column in [*keys, *watched]}
+    wanted = list(
+        dict.fromkeys([*keys, *watched, *(column for columns in inputs.values() for column in columns)])
+    )
     unreadable: list[tuple[int, str, str]] = []
     count = 0
     for batch in manifest.batches(wanted):
         for column, cells in words.items():
             made, bad = _cells(batch[column], word_of, manifest.name, column, count, "text or a number")
-            if bad and column not in config.targets:
+            if bad and column in keys and column not in config.targets:
                 raise DataError(f"{manifest.name}, column {column!r}, row {bad[0][0]}: {bad[0][1]}")
             cells += made
-            unreadable += [(row, "row", f"target {column}: {reason}") for row, reason in bad]
+            if column in config.targets:
+                unreadable += [(row, "row", f"target {column}: {reason}") for row, reason in bad]
         for name, section in config.inputs.items():
             for column, cells in inputs[name].items():
                 convert, kind = _converter(section, manifest.root, media)
@@ -182,10 +191,23 @@ def _read(config: PipelineConfig, manifest: Manifest, media: Path) -> _Rows:
         ids=[str(name) for name in ids],
         targets={column: words[column] for column in config.targets},
         groups=words[data.split.group] if data.split.group else [None] * count,
+        watched={column: words[column] for column in watched},
         splits=[normal_split(split) for split in splits] if splits else None,
         inputs=inputs,
         unreadable=unreadable,
     )
+
+
+def _watched(config: PipelineConfig, manifest: Manifest) -> list[str]:
+    """Columns of groups that may stand in two splits, as the configuration or their names say."""
+    options = config.audit
+    if not options.rows or config.data.split.group is not None:
+        return []
+    if options.groups is not None:
+        return [column for column in dict.fromkeys(options.groups) if column not in config.targets]
+    used = {column for section in config.inputs.values() for column in section.columns}
+    used |= {*config.targets, str(config.data.id), str(config.data.split.column or manifest.own_split)}
+    return [column for column in manifest.columns if column not in used and looks_like_group(column)]
 
 
 def _check_targets(config: PipelineConfig, rows: _Rows, quarantine: Quarantine) -> None:

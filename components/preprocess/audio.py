@@ -121,14 +121,24 @@ class AudioPreprocessor:
             rest = sound.frames - frames
             start = {"start": 0, "middle": rest // 2, "end": rest}[self.keep]
             first, last = max(0, start - margin), min(sound.frames, start + frames + margin)
-            sound.seek(first)
-            part = mono(sound, last - first)
-            if len(part) < last - first:  # the length of an MP3 may be no more than a guess
-                sound.seek(0)
-                return resample(mono(sound), sound.samplerate, self.rate)
-            wave = resample(part, sound.samplerate, self.rate)
-            skip = round((start - first) / sound.samplerate * self.rate)
-            return wave[skip : skip + self.samples]
+            part = _between(sound, first, last)
+            if part is not None:
+                wave = resample(part, sound.samplerate, self.rate)
+                skip = round((start - first) / sound.samplerate * self.rate)
+                return wave[skip : skip + self.samples]
+        with sf.SoundFile(io.BytesIO(data)) as sound:  # from its start, as ingest has read it
+            return resample(mono(sound), sound.samplerate, self.rate)
+
+
+def _between(sound: sf.SoundFile, first: int, last: int) -> np.ndarray | None:
+    """Mono frames of a part; None where it cannot be reached: the length of an MP3 may be a guess, and a
+    damaged one may have no frame to go on from."""
+    try:
+        sound.seek(first)
+        part = mono(sound, last - first)
+    except sf.SoundFileError:
+        return None
+    return part if len(part) == last - first else None
 
 
 def mono(sound: sf.SoundFile, frames: int | None = None) -> np.ndarray:

@@ -94,6 +94,6 @@ TARGETS: dict[str, tuple[Callable[[bytes], None], Callable[[], list[bytes]]]] = 
     "delimited": (delimited, lambda: [manifests.table(manifests.rows()).encode(), b'a,b\n"x","y ""z"""\n']),
     "json_lines": (json_lines, lambda: [manifests.lines(manifests.rows()).encode(), b'{"a": [1, null]}\n']),
     "parquet": (parquet, lambda: [manifests.parquet(manifests.rows(), write_page_checksum=True)]),
-    "config": (config, lambda: _contents(configs.cases())),
+    "config": (config, lambda: [case for case in _contents(configs.cases()) if len(case) < 2000]),
 }
 """By name: the target, and what it starts from."""
