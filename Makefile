@@ -1,6 +1,7 @@
 # make demo   the main job on the embedded data: no server, no network, no files needed
 # make test   all tests but those that wait for clocks or train for minutes
 # make test-slow  those: schedules, signs of life, students on real data
+# make fuzz   coverage-guided fuzzing of every decoder and of the pipeline file, FUZZ_SECONDS each
 # make up     Prefect's and MLflow's pages and all flows, on this machine
 # make lint   style, types, import contract
 # make bench  benchmarks, on the embedded data (docs/benchmarks.md has them on real data)
@@ -12,7 +13,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/ready
 
-.PHONY: demo up test test-slow packages lint bench format docs ui constraints clean
+.PHONY: demo up test test-slow fuzz bad-input packages lint bench format docs ui constraints clean
 
 demo: $(READY)
 	$(BIN)/braid run configs/demo.yaml
@@ -27,6 +28,15 @@ test: $(READY) packages
 
 test-slow: $(READY) packages
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+
+FUZZ_SECONDS ?= 60
+
+# Seven targets; what fails is kept in .braid/fuzz. bad-input writes what became of the corpora into docs/reliability.md.
+fuzz: $(READY)
+	$(BIN)/python -m tests.bad_input.fuzz_all --seconds $(FUZZ_SECONDS)
+
+bad-input: $(READY)
+	$(BIN)/python -m tests.bad_input.table
 
 # Debian's packages that tests use; who is not root installs them by hand, and is told which.
 packages:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+_LONGEST = 600  # letters of a line; names of columns may have any length
+
 
 class BraidError(Exception):
     """Something outside braid is wrong; the message names the place, what was found and the remedy."""
+
+    def __str__(self) -> str:
+        return "\n".join(map(_shortened, super().__str__().splitlines()))
 
 
 class DataError(BraidError):
@@ -13,3 +18,10 @@ class DataError(BraidError):
 
 class ModelError(BraidError):
     """A model, its weights or its options cannot be used as they are."""
+
+
+def _shortened(line: str) -> str:
+    if len(line) <= _LONGEST:
+        return line
+    half = _LONGEST // 2
+    return f"{line[:half]} ... {line[-half:]}"

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from components.config.inputs import InputConfig
-from components.data.ingest import Dataset
+from components.data.ingest import WATCHED, Dataset
 from components.errors import DataError
 from components.references import Features
 from components.storage.column import Column
@@ -124,6 +124,13 @@ class Cells:
 
     def __iter__(self) -> Iterator[str | None]:
         return self.rows.cells(self.column)
+
+
+def read_groups(dataset: Dataset) -> pd.DataFrame:
+    """Columns of groups: ``group``, by which rows were divided, and by name those that the audit looks at."""
+    watched = [name for name in pq.read_schema(dataset.samples).names if name.startswith(WATCHED)]
+    table = pd.read_parquet(dataset.samples, columns=["group", *watched])
+    return table.rename(columns=lambda name: str(name).removeprefix(WATCHED))
 
 
 def learning_rows(dataset: Dataset, inputs: Sequence[str]) -> pd.DataFrame:

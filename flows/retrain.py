@@ -21,6 +21,7 @@ from components.training.loop import BEST
 from flows.opened import opened
 from flows.workers import WORKERS, run_name, workers
 from tasks.align import align_task, pretrain_task, retrieval_task
+from tasks.audit import audit_task
 from tasks.context import Context
 from tasks.evaluate import evaluate_task
 from tasks.explain import explain_task
@@ -121,11 +122,17 @@ def retrain(
         explained = (
             explain_task.submit(run, dataset, evaluated) if pipeline.evaluation.explanations.samples else None
         )
+        audited = (
+            audit_task.submit(run, dataset, prepared, features, evaluated) if pipeline.audit.rows else None
+        )
         measured = [stressed] if stressed is not None else []  # the rule looks at what it recorded
         registered = promote_task.submit(run, dataset, evaluated, wait_for=measured)
         settled({"evaluate": evaluated, "robustness": stressed, "explain": explained})
+        settled({"audit": audited})
         settled({"alignment": aligned, "retrieval": retrieved, "promote": registered})
-        report = report_task.submit(run, dataset, evaluated, registered, stressed, explained, retrieved)
+        report = report_task.submit(
+            run, dataset, evaluated, registered, stressed, explained, retrieved, audited
+        )
         evaluation, *further = evaluated.result().read_all()
         return Outcome(
             key=run.key,

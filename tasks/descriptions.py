@@ -44,11 +44,13 @@ set costs |
 | `calibration_error_before`, `…_after`, `conformal_coverage`, `abstained` | whether probabilities can \
 be believed |
 | `robustness_*`, `missing_*` | under damaged and missing inputs |
+| `audit_*` | whether inputs go with their labels, and rows that train has too |
 | `data_*`, `extracted_rows_*` | rows, quarantine, gaps; rows embedded anew |
 
 **Tags**: `config`, `kind` (retrain, single, fusion, alignment, trial, features, student, sweep, ...), \
 `fusion`, \
-`fusion_helps` (yes, no, unclear), `champion` (yes: now; former: was; no: never), `model_version`, \
+`fusion_helps` (yes, no, unclear), `audit` (good, or what to look at), \
+`champion` (yes: now; former: was; no: never), `model_version`, \
 `dataset_digest`, `git_commit`, `promotion` (the reason).
 
 **Filters** for the search field

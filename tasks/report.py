@@ -12,6 +12,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from components.data.ingest import Dataset
 from components.data.splits import SPLITS
+from components.evaluation.audit import Audit
 from components.evaluation.report import render_report
 from components.evaluation.results import DataSummary, Evaluation, QuarantineRow, Report
 from components.samples import read_samples
@@ -19,6 +20,7 @@ from components.storage.atomic import write_bytes
 from components.targets import Classification, Multilabel, Regression, cells_of
 from tasks import descriptions, links, tracking
 from tasks.align import Retrieved
+from tasks.audit import Audited
 from tasks.context import Context
 from tasks.evaluate import Evaluated, headline, read_curves, tables
 from tasks.explain import Explained
@@ -39,6 +41,7 @@ def report_task(
     stressed: Stressed | None,
     explained: Explained | None = None,
     retrieved: Retrieved | None = None,
+    audited: Audited | None = None,
 ) -> str:
     """Write the report; give its path."""
     config, at, run = context.config, context.tracking, context.mlflow_run
@@ -67,6 +70,7 @@ def report_task(
         robustness=None if stressed is None else stressed.read(),
         explanations=None if explained is None else explained.read(),
         retrieval=None if retrieved is None else retrieved.read(),
+        audit=None if audited is None else audited.read(),
     )
     path = context.folder / "report.html"
     write_bytes(path, render_report(report).encode("utf-8", "surrogatepass"))
@@ -74,7 +78,7 @@ def report_task(
     tracking.log_text(at, run, settings, "config.yaml")
 
     tracking.set_tags(at, run, {tracking.NOTE: _note(context, evaluation, registered)})
-    create_markdown_artifact(_markdown(context, evaluated, registered), key="summary")
+    create_markdown_artifact(_markdown(context, evaluated, registered, report.audit), key="summary")
     links.show_report(at, run, path)
     progress.finish(path.name)
     return str(path)
@@ -135,7 +139,7 @@ def _class_rows(target: Classification | Multilabel, samples: pd.DataFrame) -> d
     return counts
 
 
-def _markdown(context: Context, evaluated: Evaluated, registered: Registered) -> str:
+def _markdown(context: Context, evaluated: Evaluated, registered: Registered, audit: Audit | None) -> str:
     evaluation = evaluated.read()
     results = tables(evaluation)
     return "\n\n".join(
@@ -144,6 +148,7 @@ def _markdown(context: Context, evaluated: Evaluated, registered: Registered) ->
             headline(evaluation),
             f"**{descriptions.helped(evaluation)}**",
             *balance_warnings(evaluation),
+            *(() if audit is None else audit.warnings),
             f"Model `{registered.version.name}` version {registered.version.version}: {registered.reason}.",
             _table(results["results"]),
             "## Subsets of inputs",

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from components.config.explain import ConfigError, choice_fields, explain
-from components.config.file import read_mapping
+from components.config.file import read_mapping, read_yaml
 from components.config.pipeline import PipelineConfig
 
 _CHOICES = ("name", "task", "cure")  # a modality is not one: its columns would not fit another
@@ -71,10 +71,7 @@ def _path_and_value(text: str) -> tuple[list[str], Any]:
     name, equals, value = text.partition("=")
     if not equals or not all(name.split(".")):
         raise ConfigError(f"--set {text}: expected section.option=value, for example fusion.name=gated")
-    try:
-        return name.strip().split("."), yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {text}: the value is not valid YAML: {error}") from error
+    return name.strip().split("."), read_yaml(value, f"--set {text[:80]}: the value is not valid YAML")
 
 
 def override(values: dict[str, Any], path: list[str], value: Any, model: type[BaseModel]) -> None:

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from torch.nn import ModuleDict, ParameterDict
 
 from components.config.alignment import AlignmentConfig, ClipConfig, SigLipConfig
+from components.config.audit import AuditConfig
 from components.config.balance import BalanceConfig, NoCure
 from components.config.data import DataConfig
 from components.config.encoders import PretrainedConfig
@@ -133,6 +134,9 @@ class PipelineConfig(Section):
     )
     promotion: PromotionConfig = Field(
         default_factory=PromotionConfig, description="Champion and challenger."
+    )
+    audit: AuditConfig = Field(
+        default_factory=AuditConfig, description="What is looked for in the data before its numbers count."
     )
     monitoring: MonitoringConfig = Field(
         default_factory=MonitoringConfig, description="What the model carries to be monitored."

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """One mapping of the pipeline file. Unknown keys are errors, values cannot change."""
+    """One mapping of the pipeline file. Unknown keys are errors, numbers finite, values cannot change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 def heads_divide_width(section: Any) -> Any:

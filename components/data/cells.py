@@ -17,6 +17,10 @@ from components.errors import DataError
 from components.storage.digest import digest_bytes
 
 
+class NotUnicodeError(ValueError):
+    """A cell holds half of a letter (a lone surrogate), which no encoding has."""
+
+
 def text_of(value: Any) -> str | None:
     """Text of a cell; None for an empty one.
 
@@ -25,6 +29,7 @@ def text_of(value: Any) -> str | None:
 
     Raises:
         TypeError: If the cell holds bytes.
+        NotUnicodeError: If it holds a lone surrogate.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -32,7 +37,7 @@ def text_of(value: Any) -> str | None:
         case None:
             return None
         case str():
-            return value.encode("utf-8", "replace").decode("utf-8") if value.strip() else None
+            return whole(value) if value.strip() else None
         case bool():
             return "true" if value else "false"
         case int():
@@ -49,9 +54,24 @@ def text_of(value: Any) -> str | None:
             raise TypeError("bytes")
         case list() | tuple() | dict() | np.ndarray():
             plain = value.tolist() if isinstance(value, np.ndarray) else value
-            return json.dumps(plain, ensure_ascii=False, default=str) if len(plain) else None
+            return whole(json.dumps(plain, ensure_ascii=False, default=str)) if len(plain) else None
         case _:
             return str(value)
+
+
+def whole(text: str) -> str:
+    """The text, all of which is Unicode.
+
+    Raises:
+        NotUnicodeError: If it is not, naming the character.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise NotUnicodeError(
+            f"text that is not Unicode (a lone surrogate, character {error.start})"
+        ) from None
+    return text
 
 
 def word_of(value: Any) -> str | None:
@@ -71,6 +91,7 @@ def media_of(value: Any, root: str, media: Path) -> str | None:
 
     Raises:
         TypeError: If the cell is none of these.
+        NotUnicodeError: If a path holds a lone surrogate.
     """
     if isinstance(value, dict) and value.keys() & {"bytes", "path"}:
         value = value["bytes"] if value.get("bytes") is not None else value.get("path")
@@ -84,7 +105,7 @@ def media_of(value: Any, root: str, media: Path) -> str | None:
     return resolve(root, path) if path is not None else None
 
 
-def unusable(kind: TypeError, name: str, column: str, row: int, wanted: str) -> DataError:
+def unusable(kind: Exception, name: str, column: str, row: int, wanted: str) -> DataError:
     """The error for a cell of the wrong type."""
     return DataError(f"{name}, column {column!r}, row {row}: holds {kind}; expected {wanted}")
 

@@ -58,6 +58,8 @@ def check_columns(config: PipelineConfig, manifest: Manifest) -> None:
         named.append(("data.split.column", split.column, "split"))
     if split.group is not None:
         named.append(("data.split.group", split.group, "group"))
+    groups = config.audit.groups or ()
+    named += [(f"audit.groups.{number}", column, "speaker") for number, column in enumerate(groups)]
     lines = []
     for name, section in config.inputs.items():
         named += [(f"inputs.{name}.columns", column, section.modality) for column in section.columns]

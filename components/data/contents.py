@@ -22,6 +22,8 @@ from components.storage.digest import digest, digest_json
 Cells = list[str | None]
 Raw = dict[str, dict[str, Cells]]
 """Cells by input and column."""
+Unreadable = list[tuple[int, str, str]]
+"""Row, input and reason of each cell that is not text."""
 _ROWS = 4096
 
 
@@ -58,8 +60,8 @@ def read_contents(
     schema = content_schema(config)
     row = 0
     with MediaIndex(folder / "media-index.sqlite") as index:
-        for raw in _read(config, manifest, folder / "media"):
-            columns = _judged(config, raw, row, ids, index, quarantine)
+        for raw, unreadable in _read(config, manifest, folder / "media"):
+            columns = _judged(config, raw, unreadable, row, ids, index, quarantine)
             batch = pa.record_batch(
                 [pa.array(columns[name], pa.string()) for name in schema.names], schema=schema
             )
@@ -67,7 +69,7 @@ def read_contents(
             row += batch.num_rows
 
 
-def _read(config: PipelineConfig, manifest: Manifest, media: Path) -> Iterator[Raw]:
+def _read(config: PipelineConfig, manifest: Manifest, media: Path) -> Iterator[tuple[Raw, Unreadable]]:
     """Cells of all inputs as text. The source's batches, which may be of one row, are put together."""
     wanted = list(dict.fromkeys(column for section in config.inputs.values() for column in section.columns))
     kinds = {name: _converter(section, manifest.root, media) for name, section in config.inputs.items()}
@@ -77,17 +79,20 @@ def _read(config: PipelineConfig, manifest: Manifest, media: Path) -> Iterator[R
         return {name: {column: [] for column in section.columns} for name, section in config.inputs.items()}
 
     raw, held = empty(), 0
+    unreadable: Unreadable = []
     for batch in manifest.batches(wanted):
         for name, (to_text, kind) in kinds.items():
             for column, cells in raw[name].items():
-                cells += convert(batch[column], to_text, manifest.name, column, count, kind)
+                made, bad = convert(batch[column], to_text, manifest.name, column, count, kind)
+                cells += made
+                unreadable += [(row, name, reason) for row, reason in bad]
         rows = len(batch[wanted[0]])
         count, held = count + rows, held + rows
         if held >= _ROWS:
-            yield raw
-            raw, held = empty(), 0
+            yield raw, unreadable
+            raw, held, unreadable = empty(), 0, []
     if held:
-        yield raw
+        yield raw, unreadable
 
 
 def _converter(section: InputConfig, root: str, media: Path) -> tuple[Callable[[Any], str | None], str]:
@@ -101,7 +106,13 @@ def _converter(section: InputConfig, root: str, media: Path) -> tuple[Callable[[
 
 
 def _judged(
-    config: PipelineConfig, raw: Raw, first: int, ids: Column, index: MediaIndex, quarantine: Quarantine
+    config: PipelineConfig,
+    raw: Raw,
+    unreadable: Unreadable,
+    first: int,
+    ids: Column,
+    index: MediaIndex,
+    quarantine: Quarantine,
 ) -> dict[str, Cells]:
     """Columns ``NAME.*`` of some rows, of which ``first`` is the first; what is wrong goes to quarantine."""
     files: list[Media] = []
@@ -112,6 +123,9 @@ def _judged(
     facts = index.look(files)
     columns: dict[str, Cells] = {}
     faulty: set[tuple[int, str]] = set()
+    for at, name, reason in unreadable:
+        quarantine.add(str(ids[at]), name, None, reason, at)
+        faulty.add((at - first, name))
     for name, section in config.inputs.items():
         cells = raw[name]
         match section:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import fsspec
-
 from components.data.location import filename, parent
 from components.data.manifest import Batch, Manifest
+from components.data.packed import LONGEST_LINE, UNREADABLE, bounded, opened
 from components.errors import DataError
 
 _BATCH = 4096
@@ -35,6 +33,13 @@ def open_delimited(path: str, delimiter: str) -> Manifest:
         columns = [column.strip() for column in next(rows, (0, []))[1]]
     if not columns:
         raise DataError(f"{name}: empty; expected a header line with the names of the columns")
+    if any("\0" in column for column in columns):
+        raise DataError(f"{name}: bytes of zero in its first line; this is no text")
+    if "" in columns:
+        raise DataError(
+            f"{name}: column {columns.index('') + 1} of the header has no name ({', '.join(columns)}). "
+            "Name it."
+        )
     twice = sorted({column for column in columns if columns.count(column) > 1})
     if twice:
         raise DataError(
@@ -70,22 +75,22 @@ def open_delimited(path: str, delimiter: str) -> Manifest:
 def _lines(path: str) -> Iterator[Iterator[str]]:
     name = filename(path)
     try:
-        with fsspec.open(path, "rb", compression="infer") as file:
-            yield iter(io.TextIOWrapper(file, "utf-8-sig", newline=""))
+        with opened(path) as file:
+            yield bounded(io.TextIOWrapper(file, "utf-8-sig", newline=""), name)
     except UnicodeDecodeError as error:
         found = error.object[error.start : error.start + 1].hex()
         raise DataError(
             f"{name}: not UTF-8 text (byte 0x{found}: {error.reason}). Save it as UTF-8, for example "
             f"with: iconv -f WINDOWS-1252 -t UTF-8 {name}"
         ) from error
-    except (EOFError, OSError) as error:
+    except UNREADABLE as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
 
 
 @contextmanager
 def _rows(path: str, delimiter: str) -> Iterator[Iterator[tuple[int, list[str]]]]:
     """Rows that are not blank, each with the number of the line it ends on (1 is the first)."""
-    csv.field_size_limit(sys.maxsize)  # documents are longer than the default of 128 KiB
+    csv.field_size_limit(LONGEST_LINE)  # documents are longer than the default of 128 KiB
     with _lines(path) as lines:
         reader = csv.reader(lines, delimiter=delimiter, strict=True)
 

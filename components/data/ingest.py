@@ -32,6 +32,8 @@ from components.storage.digest import TableDigest
 from components.targets.collection import PREFIX, Targets
 
 _ROW_GROUP = 16384
+WATCHED = "group."
+"""What the names of columns begin with that nothing is learned from, for the audit to look at."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,10 @@ def ingest(
         check_splits(splits, manifest.name)
         known = build_targets(config, targets, keys.targets, splits, manifest.name)
         named = {f"{PREFIX}{name}": cells for name, cells in targets.items()}
+        watched = {f"{WATCHED}{name}": cells.keep(usable) for name, cells in keys.watched.items()}
         digest, missing = _write(
             {"id": ids, "split": splits, **named, "group": groups},
+            watched,
             contents,
             usable,
             list(config.inputs),
@@ -145,6 +149,7 @@ def ingest(
 
 def _write(
     keys: dict[str, Column | Sequence[str]],
+    watched: dict[str, Column],
     contents: IO[bytes],
     usable: np.ndarray,
     inputs: Sequence[str],
@@ -154,6 +159,7 @@ def _write(
 
     Args:
         keys: Columns of the usable rows.
+        watched: Further ones, which are no part of what the rows are.
         contents: Stream of Arrow batches of all rows.
         usable: (N,) bool, of all rows.
         inputs: Their names.
@@ -164,7 +170,8 @@ def _write(
     """
     contents.seek(0)
     stream = pa.ipc.open_stream(contents)
-    schema = pa.schema([*((name, pa.string()) for name in keys), *stream.schema])
+    columns = {**keys, **watched}
+    schema = pa.schema([*((name, pa.string()) for name in columns), *stream.schema])
     digests = [f"{name}.digest" for name in inputs]
     known = TableDigest([*keys, *digests])
     missing = dict.fromkeys(inputs, 0)
@@ -175,7 +182,7 @@ def _write(
             rows = slice(written, written + len(part))
             cells = [
                 column[rows].values if isinstance(column, Column) else pa.array(column[rows], pa.string())
-                for column in keys.values()
+                for column in columns.values()
             ]
             table = pa.table([*cells, *part.columns], schema=schema)
             known.add(table)

@@ -18,8 +18,11 @@ IMAGE_MODES = frozenset(
     {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "I", "F"}
     | {"I;16", "I;16L", "I;16B", "I;16N"}
 )
+MOST_FRAMES = 2**29  # of a sound: three hours at 48 kHz, 2 GiB where it has to be held whole
+MOST_SECONDS = 6 * 3600.0
 SILENT = 1e-4  # -80 dBFS: three steps of 16 bits
 _BLOCK = 65536  # frames
+_NO_LENGTH = 2**62  # frames; libsndfile says 2^63 - 1 where it cannot know
 _UNKNOWN_LENGTHS = (0, 0xFFFFFFFF)  # of a file written to a pipe
 
 
@@ -71,15 +74,9 @@ def inspect_image(data: bytes) -> str | None:
     except Exception as error:
         return f"damaged picture ({_short(error)})"
     with image:
+        if unfit := unfit_image(image):
+            return unfit
         width, height = image.size
-        if width * height == 0:
-            return f"picture without pixels ({width} × {height})"
-        if width * height > _most_pixels():
-            return (
-                f"decompression bomb ({width} × {height} is more than {_most_pixels() / 1e6:.0f} megapixels)"
-            )
-        if image.mode not in IMAGE_MODES:
-            return f"unknown colour mode ({image.mode})"
         try:
             image.draft(None, (max(1, width // 8), max(1, height // 8)))
             image.load()
@@ -91,31 +88,60 @@ def inspect_image(data: bytes) -> str | None:
     return None
 
 
+def unfit_image(image: Image.Image) -> str | None:
+    """Why a picture that has been opened shall not be decoded, or None."""
+    width, height = image.size
+    if width * height == 0:
+        return f"picture without pixels ({width} × {height})"
+    if width * height > _most_pixels():
+        return f"decompression bomb ({width} × {height} is more than {_most_pixels() / 1e6:.0f} megapixels)"
+    if image.mode not in IMAGE_MODES:
+        return f"unknown colour mode ({image.mode})"
+    return None
+
+
 def inspect_audio(data: bytes) -> tuple[str | None, float | None]:
     """Why a sound cannot be used, or None; and its peak (see :class:`MediaFacts`). Read in blocks."""
-    if short := _missing_at_the_end(data):
+    if short := missing_at_the_end(data):
         return f"truncated sound ({short} bytes are missing at the end)", None
     lowest, highest, frames = np.inf, -np.inf, 0
     try:
         with sf.SoundFile(io.BytesIO(data)) as sound:
+            if unfit := unfit_sound(sound):
+                return unfit, None
             while len(block := sound.read(_BLOCK, dtype="float32", always_2d=True)):
                 if not np.isfinite(block).all():
                     return "sound with samples that are not numbers (NaN or infinite)", None
                 lowest, highest = min(lowest, block.min()), max(highest, block.max())
                 frames += len(block)
-            declared = frames if _length_is_guessed(data, sound.format) else sound.frames
+            declared = declared_frames(data, sound) or frames
     except (sf.SoundFileError, RuntimeError, TypeError, ValueError) as error:
         if frames:
             return f"damaged sound ({_short(error)} after {frames} frames)", None
         return f"not a sound that libsndfile reads ({_short(error)})", None
     if frames == 0:
         return "sound without samples (0 frames)", None
-    if frames < declared < 2**62:  # libsndfile says 2^63 - 1 where it cannot know
+    if frames < declared:
         return f"truncated sound ({frames} of {declared} frames)", None
     return None, float(highest - lowest) / 2
 
 
-def _missing_at_the_end(data: bytes) -> int:
+def unfit_sound(sound: sf.SoundFile) -> str | None:
+    """Why a sound that has been opened shall not be decoded, or None: a few bytes may announce days of it."""
+    frames = sound.frames if sound.frames < _NO_LENGTH else 0
+    if frames > MOST_FRAMES or frames > MOST_SECONDS * sound.samplerate:
+        hours = frames / sound.samplerate / 3600
+        return f"sound too long ({frames} frames, {hours:.1f} hours; cut it into pieces)"
+    return None
+
+
+def declared_frames(data: bytes, sound: sf.SoundFile) -> int | None:
+    """Frames that a sound says it has; None where it does not, or may only guess."""
+    guessed = _length_is_guessed(data, sound.format) or sound.frames >= _NO_LENGTH
+    return None if guessed else int(sound.frames)
+
+
+def missing_at_the_end(data: bytes) -> int:
     """Bytes of sound that the header of a WAV or AIFF file announces but the file lacks.
 
     libsndfile reads what is there of such a file and does not say that more was announced.

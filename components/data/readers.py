@@ -19,6 +19,7 @@ from components.data.embedded import EMBEDDED, materialise
 from components.data.huggingface import is_saved_dataset, open_huggingface
 from components.data.location import filename, filesystem, is_url, parent
 from components.data.manifest import Batch, Manifest
+from components.data.packed import UNREADABLE, bounded, opened
 from components.data.splits import normal_split
 from components.data.sql import open_query
 from components.errors import DataError
@@ -83,11 +84,11 @@ def open_parquet(path: str) -> Manifest:
         for name in files:
             try:
                 with system.open(name, "rb") as handle:
-                    for batch in pq.ParquetFile(handle).iter_batches(_BATCH, columns=list(wanted)):
+                    for batch in _open_parquet(handle).iter_batches(_BATCH, columns=list(wanted)):
                         if batch.num_rows:
                             lists = {column: batch.column(column).to_pylist() for column in wanted}
                             yield lists
-            except (pa.ArrowException, KeyError) as error:
+            except (pa.ArrowException, KeyError, OSError, ValueError, OverflowError) as error:
                 raise DataError(
                     f"{name}: cannot be read as Parquet with columns {', '.join(wanted)}: {error}"
                 ) from error
@@ -257,20 +258,26 @@ def _parquet(
 ) -> list[str]:
     try:
         with system.open(path, "rb") as handle:
-            return look(pq.ParquetFile(handle))
-    except (pa.ArrowException, OSError) as error:
+            return look(_open_parquet(handle))
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as Parquet: {error}") from error
+
+
+def _open_parquet(handle: Any) -> pq.ParquetFile:
+    """A Parquet file whose pages are checked where their writer noted checksums."""
+    return pq.ParquetFile(handle, page_checksum_verification=True)
 
 
 def _json_rows(path: str) -> Iterator[dict[str, Any]]:
     name = filename(path)
+    number = 0
     try:
-        with fsspec.open(path, "rb", compression="infer") as file:
-            for number, line in enumerate(file, start=1):
+        with opened(path) as file:
+            for number, line in enumerate(bounded(file, name), start=1):
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
                 if not text.strip():
                     continue
-                row = json.loads(text)
+                row = json.loads(text, object_pairs_hook=_once)
                 if not isinstance(row, dict):
                     raise DataError(
                         f"{name}, line {number}: expected a JSON object, found {type(row).__name__}"
@@ -280,5 +287,18 @@ def _json_rows(path: str) -> Iterator[dict[str, Any]]:
         raise DataError(f"{name}, line {number}: not UTF-8 text ({error.reason})") from error
     except json.JSONDecodeError as error:
         raise DataError(f"{name}, line {number}: not JSON: {error.msg} at column {error.colno}") from error
-    except OSError as error:
+    except RecursionError as error:
+        raise DataError(f"{name}, line {number}: brackets within brackets, too deep to be read") from error
+    except ValueError as error:  # a key twice, a number of thousands of digits
+        raise DataError(f"{name}, line {number}: {str(error)[:200]}") from error
+    except UNREADABLE as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose keys differ; of a key that stands twice, one value would be lost."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice")
+    return row

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from components.evaluation.audit import Audit
 from components.evaluation.decision import Verdict as Decision
 from components.evaluation.explanations import Explanations
 from components.evaluation.intervals import UNDEFINED, Gain, Interval, Stored, Verdict
@@ -286,3 +287,4 @@ class Report(Stored):
     robustness: Robustness | None = None
     explanations: Explanations | None = None
     retrieval: Retrievals | None = None
+    audit: Audit | None = None

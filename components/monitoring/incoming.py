@@ -12,7 +12,7 @@ import pandas as pd
 
 from components.config.monitor import MonitorConfig
 from components.config.score import BATCH
-from components.data.cells import unusable, word_of
+from components.data.cells import NotUnicodeError, unusable, word_of
 from components.data.manifest import Batch, Manifest
 from components.data.media_index import MISSING
 from components.data.quarantine import Fault, Quarantine
@@ -243,5 +243,5 @@ class _Parts:
 def _word(cell: object, name: str, column: str, row: int) -> str | None:
     try:
         return word_of(cell)
-    except TypeError as error:
+    except (TypeError, NotUnicodeError) as error:
         raise unusable(error, name, column, row, "text or a number") from error

@@ -12,6 +12,7 @@ import soundfile as sf
 import soxr
 import torch
 
+from components.data.media import declared_frames, missing_at_the_end, unfit_sound
 from components.errors import DataError
 from components.preprocess.media import MediaValue, media_bytes, named
 from components.preprocess.protocol import Samples
@@ -98,35 +99,60 @@ class AudioPreprocessor:
         return {"wave": torch.from_numpy(wave), "length": torch.tensor([len(values) for values in rows])}
 
     def _decode(self, data: bytes) -> np.ndarray:
-        """Mono at ``rate``; of a long sound only the part that is kept, where that is known beforehand."""
+        """Mono at ``rate``; of a long sound only the part that is kept, where that is known beforehand.
+
+        Raises:
+            ValueError: If the file lacks what it announces, announces days, or holds what is not a number,
+                as :func:`components.data.media.inspect_audio` has it.
+        """
+        if short := missing_at_the_end(data):
+            raise ValueError(f"truncated ({short} bytes are missing at the end)")
         with sf.SoundFile(io.BytesIO(data)) as sound:
-            frames = round(self.seconds * sound.samplerate)
+            if unfit := unfit_sound(sound):
+                raise ValueError(unfit)
+            frames = max(1, round(self.seconds * sound.samplerate))  # at 1 Hz a short part is one frame
             margin = round(_MARGIN * sound.samplerate)
             known = self.keep != "loudest" and not self.trim_silence and sound.seekable()
             if not known or sound.frames <= frames + 4 * margin:
-                return resample(mono(sound), sound.samplerate, self.rate)
+                wave = mono(sound)
+                if len(wave) < (declared_frames(data, sound) or 0):
+                    raise ValueError(f"truncated ({len(wave)} of {sound.frames} frames)")
+                return resample(wave, sound.samplerate, self.rate)
             rest = sound.frames - frames
             start = {"start": 0, "middle": rest // 2, "end": rest}[self.keep]
             first, last = max(0, start - margin), min(sound.frames, start + frames + margin)
-            sound.seek(first)
-            part = mono(sound, last - first)
-            if len(part) < last - first:  # the length of an MP3 may be no more than a guess
-                sound.seek(0)
-                return resample(mono(sound), sound.samplerate, self.rate)
-            wave = resample(part, sound.samplerate, self.rate)
-            skip = round((start - first) / sound.samplerate * self.rate)
-            return wave[skip : skip + self.samples]
+            part = _between(sound, first, last)
+            if part is not None:
+                wave = resample(part, sound.samplerate, self.rate)
+                skip = round((start - first) / sound.samplerate * self.rate)
+                return wave[skip : skip + self.samples]
+        with sf.SoundFile(io.BytesIO(data)) as sound:  # from its start, as ingest has read it
+            return resample(mono(sound), sound.samplerate, self.rate)
+
+
+def _between(sound: sf.SoundFile, first: int, last: int) -> np.ndarray | None:
+    """Mono frames of a part; None where it cannot be reached: the length of an MP3 may be a guess, and a
+    damaged one may have no frame to go on from."""
+    try:
+        sound.seek(first)
+        part = mono(sound, last - first)
+    except sf.SoundFileError:
+        return None
+    return part if len(part) == last - first else None
 
 
 def mono(sound: sf.SoundFile, frames: int | None = None) -> np.ndarray:
     """Mean of the channels of the next ``frames``, or of all that is left: float32 (S,). Read in blocks.
 
-    What is not a number counts as silence.
+    Raises:
+        ValueError: If a sample is not a number.
     """
     left = 2**62 if frames is None else frames
     blocks = []
     while left and len(block := sound.read(min(_BLOCK, left), dtype="float32", always_2d=True)):
-        blocks.append(np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0).mean(axis=1))
+        if not np.isfinite(block).all():
+            raise ValueError("samples that are not numbers (NaN or infinite)")
+        blocks.append(block.mean(axis=1))
         left -= len(block)
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from components.data.media import IMAGE_FORMATS
+from components.data.media import IMAGE_FORMATS, unfit_image
 from components.errors import DataError
 from components.preprocess.media import MediaValue, media_bytes, named
 from components.preprocess.protocol import Samples
@@ -83,8 +83,14 @@ class ImagePreprocessor:
 
 
 def decode(data: bytes, size: int) -> Image.Image:
-    """First frame of a picture; a JPEG much larger than ``size`` is decoded at a fraction of its size."""
+    """First frame of a picture; a JPEG much larger than ``size`` is decoded at a fraction of its size.
+
+    Raises:
+        ValueError: If it has too many pixels, none, or colours of an unknown kind.
+    """
     image = Image.open(io.BytesIO(data), formats=IMAGE_FORMATS)
+    if unfit := unfit_image(image):
+        raise ValueError(unfit)
     image.draft(None, (2 * size, 2 * size))  # twice, so that the resize still has something to average
     image.load()
     return image

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 
 from components.config.encoders import GRUConfig, NgramsConfig, PretrainedConfig, TextTransformerConfig
+from components.data.cells import NotUnicodeError, whole
+from components.errors import DataError
 from components.preprocess import ngrams, subword
 from components.preprocess.ngrams import NgramTokenizer
 from components.preprocess.protocol import Samples, cells
@@ -87,8 +89,16 @@ class TextPreprocessor:
         return digest_json([self.state(), code_digest(sys.modules[__name__], ngrams, subword)])
 
     def canonical(self, value: str) -> np.ndarray:
-        """Token ids, int32 (T,) with T >= 1."""
-        return np.array(self.tokenizer.encode(clean(value)), dtype=np.int32)
+        """Token ids, int32 (T,) with T >= 1.
+
+        Raises:
+            DataError: If the text holds a lone surrogate.
+        """
+        try:
+            text = whole(value)
+        except NotUnicodeError as error:
+            raise DataError(str(error)) from error
+        return np.array(self.tokenizer.encode(clean(text)), dtype=np.int32)
 
     def collate(self, rows: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
         """``ids``: int64 (B, T), zeros after the end; ``mask``: bool (B, T), true for tokens."""

@@ -18,7 +18,7 @@ from components.config.data import DataConfig, Format
 from components.config.explain import nearest
 from components.config.inputs import AudioInput, ImageInput, InputConfig, TextInput
 from components.config.score import ScoreConfig
-from components.data.cells import text_of, unusable, word_of
+from components.data.cells import NotUnicodeError, text_of, unusable, whole, word_of
 from components.data.location import resolve
 from components.data.manifest import Batch, Manifest
 from components.data.media import MediaFacts, inspect
@@ -222,7 +222,7 @@ def _short(id: str) -> int:
 def _word(cell: Any, name: str, column: str, row: int) -> str | None:
     try:
         return word_of(cell)
-    except TypeError as error:
+    except (TypeError, NotUnicodeError) as error:
         raise unusable(error, name, column, row, "text or a number") from error
 
 
@@ -256,12 +256,16 @@ def usable(
     faults: list[Fault] = []
     for name, section in inputs.items():
         there = [column for column in section.columns if column in batch]
+        unreadable: dict[int, tuple[str | None, str]] = {}
         for column in there:
-            columns[column] = [
-                _cell(cell, section, manifest, column, row)
-                for row, cell in zip(numbers, batch[column], strict=True)
-            ]
-        wrong = _media_faults(section, columns, there, pool)
+            columns[column] = []
+            for place, (row, cell) in enumerate(zip(numbers, batch[column], strict=True)):
+                try:
+                    columns[column].append(_cell(cell, section, manifest, column, row))
+                except NotUnicodeError as error:
+                    columns[column].append(None)
+                    unreadable[place] = (None, str(error))
+        wrong = {**_media_faults(section, columns, there, pool), **unreadable}
         for place, row in enumerate(numbers):
             if place in wrong:
                 path, reason = wrong[place]
@@ -275,7 +279,11 @@ def usable(
 
 
 def _cell(cell: Any, section: InputConfig, manifest: Manifest, column: str, row: int) -> Any:
-    """A cell as the model takes it: what training made of it, media as absolute path, URL or bytes."""
+    """A cell as the model takes it: what training made of it, media as absolute path, URL or bytes.
+
+    Raises:
+        NotUnicodeError: If it holds a lone surrogate.
+    """
     if isinstance(section, ImageInput | AudioInput):
         return _media(cell, manifest.root)
     try:
@@ -292,7 +300,7 @@ def _media(cell: Any, root: str) -> Any:
         return None
     if not isinstance(cell, str):
         return cell
-    path = resolve(root, cell.strip())
+    path = resolve(root, whole(cell.strip()))
     if os.path.exists(path):  # noqa: PTH110  (Path.exists raises where base64 text is too long for a name)
         return path
     try:

@@ -174,6 +174,7 @@ PIPELINE: dict[str, Any] = {
         "robustness": {"rows": 0},
         "explanations": {"samples": 0},
     },
+    "audit": {"rows": 0},
     "engine": {"device": "cpu", "shard_rows": 50},
 }
 
@@ -209,7 +210,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project that the tests of one session share; only its first run does any work."""
-    return make_project(tmp_path_factory.mktemp("tiny"), evaluation=THOROUGH)
+    return make_project(tmp_path_factory.mktemp("tiny"), evaluation=THOROUGH, audit={})
 
 
 @pytest.fixture(scope="session")

@@ -142,6 +142,13 @@ def test_artifacts_hold_figures_tables_report_and_configuration(
     metrics = client.get_run(first_run["mlflow_run"]).data.metrics
     assert {"missing_50_accuracy", "missing_50_zero_imputed_accuracy"} <= set(metrics)
     assert {"robustness_picture_jpeg_relative", "robustness_sound_dropout_effective"} <= set(metrics)
+    assert "Audit of the data" in page
+    assert {"audit_votes.json", "audit_duplicates.json"} <= names("tables")
+    run = client.get_run(first_run["mlflow_run"])
+    assert run.data.metrics["audit_warnings"] == len(run.data.tags["audit"].split("+")) - (
+        run.data.tags["audit"] == "good"
+    )
+    assert {"audit_picture_skill", "audit_sound_test_in_train"} <= set(run.data.metrics)
     assert "http://" not in page.replace("http://www.w3.org", "")  # self-contained; SVG names its namespace
 
 

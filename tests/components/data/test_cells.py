@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.data.cells import media_of, text_of, word_of
+from components.data.cells import NotUnicodeError, media_of, text_of, word_of
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,6 @@ from components.data.cells import media_of, text_of, word_of
         ([], None),
         ({}, None),
         (" a ", " a "),
-        ("\ud800x", "?x"),
         (3, "3"),
         (np.int64(3), "3"),
         (0.1, "0.1"),
@@ -42,6 +41,12 @@ from components.data.cells import media_of, text_of, word_of
 )
 def test_a_cell_becomes_text(cell: Any, text: str | None) -> None:
     assert text_of(cell) == text
+
+
+@pytest.mark.parametrize("cell", ["\ud800x", "x\udfff", ["a", "\ud800"], " \udc00\ud800"])
+def test_half_a_letter_is_no_text(cell: Any) -> None:
+    with pytest.raises(NotUnicodeError, match="lone surrogate, character"):
+        text_of(cell)
 
 
 def test_keys_lose_surrounding_space() -> None:

@@ -12,7 +12,7 @@ import soundfile as sf
 import torch
 
 from components.errors import DataError
-from components.preprocess.audio import AudioPreprocessor
+from components.preprocess.audio import AudioPreprocessor, Keep
 
 RATE = 8000
 
@@ -148,9 +148,27 @@ class TestLevel:
         assert wave.tolist() == [0.5, 1.0, -1.0]
 
 
-def test_samples_that_are_not_numbers_count_as_silence() -> None:
-    wave = preprocessor().canonical(recorded(np.array([0.5, np.nan, np.inf, 0.25]), subtype="FLOAT"))
-    assert wave.tolist() == [0.5, 0.0, 0.0, 0.25]
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("keep", ["middle", "loudest"])
+def test_samples_that_are_not_numbers_are_never_taken_for_silence(wrong: float, keep: Keep) -> None:
+    data = recorded(np.array([0.5, wrong, 0.25]), subtype="FLOAT")
+    with pytest.raises(DataError, match="samples that are not numbers"):
+        preprocessor(keep=keep).canonical(data)
+
+
+def test_what_is_missing_at_the_end_is_never_taken_for_silence() -> None:
+    with pytest.raises(DataError, match="truncated"):
+        preprocessor().canonical(recorded(sine())[:-400])
+
+
+def test_a_short_part_of_a_slow_sound_has_a_sample() -> None:
+    wave = preprocessor(seconds=0.01).canonical(recorded(np.full(50, 0.25), 1))
+    assert len(wave) == preprocessor(seconds=0.01).samples
+
+
+def test_days_of_sound_are_refused_before_they_are_decoded() -> None:
+    with pytest.raises(DataError, match="too long"):
+        preprocessor(keep="loudest").canonical(recorded(np.zeros(30_000), 1))
 
 
 def test_one_sample_is_enough() -> None:

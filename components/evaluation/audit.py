@@ -1,0 +1,153 @@
+"""What the audit of the data found, as frozen dataclasses that travel as JSON, and what it warns of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from components.evaluation.intervals import Stored
+
+
+@dataclass(frozen=True)
+class Shuffled(Stored):
+    """Rows of one input that do not go with their labels: ids of the first and the last, and how many.
+
+    `skill` is their agreement with the labels as a share of what is usual for these labels.
+    """
+
+    first: str
+    last: str
+    rows: int
+    skill: float
+
+
+@dataclass(frozen=True)
+class Agreement(Stored):
+    """How one input's votes go with the labels, each row voted on by models that have not seen it.
+
+    `skill` is the correlation of votes and labels; 0 where rows and labels are put together at random.
+    `right` is the share of rows voted for as labelled, `at_random` what it would be then; NaN of numbers and
+    sets of labels. `chance` says that neither these votes nor the input's own model nor the whole model get
+    anything from the input.
+    """
+
+    input: str
+    rows: int
+    skill: float
+    low: float
+    high: float
+    right: float
+    at_random: float
+    chance: bool
+    shuffled: tuple[Shuffled, ...]
+
+
+@dataclass(frozen=True)
+class Duplicates(Stored):
+    """Rows of val or test whose content of one input train has too.
+
+    `near` are those nearly the same, among the rows that were compared. `by_chance` is the share that is to
+    be expected, as contents repeat within train as well; `flagged` where there are more.
+    """
+
+    input: str
+    split: str
+    rows: int
+    exact: int
+    near: int
+    by_chance: float
+    flagged: bool
+    example: str = ""
+
+
+@dataclass(frozen=True)
+class Leak(Stored):
+    """A column that tells the label by itself in a share of the rows; `usual` is the commonest label's."""
+
+    input: str
+    column: str
+    told: float
+    usual: float
+    flagged: bool
+
+
+@dataclass(frozen=True)
+class Torn(Stored):
+    """A column of groups, of which some stand in train and in another split."""
+
+    column: str
+    groups: int
+    across: int
+    test_rows: float
+    flagged: bool
+
+
+@dataclass(frozen=True)
+class Audit(Stored):
+    """Everything that was looked at, good or not."""
+
+    target: str
+    rows: int
+    agreements: tuple[Agreement, ...]
+    duplicates: tuple[Duplicates, ...]
+    leaks: tuple[Leak, ...]
+    groups: tuple[Torn, ...]
+    seconds: float
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Words for what is warned of."""
+        found = {
+            "chance": any(each.chance for each in self.agreements),
+            "shuffled": any(each.shuffled for each in self.agreements),
+            "duplicates": any(each.flagged for each in self.duplicates),
+            "leak": any(each.flagged for each in self.leaks),
+            "groups": any(each.flagged for each in self.groups),
+        }
+        return tuple(word for word, there in found.items() if there)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A sentence for each thing that is wrong with the data, with what to do."""
+        return (*self._of_pairs(), *self._of_splits())
+
+    def _of_pairs(self) -> list[str]:
+        said = []
+        for found in self.agreements:
+            if found.chance:
+                said.append(
+                    f"Input {found.input} says nothing of {self.target}: models of it alone agree with the "
+                    f"labels as if its rows were put in another order (correlation {found.skill:.3f}, "
+                    f"{found.low:.3f} to {found.high:.3f}). Were its files paired with other rows?"
+                )
+            for block in found.shuffled:
+                said.append(
+                    f"Input {found.input}, {block.rows} rows from id {block.first} to {block.last}: they do "
+                    f"not go with their labels, though the other rows do (agreement {block.skill:.0%} of the "
+                    "usual). Were they shuffled, or shifted against the table?"
+                )
+        return said
+
+    def _of_splits(self) -> list[str]:
+        said = []
+        for twin in self.duplicates:
+            if twin.flagged:
+                near = f" and {twin.near} nearly the same" if twin.near else ""
+                said.append(
+                    f"Input {twin.input}: {twin.exact} of {twin.rows} {twin.split} rows have content that "
+                    f"train has too{near}{f' (for example {twin.example})' if twin.example else ''}. What is "
+                    f"measured on {twin.split} is in part remembered: divide the rows anew, or take them out."
+                )
+        for leak in self.leaks:
+            if leak.flagged:
+                said.append(
+                    f"Input {leak.input}, {leak.column}: tells {self.target} by itself in {leak.told:.1%} of "
+                    "the rows. If it is written down after the label, or made from it, take it out."
+                )
+        for torn in self.groups:
+            if torn.flagged:
+                said.append(
+                    f"Column {torn.column}: {torn.across} of {torn.groups} values stand in train and in "
+                    f"another split ({torn.test_rows:.0%} of the test rows). How good the model is for new "
+                    f"ones is not measured: data.split.group: {torn.column} keeps each in one split."
+                )
+        return said
