@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or configuration; 3 the data cannot be
 used; 4 a model, training or service cannot be used; 5 the rule of promotion says no; 6 drift, where
-``--fail-on-drift`` asks for it; 130 interrupted.
+``--fail-on-drift`` asks for it; 7 a repeated run has come to something else; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ from flows.as_json import (
     monitored_json,
     outcome_json,
     promotion_json,
+    reproduced_json,
     scored_json,
     sweep_json,
 )
@@ -58,26 +59,30 @@ from flows.display import (
     show_monitored,
     show_outcome,
     show_promotion,
+    show_reproduced,
     show_scored,
     show_sweep,
 )
 from flows.distill import distill as distill_flow
 from flows.local_server import prefect_api
 from flows.monitor import monitor as monitor_flow
+from flows.reproduce import check_data, place_of
+from flows.reproduce import reproduce as reproduce_run
 from flows.retrain import retrain
 from flows.score import score as score_flow
 from flows.sweep import sweep_flow
 from flows.up import up as serve
 from tasks import champions, registry, tracking
 from tasks.promote import promote_version
+from tasks.reproduce import carried
 
-UNEXPECTED, USAGE, DATA, MODEL, REFUSED, DRIFTED, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
+UNEXPECTED, USAGE, DATA, MODEL, REFUSED, DRIFTED, DIFFERENT, INTERRUPTED = 1, 2, 3, 4, 5, 6, 7, 130
 
 app = typer.Typer(
     help="Retrain multimodal models and prove whether the new one deserves to replace the old one.",
     epilog="Exit codes: 0 done, 1 unexpected failure, 2 wrong usage or configuration, 3 the data cannot be "
     "used, 4 a model, training or service cannot be used, 5 the rule of promotion says no, "
-    "6 drift (--fail-on-drift), 130 interrupted.",
+    "6 drift (--fail-on-drift), 7 a repeated run has come to something else, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -309,6 +314,37 @@ def report(
     print(path.resolve())
     if open_page:
         webbrowser.open(path.resolve().as_uri())
+
+
+@app.command()
+def reproduce(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="Run key, MLflow run id or run name; 'last' is the newest retraining."
+        ),
+    ],
+    overrides: Overrides = None,
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+    as_json: AsJson = False,
+) -> None:
+    """Repeat a finished run from nothing and compare both to the last bit; exit code 7 if results differ."""
+    with reported(workspace):
+        original = carried(load_tracking(mlflow, workspace.resolve()), name)
+        pipeline = original.pipeline(overrides or [])
+        place = place_of(workspace.resolve(), original)
+        if not overrides:  # they may choose other rows
+            with console.status("looking whether the data is the same"):
+                check_data(original, pipeline, place)
+        with followed(console, place), prefect_api(workspace.resolve()):
+            found = reproduce_run(original, pipeline, place)
+    if as_json:
+        print(reproduced_json(found))
+    else:
+        show_reproduced(Console(), found)
+    if not found.same_results:
+        raise typer.Exit(DIFFERENT)
 
 
 @app.command()

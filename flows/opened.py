@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from prefect.exceptions import CancelledRun, TerminationSignal
 from prefect.runtime import flow_run
 
@@ -49,6 +50,8 @@ def opened(
         facts,
         more_tags={"config_file": str(config.resolve())},
     ) as (key, at, mlflow_run):
+        settings = yaml.safe_dump(pipeline.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        tracking.log_text(at, mlflow_run, settings, tracking.CONFIG)
         yield Context(key, pipeline, config.resolve().parent, workspace, at, mlflow_run)
 
 

@@ -35,7 +35,9 @@ _KIND, _TRAINING = (
     "custom_model_development",
 )  # else its pages are those of chat models
 CHAMPION_TAG = "champion"
-_OF_THE_RUN = ("config", "git_commit", "dataset_digest")  # tags that its parts have too
+DATA_TAG, MODEL_TAG = "dataset_digest", "model_digest"
+CONFIG, ENVIRONMENT = "config.yaml", "environment.json"  # artifacts that a run is repeated from
+_OF_THE_RUN = ("config", "git_commit", DATA_TAG)  # tags that its parts have too
 _LONGEST_PARAM = 6000  # characters that every MLflow backend takes
 _FORBIDDEN = re.compile(r"[^\w.:/ -]")  # in the name of a parameter; columns of a table may have any
 
@@ -89,6 +91,12 @@ def nested_run(tracking: TrackingConfig, parent: str, part: str, tags: Mapping[s
     return str(run_id)
 
 
+def parts(tracking: TrackingConfig, above: Run) -> list[Run]:
+    """The runs right below a run."""
+    below = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{above.info.run_id}'"
+    return list(connect(tracking).search_runs([above.info.experiment_id], below, max_results=1000))
+
+
 def find_part(tracking: TrackingConfig, parent: str, part: str) -> str | None:
     """Id of the run of one part; None where it has none."""
     client = connect(tracking)
@@ -135,6 +143,7 @@ def log_epoch(tracking: TrackingConfig, run_id: str, epoch: Epoch, metric: str) 
         "learning_rate": epoch.learning_rate,
         "epoch_seconds": epoch.seconds,
         **{f"alone_{name}_val_{metric}": value for name, value in epoch.alone.items()},
+        **({"skipped_steps": float(epoch.skipped)} if epoch.skipped else {}),
         "epoch": float(epoch.epoch),  # last: its presence says that the others are there
     }
     now = int(time.time() * 1000)
