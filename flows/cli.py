@@ -13,7 +13,7 @@ import sys
 import traceback
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -75,6 +75,7 @@ from flows.up import up as serve
 from tasks import champions, registry, tracking
 from tasks.promote import promote_version
 from tasks.reproduce import carried
+from tasks.service import reached
 
 UNEXPECTED, USAGE, DATA, MODEL, REFUSED, DRIFTED, DIFFERENT, INTERRUPTED = 1, 2, 3, 4, 5, 6, 7, 130
 
@@ -497,7 +498,8 @@ def reported(
 ) -> Iterator[None]:
     """End with a message and an exit code instead of a traceback."""
     try:
-        yield
+        with reached():
+            yield
     except KeyboardInterrupt:
         raise _ended(interrupted, INTERRUPTED) from None
     except ConfigError as error:
@@ -508,8 +510,9 @@ def reported(
         raise _ended(str(error), MODEL) from None
     except Exception as error:
         log = workspace / "error.txt"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text(traceback.format_exc(), "utf-8")
+        with suppress(OSError):  # what has happened is told also where nothing can be written
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_text(traceback.format_exc(), "utf-8")
         raise _ended(
             f"unexpected: {type(error).__name__}: {error}\nThe details are in {log}", UNEXPECTED
         ) from None
