@@ -1,6 +1,7 @@
 # make demo   the main job on the embedded data: no server, no network, no files needed
 # make test   all tests but those that wait for clocks or train for minutes
 # make test-slow  those: schedules, signs of life, students on real data
+# make soak   kill -9 at every stage, again and again (an hour): docs/reliability.md
 # make up     Prefect's and MLflow's pages and all flows, on this machine
 # make lint   style, types, import contract
 # make bench  benchmarks, on the embedded data (docs/benchmarks.md has them on real data)
@@ -12,7 +13,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/ready
 
-.PHONY: demo up test test-slow packages lint bench format docs ui constraints clean
+.PHONY: demo up test test-slow soak packages lint bench format docs ui constraints clean
 
 demo: $(READY)
 	$(BIN)/braid run configs/demo.yaml
@@ -27,6 +28,9 @@ test: $(READY) packages
 
 test-slow: $(READY) packages
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+
+soak: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.soak
 
 # Debian's packages that tests use; who is not root installs them by hand, and is told which.
 packages:

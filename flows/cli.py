@@ -1,7 +1,7 @@
 """The command line: ``braid run``, ``sweep``, ``distill``, ``score``, ``monitor`` and those below.
 
 Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or configuration; 3 the data cannot be
-used; 4 a model, training or service cannot be used; 5 the rule of promotion says no; 6 drift, where
+used; 4 a model, training, service or disk cannot be used; 5 the rule of promotion says no; 6 drift, where
 ``--fail-on-drift`` asks for it; 7 a repeated run has come to something else; 130 interrupted.
 """
 
@@ -82,7 +82,7 @@ UNEXPECTED, USAGE, DATA, MODEL, REFUSED, DRIFTED, DIFFERENT, INTERRUPTED = 1, 2,
 app = typer.Typer(
     help="Retrain multimodal models and prove whether the new one deserves to replace the old one.",
     epilog="Exit codes: 0 done, 1 unexpected failure, 2 wrong usage or configuration, 3 the data cannot be "
-    "used, 4 a model, training or service cannot be used, 5 the rule of promotion says no, "
+    "used, 4 a model, training, service or disk cannot be used, 5 the rule of promotion says no, "
     "6 drift (--fail-on-drift), 7 a repeated run has come to something else, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
