@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
 from components.config import TrackingConfig, load_tracking
@@ -79,6 +80,11 @@ def test_a_server_in_trouble_has_everything_once(
     setattr(before, trouble, value)
     run, part = log_a_run(place(before.address, trouble), f"birds-{trouble}")
     assert_logged_once(place(server, trouble), run, part)
+    client = MlflowClient(server)
+    experiment = client.get_experiment_by_name(trouble)
+    assert experiment is not None
+    twins = client.search_runs([experiment.experiment_id], run_view_type=ViewType.DELETED_ONLY)
+    assert len(twins) == (2 if trouble == "loses" else 0)
 
 
 def test_a_version_is_registered_once_also_where_the_answer_is_lost(before: Proxy, server: str) -> None:
