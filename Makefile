@@ -2,6 +2,7 @@
 # make test   all tests but those that wait for clocks or train for minutes
 # make test-slow  those: schedules, signs of life, students on real data
 # make fuzz   coverage-guided fuzzing of every decoder and of the pipeline file, FUZZ_SECONDS each
+# make soak   kill -9 at every stage, again and again (an hour): docs/reliability.md
 # make up     Prefect's and MLflow's pages and all flows, on this machine
 # make lint   style, types, import contract
 # make bench  benchmarks, on the embedded data (docs/benchmarks.md has them on real data)
@@ -13,7 +14,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/ready
 
-.PHONY: demo up test test-slow fuzz bad-input packages lint bench format docs ui constraints clean
+.PHONY: demo up test test-slow soak fuzz bad-input packages lint bench format docs ui constraints clean
 
 demo: $(READY)
 	$(BIN)/braid run configs/demo.yaml
@@ -28,6 +29,9 @@ test: $(READY) packages
 
 test-slow: $(READY) packages
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+
+soak: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.soak
 
 FUZZ_SECONDS ?= 60
 

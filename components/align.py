@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from components import aligned as aligned_code
@@ -26,9 +25,10 @@ from components.objectives.correlation import canonical_maps
 from components.references import Features, Prepared, Trained
 from components.samples import learning_rows, presence, rows_digest
 from components.storage.digest import code_digest, digest_json
+from components.storage.tensors import is_whole, load_tensors, save_tensors
 from components.targets import Targets
 from components.training.batches import Source, open_embedding_splits, open_sample_splits
-from components.training.checkpoint import Epoch, save_tensors
+from components.training.checkpoint import Epoch
 from components.training.device import choose_device
 from components.training.loop import BEST, predict
 from components.training.resumable import seed_of, train_once
@@ -88,7 +88,7 @@ def align(
         device=device,
     )
     written = Path(trained.folder) / PROJECTIONS
-    if not written.exists():
+    if not is_whole(written):
         if isinstance(options.objective, DCCAConfig):  # what ends a canonical correlation analysis
             training, _ = sources()
             outputs = predict(network.to(device), training, options.training.batch_size, "fp32", device)
@@ -107,7 +107,7 @@ def align(
 def open_aligned(trained: Trained, features: Mapping[str, Features], config: PipelineConfig) -> Aligned:
     """The projections that :func:`align` trained."""
     network = Aligned({name: feature.encoder.width for name, feature in features.items()}, _options(config))
-    network.load_state_dict(load_file(Path(trained.folder) / PROJECTIONS))
+    network.load_state_dict(load_tensors(Path(trained.folder) / PROJECTIONS))
     return network.eval()
 
 

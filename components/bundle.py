@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from pydantic import TypeAdapter, ValidationError
-from safetensors.torch import load_file
 
 from components.aligned import Aligned
 from components.config.alignment import AlignmentConfig
@@ -37,8 +36,9 @@ from components.networks import Fused
 from components.preprocess import Preprocessor, load_preprocessor
 from components.references import EncoderWeights, Prepared
 from components.storage.atomic import replacing, write_json
+from components.storage.digest import digest_file, digest_json
+from components.storage.tensors import load_tensors, save_tensors
 from components.targets import Head, Targets
-from components.training.checkpoint import save_tensors
 
 VERSION = 2
 GALLERY = "gallery.parquet"
@@ -149,6 +149,17 @@ def save_bundle(
         )
 
 
+def model_digest(folder: Path) -> str:
+    """Digest of what answers: weights, preprocessing and settings; not of the samples that the model carries
+    and not of ``facts``, which say where it comes from."""
+    carried = {"model.json", GALLERY, REFERENCE}
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in carried)
+    values = json.loads((folder / "model.json").read_text("utf-8"))
+    del values["facts"]
+    names = [(str(file.relative_to(folder)), digest_file(file)) for file in files]
+    return digest_json({"model": values, "files": names})
+
+
 def load_bundle(folder: Path, device: torch.device | None = None) -> Bundle:
     """Read a bundle; needs neither hub nor workspace.
 
@@ -184,7 +195,7 @@ def load_bundle(folder: Path, device: torch.device | None = None) -> Bundle:
                 opened[key] = open_encoder(reference, inputs[name].encoder, preprocessors[name]).to(device)
             encoders.setdefault(purpose, {})[name] = opened[key]
 
-    tensors = load_file(folder / "delivered.safetensors")
+    tensors = load_tensors(folder / "delivered.safetensors")
     delivered = _delivered(values, encoders)
     delivered.load_state_dict(tensors)
     delivered.set_settings(values["delivered"])
@@ -206,7 +217,7 @@ def _aligned(
         return None
     config = AlignmentConfig.model_validate(values["alignment"])
     aligned = Aligned({name: encoder.width for name, encoder in encoders["fusion"].items()}, config)
-    aligned.load_state_dict(load_file(folder / "aligned.safetensors"))
+    aligned.load_state_dict(load_tensors(folder / "aligned.safetensors"))
     return aligned.to(device).eval()
 
 

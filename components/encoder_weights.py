@@ -6,7 +6,6 @@ import inspect
 import json
 from pathlib import Path
 
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from components.config.encoders import EncoderConfig
@@ -15,6 +14,7 @@ from components.encoders.several import Several
 from components.preprocess import Preprocessor, load_preprocessor
 from components.references import EncoderWeights, Prepared
 from components.storage.digest import code_digest, digest, digest_tensors
+from components.storage.tensors import load_tensors
 
 
 def open_preprocessor(prepared: Prepared) -> Preprocessor:
@@ -46,9 +46,8 @@ def encoder_code(encoder: nn.Module) -> str:
 
 def read_tensors(path: Path, prefix: str) -> dict[str, Tensor]:
     """Tensors of a safetensors file whose names begin with ``prefix``, which is taken off."""
-    with safe_open(path, "pt") as file:
-        return {
-            name.removeprefix(prefix): file.get_tensor(name)
-            for name in file.keys()  # noqa: SIM118  (not a mapping)
-            if name.startswith(prefix)
-        }
+    return {
+        name.removeprefix(prefix): value
+        for name, value in load_tensors(path).items()
+        if name.startswith(prefix)
+    }

@@ -20,6 +20,10 @@ class ModelError(BraidError):
     """A model, its weights or its options cannot be used as they are."""
 
 
+class ServiceError(BraidError):
+    """A server that the run needs, or room on the disk, is not there for now; trying again may help."""
+
+
 def _shortened(line: str) -> str:
     if len(line) <= _LONGEST:
         return line

@@ -19,15 +19,16 @@ from components.objectives import Objective, Supervised
 from components.references import EncoderWeights, Features, Prepared, Single, Trained
 from components.samples import learning_rows, load_embeddings, rows_digest
 from components.storage.digest import code_digest, digest, digest_json, digest_tensors
+from components.storage.tensors import save_tensors
 from components.storage.work import work
 from components.targets import Head
 from components.training import probe as probe_code
 from components.training.batches import Source, open_samples
-from components.training.checkpoint import Epoch, save_tensors
+from components.training.checkpoint import Epoch
 from components.training.device import choose_device
 from components.training.loop import BEST
 from components.training.probe import fit_probe
-from components.training.resumable import TARGET_CODE, seed_of, train_once
+from components.training.resumable import TARGET_CODE, is_trained, seed_of, train_once
 
 
 def fit(
@@ -130,7 +131,7 @@ def probe(dataset: Dataset, features: Features, cache: Path) -> Single:
     )
     with work(cache, f"{name}-probe-{key}") as place:
         weights = place.folder / BEST
-        if place.result is None:
+        if not is_trained(place):
             vectors = as_vector(load_embeddings(samples, name, features)).numpy()
             is_train = (samples["split"] == "train").to_numpy()
             head = fit_probe(

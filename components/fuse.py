@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
 from components.align import auxiliary_facts, load_pretrained, with_auxiliary
 from components.config.pipeline import PipelineConfig
@@ -38,14 +37,15 @@ from components.samples import (
     rows_digest,
 )
 from components.storage.digest import code_digest, digest, digest_json, digest_tensors
+from components.storage.tensors import load_tensors, save_tensors
 from components.storage.work import work
 from components.strength import balance_key, solo_scores
 from components.training import stack as stack_code
 from components.training.batches import Source, open_embeddings, open_sample_splits
-from components.training.checkpoint import Epoch, save_tensors
+from components.training.checkpoint import Epoch
 from components.training.device import choose_device
 from components.training.loop import BEST
-from components.training.resumable import TARGET_CODE, read_history, seed_of, train_once
+from components.training.resumable import TARGET_CODE, is_trained, read_history, seed_of, train_once
 from components.training.stack import held_out, stack
 
 
@@ -148,7 +148,7 @@ def _pool(
         *(digest_tensors(heads[name]) for name in late.inputs),
     )
     with work(cache, f"fusion-{key}") as place:
-        if place.result is None:
+        if not is_trained(place):
             samples = learning_rows(dataset, list(features))
             val = samples[samples["split"] == "val"]
             there = torch.from_numpy(presence(val, list(features)))
@@ -230,7 +230,7 @@ def train_jointly(
     widths = {name: encoder.width for name, encoder in encoders.items()}
     fused = Fused(build_fusion(config.fusion, widths, dataset.targets), dataset.targets)
     if start is not None:
-        fused.load_state_dict(load_file(Path(start.folder) / BEST))
+        fused.load_state_dict(load_tensors(Path(start.folder) / BEST))
     network = Joint(encoders, fused)
 
     samples = learning_rows(dataset, names)

@@ -10,6 +10,7 @@ from typing import Any
 from components.evaluation.results import Evaluation
 from flows.distill import Distilled
 from flows.monitor import Monitored
+from flows.reproduce import Reproduced
 from flows.retrain import Outcome
 from flows.score import Scored
 from flows.sweep import SweepOutcome
@@ -45,6 +46,20 @@ def promotion_json(found: Promotion) -> str:
             "moved": None if found.moved is None else asdict(found.moved),
             "source": None if evidence is None else evidence.source,
             "verdict": None if evidence is None else asdict(evidence.verdict),
+        }
+    )
+
+
+def reproduced_json(found: Reproduced) -> str:
+    """One JSON object; null for what a run lacks, and for numbers that JSON has not."""
+    return _dumped(
+        {
+            "run": found.original,
+            "again": found.again,
+            "workspace": str(found.workspace),
+            "same_results": found.same_results,
+            "metrics_compared": found.compared,
+            "differences": [asdict(difference) for difference in found.differences],
         }
     )
 

@@ -1,8 +1,8 @@
 """The command line: ``braid run``, ``sweep``, ``distill``, ``score``, ``monitor`` and those below.
 
 Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or configuration; 3 the data cannot be
-used; 4 a model, training or service cannot be used; 5 the rule of promotion says no; 6 drift, where
-``--fail-on-drift`` asks for it; 130 interrupted.
+used; 4 a model, training, service or disk cannot be used; 5 the rule of promotion says no; 6 drift, where
+``--fail-on-drift`` asks for it; 7 a repeated run has come to something else; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import traceback
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -45,6 +45,7 @@ from flows.as_json import (
     monitored_json,
     outcome_json,
     promotion_json,
+    reproduced_json,
     scored_json,
     sweep_json,
 )
@@ -58,26 +59,31 @@ from flows.display import (
     show_monitored,
     show_outcome,
     show_promotion,
+    show_reproduced,
     show_scored,
     show_sweep,
 )
 from flows.distill import distill as distill_flow
 from flows.local_server import prefect_api
 from flows.monitor import monitor as monitor_flow
+from flows.reproduce import check_data, place_of
+from flows.reproduce import reproduce as reproduce_run
 from flows.retrain import retrain
 from flows.score import score as score_flow
 from flows.sweep import sweep_flow
 from flows.up import up as serve
 from tasks import champions, registry, tracking
 from tasks.promote import promote_version
+from tasks.reproduce import carried
+from tasks.service import reached
 
-UNEXPECTED, USAGE, DATA, MODEL, REFUSED, DRIFTED, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
+UNEXPECTED, USAGE, DATA, MODEL, REFUSED, DRIFTED, DIFFERENT, INTERRUPTED = 1, 2, 3, 4, 5, 6, 7, 130
 
 app = typer.Typer(
     help="Retrain multimodal models and prove whether the new one deserves to replace the old one.",
     epilog="Exit codes: 0 done, 1 unexpected failure, 2 wrong usage or configuration, 3 the data cannot be "
-    "used, 4 a model, training or service cannot be used, 5 the rule of promotion says no, "
-    "6 drift (--fail-on-drift), 130 interrupted.",
+    "used, 4 a model, training, service or disk cannot be used, 5 the rule of promotion says no, "
+    "6 drift (--fail-on-drift), 7 a repeated run has come to something else, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -312,6 +318,37 @@ def report(
 
 
 @app.command()
+def reproduce(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="Run key, MLflow run id or run name; 'last' is the newest retraining."
+        ),
+    ],
+    overrides: Overrides = None,
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+    as_json: AsJson = False,
+) -> None:
+    """Repeat a finished run from nothing and compare both to the last bit; exit code 7 if results differ."""
+    with reported(workspace):
+        original = carried(load_tracking(mlflow, workspace.resolve()), name)
+        pipeline = original.pipeline(overrides or [])
+        place = place_of(workspace.resolve(), original)
+        if not overrides:  # they may choose other rows
+            with console.status("looking whether the data is the same"):
+                check_data(original, pipeline, place)
+        with followed(console, place), prefect_api(workspace.resolve()):
+            found = reproduce_run(original, pipeline, place)
+    if as_json:
+        print(reproduced_json(found))
+    else:
+        show_reproduced(Console(), found)
+    if not found.same_results:
+        raise typer.Exit(DIFFERENT)
+
+
+@app.command()
 def search(
     model: ModelName,
     query: Annotated[
@@ -461,7 +498,8 @@ def reported(
 ) -> Iterator[None]:
     """End with a message and an exit code instead of a traceback."""
     try:
-        yield
+        with reached():
+            yield
     except KeyboardInterrupt:
         raise _ended(interrupted, INTERRUPTED) from None
     except ConfigError as error:
@@ -472,8 +510,9 @@ def reported(
         raise _ended(str(error), MODEL) from None
     except Exception as error:
         log = workspace / "error.txt"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text(traceback.format_exc(), "utf-8")
+        with suppress(OSError):  # what has happened is told also where nothing can be written
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_text(traceback.format_exc(), "utf-8")
         raise _ended(
             f"unexpected: {type(error).__name__}: {error}\nThe details are in {log}", UNEXPECTED
         ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from components.sweep.ranking import Ranking, Row
 from components.targets import AnyTarget, Regression
 from flows.distill import Distilled
 from flows.monitor import Monitored
+from flows.reproduce import Reproduced
 from flows.retrain import Outcome
 from flows.runs import newest_of
 from flows.score import Scored
@@ -34,6 +36,7 @@ from tasks.report import balance_warnings
 from tasks.score import headline
 
 _EVERY = 0.3  # seconds between two looks
+_SHOWN = 12  # differences of one kind
 
 
 @contextmanager
@@ -194,6 +197,39 @@ def results_table(evaluation: Evaluation, named: bool = False) -> Table:
     for candidate in evaluation.candidates:
         table.add_row(*_row(candidate, evaluation), style="bold" if candidate.kind == "delivered" else "")
     return table
+
+
+def show_reproduced(console: Console, found: Reproduced) -> None:
+    """What a run and its repetition differ in, the first of each kind."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in ("differs", "what", "then", "now"):
+        table.add_column(column, overflow="fold")
+    kinds = Counter[str]()
+    for difference in found.differences:
+        kinds[difference.part] += 1
+        if kinds[difference.part] <= _SHOWN:
+            then, now = ("—" if value is None else str(value) for value in (difference.then, difference.now))
+            table.add_row(difference.part, *map(escape, (difference.name, then, now)))
+    for part, count in kinds.items():
+        if count > _SHOWN:
+            table.add_row(part, f"and {count - _SHOWN} more (all of them: --json)", "", "")
+    if kinds:
+        console.print(table)
+    same = f"{found.compared} values of metrics and the model are the same to the last bit"
+    if not kinds:
+        said = f"Nothing differs: settings, data, environment, and {same}."
+    elif found.same_results:
+        said = f"The results are the same, the environment is not: {same}."
+    else:
+        said = "Differs: " + ", ".join(f"{part} ({count})" for part, count in kinds.items()) + "."
+    console.print(Panel(escape(said), title="Findings", title_align="left"))
+    console.print(
+        f"run           {found.original}\nrepetition    {found.again}   "
+        f"(braid ui --workspace {found.workspace})",
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
+    )
 
 
 def show_promotion(console: Console, found: Promotion, challenger: str) -> None:

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from prefect.exceptions import CancelledRun, TerminationSignal
 from prefect.runtime import flow_run
 
 from components.config import PipelineConfig, TrackingConfig, load_tracking
+from components.errors import ServiceError
 from components.storage.digest import digest_json
 from flows.local_server import has_pages
 from flows.runs import claim
@@ -18,6 +20,7 @@ from flows.workers import stop_workers
 from tasks import links, tracking
 from tasks.context import Context
 from tasks.report import git_commit
+from tasks.service import reached
 
 
 @contextmanager
@@ -49,6 +52,8 @@ def opened(
         facts,
         more_tags={"config_file": str(config.resolve())},
     ) as (key, at, mlflow_run):
+        settings = yaml.safe_dump(pipeline.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        tracking.log_text(at, mlflow_run, settings, tracking.CONFIG)
         yield Context(key, pipeline, config.resolve().parent, workspace, at, mlflow_run)
 
 
@@ -80,7 +85,7 @@ def begun(
     base = config.resolve().parent
     purpose = digest_json({"kind": kind, "config": dict(settings), "base": str(base), "facts": facts})
     workspace.mkdir(parents=True, exist_ok=True)
-    with claim(workspace, name, purpose, str(flow_run.id), key) as record:
+    with claim(workspace, name, purpose, str(flow_run.id), key) as record, reached():
         tags = {"config": name, "prefect_flow_run": str(flow_run.id), "kind": kind, **(more_tags or {})}
         tags |= {"prefect_flow_run_url": flow_run.ui_url} if flow_run.ui_url and has_pages() else {}
         tags |= {"git_commit": commit} if (commit := git_commit()) else {}
@@ -88,10 +93,14 @@ def begun(
         tracking.log_params(at, mlflow_run, {**settings, **facts})
         links.show_run(at, mlflow_run)
         monitor = tracking.watch_system(at, mlflow_run)
-        status: Literal["FINISHED", "FAILED", "KILLED"] = "FAILED"
+        status: Literal["FINISHED", "FAILED", "KILLED"] | None = "FAILED"
         try:
-            yield record.key, at, mlflow_run
+            with reached():
+                yield record.key, at, mlflow_run
             status = "FINISHED"
+        except ServiceError:
+            status = None  # it goes on; and who is gone cannot be told
+            raise
         except (KeyboardInterrupt, SystemExit, CancelledRun, TerminationSignal):
             status = "KILLED"
             stop_workers()
@@ -99,4 +108,5 @@ def begun(
         finally:
             if monitor is not None:
                 monitor.finish()
-            tracking.end_run(at, mlflow_run, status)
+            if status is not None:
+                tracking.end_run(at, mlflow_run, status)

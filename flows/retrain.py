@@ -85,65 +85,63 @@ def retrain(
     """
     pipeline = load_pipeline(config, [*changes.overrides(), *overrides])
     with opened(config, pipeline, workspace.resolve(), tracking_file) as run:
-        dataset = ingest_task.submit(run).result()
-        names = list(pipeline.inputs)
-        prepared = {name: preprocess_task.submit(run, dataset, name) for name in names}
-        aligning = pipeline.alignment
-        pretrained = (
-            pretrain_task.submit(run, dataset, prepared)
-            if aligning is not None and aligning.use == "pretraining"
-            else None
-        )
-        fitted = {name: fit_task.submit(run, dataset, prepared[name], name, pretrained) for name in names}
-        features = {
-            name: extract_task.submit(run, dataset, prepared[name], fitted[name], name) for name in names
-        }
-        singles = {
-            name: fitted[name]
-            if needs_fit(pipeline.inputs[name].encoder)
-            else probe_task.submit(run, dataset, features[name], name)
-            for name in names
-        }
-        fused: FusedModel | PrefectFuture[FusedModel] | None = None
-        if len(names) > 1:
-            start = (
-                fuse_task.submit(run, dataset, features, singles) if pipeline.strategy == "staged" else None
-            )
-            fused = start
-            if pipeline.strategy == "joint" or pipeline.joint_epochs:
-                fused = _joint(run, dataset, prepared, features, singles, start, pretrained)
-        settled(prepared, fitted, features, singles, {"fusion": fused})
-        aligned = align_task.submit(run, dataset, fused) if aligning is not None else None
-        evaluated = evaluate_task.submit(run, dataset, prepared, singles, features, fused, aligned)
-        retrieved = retrieval_task.submit(run, dataset, fused, aligned) if aligned is not None else None
-        stressed = (
-            robustness_task.submit(run, dataset, evaluated) if pipeline.evaluation.robustness.rows else None
-        )
-        explained = (
-            explain_task.submit(run, dataset, evaluated) if pipeline.evaluation.explanations.samples else None
-        )
-        audited = (
-            audit_task.submit(run, dataset, prepared, features, evaluated) if pipeline.audit.rows else None
-        )
-        measured = [stressed] if stressed is not None else []  # the rule looks at what it recorded
-        registered = promote_task.submit(run, dataset, evaluated, wait_for=measured)
-        settled({"evaluate": evaluated, "robustness": stressed, "explain": explained})
-        settled({"audit": audited})
-        settled({"alignment": aligned, "retrieval": retrieved, "promote": registered})
-        report = report_task.submit(
-            run, dataset, evaluated, registered, stressed, explained, retrieved, audited
-        )
-        evaluation, *further = evaluated.result().read_all()
-        return Outcome(
-            key=run.key,
-            mlflow_run=run.mlflow_run,
-            evaluation=evaluation,
-            further=tuple(further),
-            registered=registered.result(),
-            report=Path(report.result()),
-            retrieval=retrieved.result().read() if retrieved is not None else None,
-            extracted=_extracted({name: feature.result() for name, feature in features.items()}, fused),
-        )
+        return retrained(run)
+
+
+def retrained(run: Context) -> Outcome:
+    """All steps of a retraining, in the flow that this is called from."""
+    pipeline = run.config
+    dataset = ingest_task.submit(run).result()
+    names = list(pipeline.inputs)
+    prepared = {name: preprocess_task.submit(run, dataset, name) for name in names}
+    aligning = pipeline.alignment
+    pretrained = (
+        pretrain_task.submit(run, dataset, prepared)
+        if aligning is not None and aligning.use == "pretraining"
+        else None
+    )
+    fitted = {name: fit_task.submit(run, dataset, prepared[name], name, pretrained) for name in names}
+    features = {name: extract_task.submit(run, dataset, prepared[name], fitted[name], name) for name in names}
+    singles = {
+        name: fitted[name]
+        if needs_fit(pipeline.inputs[name].encoder)
+        else probe_task.submit(run, dataset, features[name], name)
+        for name in names
+    }
+    fused: FusedModel | PrefectFuture[FusedModel] | None = None
+    if len(names) > 1:
+        start = fuse_task.submit(run, dataset, features, singles) if pipeline.strategy == "staged" else None
+        fused = start
+        if pipeline.strategy == "joint" or pipeline.joint_epochs:
+            fused = _joint(run, dataset, prepared, features, singles, start, pretrained)
+    settled(prepared, fitted, features, singles, {"fusion": fused})
+    aligned = align_task.submit(run, dataset, fused) if aligning is not None else None
+    evaluated = evaluate_task.submit(run, dataset, prepared, singles, features, fused, aligned)
+    retrieved = retrieval_task.submit(run, dataset, fused, aligned) if aligned is not None else None
+    stressed = (
+        robustness_task.submit(run, dataset, evaluated) if pipeline.evaluation.robustness.rows else None
+    )
+    explained = (
+        explain_task.submit(run, dataset, evaluated) if pipeline.evaluation.explanations.samples else None
+    )
+    audited = audit_task.submit(run, dataset, prepared, features, evaluated) if pipeline.audit.rows else None
+    measured = [stressed] if stressed is not None else []  # the rule looks at what it recorded
+    registered = promote_task.submit(run, dataset, evaluated, wait_for=measured)
+    settled({"evaluate": evaluated, "robustness": stressed, "explain": explained})
+    settled({"audit": audited})
+    settled({"alignment": aligned, "retrieval": retrieved, "promote": registered})
+    report = report_task.submit(run, dataset, evaluated, registered, stressed, explained, retrieved, audited)
+    evaluation, *further = evaluated.result().read_all()
+    return Outcome(
+        key=run.key,
+        mlflow_run=run.mlflow_run,
+        evaluation=evaluation,
+        further=tuple(further),
+        registered=registered.result(),
+        report=Path(report.result()),
+        retrieval=retrieved.result().read() if retrieved is not None else None,
+        extracted=_extracted({name: feature.result() for name, feature in features.items()}, fused),
+    )
 
 
 def settled(*groups: Mapping[str, Any]) -> None:

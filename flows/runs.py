@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from components.errors import BraidError
+from components.errors import BraidError, ServiceError
 from components.storage.atomic import write_json
 
 
@@ -25,7 +25,7 @@ class RunRecord:
         key: Name of the folder.
         purpose: Digest of the configuration.
         flow_runs: Ids of the Prefect flow runs that worked on it.
-        status: ``running`` (also after a kill), ``finished`` or ``failed``.
+        status: ``running`` (also after a kill, and where a service was gone), ``finished`` or ``failed``.
         process: Id of the process that works, or worked, on it.
     """
 
@@ -43,8 +43,8 @@ def claim(
     """Hold the run folder for a flow run.
 
     The folder is the one that this flow run had before (a retry), else one of the same purpose
-    that was interrupted or whose process was cut off (its lock is free though it never ended), else
-    a new one. The lock goes with the process, however that ends.
+    that was interrupted, that lost a service, or whose process was cut off (its lock is free though it never
+    ended), else a new one. The lock goes with the process, however that ends.
 
     Args:
         workspace: Folder with all runs.
@@ -72,6 +72,8 @@ def claim(
         _write(runs, record)
     try:
         yield record
+    except ServiceError:  # stays as it is: the next command of the same purpose goes on with it
+        raise
     except Exception:
         _write(runs, replace(record, status="failed"))
         raise

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 from prefect.artifacts import create_table_artifact
 
+from components.bundle import model_digest
 from components.data.ingest import Dataset
 from components.deliver import deliver
 from components.evaluation.figures import all_figures
@@ -82,7 +83,8 @@ def evaluate_task(
     evaluated = Evaluated(str(result), str(predictions), curves)
 
     tracking.log_metrics(at, run, metrics_of(evaluation))
-    tracking.set_tags(at, run, _tags(evaluation, config.fusion.name, config.strategy))
+    tags = _tags(evaluation, config.fusion.name, config.strategy)
+    tracking.set_tags(at, run, {**tags, tracking.MODEL_TAG: model_digest(context.bundle)})
     _tell_parts(context, evaluation, fused)
     tracking.log_figures(at, run, all_figures(evaluation, read_curves(evaluated)))
     for other in further:

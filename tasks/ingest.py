@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 from prefect import get_run_logger
 
 from components.data.ingest import Dataset, ingest
+from components.environment import environment
 from components.samples import read_samples
 from tasks import tracking
 from tasks.context import Context
@@ -18,6 +21,8 @@ from tasks.step import step
 def ingest_task(context: Context) -> Dataset:
     """Read and check the manifest; what cannot be used goes to quarantine, with its reason."""
     progress = Progress(context, "ingest")
+    found = environment(context.config.engine.device)
+    tracking.log_text(context.tracking, context.mlflow_run, json.dumps(found, indent=1), tracking.ENVIRONMENT)
     shared = context.workspace / "data" / context.config.name
     dataset = ingest(context.config, shared, context.base, progress, tables=context.folder)
     progress.finish(
@@ -30,7 +35,7 @@ def ingest_task(context: Context) -> Dataset:
     at, run = context.tracking, context.mlflow_run
     tracking.log_dataset(at, run, read_samples(dataset), dataset.source, context.config.name, dataset.digest)
     tracking.log_table(at, run, quarantine, "quarantine")
-    tracking.set_tags(at, run, {"dataset_digest": dataset.digest})
+    tracking.set_tags(at, run, {tracking.DATA_TAG: dataset.digest})
     tracking.log_metrics(
         at,
         run,

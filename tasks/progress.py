@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
+import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from components.storage.atomic import write_json
@@ -60,7 +62,8 @@ class Progress:
             self._written = now
         if last or now - self._told >= _EVERY:
             percent = 100.0 * done / total if total else 100.0
-            update_progress_artifact(self._artifact, percent, description=f"{self._step} {note}".strip())
+            with suppress(httpx.HTTPError):  # who only looks on stops nothing
+                update_progress_artifact(self._artifact, percent, description=f"{self._step} {note}".strip())
             self._told = now
 
     def finish(self, note: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import mlflow
 import pandas as pd
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
@@ -112,11 +113,9 @@ def register(
             raise
         if not client.get_registered_model(name).description:
             client.update_registered_model(name, about)
-    found = [v for v in client.search_model_versions(f"name = '{name}'") if v.run_id == context.mlflow_run]
-    if found:
-        version = found[0].version
-    else:
-        version = client.create_model_version(
+    version = _own_version(client, name, context.mlflow_run)
+    if version is None:
+        made = client.create_model_version(
             name,
             uri,
             context.mlflow_run,
@@ -124,9 +123,22 @@ def register(
             description=description,
             model_id=uri.removeprefix("models:/"),  # a server asks for it, to know that the source is allowed
         ).version
+        version = _own_version(client, name, context.mlflow_run) or str(made)
     if challenge:
         client.set_registered_model_alias(name, CHALLENGER, version)
     return Version(name, str(version), context.mlflow_run)
+
+
+def _own_version(client: MlflowClient, name: str, run: str) -> str | None:
+    """The version of a registered model that a run has made; None where it has made none.
+
+    Of several, which a server makes whose answer is lost, the later ones are deleted.
+    """
+    found = client.search_model_versions(f"name = '{name}'")
+    own = sorted((each for each in found if each.run_id == run), key=lambda each: int(each.version))
+    for twin in own[1:]:
+        client.delete_model_version(name, str(twin.version))
+    return str(own[0].version) if own else None
 
 
 def champion(at: TrackingConfig, name: str) -> Version | None:

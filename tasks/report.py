@@ -75,7 +75,6 @@ def report_task(
     path = context.folder / "report.html"
     write_bytes(path, render_report(report).encode("utf-8", "surrogatepass"))
     tracking.log_file(at, run, path)
-    tracking.log_text(at, run, settings, "config.yaml")
 
     tracking.set_tags(at, run, {tracking.NOTE: _note(context, evaluation, registered)})
     create_markdown_artifact(_markdown(context, evaluated, registered, report.audit), key="summary")

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
@@ -15,8 +16,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.sync import concurrency
 from prefect.tasks import exponential_backoff
 
-from components.errors import BraidError
+from components.errors import BraidError, ServiceError
 from components.training.device import share_cores
+from tasks.service import reached
 
 _DAY = 24 * 3600
 Yielded = TypeVar("Yielded")
@@ -27,8 +29,8 @@ def worth_retrying(task: Any, task_run: Any, state: Any) -> bool:
     """Whether trying again can help: not where the user has to mend something first."""
     try:
         state.result()
-    except BraidError:
-        return False
+    except BraidError as error:
+        return isinstance(error, ServiceError)
     except Exception:
         return True
     return False
@@ -41,7 +43,7 @@ def step(
 
     Prefect's result cache stays off: every step asks the content-keyed stores what there is to do.
     """
-    return task(
+    settled = task(
         name=name,
         task_run_name=task_run_name,
         tags=tags,
@@ -53,6 +55,16 @@ def step(
         retry_condition_fn=worth_retrying,
         timeout_seconds=_DAY,
     )
+
+    def made(function: Callable[..., Returned]) -> Task[..., Returned]:
+        @wraps(function)
+        def run(*arguments: Any, **named: Any) -> Returned:
+            with reached():
+                return function(*arguments, **named)
+
+        return settled(run)
+
+    return made
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from components.config import TrackingConfig
 from components.training.checkpoint import Epoch
 from tasks.descriptions import of_experiment
+from tasks.service import check_answers
 from tasks.views import VIEWS
 
 KEY, PART = "braid.key", "braid.part"
@@ -35,7 +36,9 @@ _KIND, _TRAINING = (
     "custom_model_development",
 )  # else its pages are those of chat models
 CHAMPION_TAG = "champion"
-_OF_THE_RUN = ("config", "git_commit", "dataset_digest")  # tags that its parts have too
+DATA_TAG, MODEL_TAG = "dataset_digest", "model_digest"
+CONFIG, ENVIRONMENT = "config.yaml", "environment.json"  # artifacts that a run is repeated from
+_OF_THE_RUN = ("config", "git_commit", DATA_TAG)  # tags that its parts have too
 _LONGEST_PARAM = 6000  # characters that every MLflow backend takes
 _FORBIDDEN = re.compile(r"[^\w.:/ -]")  # in the name of a parameter; columns of a table may have any
 
@@ -43,7 +46,12 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 
 def connect(tracking: TrackingConfig) -> MlflowClient:
-    """A client for the place that mlflow.yaml names; MLflow's own functions follow it."""
+    """A client for the place that mlflow.yaml names; MLflow's own functions follow it.
+
+    Raises:
+        ServiceError: If there is a server and it does not answer when this process first asks.
+    """
+    check_answers(str(tracking.tracking_uri))
     mlflow.set_tracking_uri(str(tracking.tracking_uri))
     mlflow.set_registry_uri(str(tracking.registry_uri or tracking.tracking_uri))
     return MlflowClient()
@@ -54,16 +62,15 @@ def start_run(tracking: TrackingConfig, name: str, key: str, tags: Mapping[str, 
     client = connect(tracking)
     experiment = _experiment(client, tracking)
     _describe(client, experiment)
-    found = client.search_runs(
-        [experiment], f"tags.`{KEY}` = '{key}' and tags.`{PART}` = 'run'", max_results=1
-    )
+    own = f"tags.`{KEY}` = '{key}' and tags.`{PART}` = 'run'"
     all_tags = {**tracking.tags, **tags, KEY: key, PART: "run"}
-    if found:
-        run_id = found[0].info.run_id
-        client.update_run(run_id, "RUNNING")
-        client.log_batch(run_id, tags=[RunTag(name, value) for name, value in all_tags.items()])
-        return run_id
-    return client.create_run(experiment, tags=all_tags, run_name=name).info.run_id
+    found = _only(client, experiment, own)
+    if found is not None:
+        client.update_run(found, "RUNNING")
+        client.log_batch(found, tags=[RunTag(name, value) for name, value in all_tags.items()])
+        return found
+    made = client.create_run(experiment, tags=all_tags, run_name=name).info.run_id
+    return _only(client, experiment, own) or made
 
 
 def nested_run(tracking: TrackingConfig, parent: str, part: str, tags: Mapping[str, str]) -> str:
@@ -83,10 +90,17 @@ def nested_run(tracking: TrackingConfig, parent: str, part: str, tags: Mapping[s
         PART: part,
     }
     name = f"{part} · {above.info.run_name}"
-    run_id = client.create_run(above.info.experiment_id, tags=all_tags, run_name=name).info.run_id
+    made = client.create_run(above.info.experiment_id, tags=all_tags, run_name=name).info.run_id
+    run_id = _part(client, above, part) or made
     if above.inputs is not None and above.inputs.dataset_inputs:
         client.log_inputs(run_id, above.inputs.dataset_inputs)
     return str(run_id)
+
+
+def parts(tracking: TrackingConfig, above: Run) -> list[Run]:
+    """The runs right below a run."""
+    below = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{above.info.run_id}'"
+    return list(connect(tracking).search_runs([above.info.experiment_id], below, max_results=1000))
 
 
 def find_part(tracking: TrackingConfig, parent: str, part: str) -> str | None:
@@ -97,7 +111,18 @@ def find_part(tracking: TrackingConfig, parent: str, part: str) -> str | None:
 
 def _part(client: MlflowClient, above: Run, part: str) -> str | None:
     own = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{above.info.run_id}' and tags.`{PART}` = '{part}'"
-    found = client.search_runs([above.info.experiment_id], own, max_results=1)
+    return _only(client, above.info.experiment_id, own)
+
+
+def _only(client: MlflowClient, experiment: str, own: str) -> str | None:
+    """Id of the run that a filter tells from all others; None where there is none.
+
+    A server whose answer is lost is asked again, and then has made a run twice: the later ones are deleted.
+    """
+    oldest_first = ["attributes.start_time ASC"]
+    found = client.search_runs([experiment], own, max_results=10, order_by=oldest_first)
+    for twin in found[1:]:
+        client.delete_run(twin.info.run_id)
     return found[0].info.run_id if found else None
 
 
@@ -135,6 +160,7 @@ def log_epoch(tracking: TrackingConfig, run_id: str, epoch: Epoch, metric: str) 
         "learning_rate": epoch.learning_rate,
         "epoch_seconds": epoch.seconds,
         **{f"alone_{name}_val_{metric}": value for name, value in epoch.alone.items()},
+        **({"skipped_steps": float(epoch.skipped)} if epoch.skipped else {}),
         "epoch": float(epoch.epoch),  # last: its presence says that the others are there
     }
     now = int(time.time() * 1000)

@@ -8,6 +8,7 @@ the lock of a killed process.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 from filelock import FileLock
 
 from components.storage.atomic import write_json
+
+logger = logging.getLogger(__name__)
 
 
 class Work:
@@ -32,7 +35,18 @@ class Work:
     def result(self) -> Any | None:
         """What :meth:`finish` was given, or None while the work is not done."""
         done = self.folder / "done.json"
-        return json.loads(done.read_text("utf-8")) if done.exists() else None
+        try:
+            return json.loads(done.read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError:  # a disk that lost a block; what is written here is whole
+            logger.warning("%s cannot be read: the work is done again", done)
+            return None
+
+    def forget(self) -> None:
+        """Mark finished work as not done: its files are damaged."""
+        logger.warning("%s: a file is damaged, the work is done again", self.folder)
+        (self.folder / "done.json").unlink()
 
     def finish(self, result: Any) -> Any:
         """Mark the work as done with a JSON-serialisable result, and give it back."""

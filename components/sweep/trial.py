@@ -17,7 +17,7 @@ from components.fuse import fuse
 from components.ranking import rank
 from components.references import Features, Single, Trained
 from components.training.checkpoint import Epoch
-from components.training.loop import TrainingError
+from components.training.faults import TrainingError
 from components.training.resumable import read_history
 
 _STARTUP_TRIALS = 4  # none is pruned before so many have ended

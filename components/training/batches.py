@@ -41,13 +41,16 @@ class Batch:
 
 
 class Source(Protocol):
-    """Rows by position; ``targets`` and ``present`` as in :class:`Batch`, of all rows."""
+    """Rows by position; ``targets`` and ``present`` as in :class:`Batch`, of all rows. ``ids`` name them."""
 
     @property
     def targets(self) -> Mapping[str, Tensor]: ...
 
     @property
     def present(self) -> Tensor: ...
+
+    @property
+    def ids(self) -> Sequence[str]: ...
 
     def __len__(self) -> int: ...
 
@@ -63,6 +66,7 @@ class EmbeddingSource:
         embeddings: (N, ...) for each input; rows in which it is absent hold anything.
         present: (N, M) bool.
         targets: (N,) or (N, L) by target.
+        ids: Names of the rows, for messages; by default their numbers.
     """
 
     def __init__(
@@ -71,7 +75,9 @@ class EmbeddingSource:
         present: Tensor,
         targets: Mapping[str, Tensor],
         device: torch.device,
+        ids: Sequence[str] | None = None,
     ) -> None:
+        self.ids = ids if ids is not None else [str(row) for row in range(len(present))]
         self.embeddings = {name: value.to(device) for name, value in embeddings.items()}
         self.present = present.to(device)
         self.targets = {name: value.to(device) for name, value in targets.items()}
@@ -94,6 +100,7 @@ class SampleSource:
         preprocessors: Puts rows of an input together.
         configs: Says how each input is augmented.
         targets: (N,) or (N, L) by target.
+        ids: Names of the rows, for messages.
     """
 
     def __init__(
@@ -104,7 +111,9 @@ class SampleSource:
         configs: Mapping[str, InputConfig],
         targets: Mapping[str, Tensor],
         device: torch.device,
+        ids: Sequence[str],
     ) -> None:
+        self.ids = ids
         self._rows, self._places, self._preprocessors, self._configs = rows, places, preprocessors, configs
         self._device = device
         self.inputs = tuple(sorted(rows))
@@ -147,7 +156,7 @@ class WithFurther:
 
     def __init__(self, source: Source, further: Mapping[str, Tensor], device: torch.device) -> None:
         self._source, self._further, self._device = source, further, device
-        self.targets, self.present = source.targets, source.present
+        self.targets, self.present, self.ids = source.targets, source.present, source.ids
 
     def __len__(self) -> int:
         return len(self._source)
@@ -163,7 +172,7 @@ def open_embeddings(
     """Cached embeddings of some rows of the samples table."""
     embeddings = {name: load_embeddings(samples, name, feature) for name, feature in features.items()}
     there = torch.from_numpy(presence(samples, list(features)))
-    return EmbeddingSource(embeddings, there, targets.encode(samples), device)
+    return EmbeddingSource(embeddings, there, targets.encode(samples), device, samples["id"].tolist())
 
 
 def open_samples(
@@ -181,7 +190,9 @@ def open_samples(
         rows[name] = ShardStore(Path(reference.store), "arrow").rows(digests.dropna().tolist())
         places[name] = torch.where(there, there.cumsum(0) - 1, -1)
     preprocessors = {name: open_preprocessor(reference) for name, reference in prepared.items()}
-    return SampleSource(rows, places, preprocessors, configs, targets.encode(samples), device)
+    return SampleSource(
+        rows, places, preprocessors, configs, targets.encode(samples), device, samples["id"].tolist()
+    )
 
 
 def open_embedding_splits(

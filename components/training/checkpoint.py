@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from components.storage.atomic import replacing
+from components.storage.tensors import DamagedError, load_with_metadata, save_tensors
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Epoch:
         learning_rate: At the end of the epoch.
         seconds: Time taken.
         alone: The same metric given one input alone, by input; empty where that is not measured.
+        skipped: Steps left out because their gradient was not finite.
     """
 
     epoch: int
@@ -36,6 +38,7 @@ class Epoch:
     learning_rate: float
     seconds: float
     alone: dict[str, float] = field(default_factory=dict)
+    skipped: int = 0
 
 
 @dataclass
@@ -81,10 +84,12 @@ def load(
 ) -> Progress | None:
     """Put a checkpoint back, or give None where there is none that can be read whole."""
     try:
-        with safe_open(path, "pt") as file:
-            progress = Progress.from_json(file.metadata()["progress"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
-    except (FileNotFoundError, SafetensorError, KeyError, ValueError, TypeError):
+        tensors, metadata = load_with_metadata(path)
+        progress = Progress.from_json(metadata["progress"])
+    except FileNotFoundError:
+        return None
+    except (DamagedError, KeyError, ValueError, TypeError) as error:
+        logger.warning("%s: cannot be gone on from, training starts again: %s", path, error)
         return None
     network.load_state_dict(_below(tensors, "network."))
     objective.load_state_dict(_below(tensors, "objective."))
@@ -96,13 +101,6 @@ def load(
         state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
     return progress
-
-
-def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    """Write tensors atomically as safetensors; tensors that share memory are written out each."""
-    whole = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
-    with replacing(path) as temporary:
-        save_file(whole, temporary, metadata)
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -9,26 +9,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from components.config.fusion import ModalityDropout
 from components.config.training import LoopConfig
-from components.errors import BraidError
 from components.objectives import Objective
 from components.ranking import rank
+from components.storage.tensors import is_whole, load_tensors, save_tensors
 from components.training import checkpoint
 from components.training.batches import Source
 from components.training.checkpoint import Epoch, Progress
 from components.training.device import precision
+from components.training.faults import Halving, NotFinite, out_of_memory
 from components.training.modality_dropout import hide, rate_at
 
 CHECKPOINT, BEST = "checkpoint.safetensors", "best.safetensors"
-
-
-class TrainingError(BraidError):
-    """Training cannot go on."""
 
 
 def train(
@@ -50,6 +46,9 @@ def train(
     epochs that are done and goes on behind them. Every random draw of an epoch comes from the seed
     and the epoch's number, so an interrupted training ends in the same weights as one that was not.
 
+    A batch that does not fit into memory is halved, with the gradient of the whole; later ones are cut alike.
+    A step whose gradient is not finite is left out.
+
     Args:
         network: Takes ``(batch.inputs, batch.present)``.
         objective: What is minimised, and by which metric training stops.
@@ -67,7 +66,8 @@ def train(
         One :class:`Epoch` a pass.
 
     Raises:
-        TrainingError: If the loss is not finite; names epoch and step.
+        TrainingError: If the loss is not finite, which names epoch, batch and rows; if gradients are not
+            finite time after time; or if two rows do not fit into memory.
     """
     network.to(device)
     objective.to(device)
@@ -79,7 +79,10 @@ def train(
         fused=True,  # one pass over all weights: of a small fusion's step, a fifth of the time
     )
     average = AveragedModel(network, avg_fn=_ema(config.ema), use_buffers=True) if config.ema else None
+    if not is_whole(folder / BEST):  # without the best weights there is nothing to go on from
+        (folder / CHECKPOINT).unlink(missing_ok=True)
     progress = checkpoint.load(folder / CHECKPOINT, network, objective, optimizer, average) or Progress()
+    halving, not_finite = Halving(), NotFinite()
     yield from progress.history
 
     batches = math.ceil(len(training) / config.batch_size)
@@ -92,35 +95,40 @@ def train(
         network.train()
         objective.train()
         objective.begin_epoch(epoch, config.epochs)
-        total = 0.0
-        for positions in order.split(config.batch_size):
-            batch = training.batch(positions, generator)
-            present = batch.present
-            if modality_dropout is not None:
-                present = hide(present, rate_at(modality_dropout, epoch, config.epochs), generator)
+        total, skipped = 0.0, 0
+        rate = None if modality_dropout is None else rate_at(modality_dropout, epoch, config.epochs)
+
+        def gradient(positions: Tensor, share: float) -> float:
+            """Add the gradient of some rows; gives their share of the loss."""
+            batch = training.batch(positions, generator)  # noqa: B023  (called in this epoch alone)
+            present = batch.present if rate is None else hide(batch.present, rate, generator)  # noqa: B023
             with precision(config.precision, device):
                 loss = objective(network, batch, present)
             if not torch.isfinite(loss):
-                raise TrainingError(
-                    f"the loss is {loss.item()} in epoch {epoch}, step {progress.step}: "
-                    f"try a learning rate below {config.learning_rate}, or look for extreme values in the "
-                    "inputs"
-                )
+                raise not_finite.loss(loss.item(), network, training, positions, config.learning_rate)
+            (loss * share).backward()
+            return loss.item() * share
+
+        for number, positions in enumerate(order.split(config.batch_size), start=1):
+            not_finite.at = f"epoch {epoch}, batch {number} of {batches} (step {progress.step})"
             for group in optimizer.param_groups:
                 group["lr"] = _learning_rate(config, progress.step, batches * config.epochs)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss = halving.run(gradient, positions, generator, lambda: optimizer.zero_grad(set_to_none=True))
             objective.after_backward(network)
-            if config.clip_norm is not None:
-                nn.utils.clip_grad_norm_(learned, config.clip_norm)
-            optimizer.step()
-            if average is not None:
-                average.update_parameters(network)
+            norm = nn.utils.clip_grad_norm_(learned, config.clip_norm or math.inf)
+            if not_finite.leaves_out(norm, config.learning_rate):
+                skipped += 1
+            else:
+                optimizer.step()
+                if average is not None:
+                    average.update_parameters(network)
             progress.step += 1
-            total += loss.item() * len(positions)
+            total += loss * len(positions)
 
         kept = average.module if average is not None else network
         outputs = predict(kept, validation, config.batch_size, config.precision, device)
+        if not torch.isfinite(outputs).all():
+            raise not_finite.outputs(epoch, config.learning_rate)
         val_loss, value = objective.judge(
             outputs,
             {name: target.cpu() for name, target in validation.targets.items()},
@@ -136,13 +144,14 @@ def train(
             learning_rate=optimizer.param_groups[0]["lr"],
             seconds=time.perf_counter() - started,
             alone={name: value for name, (_, value) in alone.items()},
+            skipped=skipped,
         )
         progress.history.append(result)
         if best_epoch(progress.history, objective.metric) is result:
-            checkpoint.save_tensors(folder / BEST, kept.state_dict())
+            save_tensors(folder / BEST, kept.state_dict())
         checkpoint.save(folder / CHECKPOINT, network, objective, optimizer, average, progress)
         yield result
-    network.load_state_dict(load_file(folder / BEST))
+    network.load_state_dict(load_tensors(folder / BEST))
     network.eval()
 
 
@@ -163,14 +172,34 @@ def predict(
     rows = torch.arange(len(source)) if column is None else source.present[:, column].cpu().nonzero()[:, 0]
     parts = []
     for positions in rows.split(batch_size):
+        parts += _outputs(network, source, positions, number_format, device, column)
+    return torch.cat(parts)
+
+
+def _outputs(
+    network: nn.Module,
+    source: Source,
+    positions: Tensor,
+    number_format: str,
+    device: torch.device,
+    column: int | None,
+) -> list[Tensor]:
+    """The same for one batch, in halves where it does not fit into memory."""
+    try:
         batch = source.batch(positions)
         present = batch.present
         if column is not None:
             present = torch.zeros_like(present)
             present[:, column] = True
         with precision(number_format, device):
-            parts.append(network(batch.inputs, present).float().cpu())
-    return torch.cat(parts)
+            return [network(batch.inputs, present).float().cpu()]
+    except RuntimeError as error:
+        if not out_of_memory(error) or len(positions) == 1:
+            raise
+    halves = [
+        _outputs(network, source, half, number_format, device, column) for half in positions.tensor_split(2)
+    ]
+    return [*halves[0], *halves[1]]
 
 
 def _alone(

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from components import augment
@@ -18,7 +17,8 @@ from components.config.training import LoopConfig
 from components.objectives import Objective, balance, supervised
 from components.references import Trained
 from components.storage.digest import code_digest, digest
-from components.storage.work import work
+from components.storage.tensors import is_whole, load_tensors
+from components.storage.work import Work, work
 from components.targets import classification, collection, head, multilabel, ordinal, regression
 from components.training import loop
 from components.training import modality_dropout as modality_dropout_code
@@ -62,7 +62,7 @@ def train_once(
     """
     code = code_digest(augment, loop, modality_dropout_code, supervised, balance, *TARGET_CODE)
     with work(root, f"{name}-{digest(key, code)}") as place:
-        if place.result is None:
+        if not is_trained(place):
             training, validation = sources()
             history = []
             for epoch in train(
@@ -81,7 +81,7 @@ def train_once(
                 yield epoch
             place.finish({"history": [asdict(epoch) for epoch in history]})
         else:
-            network.load_state_dict(load_file(place.folder / BEST))
+            network.load_state_dict(load_tensors(place.folder / BEST))
             network.eval()
             history = read_history(place.folder)
             yield from history
@@ -94,6 +94,16 @@ def train_once(
         metric=best.metric,
         parameters=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
     )
+
+
+def is_trained(place: Work) -> bool:
+    """Whether a training is finished and its weights are whole; else it is forgotten."""
+    if place.result is None:
+        return False
+    if is_whole(place.folder / BEST):
+        return True
+    place.forget()
+    return False
 
 
 def read_history(folder: Path | str) -> list[Epoch]:

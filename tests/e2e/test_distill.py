@@ -16,8 +16,8 @@ import yaml
 from mlflow import MlflowClient
 
 from tests.e2e.conftest import Project, make_project, python
-from tests.e2e.test_kill import signal_at
 from tests.e2e.test_retrain import runs_of
+from tests.faults.kills import signal_at
 
 pytestmark = pytest.mark.e2e
 FILE: dict[str, Any] = {

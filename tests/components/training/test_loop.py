@@ -24,9 +24,11 @@ from components.config.training import TrainingConfig
 from components.fusion import build_fusion
 from components.networks import Fused
 from components.objectives import Supervised
+from components.storage.tensors import is_whole
 from components.training.batches import EmbeddingSource
 from components.training.checkpoint import Epoch
-from components.training.loop import BEST, CHECKPOINT, TrainingError, best_epoch, predict, train
+from components.training.faults import TrainingError
+from components.training.loop import BEST, CHECKPOINT, best_epoch, predict, train
 from components.training.resumable import read_history, seed_of, train_once
 from tests.components.small_targets import NAME, alone
 
@@ -303,10 +305,106 @@ def test_a_loss_that_is_not_finite_is_told_with_its_epoch_and_a_remedy(xor: Xor,
     training, validation = xor(64, 0), xor(32, 1)
     run(network(), training, validation, tmp_path, epochs=2)
     training.embeddings["a"][17, 3] = torch.inf
+    training.present[17, 0] = True
     with pytest.raises(
-        TrainingError, match=r"the loss is nan in epoch 2, step [45]: try a learning rate below"
+        TrainingError,
+        match=r"the loss is nan in epoch 2, batch [12] of 2 \(step [45]\); the network's answer is not "
+        r"finite for the rows '17': look for extreme values in them, or try a learning rate below",
     ):
         run(network(), training, validation, tmp_path, epochs=3)
+
+
+class Overflowing(torch.autograd.Function):
+    """The identity, whose gradient is not finite while it is told so."""
+
+    times = 0
+
+    @staticmethod
+    def forward(context: Any, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        Overflowing.times -= 1
+        return gradient * torch.inf if Overflowing.times >= 0 else gradient
+
+
+class WithOverflow(nn.Module):
+    def __init__(self, inner: Fused) -> None:
+        super().__init__()
+        self.inner, self.inputs = inner, inner.inputs
+
+    def forward(self, inputs: dict[str, Tensor], present: Tensor) -> Tensor:
+        logits = self.inner(inputs, present)
+        return Overflowing.apply(logits) if self.training else logits
+
+
+def test_a_step_whose_gradient_overflows_is_left_out_and_counted(xor: Xor, tmp_path: Path) -> None:
+    Overflowing.times = 3
+    model = WithOverflow(network())
+    history = run(model, xor(64, 0), xor(32, 1), tmp_path, epochs=3, batch_size=16)
+    assert [epoch.skipped for epoch in history] == [3, 0, 0]
+    assert all(torch.isfinite(value).all() for value in model.state_dict().values())
+
+
+def test_training_stops_where_every_gradient_overflows(xor: Xor, tmp_path: Path) -> None:
+    Overflowing.times = 10_000
+    with pytest.raises(TrainingError, match=r"epoch 2, batch 3 of 4 .*gradients of 11 steps .* precision"):
+        run(WithOverflow(network()), xor(64, 0), xor(32, 1), tmp_path, epochs=5, batch_size=16)
+
+
+def test_answers_on_validation_that_are_not_finite_are_told_as_such(xor: Xor, tmp_path: Path) -> None:
+    validation = xor(32, 1)
+    validation.embeddings["a"][:] = torch.nan
+    validation.present[:, 0] = True
+    with pytest.raises(TrainingError, match=r"answers on validation are not finite after epoch 0"):
+        run(network(), xor(64, 0), validation, tmp_path)
+
+
+class Greedy(nn.Module):
+    """Fits no more than some rows into memory."""
+
+    def __init__(self, inner: nn.Module, rows: int) -> None:
+        super().__init__()
+        self.inner, self.rows, self.asked = inner, rows, list[int]()
+
+    def forward(self, inputs: dict[str, Tensor], present: Tensor) -> Tensor:
+        self.asked.append(len(present))
+        if len(present) > self.rows:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return self.inner(inputs, present)
+
+
+def test_a_batch_that_does_not_fit_is_halved_with_the_gradient_of_the_whole(xor: Xor, tmp_path: Path) -> None:
+    # without dropout, and with a mean over equal parts: the same steps but for the order of sums
+    plain = ConcatConfig(width=32, dropout=0.0)
+    whole, halved = network(plain), Greedy(network(plain), 10)
+    history = run(whole, xor(64, 0), xor(32, 1), tmp_path / "whole", epochs=2)
+    again = run(halved, xor(64, 0), xor(32, 1), tmp_path / "halved", epochs=2)
+    assert [epoch.train_loss for epoch in again] == pytest.approx([e.train_loss for e in history], rel=1e-4)
+    assert halved.asked[:3] == [32, 16, 8], "two tries that fail, then quarters"
+    assert 32 not in halved.asked[3:10], "later batches are cut alike"
+
+
+def test_memory_for_less_than_two_rows_ends_the_training_with_a_remedy(xor: Xor, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"memory does not suffice for 2 rows .* engine.device: cpu"):
+        run(Greedy(network(), 1), xor(64, 0), xor(32, 1), tmp_path)
+
+
+@pytest.mark.parametrize("file", [CHECKPOINT, BEST])
+def test_a_flipped_bit_in_what_a_training_goes_on_from_is_found_and_it_starts_again(
+    xor: Xor, tmp_path: Path, file: str
+) -> None:
+    sources = xor(64, 0), xor(32, 1)
+    history = run(network(), *sources, tmp_path, epochs=2)
+    content = bytearray((tmp_path / file).read_bytes())
+    content[-5] ^= 0x40  # in the last tensor: the file is still well formed
+    (tmp_path / file).write_bytes(content)
+    again = run(network(seed=7), *sources, tmp_path, epochs=2)
+    assert again[0].seconds != history[0].seconds, "it was trained, not taken up"
+    # other initial weights, so another training: that of the damaged file is gone
+    assert again[0].train_loss != history[0].train_loss
+    assert is_whole(tmp_path / BEST)
 
 
 def test_a_frozen_part_stays_as_it_is(xor: Xor, tmp_path: Path) -> None:
@@ -366,6 +464,25 @@ class TestOnce:
         assert trained.metric == max(epoch.metric for epoch in history)
         assert trained.parameters == sum(parameter.numel() for parameter in model.parameters())
         assert (Path(trained.folder) / BEST).exists()
+
+    @pytest.mark.parametrize("damage", ["flipped bit in the weights", "truncated weights", "torn done.json"])
+    def test_finished_work_that_is_damaged_is_done_again(self, xor: Xor, tmp_path: Path, damage: str) -> None:
+        history, trained, first, _ = self.go(xor, tmp_path)
+        weights, done = Path(trained.folder) / BEST, Path(trained.folder) / "done.json"
+        content = bytearray(weights.read_bytes())
+        if damage == "torn done.json":
+            done.write_text(done.read_text()[:20])
+        elif damage == "truncated weights":
+            weights.write_bytes(content[:-9])
+        else:
+            content[-3] ^= 1
+            weights.write_bytes(content)
+        again, retrained, second, opened = self.go(xor, tmp_path)
+        assert opened == 1
+        assert [replace(epoch, seconds=0) for epoch in again] == [replace(e, seconds=0) for e in history]
+        assert retrained == trained
+        for name, value in first.state_dict().items():
+            torch.testing.assert_close(second.state_dict()[name], value, rtol=0, atol=0)
 
     def test_another_key_is_another_training(self, xor: Xor, tmp_path: Path) -> None:
         self.go(xor, tmp_path)

@@ -1,0 +1,143 @@
+"""Flow ``reproduce``: a finished retraining once more, from nothing, in a place of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+
+from components.config import PipelineConfig, TrackingConfig, load_tracking
+from components.data.ingest import ingest
+from components.errors import DataError
+from components.reproduction import Difference, differences
+from components.storage.atomic import write_bytes
+from flows.opened import opened
+from flows.retrain import Outcome, retrained
+from flows.workers import WORKERS, run_name, workers
+from tasks.reproduce import Carried, carried
+
+FOLDER = "reproductions"
+_FINISHED = "finished"
+_ELSEWHERE = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_NAME")
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """A run and its repetition.
+
+    Attributes:
+        original: MLflow id of the run.
+        again: Of the repetition, in the database of ``workspace``.
+        workspace: Where the repetition was made, with its own cache, MLflow database and registry.
+        compared: Number of metric values that were compared.
+        differences: All of them.
+    """
+
+    original: str
+    again: str
+    workspace: Path
+    compared: int
+    differences: tuple[Difference, ...]
+
+    @property
+    def same_results(self) -> bool:
+        """Whether nothing differs but, perhaps, the environment."""
+        return all(difference.part == "environment" for difference in self.differences)
+
+
+@flow(
+    name="reproduce",
+    flow_run_name=run_name,
+    task_runner=workers(WORKERS),  # type: ignore[arg-type]  # futures are invariant in prefect's types
+    validate_parameters=False,
+)
+def repeat(config: Path, settings: Mapping[str, Any], workspace: Path) -> Outcome:
+    """Retrain with the settings of an earlier run; nothing leaves the workspace.
+
+    Args:
+        config: The pipeline file of that run; need not be there any more.
+        settings: What it and the overrides said.
+        workspace: Of the repetition alone.
+    """
+    pipeline = PipelineConfig.model_validate(settings)
+    with opened(config, pipeline, workspace, workspace / "mlflow.yaml", "reproduce") as run:
+        return retrained(run)
+
+
+def place_of(workspace: Path, run: Carried) -> Path:
+    """Folder in which a run is repeated: as it was left by a kill, else empty."""
+    place = workspace / FOLDER / run.run
+    if (place / _FINISHED).exists():
+        shutil.rmtree(place)
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def check_data(run: Carried, pipeline: PipelineConfig, place: Path) -> None:
+    """Look whether the data of a run is still what it was.
+
+    Raises:
+        DataError: If it cannot be read, or is other data.
+    """
+    try:
+        dataset = ingest(pipeline, place / "data" / pipeline.name, run.file.parent)
+    except DataError as error:
+        raise DataError(f"the data of run {run.name} cannot be read any more: {error}") from error
+    if dataset.digest == run.account.data:
+        return
+    metrics = run.account.metrics
+    now = {"rows": dataset.rows, "quarantined": dataset.quarantined}
+    now |= {f"{split}_rows": rows for split, rows in dataset.splits.items()}
+    now |= {f"{name}_missing": rows for name, rows in dataset.missing.items()}
+    counts = [
+        f"{name} {metrics[f'data_{name}']:.0f} then, {value} now"
+        for name, value in now.items()
+        if metrics.get(f"data_{name}") != value
+    ]
+    raise DataError(
+        f"run {run.name} was of other data than {dataset.source} holds now (digest {run.account.data} then, "
+        f"{dataset.digest} now; {', '.join(counts) or 'the same number of rows, other contents'}). Put the "
+        "data back as it was, or say where it is: --set data.source=PATH"
+    )
+
+
+def reproduce(run: Carried, pipeline: PipelineConfig, place: Path) -> Reproduced:
+    """Repeat a run in :func:`place_of` and compare both.
+
+    Args:
+        run: The run.
+        pipeline: Its pipeline, perhaps with changes.
+        place: Workspace of the repetition.
+    """
+    write_bytes(place / "mlflow.yaml", b"system_metrics: false\n")
+    with _alone(run.threads):
+        outcome = repeat(run.file, pipeline.model_dump(mode="json"), place)
+        again = carried(_own(place), outcome.mlflow_run)
+    found = differences(run.account, again.account)
+    (place / _FINISHED).touch()
+    return Reproduced(run.run, again.run, place, len(run.account.metrics), tuple(found))
+
+
+def _own(place: Path) -> TrackingConfig:
+    return load_tracking(place / "mlflow.yaml", place)
+
+
+@contextmanager
+def _alone(threads: int) -> Iterator[None]:
+    """Runs started in this block log to their own workspace, whatever the environment names, with so many
+    threads a process: how a sum is divided among threads decides its last bits."""
+    before = {name: os.environ.pop(name, None) for name in (*_ELSEWHERE, "OMP_NUM_THREADS")}
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value

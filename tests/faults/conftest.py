@@ -1,0 +1,18 @@
+"""The tiny project of the e2e tests, and a run of it that nothing disturbs."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.conftest import Project, api, make_project
+from tests.faults.kills import QUICK
+
+__all__ = ["api", "undisturbed"]
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, api: str) -> Project:
+    """A project with one run that nothing has disturbed; not to be changed."""
+    project = make_project(tmp_path_factory.mktemp("undisturbed"), api=api, **QUICK)
+    project.run()
+    return project
