@@ -117,7 +117,7 @@ def test_a_run_whose_process_is_killed_is_crashed_by_its_silence_and_retried_fro
     day: Up, told: Told
 ) -> None:
     """The process that serves is stopped meanwhile, so that nobody but the heartbeat can notice."""
-    run = day.trigger("retrain", changes={"epochs": 2000, "seed": 7}, overrides=["training.patience=null"])
+    run = day.trigger("retrain", changes={"epochs": 300, "seed": 7}, overrides=["training.patience=null"])
     until(lambda: day.begun(run, "fit-fusion"), 240, "fit-fusion")
     process = day.process_of(run)
     serving = process.parent()
