@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import flows.environment  # noqa: F401  (settings of the allocator, as in a run)
 from benchmarks.child import in_child
 from benchmarks.generated import Change, pipeline_of, write_rows
 from benchmarks.machine import machine

@@ -26,13 +26,17 @@ def text_of(value: Any) -> str | None:
     Raises:
         TypeError: If the cell holds bytes.
     """
+    if type(value) is str:  # nearly all cells of nearly all sources
+        if not value or value.isspace():
+            return None
+        return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, np.generic):
         value = value.item()
     match value:
         case None:
             return None
         case str():
-            return value.encode("utf-8", "replace").decode("utf-8") if value.strip() else None
+            return text_of(str(value))
         case bool():
             return "true" if value else "false"
         case int():
