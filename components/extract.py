@@ -12,7 +12,7 @@ from components.config.pipeline import PipelineConfig
 from components.data.ingest import Dataset
 from components.encoder_weights import open_encoder, open_preprocessor
 from components.references import EncoderWeights, Features, Prepared
-from components.samples import read_column
+from components.samples import read_digests
 from components.storage.digest import digest
 from components.storage.shards import ShardStore
 from components.training.device import choose_device, number_format, precision
@@ -43,20 +43,19 @@ def extract(
         progress: Called with rows done and rows to do.
     """
     name = prepared.input
-    digests = read_column(dataset, f"{name}.digest")
-    digests = digests.keep(digests.there())
+    _, digests = read_digests(dataset, name)
     rows = len(digests)
     device = choose_device(config.engine.device)
     numbers = number_format(config.inputs[name].fit.precision, device)
     store = ShardStore(cache / f"{name}-{digest(prepared.fingerprint, weights.digest, numbers)}", "parquet")
-    missing = digests.take(store.absent(digests))
+    missing = digests[store.absent(digests)]
     del digests  # what is held is what is to be done
     progress(0, len(missing))
     if missing:
         preprocessor = open_preprocessor(prepared)
         encoder = open_encoder(weights, config.inputs[name].encoder, preprocessor).to(device)
         canonical = ShardStore(Path(prepared.store), "arrow")
-        missing = missing.take(canonical.in_order(missing))  # a shard after the other
+        missing = missing[canonical.in_order(missing)]  # a shard after the other
         samples = canonical.rows(missing, most_open=_OPEN)
         with torch.inference_mode():
             for start in range(0, len(missing), config.engine.shard_rows):

@@ -62,14 +62,6 @@ class Column(Sequence[Any]):
         """Those of the rows (N,) that are true."""
         return Column(self.values.filter(pa.array(rows)))
 
-    def take(self, positions: np.ndarray) -> Column:
-        """Those at the positions, in their order."""
-        return Column(self.values.take(pa.array(positions)))
-
-    def there(self) -> np.ndarray:
-        """Which cells are not empty. (N,) bool."""
-        return self.values.is_valid().to_numpy()
-
     def equals(self, text: str) -> np.ndarray:
         """Which cells hold this text. (N,) bool."""
         return pc.equal(self.values, text).fill_null(False).to_numpy()
