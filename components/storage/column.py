@@ -60,7 +60,7 @@ class Column(Sequence[Any]):
 
     def keep(self, rows: np.ndarray) -> Column:
         """Those of the rows (N,) that are true."""
-        return Column(self.values.filter(pa.array(rows)))
+        return self if rows.all() else Column(self.values.filter(pa.array(rows)))
 
     def equals(self, text: str) -> np.ndarray:
         """Which cells hold this text. (N,) bool."""

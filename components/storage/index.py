@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
+import pyarrow as pa
+
+from components.storage.atomic import replacing
 
 _BYTES = 16  # of a key: components/storage/digest.py
 _BLOCK = 65536  # keys
@@ -79,6 +83,50 @@ class ShardIndex:
         _, first = np.unique(lacking, return_index=True)
         first.sort()
         return missing[first]
+
+    def save(self, file: Path, stamps: Mapping[str, str]) -> None:
+        """Write all that is known.
+
+        Args:
+            file: Whole or not at all.
+            stamps: Size and time of change of each shard, by its name, when it was last checked.
+        """
+        self._settle()
+        keys = pa.FixedSizeBinaryArray.from_buffers(
+            pa.binary(_BYTES), len(self._keys), [None, pa.py_buffer(np.ascontiguousarray(self._keys))]
+        )
+        columns = [keys, pa.array(self._places[:, 0]), pa.array(self._places[:, 1])]
+        shards = json.dumps([[shard.name, stamps[shard.name]] for shard in self.shards])
+        table = pa.table(columns, ["key", "shard", "row"]).replace_schema_metadata({"shards": shards})
+        with replacing(file) as temporary, pa.ipc.new_file(temporary, table.schema) as writer:
+            writer.write_table(table)
+
+    @classmethod
+    def load(cls, file: Path, stamps: Mapping[str, str]) -> ShardIndex:
+        """What was written, of the shards that are unchanged since.
+
+        Args:
+            file: Need not exist; a damaged one counts as none.
+            stamps: Of the shards that are there now, by name.
+        """
+        index = cls()
+        try:
+            table = pa.ipc.open_file(file).read_all().combine_chunks()
+            shards = json.loads((table.schema.metadata or {})[b"shards"])
+            keys = (
+                np.frombuffer(table.column("key").chunk(0).buffers()[1], f"S{_BYTES}") if len(table) else []
+            )
+        except (OSError, pa.ArrowException, KeyError, ValueError):
+            return index
+        unchanged = [stamps.get(name) == stamp for name, stamp in shards]
+        index.shards = [file.parent / name for (name, _), kept in zip(shards, unchanged, strict=True) if kept]
+        if len(table):
+            places = np.stack([table.column("shard").to_numpy(), table.column("row").to_numpy()], axis=1)
+            kept = np.array(unchanged)[places[:, 0]]
+            number = np.cumsum(unchanged, dtype=np.int32) - 1
+            places[:, 0] = number[places[:, 0]]
+            index._keys, index._places = index._keys[kept], places[kept]
+        return index
 
     def _settle(self) -> None:
         if not self._added:
