@@ -113,9 +113,8 @@ class ShardIndex:
         try:
             table = pa.ipc.open_file(file).read_all().combine_chunks()
             shards = json.loads((table.schema.metadata or {})[b"shards"])
-            keys = (
-                np.frombuffer(table.column("key").chunk(0).buffers()[1], f"S{_BYTES}") if len(table) else []
-            )
+            if len(table):
+                index._keys = np.frombuffer(table.column("key").chunk(0).buffers()[1], f"S{_BYTES}")
         except (OSError, pa.ArrowException, KeyError, ValueError):
             return index
         unchanged = [stamps.get(name) == stamp for name, stamp in shards]
