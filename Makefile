@@ -5,7 +5,7 @@
 # make soak   kill -9 at every stage, again and again (an hour): docs/reliability.md
 # make up     Prefect's and MLflow's pages and all flows, on this machine
 # make lint   style, types, import contract
-# make bench  benchmarks, on the embedded data (docs/benchmarks.md has them on real data)
+# make bench  benchmarks, on the embedded and on generated data (docs/benchmarks.md has larger ones)
 # make docs   docs/configuration.md from the models
 # make ui     MLflow's page on the workspace
 
@@ -55,6 +55,12 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks.missing_inputs configs/demo.yaml
 	$(BIN)/python -m benchmarks.drift configs/demo.yaml --input audio
+	$(BIN)/python -m benchmarks.repeats --rows 10000
+	$(BIN)/python -m benchmarks.training --rows 20000
+	$(BIN)/python -m benchmarks.memory --rows 100000 --pictures 10000
+	$(BIN)/python -m benchmarks.orchestration --rows 10000
+	$(BIN)/braid run configs/demo.yaml
+	$(BIN)/python -m benchmarks.serving models:/demo@champion
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -9,6 +9,7 @@ and text is measured at 10,000 rows and at ``--rows``; small pictures at a tenth
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,6 +54,8 @@ def measure(rows: int, inputs: Sequence[str], folder: Path) -> Steps:
         second = in_child(preprocessed, config, folder, first.result, name)
         third = in_child(extracted, config, folder, first.result, second.result)
         found |= {f"preprocess {name}": second, f"extract {name}": third}  # type: ignore[dict-item]
+    for step, child in found.items():
+        print(f"{rows} rows, {step}: {child.peak:.0f} MiB, {child.seconds:.1f} s", file=sys.stderr)
     return found
 
 

@@ -10,53 +10,62 @@ picture of 1 % of the rows changed. Encoders are untrained and stay the same, as
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.child import in_child
+import flows.environment  # noqa: F401  (settings of the allocator, as in a run)
+from benchmarks.child import Child, in_child
 from benchmarks.generated import Change, pipeline_of, write_rows
 from benchmarks.machine import machine
-from benchmarks.steps import to_features
+from benchmarks.steps import Spent, to_features
 
 INPUTS = ("table", "text", "image")
 CHANGED = Change(share=0.01, pictures=True)
 
 
-def run(manifest: Path, folder: Path) -> dict[str, float]:
-    """Seconds of each step."""
+def run(manifest: Path, folder: Path) -> dict[str, Spent]:
+    """Time of each step."""
     return to_features(pipeline_of(manifest, INPUTS), folder)[0]
 
 
-def measure(rows: int, folder: Path) -> dict[str, dict[str, float]]:
-    """Seconds of each step, by what the run found."""
+def measure(rows: int, folder: Path) -> dict[str, Child[dict[str, Spent]]]:
+    """Time of each step and peak of memory, by what the run found."""
     found = {}
-    manifest = write_rows(folder, rows, INPUTS)
-    found["first"] = in_child(run, manifest, folder / "work").result
-    found["unchanged"] = in_child(run, manifest, folder / "work").result
-    write_rows(folder, rows, INPUTS, change=CHANGED)
-    found["1 % changed"] = in_child(run, manifest, folder / "work").result
+    for name, change in (("first", None), ("unchanged", None), ("1 % changed", CHANGED)):
+        manifest = write_rows(folder, rows, INPUTS, change=change)
+        found[name] = in_child(run, manifest, folder / "work")
+        print(f"{name}: {found[name].seconds:.1f} s, {found[name].peak:.0f} MiB", file=sys.stderr)
     return found
 
 
-def report(found: Mapping[str, Mapping[str, float]], command: str) -> str:
+def report(found: Mapping[str, Child[dict[str, Spent]]], command: str) -> str:
     """Markdown."""
     lines = [
         f"`{command}`  ",
-        f"{machine()}",
+        machine(),
         "",
-        f"| seconds | {' | '.join(found)} |",
+        f"| processor (wall) seconds | {' | '.join(found)} |",
         f"|---|{'---|' * len(found)}",
-        *(
-            f"| {step} | {' | '.join(f'{seconds[step]:.2f}' for seconds in found.values())} |"
-            for step in found["first"]
-        ),
-        f"| all | {' | '.join(f'{sum(seconds.values()):.2f}' for seconds in found.values())} |",
     ]
-    first = sum(found["first"].values())
-    shares = [f"{sum(seconds.values()) / first:.3f}" for seconds in found.values()]
+    for step in found["first"].result:
+        lines.append(_line(step, [child.result[step] for child in found.values()]))
+    sums = [
+        Spent(
+            sum(each.wall for each in child.result.values()), sum(each.cpu for each in child.result.values())
+        )
+        for child in found.values()
+    ]
+    lines.append(_line("all", sums))
+    shares = [f"{each.cpu / sums[0].cpu:.3f} ({each.wall / sums[0].wall:.3f})" for each in sums]
     lines.append(f"| share of the first | {' | '.join(shares)} |")
+    lines.append(f"| peak of memory, MiB | {' | '.join(f'{child.peak:.0f}' for child in found.values())} |")
     return "\n".join(lines)
+
+
+def _line(name: str, spent: Sequence[Spent]) -> str:
+    return f"| {name} | {' | '.join(f'{each.cpu:.2f} ({each.wall:.2f})' for each in spent)} |"
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,20 +32,33 @@ def fresh_encoder(prepared: Prepared, config: PipelineConfig, folder: Path) -> E
     return EncoderWeights(prepared.input, str(file), "", encoder_digest(encoder), encoder.width)
 
 
+@dataclass(frozen=True)
+class Spent:
+    """Time of a step.
+
+    Attributes:
+        wall: Seconds from start to end.
+        cpu: Processor seconds of all threads; they hold still where other work takes turns on the same cores.
+    """
+
+    wall: float
+    cpu: float
+
+
 def to_features(
     config: PipelineConfig, folder: Path
-) -> tuple[dict[str, float], Dataset, dict[str, Features]]:
+) -> tuple[dict[str, Spent], Dataset, dict[str, Features]]:
     """Ingest, preprocess and extract into stores below ``folder``.
 
     Returns:
-        Seconds of each step, by ``ingest``, ``preprocess NAME`` and ``extract NAME``; and what they gave.
+        Time of each step, by ``ingest``, ``preprocess NAME`` and ``extract NAME``; and what they gave.
     """
-    seconds: dict[str, float] = {}
+    spent: dict[str, Spent] = {}
 
     def timed(step: str, work: Callable[[], Result]) -> Result:
-        begin = time.perf_counter()
+        begin, cpu = time.perf_counter(), time.process_time()
         result = work()
-        seconds[step] = time.perf_counter() - begin
+        spent[step] = Spent(time.perf_counter() - begin, time.process_time() - cpu)
         return result
 
     rows = config.engine.shard_rows
@@ -62,4 +76,4 @@ def to_features(
             return extract(dataset, prepared, weights, config, folder / "features")
 
         features[name] = timed(f"extract {name}", extracted)
-    return seconds, dataset, features
+    return spent, dataset, features

@@ -48,7 +48,7 @@ from components.training.modality_dropout import hide
 INPUTS, WIDTH, CLASSES, BATCH = ("audio", "image", "text"), 64, 10, 64
 TARGETS = Targets((Classification("label", "accuracy", tuple(map(str, range(CLASSES)))),))
 FUSIONS: dict[str, FusionConfig] = {"gated": GatedConfig(width=64), "concat": ConcatConfig(width=64)}
-OPTIONS = TrainingConfig(epochs=1, batch_size=BATCH)
+OPTIONS = TrainingConfig(epochs=1, batch_size=BATCH, schedule="constant", warmup=0)
 CPU = torch.device("cpu")
 
 

@@ -11,7 +11,7 @@ from components.data.ingest import Dataset
 from components.embedder import Embedder
 from components.encoder_weights import open_encoder, open_preprocessor
 from components.references import EncoderWeights, Features, Prepared
-from components.samples import read_column
+from components.samples import read_digests
 from components.storage.digest import digest
 from components.storage.shards import ShardStore
 from components.training.device import choose_device, embedding_format
@@ -42,13 +42,12 @@ def extract(
     """
     name = prepared.input
     options = config.inputs[name]
-    digests = read_column(dataset, f"{name}.digest")
-    digests = digests.keep(digests.there())
+    _, digests = read_digests(dataset, name)
     rows = len(digests)
     device = choose_device(config.engine.device)
     numbers = embedding_format(options.fit.precision, device, isinstance(options.encoder, PretrainedConfig))
     store = ShardStore(cache / f"{name}-{digest(prepared.fingerprint, weights.digest, numbers)}", "parquet")
-    missing = digests.take(store.absent(digests))
+    missing = digests[store.absent(digests)]
     del digests  # what is held is what is to be done
     progress(0, len(missing))
     if missing:
@@ -56,7 +55,7 @@ def extract(
         encoder = open_encoder(weights, options.encoder, preprocessor)
         embedder = Embedder(encoder, preprocessor, device, numbers)
         canonical = ShardStore(Path(prepared.store), "arrow")
-        missing = missing.take(canonical.in_order(missing))  # a shard after the other
+        missing = missing[canonical.in_order(missing)]  # a shard after the other
         samples = canonical.rows(missing, most_open=_OPEN)
         shards = [
             range(start, min(start + config.engine.shard_rows, len(missing)))

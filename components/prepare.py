@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
@@ -21,10 +20,10 @@ from components.data.media_columns import row_digest
 from components.errors import DataError
 from components.preprocess import Preprocessor, build_preprocessor, load_preprocessor
 from components.references import Prepared
-from components.samples import SampleRows, TrainingColumns, input_value, read_column
+from components.samples import SampleRows, TrainingColumns, input_value, read_column, read_digests
 from components.storage.atomic import write_json
-from components.storage.column import Column
-from components.storage.digest import TableDigest, digest, digest_bytes
+from components.storage.digest import digest, digest_bytes
+from components.storage.index import Digests
 from components.storage.shards import ShardStore
 
 _THREADS = 4  # at least: decoders wait for the disk and let go of the interpreter
@@ -54,37 +53,35 @@ def prepare(
     Raises:
         DataError: If a file that ingest found good cannot be read any more; names its row.
     """
-    digests = read_column(dataset, f"{name}.digest")
-    preprocessor = _fitted(dataset, name, config, digests, cache)
+    there, digests = read_digests(dataset, name)
+    preprocessor = _fitted(dataset, name, config, there, digests, cache)
     fingerprint = preprocessor.fingerprint()
     folder = cache / f"{name}-{fingerprint}"
     state = folder / "preprocessor.json"
     write_json(state, preprocessor.state())
 
     store = ShardStore(folder, "arrow")
-    there = digests.there()
-    missing = store.absent(digests.keep(there))
-    todo = SampleRows(dataset, [name], np.flatnonzero(there)[missing])
+    todo = SampleRows(dataset, [name], there[store.absent(digests)])
     progress(0, len(todo))
     done = 0
     for keys, arrays in _decoded(preprocessor, todo, name, config, shard_rows):
         store.append(keys, arrays)  # as they are decoded
         done += len(keys)
         progress(done, len(todo))
-    return Prepared(name, str(folder), str(state), fingerprint, int(there.sum()), len(todo))
+    return Prepared(name, str(folder), str(state), fingerprint, len(there), len(todo))
 
 
-def _fitted(dataset: Dataset, name: str, config: InputConfig, digests: Column, cache: Path) -> Preprocessor:
+def _fitted(
+    dataset: Dataset, name: str, config: InputConfig, there: np.ndarray, digests: Digests, cache: Path
+) -> Preprocessor:
     """The preprocessor with what it learns from the training rows; learned once for the same rows."""
     preprocessor = build_preprocessor(config)
-    training = digests.there() & read_column(dataset, "split").equals("train")
-    learned_from = TableDigest(["digest"])
-    learned_from.add(pa.table({"digest": digests.keep(training).values}))
-    key = digest(preprocessor.fingerprint(), learned_from.hexdigest())
+    training = read_column(dataset, "split").equals("train")[there]
+    key = digest(preprocessor.fingerprint(), digests[training].values.tobytes())
     file = cache / f"{name}-learned" / f"{key}.json"
     if file.exists():
         return load_preprocessor(json.loads(file.read_text("utf-8")))
-    rows = SampleRows(dataset, [name], np.flatnonzero(training))
+    rows = SampleRows(dataset, [name], there[training])
     columns = [column for column in pq.read_schema(dataset.samples).names if column.startswith(f"{name}.")]
     preprocessor.fit(TrainingColumns(rows, columns))
     write_json(file, preprocessor.state())

@@ -21,6 +21,7 @@ from components.errors import DataError
 from components.references import Features
 from components.storage.column import Column
 from components.storage.digest import digest
+from components.storage.index import Digests, packed
 from components.storage.shards import ShardStore
 from components.targets.collection import PREFIX
 
@@ -49,6 +50,18 @@ def _columns(dataset: Dataset, inputs: Sequence[str], values: bool) -> list[str]
 def read_column(dataset: Dataset, name: str) -> Column:
     """One column of the samples table."""
     return Column(pq.read_table(dataset.samples, columns=[name]).column(name))
+
+
+def read_digests(dataset: Dataset, name: str) -> tuple[np.ndarray, Digests]:
+    """Rows in which an input is there, (n,) int64, and the digests of what they hold."""
+    file, column = pq.ParquetFile(dataset.samples), f"{name}.digest"
+    rows, parts, start = [np.empty(0, np.int64)], [], 0
+    for group in range(file.num_row_groups):
+        cells = file.read_row_group(group, [column]).column(column)
+        rows.append(start + np.flatnonzero(cells.is_valid().to_numpy()))
+        parts.append(packed(cells.drop_null().to_pylist()))
+        start += len(cells)
+    return np.concatenate(rows), Digests.of(map(Digests, parts))
 
 
 class SampleRows:
@@ -86,7 +99,8 @@ class SampleRows:
         for group, stop in enumerate(np.searchsorted(self._rows, self._ends).tolist()):
             if start < stop:
                 rows = self._rows[start:stop] - (self._ends[group - 1] if group else 0)
-                yield from Column(self._file.read_row_group(group, [column]).column(column).take(rows))
+                cells = self._file.read_row_group(group, [column]).column(column)
+                yield from Column(cells.take(pa.array(rows)))
             start = stop
 
     def _group(self, group: int) -> pa.Table:

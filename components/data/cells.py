@@ -31,13 +31,17 @@ def text_of(value: Any) -> str | None:
         TypeError: If the cell holds bytes.
         NotUnicodeError: If it holds a lone surrogate.
     """
+    if type(value) is str:  # nearly all cells of nearly all sources
+        if not value or value.isspace():
+            return None
+        return value if value.isascii() else whole(value)
     if isinstance(value, np.generic):
         value = value.item()
     match value:
         case None:
             return None
         case str():
-            return whole(value) if value.strip() else None
+            return text_of(str(value))
         case bool():
             return "true" if value else "false"
         case int():

@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS media (
 CREATE TABLE IF NOT EXISTS judges (code TEXT);
 """
 _CHUNK = 512  # files that are asked for and kept together
-_TOGETHER = 16  # files that a thread looks at in one go
+_TOGETHER = 32  # files that a thread looks at in one go
 _WAIT = 60.0  # seconds, for another run that writes
 
 Media = tuple[str, str]

@@ -102,10 +102,10 @@ def _draw_rows(
     fractions: Mapping[str, float], ids: Sequence[str], strata: Sequence[str], seed: int
 ) -> list[str]:
     """Each stratum by its own quota: one row goes to train, two to train and test, more to every split."""
-    order = np.argsort(np.fromiter((_order(name, seed) for name in ids), np.uint64, len(ids)))
+    order = np.fromiter((_order(name, seed) for name in ids), np.uint64, len(ids))
     numbers: dict[str, int] = {}
-    stratum = np.fromiter((numbers.setdefault(name, len(numbers)) for name in strata), np.int64, len(ids))
-    drawn = order[np.argsort(stratum[order], kind="stable")]  # a stratum after the other
+    stratum = np.fromiter((numbers.setdefault(name, len(numbers)) for name in strata), np.int32, len(ids))
+    drawn = np.lexsort((order, stratum))  # a stratum after the other
     splits = ["train"] * len(ids)
     for rows in np.split(drawn, np.cumsum(np.bincount(stratum))[:-1]):
         start = 0

@@ -88,7 +88,7 @@ class TabularPreprocessor:
             (codes if column.codes else numbers).extend(column.encode(value.get(name)))
         found = np.array(numbers, dtype=np.float64)
         flags = np.isnan(found)
-        return np.concatenate([np.nan_to_num(found), flags, codes]).astype(np.float32)
+        return np.concatenate([np.where(flags, 0.0, found), flags, codes]).astype(np.float32)
 
     def collate(self, rows: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
         """``values``: float32 (B, 2n + c); ``numeric``: int64 (B,), n in every row."""

@@ -28,6 +28,7 @@ DATE_FORMATS = (
 _SPACES = re.compile(r"[\s'_\u00a0\u202f]")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 _EUROPEAN = re.compile(r"[+-]?\d{1,3}(\.\d{3})+,\d*|[+-]?\d{1,3}(\.\d{3}){2,}|[+-]?\d*,\d+")
+_PLAIN = re.compile(r"[+-]?\d+\.?\d*")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _WHOLE = re.compile(r"([+-]?\d+)\.0+")
 
@@ -41,6 +42,8 @@ def to_number(value: Any) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool | int | float | np.number | np.bool_):
+        return _finite(value)
+    if isinstance(value, str) and _PLAIN.fullmatch(value):
         return _finite(value)
     text = _SPACES.sub("", str(value)).replace("\u2212", "-")
     if _THOUSANDS.fullmatch(text):

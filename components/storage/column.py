@@ -60,15 +60,7 @@ class Column(Sequence[Any]):
 
     def keep(self, rows: np.ndarray) -> Column:
         """Those of the rows (N,) that are true."""
-        return Column(self.values.filter(pa.array(rows)))
-
-    def take(self, positions: np.ndarray) -> Column:
-        """Those at the positions, in their order."""
-        return Column(self.values.take(pa.array(positions)))
-
-    def there(self) -> np.ndarray:
-        """Which cells are not empty. (N,) bool."""
-        return self.values.is_valid().to_numpy()
+        return self if rows.all() else Column(self.values.filter(pa.array(rows)))
 
     def equals(self, text: str) -> np.ndarray:
         """Which cells hold this text. (N,) bool."""

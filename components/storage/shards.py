@@ -1,8 +1,10 @@
 """Append-only shards of arrays, keyed by content.
 
 A store is a folder. Each shard is a file named by the checksum of its bytes, so a damaged one is
-known by its name and set aside; what it held counts as missing and is computed again. Writers
-never touch each other's files, so several runs may append to one store.
+known by its name and set aside; what it held counts as missing and is computed again. Shards are
+checked when they are first seen and when their size or time of change is another than then; what
+was seen stands in `index.ipc`. Writers never touch each other's shards, so several runs may append
+to one store.
 
 Features are Parquet: compressed, and readable by any other tool. Canonical samples are Arrow IPC,
 uncompressed: mapped into memory, so that training takes rows in any order without loading all.
@@ -15,6 +17,7 @@ import itertools
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +32,7 @@ from components.storage.index import ShardIndex
 logger = logging.getLogger(__name__)
 
 Codec = Literal["parquet", "arrow"]
+_INDEX = "index.ipc"
 _TOGETHER = 32  # rows of canonical samples that are held while they are written
 
 
@@ -60,8 +64,9 @@ class ShardStore:
         Raises:
             KeyError: If the store lacks a key.
         """
-        places = self._places(keys)
-        return np.lexsort((places[:, 1], places[:, 0]))
+        places, names = self._places(keys), [shard.name for shard in self._index().shards]
+        rank = np.argsort(np.argsort(names))  # by name, so that it is the same in every process
+        return np.lexsort((places[:, 1], rank[places[:, 0]] if names else places[:, 0]))
 
     def append(self, keys: Sequence[str], values: Iterable[np.ndarray]) -> None:
         """Write one shard of a row a key.
@@ -134,18 +139,26 @@ class ShardStore:
         return places
 
     def _index(self) -> ShardIndex:
+        """A shard whose size and time of change are known is not read; others are checked, and then known."""
         if self._where is None:
-            self._where = ShardIndex()
-            for path in sorted(self.folder.glob(f"*.{self.codec}")):
-                if path.name.startswith("."):
-                    continue  # being written, or left over by a writer that was killed
+            stamps = {path.name: stamp for path in self._shards() if (stamp := _stamp(path)) is not None}
+            self._where = ShardIndex.load(self.folder / _INDEX, stamps)
+            fresh = sorted(stamps.keys() - {path.name for path in self._where.shards})
+            for path in map(self.folder.joinpath, fresh):
                 try:
                     keys = self._keys(path)
                 except FileNotFoundError:
                     continue  # damaged, and set aside by another process just now
                 if keys is not None:
                     self._where.add(path, keys)
+            if fresh:
+                with suppress(OSError):  # a folder that may only be read is checked every time
+                    self._where.save(self.folder / _INDEX, stamps)
         return self._where
+
+    def _shards(self) -> list[Path]:
+        """Those that are whole: others are being written, or left over by a writer that was killed."""
+        return [path for path in self.folder.glob(f"*.{self.codec}") if not path.name.startswith(".")]
 
     def _keys(self, path: Path) -> list[str] | None:
         """Keys of a shard; None for a damaged one, which is set aside."""
@@ -235,6 +248,15 @@ def _tables(keys: Sequence[str], values: Iterator[np.ndarray], together: int) ->
         )
     if next(values, None) is not None:
         raise ValueError(f"a shard needs a key a row; got {len(keys)} keys and more rows")
+
+
+def _stamp(path: Path) -> str | None:
+    """Size and time of the last change; None where another process has just set the file aside."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 def _write(file: DigestingFile, codec: Codec, tables: Iterator[pa.Table]) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from components.data.cells import NotUnicodeError, media_of, text_of, word_of
+from components.data.location import resolve
 
 
 @pytest.mark.parametrize(
@@ -83,3 +84,11 @@ def test_a_media_cell_becomes_an_absolute_path(
 def test_a_number_is_no_path(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         media_of(3, "/data", tmp_path)
+
+
+@pytest.mark.parametrize("root", ["/data", "/data/", "/", "/da.ta"])
+@pytest.mark.parametrize(
+    "path", ["a.png", "./a", "b//c", "d/", ".", "../x", ".hidden/a", "/absolute//y", "a/./b"]
+)
+def test_paths_are_tidy_as_pathlib_makes_them(root: str, path: str) -> None:
+    assert resolve(root, path) == str(Path(root) / path)

@@ -24,9 +24,6 @@ def test_a_column_is_the_list_of_its_cells(cells: list[str | None], data: st.Dat
     assert list(column[start:stop]) == cells[start:stop]
     keep = np.array([data.draw(st.booleans()) for _ in cells], bool)
     assert list(column.keep(keep)) == [cell for cell, kept in zip(cells, keep, strict=True) if kept]
-    order = np.random.default_rng(0).permutation(len(cells))
-    assert list(column.take(order)) == [cells[place] for place in order]
-    assert column.there().tolist() == [cell is not None for cell in cells]
     assert column.equals("a").tolist() == [cell == "a" for cell in cells]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from components.storage import index as module
 from components.storage.digest import digest
-from components.storage.index import ShardIndex
+from components.storage.index import Digests, ShardIndex
 
 KEYS = [digest(str(number)) for number in range(12)]
 ZEROS = ["00" * 16, "00" * 15 + "01", "01" + "00" * 15, "0100" + "00" * 14]  # bytes that C strings end at
@@ -44,6 +44,20 @@ def test_keys_are_looked_up_a_block_at_a_time_with_the_same_result(monkeypatch: 
     np.testing.assert_array_equal(index.find(wanted), places)
     np.testing.assert_array_equal(index.absent(wanted), absent)
     assert absent.tolist() == [5, 6, 7, 8, 9, 10, 11]
+
+
+@given(st.lists(st.sampled_from([*KEYS, *ZEROS]), max_size=9), st.integers(0, 9), st.integers(0, 9))
+def test_digests_are_the_list_of_them(keys: list[str], start: int, stop: int) -> None:
+    digests = Digests.of([keys[:start], keys[start:]])
+    assert list(digests) == keys
+    assert [digests[place] for place in range(-len(keys), len(keys))] == keys + keys
+    assert list(digests[start:stop]) == keys[start:stop]
+    order = np.arange(len(keys))[::-1]
+    assert list(digests[order]) == keys[::-1]
+    index = ShardIndex()
+    index.add(Path("a"), digests)
+    assert (index.find(digests) == index.find(keys)).all()
+    assert not len(index.absent(digests))
 
 
 @pytest.mark.parametrize("key", ["", "abc", "zz" * 16, "00" * 17, "00 " * 16])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from components.storage import shards
 from components.storage.digest import digest as key
 from components.storage.shards import Codec, ShardStore
 
@@ -143,6 +145,96 @@ def test_a_damaged_shard_is_set_aside_told_and_its_rows_are_missing(
     again = ShardStore(tmp_path, codec)
     assert again.missing(values) == []
     np.testing.assert_array_equal(again.stack(list(values)), np.stack(list(values.values())))
+
+
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the shards in the order in which their checksums are looked at."""
+    names: list[str] = []
+    original = shards.digest_file
+    monkeypatch.setattr(shards, "digest_file", lambda path: (names.append(path.name), original(path))[1])
+    return names
+
+
+class TestShortcut:
+    """Shards of known size and time of change are not read again."""
+
+    @both
+    def test_each_shard_is_checked_once(self, tmp_path: Path, codec: Codec, checked: list[str]) -> None:
+        _, values = filled(tmp_path, codec)
+        for _ in range(3):
+            assert ShardStore(tmp_path, codec).missing([*values, key("x")]) == [key("x")]
+        assert len(checked) == len(set(checked)) == 2
+        ShardStore(tmp_path, codec).append([key("x")], [np.ones(4, np.float32)])
+        again = ShardStore(tmp_path, codec)
+        assert again.missing([*values, key("x")]) == []
+        assert len(checked) == len(set(checked)) == 3, "the new one alone"
+        np.testing.assert_array_equal(again.stack(list(values)), np.stack(list(values.values())))
+
+    @both
+    def test_a_shard_that_was_touched_is_checked_and_found_equal(
+        self, tmp_path: Path, codec: Codec, checked: list[str]
+    ) -> None:
+        _, values = filled(tmp_path, codec)
+        ShardStore(tmp_path, codec).missing(values)
+        touched = next(path for path in sorted(tmp_path.iterdir()) if path.suffix == f".{codec}")
+        os.utime(touched, ns=(1, 1))
+        checked.clear()
+        assert ShardStore(tmp_path, codec).missing(values) == []
+        assert checked == [touched.name]
+
+    @both
+    def test_a_shard_that_is_damaged_later_is_noticed(self, tmp_path: Path, codec: Codec) -> None:
+        _, values = filled(tmp_path, codec)
+        ShardStore(tmp_path, codec).missing(values)
+        hurt = next(path for path in sorted(tmp_path.iterdir()) if path.suffix == f".{codec}")
+        hurt.write_bytes(hurt.read_bytes()[:-1] + b"?")
+        missing = ShardStore(tmp_path, codec).missing(values)
+        assert len(missing) == 3
+        assert not hurt.exists()
+        ShardStore(tmp_path, codec).append(missing, [values[each] for each in missing])
+        again = ShardStore(tmp_path, codec)
+        assert again.missing(values) == []
+        np.testing.assert_array_equal(again.stack(list(values)), np.stack(list(values.values())))
+
+    @both
+    def test_a_shard_that_went_away_is_missed(self, tmp_path: Path, codec: Codec) -> None:
+        _, values = filled(tmp_path, codec)
+        ShardStore(tmp_path, codec).missing(values)
+        next(path for path in sorted(tmp_path.iterdir()) if path.suffix == f".{codec}").unlink()
+        store = ShardStore(tmp_path, codec)
+        missing = store.missing(values)
+        assert len(missing) == 3
+        there = [each for each in values if each not in missing]
+        np.testing.assert_array_equal(store.stack(there), np.stack([values[each] for each in there]))
+
+    @both
+    @pytest.mark.parametrize("content", [b"", b"ARROW1 not really"])
+    def test_a_damaged_index_is_made_again(
+        self, tmp_path: Path, codec: Codec, content: bytes, checked: list[str]
+    ) -> None:
+        _, values = filled(tmp_path, codec)
+        ShardStore(tmp_path, codec).missing(values)
+        (tmp_path / "index.ipc").write_bytes(content)
+        checked.clear()
+        for _ in range(2):
+            assert ShardStore(tmp_path, codec).missing(values) == []
+        assert len(checked) == 2
+
+    @both
+    def test_the_order_of_a_store_is_the_same_in_every_process(self, tmp_path: Path, codec: Codec) -> None:
+        keys = [key(f"k{number}") for number in range(12)]
+        orders = []
+        for number in range(6):
+            store = ShardStore(tmp_path, codec)
+            store.append(keys[2 * number : 2 * number + 2], [np.full(1, number)] * 2)
+            if number == 5:
+                orders = [store.in_order(keys), ShardStore(tmp_path, codec).in_order(keys)]
+            ShardStore(tmp_path, codec).missing(keys)  # the index takes them up one after the other
+        (tmp_path / "index.ipc").unlink()
+        orders.append(ShardStore(tmp_path, codec).in_order(keys))
+        assert orders[0].tolist() == orders[1].tolist() == orders[2].tolist()
+        assert sorted(orders[0].tolist()) == list(range(12))
 
 
 @both
