@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from components.storage.digest import digest_file
 from components.storage.shards import Codec, ShardStore
 
 both = pytest.mark.parametrize("codec", ["parquet", "arrow"])
@@ -162,6 +165,43 @@ def test_two_stores_on_one_folder_do_not_disturb_each_other(tmp_path: Path, code
     two.append(["b", "c"], [np.ones(2), np.full(2, 2.0)])  # the same content has the same key
     found = ShardStore(tmp_path, codec).stack(["a", "b", "c"])
     np.testing.assert_array_equal(found, [[0, 0], [1, 1], [2, 2]])
+
+
+@both
+def test_a_long_shard_is_written_as_its_rows_come(tmp_path: Path, codec: Codec) -> None:
+    values = arrays([(row % 5 + 1, 2) for row in range(100)], np.float32)
+    keys = [f"k{row}" for row in range(100)]
+    ShardStore(tmp_path, codec).append(keys, iter(values))
+    (shard,) = tmp_path.iterdir()
+    assert shard.stem == digest_file(shard)
+    for row, found in ShardStore(tmp_path, codec).read(keys[::-1]):
+        np.testing.assert_array_equal(found, values[99 - row])
+
+
+def test_of_canonical_samples_only_a_few_are_held(tmp_path: Path) -> None:
+    held: list[weakref.ref[np.ndarray]] = []
+
+    def rows() -> Iterator[np.ndarray]:
+        for row in range(200):
+            array = np.full(1000, row, np.float32)
+            held.append(weakref.ref(array))
+            yield array
+            del array
+            assert sum(each() is not None for each in held) <= 100
+
+    ShardStore(tmp_path, "arrow").append([f"k{row}" for row in range(200)], rows())
+    assert len(held) == 200
+
+
+@both
+def test_a_row_that_fails_leaves_no_shard_and_no_temporary(tmp_path: Path, codec: Codec) -> None:
+    def rows() -> Iterator[np.ndarray]:
+        yield from arrays([(3,)] * 70, np.float32)
+        raise OSError("unplugged")
+
+    with pytest.raises(OSError, match="unplugged"):
+        ShardStore(tmp_path, codec).append([f"k{row}" for row in range(90)], rows())
+    assert list(tmp_path.iterdir()) == []
 
 
 @both
