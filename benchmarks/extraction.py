@@ -36,6 +36,7 @@ from benchmarks import extraction_media as media
 from benchmarks import extraction_rivals as rivals
 from benchmarks.extraction_rivals import Rival
 from benchmarks.machine import machine
+from benchmarks.number_formats import apart
 from components.config import PipelineConfig
 from components.config.encoders import PretrainedConfig
 from components.data.ingest import Dataset, ingest
@@ -238,13 +239,7 @@ class Bench:
             "fp32",
         )
         a, b = np.stack(exact(rows)), np.stack(self.embedder(rows))
-        cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
-        away = np.linalg.norm(a - b, axis=1) / np.linalg.norm(a - a.mean(0), axis=1)
-        return (
-            f"{self.numbers} against fp32, {len(rows)} rows: cosine at least {cosine.min():.5f}; they are "
-            f"{np.median(away):.3f} of an embedding's distance from the mean of all apart (median; at most "
-            f"{away.max():.3f})"
-        )
+        return f"{self.numbers} against fp32, {len(rows)} rows: {apart(a, b)}"
 
 
 def measure(bench: Bench, rounds: int) -> dict[str, list[Took]]:
