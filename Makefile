@@ -41,6 +41,7 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks.missing_inputs configs/demo.yaml
 	$(BIN)/python -m benchmarks.drift configs/demo.yaml --input audio
+	$(BIN)/python -m benchmarks.extraction
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
