@@ -21,8 +21,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.storage.atomic import DigestingFile, named_by_digest
-from components.storage.digest import digest_file
+from components.storage.atomic import named_by_checksum
+from components.storage.checksum import SummedFile, checksum_file
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class ShardStore:
             ValueError: If dtypes differ, or there are not as many arrays as keys.
         """
         together = _TOGETHER if self.codec == "arrow" else max(1, len(keys))
-        with named_by_digest(self.folder, f".{self.codec}") as file:
+        with named_by_checksum(self.folder, f".{self.codec}") as file:
             _write(file, self.codec, _tables(keys, iter(values), together))
         if self._where is not None:
             self._where.update({key: (file.path, row) for row, key in enumerate(keys)})
@@ -114,7 +114,7 @@ class ShardStore:
         return self._where
 
     def _keys(self, path: Path) -> dict[str, tuple[Path, int]]:
-        if digest_file(path) != path.stem:
+        if checksum_file(path) != path.stem:
             self._set_aside(path)
             return {}
         keys = _decode(path, self.codec, columns=["key"]).column("key").to_pylist()
@@ -190,7 +190,7 @@ def _tables(keys: Sequence[str], values: Iterator[np.ndarray], together: int) ->
         raise ValueError(f"a shard needs a key a row; got {len(keys)} keys and more rows")
 
 
-def _write(file: DigestingFile, codec: Codec, tables: Iterator[pa.Table]) -> None:
+def _write(file: SummedFile, codec: Codec, tables: Iterator[pa.Table]) -> None:
     first = next(tables)
     rest = itertools.chain([first], tables)
     if codec == "parquet":

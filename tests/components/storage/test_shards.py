@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.storage.digest import digest_file
+from components.storage.checksum import checksum_file
 from components.storage.shards import Codec, ShardStore
 
 both = pytest.mark.parametrize("codec", ["parquet", "arrow"])
@@ -173,7 +173,7 @@ def test_a_long_shard_is_written_as_its_rows_come(tmp_path: Path, codec: Codec) 
     keys = [f"k{row}" for row in range(100)]
     ShardStore(tmp_path, codec).append(keys, iter(values))
     (shard,) = tmp_path.iterdir()
-    assert shard.stem == digest_file(shard)
+    assert shard.stem == checksum_file(shard)
     for row, found in ShardStore(tmp_path, codec).read(keys[::-1]):
         np.testing.assert_array_equal(found, values[99 - row])
 
