@@ -19,7 +19,7 @@ from components.data.ingest import ingest
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     folder = tmp_path_factory.mktemp("audio")
-    files = case("audio", 40, folder)
+    files = case("audio", 40, folder, share=0.25)
     return Bench(files, ingest(files.config, folder / "data", folder), "auto")
 
 
