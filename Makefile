@@ -61,6 +61,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.orchestration --rows 10000
 	$(BIN)/braid run configs/demo.yaml
 	$(BIN)/python -m benchmarks.serving models:/demo@champion
+	$(BIN)/python -m benchmarks.extraction
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

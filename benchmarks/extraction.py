@@ -36,6 +36,7 @@ from benchmarks import extraction_media as media
 from benchmarks import extraction_rivals as rivals
 from benchmarks.extraction_rivals import Rival
 from benchmarks.machine import machine
+from benchmarks.number_formats import apart
 from components.config import PipelineConfig
 from components.config.encoders import PretrainedConfig
 from components.data.ingest import Dataset, ingest
@@ -98,11 +99,11 @@ class Case:
     folder: Path
     cells: list[str]
     rivals: Callable[[Any, Preprocessor], dict[str, Rival]]
-    share: float = 0.25
+    share: float
 
 
-def case(name: str, rows: int, folder: Path) -> Case:
-    """One of :data:`ROWS`, generated below ``folder``."""
+def case(name: str, rows: int, folder: Path, share: float) -> Case:
+    """One of :data:`ROWS`, generated below ``folder``; rivals get this share of the rows."""
     kind, cores = name.partition("-")[0], torch.get_num_threads()
     options: dict[str, Any]
     others: Callable[[Any, Preprocessor], dict[str, Rival]]
@@ -147,7 +148,7 @@ def case(name: str, rows: int, folder: Path) -> Case:
             "engine": {"device": "cpu"},
         }
     )
-    return Case(config, folder, cells, all_rivals)
+    return Case(config, folder, cells, all_rivals, share)
 
 
 def weights_of(prepared: Prepared, config: PipelineConfig, folder: Path) -> EncoderWeights:
@@ -238,13 +239,7 @@ class Bench:
             "fp32",
         )
         a, b = np.stack(exact(rows)), np.stack(self.embedder(rows))
-        cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
-        away = np.linalg.norm(a - b, axis=1) / np.linalg.norm(a - a.mean(0), axis=1)
-        return (
-            f"{self.numbers} against fp32, {len(rows)} rows: cosine at least {cosine.min():.5f}; they are "
-            f"{np.median(away):.3f} of an embedding's distance from the mean of all apart (median; at most "
-            f"{away.max():.3f})"
-        )
+        return f"{self.numbers} against fp32, {len(rows)} rows: {apart(a, b)}"
 
 
 def measure(bench: Bench, rounds: int) -> dict[str, list[Took]]:
@@ -256,22 +251,25 @@ def measure(bench: Bench, rounds: int) -> dict[str, list[Took]]:
     for run in others.values():
         run(few[:32])
     found: dict[str, list[Took]] = {}
+
+    def keep(what: str, each: Took) -> None:
+        found.setdefault(what, []).append(each)
+        times = f"{1000 * each.wall:.2f} ms a row by the clock, {1000 * each.cores:.2f} on cores"
+        print(f"{case.config.name}: {what}: {times}", file=sys.stderr, flush=True)
+
+    rows = len(case.cells)
     for _ in range(rounds):
-        rows = len(case.cells)
         decode = min((bench.decode(threads) for threads in {1, cores}), key=lambda each: each.wall)
         forward = min((bench.forward(lanes) for lanes in {1, cores}), key=lambda each: each.wall)
         first, second = bench.braid()
-        taken = {
-            "limit": (decode + forward) / rows,
-            "its decoding": decode / rows,
-            "its forward pass": forward / rows,
-            "braid": (first + second) / rows,
-            "its preparing": first / rows,
-            "its extracting": second / rows,
-        }
-        taken |= {name: took(partial(run, few)) / len(few) for name, run in others.items()}
-        for name, each in taken.items():
-            found.setdefault(name, []).append(each)
+        keep("limit", (decode + forward) / rows)
+        keep("its decoding", decode / rows)
+        keep("its forward pass", forward / rows)
+        keep("braid", (first + second) / rows)
+        keep("its preparing", first / rows)
+        keep("its extracting", second / rows)
+        for name, run in others.items():
+            keep(name, took(partial(run, few)) / len(few))
     return found
 
 
@@ -314,13 +312,14 @@ def main() -> None:
     )
     parser.add_argument("cases", nargs="*", default=list(ROWS), help=", ".join(ROWS))
     parser.add_argument("--rows", type=int, help="of each case")
+    parser.add_argument("--share", type=float, default=0.25, help="of the rows that rivals get")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
     given = parser.parse_args()
     print(f"`python -m benchmarks.extraction {' '.join(sys.argv[1:])}`  \n{machine()}")
     for name in given.cases:
         with tempfile.TemporaryDirectory() as folder:
-            files = case(name, given.rows or ROWS[name], Path(folder))
+            files = case(name, given.rows or ROWS[name], Path(folder), given.share)
             dataset = ingest(files.config, Path(folder) / "data", Path(folder))
             bench = Bench(files, dataset, given.precision)
             print("\n" + report(name, bench, measure(bench, given.rounds)), flush=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
@@ -10,9 +9,9 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from components.storage.digest import new_digest
+from components.storage.checksum import SummedFile
 
 
 @contextmanager
@@ -36,8 +35,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def named_by_digest(folder: Path, suffix: str) -> Iterator[DigestingFile]:
-    """A file to write to; if the block succeeds, it is in ``folder`` under the digest of its bytes.
+def named_by_checksum(folder: Path, suffix: str) -> Iterator[SummedFile]:
+    """A file to write to; if the block succeeds, it is in ``folder`` under the checksum of its bytes.
 
     Its ``path`` says where, after the block.
     """
@@ -45,38 +44,15 @@ def named_by_digest(folder: Path, suffix: str) -> Iterator[DigestingFile]:
     temporary = folder / f".{uuid.uuid4().hex}.tmp{suffix}"
     try:
         with temporary.open("wb") as raw:
-            file = DigestingFile(raw)
+            file = SummedFile(raw)
             yield file
             raw.flush()
             os.fsync(raw.fileno())
-        file.path = folder / f"{file.hexdigest()}{suffix}"
+        file.path = folder / f"{file.checksum()}{suffix}"
         temporary.replace(file.path)
         _flush(folder)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-class DigestingFile(io.BufferedIOBase):
-    """Passes on what is written, and takes its digest on the way.
-
-    Attributes:
-        path: Where the bytes will be, or are.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self._state = file, new_digest()
-        self.path = Path(file.name)
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any, /) -> int:
-        self._state.update(data)
-        return self._file.write(data)
-
-    def hexdigest(self) -> str:
-        """As :func:`components.storage.digest.digest_bytes` of all that was written."""
-        return self._state.hexdigest()
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -21,7 +21,7 @@ _JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=True)
 
 def digest(*parts: bytes | str) -> str:
     """Hexadecimal BLAKE2b of the parts; ``("ab", "c")`` and ``("a", "bc")`` differ."""
-    state = new_digest()
+    state = hashlib.blake2b(digest_size=_SIZE)
     for part in parts:
         data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
         state.update(len(data).to_bytes(8, "little"))
@@ -29,16 +29,9 @@ def digest(*parts: bytes | str) -> str:
     return state.hexdigest()
 
 
-def new_digest() -> hashlib.blake2b:
-    """State to which bytes are added; ends in what :func:`digest_bytes` gives of all of them."""
-    return hashlib.blake2b(digest_size=_SIZE)
-
-
 def digest_bytes(data: bytes) -> str:
     """Digest of bytes alone; equals :func:`digest_file` of a file that holds them."""
-    state = new_digest()
-    state.update(data)
-    return state.hexdigest()
+    return hashlib.blake2b(data, digest_size=_SIZE).hexdigest()
 
 
 def digest_json(value: Any) -> str:
@@ -79,12 +72,12 @@ class TableDigest:
 def digest_file(path: Path) -> str:
     """Digest of a file's bytes, read in blocks."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, new_digest).hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=_SIZE)).hexdigest()
 
 
 def digest_tensors(tensors: dict[str, torch.Tensor]) -> str:
     """Digest of named tensors: names, types, shapes and values."""
-    state = new_digest()
+    state = hashlib.blake2b(digest_size=_SIZE)
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         state.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())

@@ -25,8 +25,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.storage.atomic import DigestingFile, named_by_digest
-from components.storage.digest import digest_file
+from components.storage.atomic import named_by_checksum
+from components.storage.checksum import SummedFile, checksum_file
 from components.storage.index import ShardIndex
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class ShardStore:
             ValueError: If dtypes differ, or there are not as many arrays as keys.
         """
         together = _TOGETHER if self.codec == "arrow" else max(1, len(keys))
-        with named_by_digest(self.folder, f".{self.codec}") as file:
+        with named_by_checksum(self.folder, f".{self.codec}") as file:
             _write(file, self.codec, _tables(keys, iter(values), together))
         if self._where is not None:
             self._where.add(file.path, keys)
@@ -162,7 +162,7 @@ class ShardStore:
 
     def _keys(self, path: Path) -> list[str] | None:
         """Keys of a shard; None for a damaged one, which is set aside."""
-        if digest_file(path) != path.stem:
+        if checksum_file(path) != path.stem:
             self._set_aside(path)
             return None
         return _decode(path, self.codec, columns=["key"]).column("key").to_pylist()
@@ -259,7 +259,7 @@ def _stamp(path: Path) -> str | None:
     return f"{status.st_size}-{status.st_mtime_ns}"
 
 
-def _write(file: DigestingFile, codec: Codec, tables: Iterator[pa.Table]) -> None:
+def _write(file: SummedFile, codec: Codec, tables: Iterator[pa.Table]) -> None:
     first = next(tables)
     rest = itertools.chain([first], tables)
     if codec == "parquet":

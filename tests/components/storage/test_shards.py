@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.storage import shards
+from components.storage.checksum import checksum_file
 from components.storage.digest import digest as key
 from components.storage.shards import Codec, ShardStore
 
@@ -151,8 +154,8 @@ def test_a_damaged_shard_is_set_aside_told_and_its_rows_are_missing(
 def checked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the shards in the order in which their checksums are looked at."""
     names: list[str] = []
-    original = shards.digest_file
-    monkeypatch.setattr(shards, "digest_file", lambda path: (names.append(path.name), original(path))[1])
+    original = shards.checksum_file
+    monkeypatch.setattr(shards, "checksum_file", lambda path: (names.append(path.name), original(path))[1])
     return names
 
 
@@ -255,6 +258,43 @@ def test_two_stores_on_one_folder_do_not_disturb_each_other(tmp_path: Path, code
     two.append([key("b"), key("c")], [np.ones(2), np.full(2, 2.0)])  # the same content has the same key
     found = ShardStore(tmp_path, codec).stack([key("a"), key("b"), key("c")])
     np.testing.assert_array_equal(found, [[0, 0], [1, 1], [2, 2]])
+
+
+@both
+def test_a_long_shard_is_written_as_its_rows_come(tmp_path: Path, codec: Codec) -> None:
+    values = arrays([(row % 5 + 1, 2) for row in range(100)], np.float32)
+    keys = [key(f"k{row}") for row in range(100)]
+    ShardStore(tmp_path, codec).append(keys, iter(values))
+    (shard,) = tmp_path.iterdir()
+    assert shard.stem == checksum_file(shard)
+    for row, found in ShardStore(tmp_path, codec).read(keys[::-1]):
+        np.testing.assert_array_equal(found, values[99 - row])
+
+
+def test_of_canonical_samples_only_a_few_are_held(tmp_path: Path) -> None:
+    held: list[weakref.ref[np.ndarray]] = []
+
+    def rows() -> Iterator[np.ndarray]:
+        for row in range(200):
+            array = np.full(1000, row, np.float32)
+            held.append(weakref.ref(array))
+            yield array
+            del array
+            assert sum(each() is not None for each in held) <= 100
+
+    ShardStore(tmp_path, "arrow").append([key(f"k{row}") for row in range(200)], rows())
+    assert len(held) == 200
+
+
+@both
+def test_a_row_that_fails_leaves_no_shard_and_no_temporary(tmp_path: Path, codec: Codec) -> None:
+    def rows() -> Iterator[np.ndarray]:
+        yield from arrays([(3,)] * 70, np.float32)
+        raise OSError("unplugged")
+
+    with pytest.raises(OSError, match="unplugged"):
+        ShardStore(tmp_path, codec).append([key(f"k{row}") for row in range(90)], rows())
+    assert list(tmp_path.iterdir()) == []
 
 
 @both
