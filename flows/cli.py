@@ -35,6 +35,7 @@ from components.data.ingest import ingest
 from components.errors import BraidError, DataError
 from components.scoring.rows import open_table
 from components.search import Search
+from components.secrets import redacted, without_secrets
 from components.training.device import choose_device
 from flows.as_json import (
     distilled_json,
@@ -270,7 +271,13 @@ def check(
     if as_json:
         print(
             json.dumps(
-                {"dataset": asdict(dataset), "device": device, "config": pipeline.model_dump(mode="json")}
+                without_secrets(
+                    {
+                        "dataset": asdict(dataset),
+                        "device": device,
+                        "config": pipeline.model_dump(mode="json"),
+                    }
+                )
             )
         )
     else:
@@ -439,10 +446,9 @@ def reported(
     except Exception as error:
         log = workspace / "error.txt"
         log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text(traceback.format_exc(), "utf-8")
-        raise _ended(
-            f"unexpected: {type(error).__name__}: {error}\nThe details are in {log}", UNEXPECTED
-        ) from None
+        log.write_text(redacted(traceback.format_exc()), "utf-8")
+        said = redacted(f"{type(error).__name__}: {error}")
+        raise _ended(f"unexpected: {said}\nThe details are in {log}", UNEXPECTED) from None
 
 
 def _ended(message: str, code: int) -> typer.Exit:

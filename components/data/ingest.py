@@ -11,11 +11,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.audit.leaks import looks_like_group
 from components.config.inputs import AudioInput, ImageInput, InputConfig, TabularInput, TextInput
 from components.config.pipeline import PipelineConfig
-from components.data.cells import NotUnicodeError, media_of, text_of, unusable, word_of
+from components.data.cells import UnusableCellError, media_of, text_of, unusable, word_of
 from components.data.checks import check_columns, check_keys, check_splits
+from components.data.groups import looks_like_group
+from components.data.location import is_url
 from components.data.manifest import Manifest
 from components.data.media_columns import media_columns
 from components.data.media_index import Media, MediaIndex
@@ -105,7 +106,7 @@ def ingest(
     tables = folder if tables is None else tables.absolute()
     manifest = open_manifest(config.data, folder, base)
     check_columns(config, manifest)
-    rows = _read(config, manifest, folder / "media")
+    rows = _read(config, manifest, folder / "media", base)
     quarantine = Quarantine()
     for row, name, reason in rows.unreadable:
         quarantine.add(rows.ids[row], name, None, reason, row)
@@ -153,9 +154,10 @@ def ingest(
     )
 
 
-def _read(config: PipelineConfig, manifest: Manifest, media: Path) -> _Rows:
+def _read(config: PipelineConfig, manifest: Manifest, media: Path, base: Path) -> _Rows:
     """All cells that are needed; embedded media are written to ``media`` and replaced by their path."""
     data = config.data
+    roots = [str((base / root).resolve()) if not is_url(root) else root for root in data.roots]
     split_column = data.split.column or manifest.own_split
     id_column = data.id if data.id in manifest.columns else None
     keys = [column for column in (id_column, *config.targets, data.split.group, split_column) if column]
@@ -179,7 +181,7 @@ def _read(config: PipelineConfig, manifest: Manifest, media: Path) -> _Rows:
                 unreadable += [(row, "row", f"target {column}: {reason}") for row, reason in bad]
         for name, section in config.inputs.items():
             for column, cells in inputs[name].items():
-                convert, kind = _converter(section, manifest.root, media)
+                convert, kind = _converter(section, manifest.root, media, [*manifest.roots, *roots])
                 made, bad = _cells(batch[column], convert, manifest.name, column, count, kind)
                 cells += made
                 unreadable += [(row, name, reason) for row, reason in bad]
@@ -223,10 +225,12 @@ def _check_targets(config: PipelineConfig, rows: _Rows, quarantine: Quarantine) 
                 quarantine.add(rows.ids[row], "row", None, f"target {name}: {reason}", row)
 
 
-def _converter(section: InputConfig, root: str, media: Path) -> tuple[Callable[[Any], str | None], str]:
+def _converter(
+    section: InputConfig, root: str, media: Path, roots: Sequence[str]
+) -> tuple[Callable[[Any], str | None], str]:
     match section:
         case ImageInput() | AudioInput():
-            return lambda value: media_of(value, root, media), "a path, or the bytes of a file"
+            return lambda value: media_of(value, root, media, roots), "a path, or the bytes of a file"
         case TextInput():
             return text_of, "text"
         case TabularInput():
@@ -242,7 +246,7 @@ def _cells(
     for value in values:
         try:
             cells.append(convert(value))
-        except NotUnicodeError as error:
+        except UnusableCellError as error:
             bad.append((first + len(cells), str(error)))
             cells.append(None)
         except TypeError as error:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.config.data import DataConfig
+from components.config.variables import filled
 from components.data.delimited import open_delimited
 from components.data.embedded import EMBEDDED, materialise
 from components.data.huggingface import is_saved_dataset, open_huggingface
@@ -52,11 +53,17 @@ def open_manifest(config: DataConfig, folder: Path, base: Path) -> Manifest:
     Raises:
         DataError: If there is nothing at the source, its format is not known, or it cannot be read.
     """
-    found = _find(config.source, base)
-    name = config.format if config.format != "auto" else _guess(config.source, found)
+    source = filled(config.source, "data.source")
+    try:
+        found = _find(source, base)
+    except PermissionError as error:
+        raise DataError(f"data.source: {source}: {error}") from error
+    except OSError as error:
+        raise DataError(f"data.source: {source}: cannot be read: {error}") from error
+    name = config.format if config.format != "auto" else _guess(source, found)
     if name not in ("huggingface", "demo") and found is None:
-        raise _nothing_there(config.source, base)
-    return READERS[name](found or config.source, folder)
+        raise _nothing_there(source, base)
+    return READERS[name](found or source, folder)
 
 
 def open_parquet(path: str) -> Manifest:
