@@ -34,8 +34,14 @@ def resolve(root: str, path: str) -> str:
     return str(Path(root) / path)
 
 
+def plain(path: str) -> str:
+    """A URL without its query; a local path as it is."""
+    return path.partition("?")[0] if is_url(path) else path
+
+
 def parent(path: str) -> str:
     """Folder, or URL of the folder, in which ``path`` lies."""
+    path = plain(path)
     return path.rsplit("/", 1)[0] if is_url(path) else str(Path(path).parent)
 
 

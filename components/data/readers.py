@@ -18,7 +18,7 @@ from components.config.variables import filled
 from components.data.delimited import open_delimited
 from components.data.embedded import EMBEDDED, materialise
 from components.data.huggingface import is_saved_dataset, open_huggingface
-from components.data.location import filename, filesystem, is_url, parent
+from components.data.location import filename, filesystem, is_url, parent, plain
 from components.data.manifest import Batch, Manifest
 from components.data.packed import UNREADABLE, bounded, opened
 from components.data.splits import normal_split
@@ -215,7 +215,7 @@ def _guess(source: str, found: str | None) -> str:
     """Format by the name, or by what is in the folder."""
     if found is None and source in EMBEDDED:
         return "demo"
-    path = PurePosixPath(source)
+    path = PurePosixPath(plain(source))
     ending = (PurePosixPath(path.stem) if path.suffix in _COMPRESSIONS else path).suffix.lower()
     if found is None:
         return _ENDINGS.get(ending, "folder")
