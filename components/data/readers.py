@@ -22,6 +22,7 @@ from components.data.location import filename, filesystem, is_url, parent, plain
 from components.data.manifest import Batch, Manifest
 from components.data.packed import UNREADABLE, bounded, opened
 from components.data.splits import normal_split
+from components.data.sql import open_query
 from components.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -48,11 +49,13 @@ def open_manifest(config: DataConfig, folder: Path, base: Path) -> Manifest:
         config: The ``data`` section.
         folder: Where an embedded data set goes.
         base: Folder of the pipeline file; a relative source is looked up there, then in the working
-            directory.
+            directory. Paths of media that a query gives are relative to it.
 
     Raises:
         DataError: If there is nothing at the source, its format is not known, or it cannot be read.
     """
+    if config.query is not None:
+        return open_query(config.source, config.query, str(base))
     source = filled(config.source, "data.source")
     try:
         found = _find(source, base)
