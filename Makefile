@@ -14,7 +14,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/ready
 
-.PHONY: demo up test test-slow soak fuzz bad-input packages lint bench format docs ui constraints clean
+.PHONY: demo up test test-slow soak fuzz bad-input vulnerabilities packages lint bench format docs ui constraints clean
 
 demo: $(READY)
 	$(BIN)/braid run configs/demo.yaml
@@ -41,6 +41,11 @@ fuzz: $(READY)
 
 bad-input: $(READY)
 	$(BIN)/python -m tests.bad_input.table
+
+# Known weaknesses of the fixed versions; asks a database on the network.
+vulnerabilities: $(READY)
+	$(PYTHON) -m venv .braid/audit && .braid/audit/bin/python -m pip install --quiet pip-audit
+	.braid/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 # Debian's packages that tests use; who is not root installs them by hand, and is told which.
 packages:

@@ -17,6 +17,7 @@ divided anew by chance: one half is what the model carries, the other is what co
 from __future__ import annotations
 
 import argparse
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -91,6 +92,7 @@ class Material:
 
 def gather(parts: Built, given: argparse.Namespace) -> tuple[Predictor, Material]:
     """Embed all rows once; a draw only chooses among them."""
+    os.environ["BRAID_DATA_ROOTS"] = "/"  # the tables made here name files where they are
     predictor = Predictor(parts.bundle, parts.config.engine.device)
     carried = read_sample(parts.bundle / REFERENCE)
     held = draw_reference(parts.dataset, parts.config)

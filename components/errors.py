@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from components.secrets import redacted
+
 _LONGEST = 600  # letters of a line; names of columns may have any length
 
 
@@ -9,7 +11,7 @@ class BraidError(Exception):
     """Something outside braid is wrong; the message names the place, what was found and the remedy."""
 
     def __str__(self) -> str:
-        return "\n".join(map(_shortened, super().__str__().splitlines()))
+        return "\n".join(map(_shortened, redacted(super().__str__()).splitlines()))
 
 
 class DataError(BraidError):

@@ -39,6 +39,7 @@ from components.data.ingest import ingest
 from components.errors import BraidError, DataError
 from components.scoring.rows import open_table
 from components.search import Search
+from components.secrets import redacted, without_secrets
 from components.training.device import choose_device
 from flows.as_json import (
     distilled_json,
@@ -282,7 +283,13 @@ def check(
     if as_json:
         print(
             json.dumps(
-                {"dataset": asdict(dataset), "device": device, "config": pipeline.model_dump(mode="json")}
+                without_secrets(
+                    {
+                        "dataset": asdict(dataset),
+                        "device": device,
+                        "config": pipeline.model_dump(mode="json"),
+                    }
+                )
             )
         )
     else:
@@ -512,10 +519,9 @@ def reported(
         log = workspace / "error.txt"
         with suppress(OSError):  # what has happened is told also where nothing can be written
             log.parent.mkdir(parents=True, exist_ok=True)
-            log.write_text(traceback.format_exc(), "utf-8")
-        raise _ended(
-            f"unexpected: {type(error).__name__}: {error}\nThe details are in {log}", UNEXPECTED
-        ) from None
+            log.write_text(redacted(traceback.format_exc()), "utf-8")
+        said = redacted(f"{type(error).__name__}: {error}")
+        raise _ended(f"unexpected: {said}\nThe details are in {log}", UNEXPECTED) from None
 
 
 def _ended(message: str, code: int) -> typer.Exit:

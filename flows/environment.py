@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 
+from components.secrets import guard_logs
+
 _DEFAULTS = {
     # Nothing is sent anywhere.
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -28,3 +30,4 @@ _DEFAULTS = {
 }
 for _name, _value in _DEFAULTS.items():
     os.environ.setdefault(_name, _value)
+guard_logs()

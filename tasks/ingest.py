@@ -10,6 +10,7 @@ from prefect import get_run_logger
 from components.data.ingest import Dataset, ingest
 from components.environment import environment
 from components.samples import read_samples
+from components.secrets import redacted
 from tasks import tracking
 from tasks.context import Context
 from tasks.progress import Progress
@@ -29,7 +30,7 @@ def ingest_task(context: Context) -> Dataset:
         f"{dataset.rows} rows, {dataset.quarantined} in quarantine"
         + "".join(f", {count} without {name}" for name, count in dataset.missing.items() if count)
     )
-    get_run_logger().info("%s: %s rows, digest %s", dataset.source, dataset.rows, dataset.digest)
+    get_run_logger().info("%s: %s rows, digest %s", redacted(dataset.source), dataset.rows, dataset.digest)
 
     quarantine = pd.read_parquet(dataset.quarantine)
     at, run = context.tracking, context.mlflow_run

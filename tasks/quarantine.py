@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from components.secrets import redacted
+
 SHOWN = 50
 
 
@@ -18,7 +20,8 @@ def show_quarantine(entries: pd.DataFrame, description: str) -> None:
         description: Above the table.
     """
     if len(entries):
-        rows: list[dict[str, Any]] = entries.head(SHOWN).astype(str).to_dict("records")  # type: ignore[assignment]
+        shown = entries.head(SHOWN).astype(str).map(redacted)
+        rows: list[dict[str, Any]] = shown.to_dict("records")  # type: ignore[assignment]
         create_table_artifact(rows, key="quarantine", description=description)
     else:
         create_markdown_artifact("Every row could be used.", key="quarantine")

@@ -16,6 +16,7 @@ from components.evaluation.audit import Audit
 from components.evaluation.report import render_report
 from components.evaluation.results import DataSummary, Evaluation, QuarantineRow, Report
 from components.samples import read_samples
+from components.secrets import redacted, without_secrets
 from components.storage.atomic import write_bytes
 from components.targets import Classification, Multilabel, Regression, cells_of
 from tasks import descriptions, links, tracking
@@ -47,7 +48,8 @@ def report_task(
     config, at, run = context.config, context.tracking, context.mlflow_run
     progress = Progress(context, "report")
     evaluation, *further = evaluated.read_all()
-    settings = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    options = without_secrets(config.model_dump(mode="json"))
+    settings = yaml.safe_dump(options, sort_keys=False, allow_unicode=True)
     report = Report(
         title=f"{config.name} · {context.key}",
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -112,19 +114,15 @@ def _summary(dataset: Dataset) -> DataSummary:
     samples = read_samples(dataset)
     target = dataset.targets.primary
     quarantine = pd.read_parquet(dataset.quarantine).head(_QUARANTINE_SHOWN)
+    shown = quarantine[["id", "input", "path", "reason"]].fillna("").astype(str)
     return DataSummary(
-        source=dataset.source,
+        source=redacted(dataset.source),
         digest=dataset.digest,
         splits=dataset.splits,
         missing=dataset.missing,
         class_rows={} if isinstance(target, Regression) else _class_rows(target, samples),
         quarantined=dataset.quarantined,
-        quarantine=tuple(
-            QuarantineRow(
-                *("" if pd.isna(row[key]) else str(row[key]) for key in ("id", "input", "path", "reason"))
-            )
-            for row in quarantine.to_dict("records")
-        ),
+        quarantine=tuple(QuarantineRow(*map(redacted, row)) for row in shown.to_numpy().tolist()),
     )
 
 

@@ -17,6 +17,7 @@ from prefect.concurrency.sync import concurrency
 from prefect.tasks import exponential_backoff
 
 from components.errors import BraidError, ServiceError
+from components.secrets import guard_logs
 from components.training.device import share_cores
 from tasks.service import reached
 
@@ -87,6 +88,7 @@ def follow(steps: Generator[Yielded, None, Returned], each: Callable[[Yielded], 
 def start_worker(workers: int) -> None:
     """Prepare a worker process: its share of the cores, and an end when its parent ends, however it ends."""
     share_cores(workers)
+    guard_logs()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

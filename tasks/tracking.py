@@ -24,6 +24,7 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from components.config import TrackingConfig
+from components.secrets import redacted, without_login, without_secrets
 from components.training.checkpoint import Epoch
 from tasks.descriptions import of_experiment
 from tasks.service import check_answers
@@ -63,7 +64,7 @@ def start_run(tracking: TrackingConfig, name: str, key: str, tags: Mapping[str, 
     experiment = _experiment(client, tracking)
     _describe(client, experiment)
     own = f"tags.`{KEY}` = '{key}' and tags.`{PART}` = 'run'"
-    all_tags = {**tracking.tags, **tags, KEY: key, PART: "run"}
+    all_tags = without_secrets({**tracking.tags, **tags, KEY: key, PART: "run"})
     found = _only(client, experiment, own)
     if found is not None:
         client.update_run(found, "RUNNING")
@@ -142,7 +143,8 @@ def log_params(tracking: TrackingConfig, run_id: str, values: Mapping[str, Any])
     client = connect(tracking)
     known = client.get_run(run_id).data.params
     given = {_FORBIDDEN.sub("_", name): value for name, value in flatten(values).items()}
-    new = [Param(name, str(value)[:_LONGEST_PARAM]) for name, value in given.items() if name not in known]
+    told = {name: redacted(str(value)) for name, value in given.items() if name not in known}
+    new = [Param(name, value[:_LONGEST_PARAM]) for name, value in told.items()]
     for start in range(0, len(new), 100):
         client.log_batch(run_id, params=new[start : start + 100])
 
@@ -196,7 +198,8 @@ def log_final(tracking: TrackingConfig, run_id: str, values: Mapping[str, float]
 
 def set_tags(tracking: TrackingConfig, run_id: str, tags: Mapping[str, str]) -> None:
     """Tags; given ones replace old ones."""
-    connect(tracking).log_batch(run_id, tags=[RunTag(name, str(value)) for name, value in tags.items()])
+    hidden = [RunTag(name, redacted(str(value))) for name, value in tags.items()]
+    connect(tracking).log_batch(run_id, tags=hidden)
 
 
 def log_dataset(
@@ -207,7 +210,7 @@ def log_dataset(
     known = client.get_run(run_id).inputs
     if known is not None and known.dataset_inputs:
         return
-    dataset = from_pandas(samples, source=source, name=name, digest=digest[:32])
+    dataset = from_pandas(samples, source=redacted(source), name=name, digest=digest[:32])
     context = InputTag("mlflow.data.context", "training")
     client.log_inputs(run_id, [DatasetInput(dataset._to_mlflow_entity(), [context])])
 
@@ -222,6 +225,7 @@ def log_figures(tracking: TrackingConfig, run_id: str, figures: Mapping[str, Fig
 def log_table(tracking: TrackingConfig, run_id: str, table: pd.DataFrame, name: str) -> None:
     """A table below ``tables/``, as MLflow shows it and as CSV. Replaces one that is there."""
     client = connect(tracking)
+    table = table.map(without_secrets)
     content = table.astype(object).where(table.notna(), None).to_dict("split")
     client.log_dict(run_id, {"columns": content["columns"], "data": content["data"]}, f"tables/{name}.json")
     client.log_text(run_id, table.to_csv(index=False), f"tables/{name}.csv")
@@ -238,7 +242,7 @@ def log_file(tracking: TrackingConfig, run_id: str, file: Path, folder: str | No
 
 def log_text(tracking: TrackingConfig, run_id: str, text: str, path: str) -> None:
     """Text as artifact."""
-    connect(tracking).log_text(run_id, text, path)
+    connect(tracking).log_text(run_id, redacted(text), path)
 
 
 def watch_system(tracking: TrackingConfig, run_id: str) -> SystemMetricsMonitor | None:
@@ -253,7 +257,7 @@ def watch_system(tracking: TrackingConfig, run_id: str) -> SystemMetricsMonitor 
 
 def run_url(tracking: TrackingConfig, run_id: str, artifact: str | None = None) -> str | None:
     """Page of a run, or of one of its artifacts, where a server shows it."""
-    page = tracking.page_url or str(tracking.tracking_uri)
+    page = without_login(tracking.page_url or str(tracking.tracking_uri))
     if not page.startswith("http"):
         return None
     return f"{page.rstrip('/')}/{run_page(tracking, run_id, artifact)}"

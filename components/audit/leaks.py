@@ -14,22 +14,6 @@ from components.preprocess.values import to_number
 
 _FEW = 64  # values of a column that are looked up each
 _MOST_LABELS = 50  # that are looked for in texts
-_GROUPS = frozenset(
-    {
-        "speaker",
-        "patient",
-        "subject",
-        "participant",
-        "person",
-        "user",
-        "customer",
-        "client",
-        "author",
-        "writer",
-    }
-    | {"reader", "session", "site", "hospital", "clinic", "device", "camera", "scene", "video", "recording"}
-    | {"family", "household", "donor", "animal", "plant", "station", "group"}
-)
 
 
 def told(cells: Sequence[str | None], strata: Sequence[str], folds: NDArray[np.int64]) -> tuple[float, float]:
@@ -82,11 +66,6 @@ def said(texts: Sequence[str | None], labels: Sequence[str]) -> tuple[float, flo
     random = sum(count * sum(bool(words[label].search(text)) for text, _ in pairs) for label, count in counts)
     total = sum(count for _, count in counts)
     return sum(own) / len(own), random / total / len(pairs)
-
-
-def looks_like_group(column: str) -> bool:
-    """Whether a column is called like people, places or occasions that give several rows."""
-    return any(word.rstrip("s") in _GROUPS for word in re.split(r"[^a-z]+", column.lower()))
 
 
 def torn(groups: Sequence[str | None], splits: Sequence[str]) -> tuple[int, int, float]:

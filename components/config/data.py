@@ -51,6 +51,11 @@ class DataConfig(Section):
         description="Column with a unique name for each row; null (or no such column in a folder, "
         "demo or huggingface source) numbers the rows.",
     )
+    roots: list[str] = Field(
+        [],
+        description="Folders (relative to the pipeline file) and URLs whose files the manifest may name, "
+        "besides those in its own folder. What leads elsewhere, by .. or a link too, is quarantined.",
+    )
     split: SplitConfig = Field(default_factory=SplitConfig, description="Division into train, val and test.")
     max_bad: float = Field(
         0.05, ge=0, le=1, description="Largest share of rows that may be unusable before the run stops."

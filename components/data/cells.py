@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import uuid
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,11 +14,16 @@ from typing import Any
 import numpy as np
 
 from components.data.location import resolve
+from components.data.policy import OutsideError, confined, policy
 from components.errors import DataError
 from components.storage.digest import digest_bytes
 
 
-class NotUnicodeError(ValueError):
+class UnusableCellError(ValueError):
+    """A cell of a row cannot be used; the row is left out with this reason."""
+
+
+class NotUnicodeError(UnusableCellError):
     """A cell holds half of a letter (a lone surrogate), which no encoding has."""
 
 
@@ -84,7 +90,7 @@ def word_of(value: Any) -> str | None:
     return text.strip() if text is not None else None
 
 
-def media_of(value: Any, root: str, media: Path) -> str | None:
+def media_of(value: Any, root: str, media: Path, roots: Sequence[str] = ()) -> str | None:
     """Absolute path or URL of a media cell; None for an empty one.
 
     Args:
@@ -92,10 +98,11 @@ def media_of(value: Any, root: str, media: Path) -> str | None:
             ``bytes`` and ``path`` as Hugging Face data sets embed media.
         root: Folder or URL of the manifest.
         media: Folder to which embedded bytes are written, each under its digest.
+        roots: Folders and URLs, besides ``root``, whose files a cell may name.
 
     Raises:
         TypeError: If the cell is none of these.
-        NotUnicodeError: If a path holds a lone surrogate.
+        UnusableCellError: If a path holds a lone surrogate, or leads out of the roots.
     """
     if isinstance(value, dict) and value.keys() & {"bytes", "path"}:
         value = value["bytes"] if value.get("bytes") is not None else value.get("path")
@@ -106,7 +113,19 @@ def media_of(value: Any, root: str, media: Path) -> str | None:
     if not isinstance(value, str):
         raise TypeError(type(value).__name__)
     path = word_of(value)
-    return resolve(root, path) if path is not None else None
+    return allowed(root, path, roots) if path is not None else None
+
+
+def allowed(root: str, path: str, roots: Sequence[str] = ()) -> str:
+    """Absolute path or URL of a cell, which may be relative to ``root``.
+
+    Raises:
+        UnusableCellError: If it leads out of ``root``, ``roots`` and those that the environment declares.
+    """
+    try:
+        return confined(resolve(root, path), (root, *roots, *policy().roots))
+    except OutsideError as error:
+        raise UnusableCellError(str(error)) from error
 
 
 def unusable(kind: Exception, name: str, column: str, row: int, wanted: str) -> DataError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from components.config.inputs import AudioInput, ImageInput, InputConfig, Tabula
 from components.config.pipeline import PipelineConfig
 from components.data.cells import media_of, text_of, word_of
 from components.data.keys import convert
+from components.data.location import is_url
 from components.data.manifest import Manifest
 from components.data.media_columns import media_columns
 from components.data.media_index import Media, MediaIndex
@@ -43,7 +44,7 @@ def content_schema(config: PipelineConfig) -> pa.Schema:
 
 
 def read_contents(
-    config: PipelineConfig, manifest: Manifest, ids: Column, folder: Path, quarantine: Quarantine
+    config: PipelineConfig, manifest: Manifest, ids: Column, folder: Path, base: Path, quarantine: Quarantine
 ) -> Iterator[pa.RecordBatch]:
     """Read and judge the inputs of all rows, in their order; no more of them are held at once.
 
@@ -52,6 +53,7 @@ def read_contents(
         manifest: Where to read.
         ids: Of its rows.
         folder: Of the index of media files, and of embedded media, which are replaced by their path.
+        base: Folder of the pipeline file, which ``data.roots`` are relative to.
         quarantine: Takes what is wrong.
 
     Yields:
@@ -60,7 +62,7 @@ def read_contents(
     schema = content_schema(config)
     row = 0
     with MediaIndex(folder / "media-index.sqlite") as index:
-        for raw, unreadable in _read(config, manifest, folder / "media"):
+        for raw, unreadable in _read(config, manifest, folder / "media", base):
             columns = _judged(config, raw, unreadable, row, ids, index, quarantine)
             batch = pa.record_batch(
                 [pa.array(columns[name], pa.string()) for name in schema.names], schema=schema
@@ -69,10 +71,16 @@ def read_contents(
             row += batch.num_rows
 
 
-def _read(config: PipelineConfig, manifest: Manifest, media: Path) -> Iterator[tuple[Raw, Unreadable]]:
+def _read(
+    config: PipelineConfig, manifest: Manifest, media: Path, base: Path
+) -> Iterator[tuple[Raw, Unreadable]]:
     """Cells of all inputs as text. The source's batches, which may be of one row, are put together."""
     wanted = list(dict.fromkeys(column for section in config.inputs.values() for column in section.columns))
-    kinds = {name: _converter(section, manifest.root, media) for name, section in config.inputs.items()}
+    roots = [str((base / root).resolve()) if not is_url(root) else root for root in config.data.roots]
+    roots = [*manifest.roots, *roots]
+    kinds = {
+        name: _converter(section, manifest.root, media, roots) for name, section in config.inputs.items()
+    }
     count = 0
 
     def empty() -> Raw:
@@ -95,10 +103,12 @@ def _read(config: PipelineConfig, manifest: Manifest, media: Path) -> Iterator[t
         yield raw, unreadable
 
 
-def _converter(section: InputConfig, root: str, media: Path) -> tuple[Callable[[Any], str | None], str]:
+def _converter(
+    section: InputConfig, root: str, media: Path, roots: Sequence[str]
+) -> tuple[Callable[[Any], str | None], str]:
     match section:
         case ImageInput() | AudioInput():
-            return lambda value: media_of(value, root, media), "a path, or the bytes of a file"
+            return lambda value: media_of(value, root, media, roots), "a path, or the bytes of a file"
         case TextInput():
             return text_of, "text"
         case TabularInput():

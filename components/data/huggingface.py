@@ -64,7 +64,15 @@ def open_huggingface(source: str) -> Manifest:
 
     root = source if Path(source).is_dir() else str(Path.cwd())
     names = (*columns, own_split) if own_split else tuple(columns)
-    return Manifest(filename(source), source, root, names, batches, numbered=True, own_split=own_split)
+    return Manifest(filename(source), source, root, names, batches, True, own_split, roots=_caches())
+
+
+def _caches() -> tuple[str, ...]:
+    """Where the libraries keep what they fetch from the hub."""
+    import datasets
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return tuple(map(str, (datasets.config.HF_DATASETS_CACHE, HF_HUB_CACHE)))
 
 
 def _load(source: str) -> Any:

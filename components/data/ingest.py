@@ -99,7 +99,7 @@ def ingest(
     with TemporaryFile(dir=tables) as contents:
         done = 0
         with pa.ipc.new_stream(contents, content_schema(config)) as writer:
-            for batch in read_contents(config, manifest, keys.ids, folder, quarantine):
+            for batch in read_contents(config, manifest, keys.ids, folder, base, quarantine):
                 writer.write_batch(batch)
                 done += batch.num_rows
                 progress(done, len(keys))

@@ -8,10 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from components.audit.leaks import looks_like_group
 from components.config.pipeline import PipelineConfig
-from components.data.cells import NotUnicodeError, unusable, word_of
+from components.data.cells import UnusableCellError, unusable, word_of
 from components.data.checks import check_keys
+from components.data.groups import looks_like_group
 from components.data.manifest import Manifest
 from components.data.quarantine import Quarantine
 from components.data.splits import normal_split
@@ -137,7 +137,7 @@ def convert(
         kind: What the column should hold.
 
     Returns:
-        The texts; and the rows of those that are not Unicode, with the reason.
+        The texts; and the rows of those that cannot be used, with the reason.
 
     Raises:
         DataError: If one is of a type that cannot be used.
@@ -147,7 +147,7 @@ def convert(
     for value in values:
         try:
             cells.append(convert(value))
-        except NotUnicodeError as error:
+        except UnusableCellError as error:
             bad.append((first + len(cells), str(error)))
             cells.append(None)
         except TypeError as error:

@@ -8,7 +8,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
+from components.data.policy import policy
+from components.data.web import Web
 from components.errors import DataError
 
 _STAMPS = ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "created")
@@ -33,8 +36,14 @@ def resolve(root: str, path: str) -> str:
     return str(Path(joined)) if "/." in joined or "//" in joined or joined.endswith("/") else joined
 
 
+def plain(path: str) -> str:
+    """A URL without its query; a local path as it is."""
+    return path.partition("?")[0] if is_url(path) else path
+
+
 def parent(path: str) -> str:
     """Folder, or URL of the folder, in which ``path`` lies."""
+    path = plain(path)
     return path.rsplit("/", 1)[0] if is_url(path) else str(Path(path).parent)
 
 
@@ -47,8 +56,14 @@ def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """File system of a URL or local path, and the path within it.
 
     Raises:
-        DataError: If the package for that kind of URL is not installed, or there is no such kind.
+        PermissionError: If the policy does not allow it.
+        DataError: If the package for that kind of URL is not installed.
     """
+    if not is_url(url):
+        return LocalFileSystem(), url.removeprefix("file://")
+    policy().check(url)
+    if url.lower().startswith(("http://", "https://")):
+        return Web(), url
     try:
         return fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:
@@ -61,12 +76,24 @@ def read_bytes(path: str) -> bytes:
     """Content of a file.
 
     Raises:
-        OSError: If it cannot be read; FileNotFoundError if there is none.
+        OSError: If it cannot be read, may not be, or is too large; FileNotFoundError if there is none.
     """
+    most = policy().most_bytes
     if not is_url(path):
-        return Path(path).read_bytes()
-    system, inner = filesystem(path)
-    return bytes(system.cat_file(inner))
+        with Path(path).open("rb") as file:
+            data = file.read(most + 1)
+    else:
+        system, inner = filesystem(path)
+        if not isinstance(system, Web) and int(system.info(inner).get("size") or 0) > most:
+            raise OSError(_too_large(most))
+        data = bytes(system.cat_file(inner))
+    if len(data) > most:
+        raise OSError(_too_large(most))
+    return data
+
+
+def _too_large(most: int) -> str:
+    return f"larger than {most / 2**20:g} MB (BRAID_MOST_MEGABYTES)"
 
 
 def version(path: str) -> str:

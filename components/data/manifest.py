@@ -23,6 +23,7 @@ class Manifest:
         numbered: Whether rows are numbered where there is no ``id`` column.
         own_split: Column that says which split a row is in although the user named none (folders
             named train, val, test; splits of a Hugging Face dataset); None if there is none.
+        roots: Further folders in which its media may lie: where a library has put what it fetched.
     """
 
     name: str
@@ -32,3 +33,4 @@ class Manifest:
     batches: Callable[[Sequence[str]], Iterator[Batch]]
     numbered: bool = False
     own_split: str | None = None
+    roots: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from typing import Any, AnyStr, Protocol, TypeVar
 import fsspec
 from fsspec.utils import infer_compression
 
-from components.data.location import filesystem
+from components.data.location import filesystem, plain
 from components.errors import DataError
 
 LONGEST_LINE = 2**26  # letters: a cell or a JSON line of 64 MiB is a whole library, or a bomb
@@ -38,7 +38,7 @@ class _Lines(Protocol[Line]):
 def opened(path: str) -> Any:
     """The bytes of a file, decompressed by its ending, as a context."""
     system, inner = filesystem(path)
-    return fsspec.core.OpenFile(system, inner, "rb", compression=infer_compression(path))
+    return fsspec.core.OpenFile(system, inner, "rb", compression=infer_compression(plain(path)))
 
 
 def bounded(file: _Lines[AnyStr], name: str) -> Iterator[AnyStr]:

@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.config.data import DataConfig
+from components.config.variables import filled
 from components.data.delimited import open_delimited
 from components.data.embedded import EMBEDDED, materialise
 from components.data.huggingface import is_saved_dataset, open_huggingface
-from components.data.location import filename, filesystem, is_url, parent
+from components.data.location import filename, filesystem, is_url, parent, plain
 from components.data.manifest import Batch, Manifest
 from components.data.packed import UNREADABLE, bounded, opened
 from components.data.splits import normal_split
@@ -55,11 +56,17 @@ def open_manifest(config: DataConfig, folder: Path, base: Path) -> Manifest:
     """
     if config.query is not None:
         return open_query(config.source, config.query, str(base))
-    found = _find(config.source, base)
-    name = config.format if config.format != "auto" else _guess(config.source, found)
+    source = filled(config.source, "data.source")
+    try:
+        found = _find(source, base)
+    except PermissionError as error:
+        raise DataError(f"data.source: {source}: {error}") from error
+    except OSError as error:
+        raise DataError(f"data.source: {source}: cannot be read: {error}") from error
+    name = config.format if config.format != "auto" else _guess(source, found)
     if name not in ("huggingface", "demo") and found is None:
-        raise _nothing_there(config.source, base)
-    return READERS[name](found or config.source, folder)
+        raise _nothing_there(source, base)
+    return READERS[name](found or source, folder)
 
 
 def open_parquet(path: str) -> Manifest:
@@ -211,7 +218,7 @@ def _guess(source: str, found: str | None) -> str:
     """Format by the name, or by what is in the folder."""
     if found is None and source in EMBEDDED:
         return "demo"
-    path = PurePosixPath(source)
+    path = PurePosixPath(plain(source))
     ending = (PurePosixPath(path.stem) if path.suffix in _COMPRESSIONS else path).suffix.lower()
     if found is None:
         return _ENDINGS.get(ending, "folder")

@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 import soundfile
 from PIL import Image, ImageOps
 
+from components.data.location import read_bytes
 from components.evaluation.results import Media
 
 _SIDE = 240  # pixels; two for each of the 120 that the report shows, for dense screens
@@ -110,8 +110,7 @@ MEDIA: dict[str, Callable[[Any], Media]] = {
 def _content(value: str | Path | bytes) -> bytes:
     if isinstance(value, bytes):
         return value
-    with fsspec.open(str(value), "rb") as file:
-        return bytes(file.read())
+    return read_bytes(str(value))
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:

@@ -18,7 +18,15 @@ from components.config.data import DataConfig, Format
 from components.config.explain import nearest
 from components.config.inputs import AudioInput, ImageInput, InputConfig, TextInput
 from components.config.score import ScoreConfig
-from components.data.cells import NotUnicodeError, text_of, unusable, whole, word_of
+from components.data.cells import (
+    NotUnicodeError,
+    UnusableCellError,
+    allowed,
+    text_of,
+    unusable,
+    whole,
+    word_of,
+)
 from components.data.location import resolve
 from components.data.manifest import Batch, Manifest
 from components.data.media import MediaFacts, inspect
@@ -262,7 +270,7 @@ def usable(
             for place, (row, cell) in enumerate(zip(numbers, batch[column], strict=True)):
                 try:
                     columns[column].append(_cell(cell, section, manifest, column, row))
-                except NotUnicodeError as error:
+                except UnusableCellError as error:
                     columns[column].append(None)
                     unreadable[place] = (None, str(error))
         wrong = {**_media_faults(section, columns, there, pool), **unreadable}
@@ -282,10 +290,10 @@ def _cell(cell: Any, section: InputConfig, manifest: Manifest, column: str, row:
     """A cell as the model takes it: what training made of it, media as absolute path, URL or bytes.
 
     Raises:
-        NotUnicodeError: If it holds a lone surrogate.
+        UnusableCellError: If it holds a lone surrogate, or names a file outside of the table's folder.
     """
     if isinstance(section, ImageInput | AudioInput):
-        return _media(cell, manifest.root)
+        return _media(cell, manifest)
     try:
         return text_of(cell) if isinstance(section, TextInput) else word_of(cell)
     except TypeError as error:
@@ -293,21 +301,21 @@ def _cell(cell: Any, section: InputConfig, manifest: Manifest, column: str, row:
         raise unusable(error, manifest.name, column, row, kind) from error
 
 
-def _media(cell: Any, root: str) -> Any:
+def _media(cell: Any, manifest: Manifest) -> Any:
     if isinstance(cell, dict) and cell.keys() & {"bytes", "path"}:
         cell = cell["bytes"] if cell.get("bytes") is not None else cell.get("path")
     if is_null(cell):
         return None
     if not isinstance(cell, str):
         return cell
-    path = resolve(root, whole(cell.strip()))
+    path = resolve(manifest.root, whole(cell.strip()))
     if os.path.exists(path):  # noqa: PTH110  (Path.exists raises where base64 text is too long for a name)
-        return path
+        return allowed(manifest.root, cell.strip(), manifest.roots)
     try:
         value = read_media(cell.strip())
     except ValueError:  # a data: URL that is not base64: the model says so
         return cell
-    return value if isinstance(value, bytes) else path
+    return value if isinstance(value, bytes) else allowed(manifest.root, cell.strip(), manifest.roots)
 
 
 def _media_faults(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import soundfile as sf
 
 from tests.bad_input.case import Case, Wanted, flipped, named, tenths
 
+FOUND = Path(__file__).with_name("found")
 RATE = 8000  # Hz; of what is made of them
 _TIME = np.arange(RATE // 4) / RATE
 TONE = 0.5 * np.sin(2 * np.pi * 440 * _TIME)
@@ -44,6 +46,8 @@ def cases() -> list[Case]:
         add(name, data, "either")
     for name, (data, truth, tolerance) in _odd().items():
         add(name, data, "used", truth, tolerance)
+    for path in sorted(FOUND.glob("sound-*")):
+        add(f"found by fuzzing: {path.name}", path.read_bytes(), "either")
     return named(found)
 
 

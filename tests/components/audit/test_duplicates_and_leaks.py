@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from components.audit.duplicates import near_pairs, shared
-from components.audit.leaks import looks_like_group, said, told, torn
+from components.audit.leaks import said, told, torn
+from components.data.groups import looks_like_group
 
 
 def test_content_of_test_that_train_has_is_counted() -> None:

@@ -185,14 +185,18 @@ class TestFinding:
         with pytest.raises(DataError, match=r"set data\.format: huggingface"):
             run("someone/pets")
 
-    def test_an_unknown_kind_of_url_is_refused(self, run: Make) -> None:
+    def test_an_unknown_kind_of_url_is_refused(self, run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(DataError, match=r"nosuch://bucket/m\.csv: URLs of the kind nosuch:// are not"):
+            run("nosuch://bucket/m.csv")
+        monkeypatch.setenv("BRAID_URL_SCHEMES", "nosuch")
         with pytest.raises(DataError, match=r"nosuch://bucket/m\.csv: cannot be opened"):
             run("nosuch://bucket/m.csv")
 
 
 def test_a_manifest_at_a_url_has_its_media_beside_it(
-    run: Make, text_rows: Make, picture: Make, tmp_path: Path
+    run: Make, text_rows: Make, picture: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("BRAID_URL_SCHEMES", "memory")
     system = fsspec.filesystem("memory")
     data = picture(tmp_path / "p.png").read_bytes()
     rows = [

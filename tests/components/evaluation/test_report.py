@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from components.evaluation.audit import Agreement, Audit, Duplicates, Leak, Shuffled, Torn
 from components.evaluation.figures import all_figures, confusion_matrix
 from components.evaluation.report import render_report
 from components.evaluation.results import Curve, DataSummary, Media, QuarantineRow, Report
@@ -51,6 +52,21 @@ def report_of(evaluation, name="demo"):
         config=f"name: {name}\n",
         reproduce={"MLflow run": name},
         promotion=f"promoted {name}",
+        audit=audit_of(name),
+    )
+
+
+def audit_of(name):
+    """One of each thing that can be wrong, with the name wherever data has one."""
+    block = Shuffled(first=name, last=name, rows=30, skill=0.01)
+    return Audit(
+        target=name,
+        rows=500,
+        agreements=(Agreement(name, 500, 0.0, -0.1, 0.1, float("nan"), float("nan"), True, (block,)),),
+        duplicates=(Duplicates(name, "test", 200, 3, 1, 0.0, True, f"{name} and {name}"),),
+        leaks=(Leak(name, f"column {name}", 1.0, 0.5, True),),
+        groups=(Torn(name, 6, 5, 0.9, True),),
+        seconds=1.0,
     )
 
 
@@ -158,6 +174,18 @@ def test_names_and_labels_are_escaped_everywhere(make_evaluation):
     assert "script" not in page.tags
     assert not [a for a in page.attributes if a[1].startswith("on")]
     assert any(EVIL in text for text in page.text)
+
+
+def test_what_the_audit_warns_of_stands_in_head_and_section(make_evaluation):
+    report = report_of(make_evaluation())
+    html = render_report(report)
+    assert "5 things to look at" in html
+    assert report.audit.kinds == ("chance", "shuffled", "duplicates", "leak", "groups")
+    assert html.count('class="warning"') == 5
+    good = replace(report, audit=replace(report.audit, agreements=(), duplicates=(), leaks=(), groups=()))
+    assert "Nothing to object to." in render_report(good)
+    assert "to look at" not in render_report(good)
+    assert 'id="audit"' not in render_report(replace(report, audit=None))
 
 
 def test_an_unfused_delivery_is_said_plainly(make_evaluation):
