@@ -50,10 +50,17 @@ def test_each_difference_is_told_to_the_last_bit(
     assert found == [Difference(part, name, then, now)]  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["seconds", "epoch_seconds", "system/cpu_utilization", "champion_gain_low"])
+@pytest.mark.parametrize(
+    "name", ["seconds", "epoch_seconds", "system/cpu_utilization", "champion_gain_low", "extracted_rows_a"]
+)
 def test_times_the_machines_load_and_the_champion_of_the_day_are_not_compared(name: str) -> None:
     assert not is_compared(name)
-    assert is_compared(name.replace("/", "_").replace("seconds", "second").replace("champion", "fusion"))
+    assert is_compared(
+        name.replace("/", "_")
+        .replace("seconds", "second")
+        .replace("champion", "fusion")
+        .replace("extracted", "all")
+    )
 
 
 def test_the_environment_has_what_results_depend_on() -> None:
