@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from components.errors import ServiceError
 _GOES_ON = "what was finished is kept, and the same command goes on where it stopped"
 _TRIES, _PAUSE, _PATIENCE = 4, 2.0, 10.0  # seconds
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_PASSWORD = re.compile(r"//[^/@\s]*@")
 _GONE = ("API request to", "TEMPORARILY_UNAVAILABLE")
 
 
@@ -55,18 +57,20 @@ def check_answers(uri: str) -> None:
     Raises:
         ServiceError: If it does not.
     """
-    if urlsplit(uri).scheme not in ("http", "https"):
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https"):
         return
+    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # this question needs no password
     for attempt in range(_TRIES):
         try:
-            httpx.get(f"{uri.rstrip('/')}/health", timeout=_PATIENCE, follow_redirects=False)
+            httpx.get(f"{shown.rstrip('/')}/health", timeout=_PATIENCE, verify=False)  # any answer is one
             return
         except httpx.TransportError as error:
             cause = error
         if attempt + 1 < _TRIES:
             time.sleep(_PAUSE)
     raise ServiceError(
-        f"MLflow does not answer at {uri} ({_first_line(cause)}): start it, or name another tracking_uri in "
+        f"MLflow does not answer at {shown} ({_first_line(cause)}): start it, or name another tracking_uri in "
         f"mlflow.yaml; {_GOES_ON}"
     )
 
@@ -77,4 +81,4 @@ def _is_gone(error: MlflowException) -> bool:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+    return _PASSWORD.sub("//***@", str(error).strip().partition("\n")[0])

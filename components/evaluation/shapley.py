@@ -36,7 +36,7 @@ def shapley_values(values: Mapping[frozenset[str], ArrayLike]) -> dict[str, Floa
     wanted = [
         frozenset(),
         *map(frozenset, subsets(names)),
-    ]  # in one order: the last bit of a sum depends on it
+    ]  # in one order, for the last bit of the sum
     if lacking := set(wanted) - set(values):
         shown = ", ".join(
             "{" + ", ".join(sorted(s)) + "}" for s in sorted(lacking, key=lambda s: (len(s), sorted(s)))
