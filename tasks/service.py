@@ -70,8 +70,8 @@ def check_answers(uri: str) -> None:
         if attempt + 1 < _TRIES:
             time.sleep(_PAUSE)
     raise ServiceError(
-        f"MLflow does not answer at {shown} ({_first_line(cause)}): start it, or name another tracking_uri in "
-        f"mlflow.yaml; {_GOES_ON}"
+        f"MLflow does not answer at {shown} ({_first_line(cause)}): start it, or name another tracking_uri "
+        f"in mlflow.yaml; {_GOES_ON}"
     )
 
 
