@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 from mlflow.exceptions import MlflowException
 
-from components.errors import ServiceError
+from components.errors import BraidError, ServiceError
 
 _GOES_ON = "what was finished is kept, and the same command goes on where it stopped"
 _TRIES, _PAUSE, _PATIENCE = 4, 2.0, 10.0  # seconds
@@ -31,20 +31,16 @@ def reached() -> Iterator[None]:
     """
     try:
         yield
-    except MlflowException as error:
-        if not _is_gone(error):
-            raise
-        raise ServiceError(f"MLflow cannot be used: {_first_line(error)}; {_GOES_ON}") from error
-    except httpx.TransportError as error:
-        what = f"{type(error).__name__}: {_first_line(error)}".removesuffix(": ")
-        raise ServiceError(f"Prefect's API does not answer ({what}); {_GOES_ON}") from error
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        where = f" for {error.filename}" if error.filename else ""
-        raise ServiceError(
-            f"there is no room left{where} ({error.strerror}): make some; {_GOES_ON}"
-        ) from error
+    except BraidError:
+        raise
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            told = _gone(cause)
+            if told is not None:
+                raise ServiceError(f"{told}; {_GOES_ON}") from error
+            cause = cause.__cause__
+        raise
 
 
 @cache
@@ -75,10 +71,19 @@ def check_answers(uri: str) -> None:
     )
 
 
-def _is_gone(error: MlflowException) -> bool:
-    """Whether a server did not answer, or its database was locked, full or away."""
-    return error.error_code in _GONE or str(error).startswith(_GONE)
+def _gone(error: BaseException) -> str | None:
+    """What is gone, where an error tells that something is."""
+    match error:
+        case MlflowException() if error.error_code in _GONE or str(error).startswith(_GONE):
+            return f"MLflow cannot be used: {_first_line(error)}"
+        case httpx.TransportError():
+            what = f"{type(error).__name__}: {_first_line(error)}".removesuffix(": ")
+            return f"Prefect's API does not answer ({what})"
+        case OSError() if error.errno in _NO_ROOM:
+            where = f" for {error.filename}" if error.filename else ""
+            return f"there is no room left{where} ({error.strerror}): make some"
+    return None
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return _PASSWORD.sub("//***@", str(error).strip().partition("\n")[0])
