@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 Part = Literal["settings", "data", "model", "metric", "environment"]
 _OF_THE_MOMENT = ("seconds", "epoch_seconds")
-_OF_THE_TEAM = ("system/", "champion_gain")  # of the machine at work, and of who was champion just then
+_OF_THE_TEAM = ("system/", "champion_gain", "extracted_rows_")  # load, champion and cache of the day
 
 
 @dataclass(frozen=True)

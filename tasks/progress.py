@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -52,6 +51,7 @@ class Progress:
         self._step = step
         self._artifact: UUID = create_progress_artifact(0.0, description=step)  # type: ignore[assignment]  # typed as if it may be a coroutine
         self._told = self._written = 0.0
+        self._heard = True
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         """Report ``done`` of ``total``; what comes too soon after the last report is left out."""
@@ -62,14 +62,22 @@ class Progress:
             self._written = now
         if last or now - self._told >= _EVERY:
             percent = 100.0 * done / total if total else 100.0
-            with suppress(httpx.HTTPError):  # who only looks on stops nothing
-                update_progress_artifact(self._artifact, percent, description=f"{self._step} {note}".strip())
+            self._tell(percent, f"{self._step} {note}".strip())
             self._told = now
 
     def finish(self, note: str) -> None:
         """Report the end of the step and what it came to."""
         write_json(self._file, asdict(Standing(self._step, 1, 1, note, finished=True)))
-        update_progress_artifact(self._artifact, 100.0, description=f"{self._step}: {note}")
+        self._tell(100.0, f"{self._step}: {note}")
+
+    def _tell(self, percent: float, description: str) -> None:
+        """Tell the dashboard; where it cannot be told it is left at that: who only looks on stops nothing."""
+        if not self._heard:
+            return
+        try:
+            update_progress_artifact(self._artifact, percent, description=description)
+        except httpx.HTTPError:  # Prefect's client has tried for a minute
+            self._heard = False
 
 
 def folder(run: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +13,12 @@ from urllib.parse import urlsplit
 import httpx
 from mlflow.exceptions import MlflowException
 
-from components.errors import ServiceError
+from components.errors import BraidError, ServiceError
 
 _GOES_ON = "what was finished is kept, and the same command goes on where it stopped"
 _TRIES, _PAUSE, _PATIENCE = 4, 2.0, 10.0  # seconds
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_PASSWORD = re.compile(r"//[^/@\s]*@")
 _GONE = ("API request to", "TEMPORARILY_UNAVAILABLE")
 
 
@@ -29,20 +31,16 @@ def reached() -> Iterator[None]:
     """
     try:
         yield
-    except MlflowException as error:
-        if not _is_gone(error):
-            raise
-        raise ServiceError(f"MLflow cannot be used: {_first_line(error)}; {_GOES_ON}") from error
-    except httpx.TransportError as error:
-        what = f"{type(error).__name__}: {_first_line(error)}".removesuffix(": ")
-        raise ServiceError(f"Prefect's API does not answer ({what}); {_GOES_ON}") from error
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        where = f" for {error.filename}" if error.filename else ""
-        raise ServiceError(
-            f"there is no room left{where} ({error.strerror}): make some; {_GOES_ON}"
-        ) from error
+    except BraidError:
+        raise
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            told = _gone(cause)
+            if told is not None:
+                raise ServiceError(f"{told}; {_GOES_ON}") from error
+            cause = cause.__cause__
+        raise
 
 
 @cache
@@ -55,26 +53,37 @@ def check_answers(uri: str) -> None:
     Raises:
         ServiceError: If it does not.
     """
-    if urlsplit(uri).scheme not in ("http", "https"):
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https"):
         return
+    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # this question needs no password
     for attempt in range(_TRIES):
         try:
-            httpx.get(f"{uri.rstrip('/')}/health", timeout=_PATIENCE, follow_redirects=False)
+            httpx.get(f"{shown.rstrip('/')}/health", timeout=_PATIENCE, verify=False)  # any answer is one
             return
         except httpx.TransportError as error:
             cause = error
         if attempt + 1 < _TRIES:
             time.sleep(_PAUSE)
     raise ServiceError(
-        f"MLflow does not answer at {uri} ({_first_line(cause)}): start it, or name another tracking_uri in "
-        f"mlflow.yaml; {_GOES_ON}"
+        f"MLflow does not answer at {shown} ({_first_line(cause)}): start it, or name another tracking_uri "
+        f"in mlflow.yaml; {_GOES_ON}"
     )
 
 
-def _is_gone(error: MlflowException) -> bool:
-    """Whether a server did not answer, or its database was locked, full or away."""
-    return error.error_code in _GONE or str(error).startswith(_GONE)
+def _gone(error: BaseException) -> str | None:
+    """What is gone, where an error tells that something is."""
+    match error:
+        case MlflowException() if error.error_code in _GONE or str(error).startswith(_GONE):
+            return f"MLflow cannot be used: {_first_line(error)}"
+        case httpx.TransportError():
+            what = f"{type(error).__name__}: {_first_line(error)}".removesuffix(": ")
+            return f"Prefect's API does not answer ({what})"
+        case OSError() if error.errno in _NO_ROOM:
+            where = f" for {error.filename}" if error.filename else ""
+            return f"there is no room left{where} ({error.strerror}): make some"
+    return None
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+def _first_line(error: BaseException) -> str:
+    return _PASSWORD.sub("//***@", str(error).strip().partition("\n")[0])

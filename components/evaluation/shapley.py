@@ -33,8 +33,11 @@ def shapley_values(values: Mapping[frozenset[str], ArrayLike]) -> dict[str, Floa
         ValueError: a subset is missing.
     """
     names = sorted(frozenset().union(*values))
-    wanted = {frozenset(), *map(frozenset, subsets(names))}
-    if lacking := wanted - set(values):
+    wanted = [
+        frozenset(),
+        *map(frozenset, subsets(names)),
+    ]  # in one order, for the last bit of the sum
+    if lacking := set(wanted) - set(values):
         shown = ", ".join(
             "{" + ", ".join(sorted(s)) + "}" for s in sorted(lacking, key=lambda s: (len(s), sorted(s)))
         )

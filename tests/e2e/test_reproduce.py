@@ -28,10 +28,10 @@ def test_the_same_settings_and_data_give_the_same_bits(done: tuple[Project, dict
     project, first = done
     elsewhere = {"MLFLOW_TRACKING_URI": project.tracking_uri}  # as of a team that has set it
     again = project.braid("reproduce", "last", "--json", **elsewhere)
-    assert again.returncode == 0, again.stderr
     found = json.loads(again.stdout)
-    assert found["run"] == first["mlflow_run"]
     assert found["differences"] == []
+    assert again.returncode == 0, again.stderr
+    assert found["run"] == first["mlflow_run"]
     assert found["same_results"]
     # every epoch of four trainings has at least its two losses, its metric and its rate
     assert found["metrics_compared"] > 4 * 4 * 4

@@ -143,5 +143,6 @@ def account(project: Project) -> Carried:
 
 
 def compared(one: Project, other: Project) -> list[Difference]:
-    """What the newest runs of two projects differ in, to the last bit."""
-    return differences(account(one).account, account(other).account)
+    """What the newest runs of two projects differ in, to the last bit; they are of one environment."""
+    found = differences(account(one).account, account(other).account)
+    return [each for each in found if each.part != "environment"]

@@ -36,7 +36,7 @@ class Proxy:
         size = int(handler.headers.get("Content-Length") or 0)
         body = handler.rfile.read(size)
         time.sleep(self.delay)
-        request = f"{handler.command} {handler.path}"
+        request = f"{handler.command} {handler.path} {body!r}"  # the same one, asked again
         self.seen[request] += 1
         if self.seen[request] <= self.refuses:
             self._send(handler, 500, b"refused", {})

@@ -119,6 +119,9 @@ class Soak:
         tally.kills += code == -signal.SIGKILL
         tally.lost += lost(before, after)
         tally.doubled += doubled(after)
+        what = "killed" if code == -signal.SIGKILL else "ended by itself"
+        gone = f"{len(lost(before, after))} lost, {len(doubled(after))} doubled, {len(after)} there"
+        print(f"{self.repetitions + 1}: {point.stage}, {point.where}: {what}; {gone}", flush=True)
         return after
 
     def _score(self, project: Project) -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 import typer
 
@@ -99,6 +100,17 @@ def test_the_run_whose_disk_was_full_is_gone_on_with(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with claim(tmp_path, "birds", "purpose", "flow-2") as record:
         assert record.key == key
+
+
+def test_what_was_caused_by_a_service_that_is_gone_is_told_as_that() -> None:
+    def ask_for_a_slot() -> None:
+        try:
+            raise httpx.ConnectError("refused")
+        except httpx.ConnectError as error:  # as Prefect does
+            raise RuntimeError("Unable to acquire concurrency slots on ['gpu']") from error
+
+    with pytest.raises(ServiceError, match=r"Prefect's API .* .ConnectError: refused"), reached():
+        ask_for_a_slot()
 
 
 def test_an_error_of_a_file_that_is_not_about_room_stays_what_it_is() -> None:
