@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
+from components.config.encoders import EncoderConfig
 from components.config.pipeline import PipelineConfig
 from components.data.ingest import Dataset
 from components.encoder_weights import open_encoder, open_preprocessor
+from components.engine import open_engine
 from components.references import EncoderWeights, Features, Prepared
 from components.samples import read_samples
 from components.storage.digest import digest
 from components.storage.shards import ShardStore
-from components.training.device import choose_device, number_format, precision
+from components.training.device import choose_device, precision
 
 _BATCH = 128
 
@@ -43,29 +47,70 @@ def extract(
     """
     name = prepared.input
     digests = read_samples(dataset, [name])[f"{name}.digest"].dropna()
-    device = choose_device(config.engine.device)
-    numbers = number_format(config.inputs[name].fit.precision, device)
+    engine = open_engine(config.engine)
+    numbers = engine.number_format(config.inputs[name].fit.precision)
     store = ShardStore(cache / f"{name}-{digest(prepared.fingerprint, weights.digest, numbers)}", "parquet")
     missing = store.missing(digests)
     progress(0, len(missing))
     if missing:
-        preprocessor = open_preprocessor(prepared)
-        encoder = open_encoder(weights, config.inputs[name].encoder, preprocessor).to(device)
-        rows = ShardStore(Path(prepared.store), "arrow").rows(missing)
-        with torch.inference_mode():
-            for start in range(0, len(missing), config.engine.shard_rows):
-                stop = min(start + config.engine.shard_rows, len(missing))
-                embeddings: list[np.ndarray] = []
-                for first in range(start, stop, _BATCH):
-                    batch = preprocessor.collate(
-                        [rows[row] for row in range(first, min(first + _BATCH, stop))]
-                    )
-                    with precision(numbers, device):
-                        embedding = encoder({key: value.to(device) for key, value in batch.items()})
-                    embeddings.extend(without_padding(embedding.float().cpu().numpy()))
-                store.append(missing[start:stop], embeddings)
-                progress(stop, len(missing))
+        places = ShardStore(Path(prepared.store), "arrow").places(missing)
+        todo = pd.DataFrame(places, columns=["shard", "row"]).assign(key=missing)
+        make = partial(
+            Extraction,
+            prepared,
+            weights,
+            config.inputs[name].encoder,
+            config.engine.device,
+            numbers,
+            store.folder,
+        )
+        done = 0
+        for rows in engine.shards(make, todo, config.engine.shard_rows, network=True):
+            done += rows
+            progress(done, len(missing))
     return Features(weights, str(store.folder), len(digests), len(missing))
+
+
+class Extraction:
+    """Turns canonical samples into a shard of features: the same function on one machine and on many.
+
+    Args:
+        prepared: The samples' canonical form.
+        weights: Encoder.
+        config: Its options.
+        device: As ``engine.device`` has it.
+        numbers: Number format of the forward pass.
+        folder: Of the features' store.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        weights: EncoderWeights,
+        config: EncoderConfig,
+        device: str,
+        numbers: str,
+        folder: Path,
+    ) -> None:
+        self._device, self._numbers = choose_device(device), numbers
+        self._preprocessor = open_preprocessor(prepared)
+        self._encoder = open_encoder(weights, config, self._preprocessor).to(self._device)
+        self._samples = ShardStore(Path(prepared.store), "arrow")
+        self._folder = folder
+
+    @torch.inference_mode()
+    def __call__(self, shard: pd.DataFrame) -> None:
+        """Embed and write rows of the columns key, shard and row (where the canonical sample is)."""
+        rows = self._samples.rows_at(list(zip(shard["shard"], shard["row"], strict=True)))
+        embeddings: list[np.ndarray] = []
+        for first in range(0, len(rows), _BATCH):
+            batch = self._preprocessor.collate(
+                [rows[row] for row in range(first, min(first + _BATCH, len(rows)))]
+            )
+            with precision(self._numbers, self._device):
+                embedding = self._encoder({key: value.to(self._device) for key, value in batch.items()})
+            embeddings.extend(without_padding(embedding.float().cpu().numpy()))
+        ShardStore(self._folder, "parquet").append(shard["key"].tolist(), embeddings)
 
 
 def without_padding(embeddings: np.ndarray) -> list[np.ndarray]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from components.config.engine import EngineConfig
 from components.config.inputs import InputConfig
 from components.data.ingest import Dataset
 from components.data.location import read_bytes
 from components.data.media_columns import row_digest
+from components.engine import open_engine
 from components.errors import DataError
 from components.preprocess import Preprocessor, build_preprocessor
 from components.references import Prepared
@@ -29,6 +34,7 @@ def prepare(
     cache: Path,
     shard_rows: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    engine: EngineConfig = EngineConfig(),  # noqa: B008  (immutable)
 ) -> Prepared:
     """Bring the samples of one input into canonical form.
 
@@ -41,6 +47,7 @@ def prepare(
         cache: Folder of the canonical stores.
         shard_rows: Most rows of a shard, which is what a kill can cost.
         progress: Called with rows done and rows to do.
+        engine: Where it is done.
 
     Raises:
         DataError: If a file that ingest found good cannot be read any more; names its row.
@@ -57,14 +64,42 @@ def prepare(
     store = ShardStore(folder, "arrow")
     missing = store.missing(samples[f"{name}.digest"])
     todo = samples.drop_duplicates(f"{name}.digest").set_index(f"{name}.digest", drop=False).loc[missing]
+    todo = todo.reset_index(drop=True)
     progress(0, len(todo))
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for start in range(0, len(todo), shard_rows):
-            part = todo.iloc[start : start + shard_rows].to_dict("records")
-            arrays = list(pool.map(lambda row: _canonical(preprocessor, row, name, config), part))
-            store.append([row[f"{name}.digest"] for row in part], arrays)
-            progress(min(start + shard_rows, len(todo)), len(todo))
+    done = 0
+    make = partial(Preparation, preprocessor, name, config, folder)
+    for rows in open_engine(engine).shards(make, todo, shard_rows, network=False):
+        done += rows
+        progress(done, len(todo))
     return Prepared(name, str(folder), str(state), fingerprint, len(samples), len(todo))
+
+
+class Preparation:
+    """Turns rows of the samples table into a shard of canonical samples: on one machine and on many.
+
+    Args:
+        preprocessor: Of the input, fitted.
+        name: Input.
+        config: Its options.
+        folder: Of the canonical store.
+    """
+
+    def __init__(self, preprocessor: Preprocessor, name: str, config: InputConfig, folder: Path) -> None:
+        self._preprocessor, self._name, self._config, self._folder = preprocessor, name, config, folder
+        self._pool = ThreadPoolExecutor(_THREADS)
+
+    def __call__(self, shard: pd.DataFrame) -> None:
+        """Decode, normalise and write the samples of some rows.
+
+        Raises:
+            DataError: If a file has other content than ingest saw.
+        """
+        rows = shard.to_dict("records")
+        arrays = list(self._pool.map(self._canonical, rows))
+        ShardStore(self._folder, "arrow").append([row[f"{self._name}.digest"] for row in rows], arrays)
+
+    def _canonical(self, row: dict[Any, Any]) -> Any:
+        return _canonical(self._preprocessor, row, self._name, self._config)
 
 
 def _canonical(preprocessor: Preprocessor, row: dict[Any, Any], name: str, config: InputConfig) -> Any:

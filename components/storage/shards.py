@@ -106,9 +106,22 @@ class ShardStore:
         Raises:
             KeyError: If the store lacks a key.
         """
-        places = [self._index()[key] for key in keys]
-        shards = {path: _Shard(_decode(path, self.codec)) for path in {path for path, _ in places}}
-        return Rows([(shards[path], row) for path, row in places])
+        return self.rows_at(self.places(keys))
+
+    def places(self, keys: Sequence[str]) -> list[tuple[str, int]]:
+        """Where the rows of ``keys`` are: file name of the shard, and row in it.
+
+        Raises:
+            KeyError: If the store lacks a key.
+        """
+        return [(path.name, row) for path, row in map(self._index().__getitem__, keys)]
+
+    def rows_at(self, places: Sequence[tuple[str, int]]) -> Rows:
+        """As :meth:`rows`, of what :meth:`places` gave, here or in another process: no index is made."""
+        shards = {
+            name: _Shard(_decode(self.folder / name, self.codec)) for name in {name for name, _ in places}
+        }
+        return Rows([(shards[name], row) for name, row in places])
 
     def _index(self) -> dict[str, tuple[Path, int]]:
         if self._where is None:

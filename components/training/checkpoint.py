@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from components.storage.atomic import replacing
 
+_UNREADABLE = (FileNotFoundError, SafetensorError, KeyError, ValueError, TypeError)
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -84,7 +86,7 @@ def load(
         with safe_open(path, "pt") as file:
             progress = Progress.from_json(file.metadata()["progress"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
-    except (FileNotFoundError, SafetensorError, KeyError, ValueError, TypeError):
+    except _UNREADABLE:
         return None
     network.load_state_dict(_below(tensors, "network."))
     objective.load_state_dict(_below(tensors, "objective."))
@@ -96,6 +98,15 @@ def load(
         state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
     return progress
+
+
+def known_epochs(path: Path) -> list[Epoch]:
+    """Epochs that a checkpoint has behind it; none where there is no checkpoint that can be read."""
+    try:
+        with safe_open(path, "pt") as file:
+            return Progress.from_json(file.metadata()["progress"]).history
+    except _UNREADABLE:
+        return []
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:

@@ -23,6 +23,7 @@ from components.training.batches import Source
 from components.training.checkpoint import Epoch, Progress
 from components.training.device import precision
 from components.training.modality_dropout import hide, rate_at
+from components.training.peers import Peers
 
 CHECKPOINT, BEST = "checkpoint.safetensors", "best.safetensors"
 
@@ -49,6 +50,9 @@ def train(
     A checkpoint is written after every epoch. Called again on the same folder, it first yields the
     epochs that are done and goes on behind them. Every random draw of an epoch comes from the seed
     and the epoch's number, so an interrupted training ends in the same weights as one that was not.
+
+    In a process group of torch's, all its workers call this on the same folder: see
+    :class:`components.training.peers.Peers`.
 
     Args:
         network: Takes ``(batch.inputs, batch.present)``.
@@ -77,31 +81,37 @@ def train(
         lr=config.learning_rate,
         weight_decay=config.weight_decay,
     )
+    peers = Peers()
     average = AveragedModel(network, avg_fn=_ema(config.ema), use_buffers=True) if config.ema else None
     progress = checkpoint.load(folder / CHECKPOINT, network, objective, optimizer, average) or Progress()
+    loss_of = peers.loss_of(network, objective)
     yield from progress.history
 
     batches = math.ceil(len(training) / config.batch_size)
     while not _is_over(progress.history, config, objective.metric):
         started = time.perf_counter()
         epoch = len(progress.history)
-        torch.manual_seed(_draw(seed, epoch))
+        torch.manual_seed(peers.seed(_draw(seed, epoch)))
         generator = torch.Generator().manual_seed(_draw(seed, epoch) + 1)
         order = torch.randperm(len(training), generator=generator)
+        if not peers.leads:
+            generator.manual_seed(peers.seed(_draw(seed, epoch) + 1))
         network.train()
         objective.train()
         objective.begin_epoch(epoch, config.epochs)
         total = 0.0
         for positions in order.split(config.batch_size):
-            batch = training.batch(positions, generator)
+            mine, weight = peers.part(positions)
+            batch = training.batch(mine, generator)
             present = batch.present
             if modality_dropout is not None:
                 present = hide(present, rate_at(modality_dropout, epoch, config.epochs), generator)
             with precision(config.precision, device):
-                loss = objective(network, batch, present)
-            if not torch.isfinite(loss):
+                loss = loss_of(batch, present) * weight
+            shown = peers.mean(loss)
+            if not torch.isfinite(shown):
                 raise TrainingError(
-                    f"the loss is {loss.item()} in epoch {epoch}, step {progress.step}: "
+                    f"the loss is {shown.item()} in epoch {epoch}, step {progress.step}: "
                     f"try a learning rate below {config.learning_rate}, or look for extreme values in the "
                     "inputs"
                 )
@@ -116,8 +126,9 @@ def train(
             if average is not None:
                 average.update_parameters(network)
             progress.step += 1
-            total += loss.item() * len(positions)
+            total += shown.item() * len(positions)
 
+        peers.share_buffers(network)
         kept = average.module if average is not None else network
         outputs = predict(kept, validation, config.batch_size, config.precision, device)
         val_loss, value = objective.judge(
@@ -126,6 +137,7 @@ def train(
             validation.present.cpu(),
         )
         alone = _alone(kept, objective, validation, inputs, config, device)
+        val_loss, value, alone = peers.agree((val_loss, value, alone))
         objective.end_epoch(epoch, val_loss, {name: loss for name, (loss, _) in alone.items()})
         result = Epoch(
             epoch=epoch,
@@ -137,9 +149,11 @@ def train(
             alone={name: value for name, (_, value) in alone.items()},
         )
         progress.history.append(result)
-        if best_epoch(progress.history, objective.metric) is result:
-            checkpoint.save_tensors(folder / BEST, kept.state_dict())
-        checkpoint.save(folder / CHECKPOINT, network, objective, optimizer, average, progress)
+        if peers.leads:
+            if best_epoch(progress.history, objective.metric) is result:
+                checkpoint.save_tensors(folder / BEST, kept.state_dict())
+            checkpoint.save(folder / CHECKPOINT, network, objective, optimizer, average, progress)
+        peers.wait()
         yield result
     network.load_state_dict(load_file(folder / BEST))
     network.eval()
@@ -156,12 +170,14 @@ def predict(
 ) -> Tensor:
     """The network's outputs (N, ...) float32 on the CPU for all rows of a source, in eval mode.
 
-    With ``column``, for the rows that have this input, given it alone.
+    With ``column``, for the rows that have this input, given it alone. Workers of a process group each do
+    their share of the batches, and all get all outputs.
     """
+    peers = Peers()
     network.eval()
     rows = torch.arange(len(source)) if column is None else source.present[:, column].cpu().nonzero()[:, 0]
     parts = []
-    for positions in rows.split(batch_size):
+    for positions in rows.split(batch_size)[peers.rank :: peers.size]:
         batch = source.batch(positions)
         present = batch.present
         if column is not None:
@@ -169,7 +185,7 @@ def predict(
             present[:, column] = True
         with precision(number_format, device):
             parts.append(network(batch.inputs, present).float().cpu())
-    return torch.cat(parts)
+    return torch.cat(peers.collect(parts))
 
 
 def _alone(

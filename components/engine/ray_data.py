@@ -1,0 +1,67 @@
+"""Shards of rows over a pool of Ray Data's actors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pandas as pd
+
+from components.config.engine import RayConfig
+from components.engine.cluster import own_error
+from components.engine.protocol import Worker
+
+
+class Actor:
+    """A worker as Ray Data drives it: a shard in, one row with their number out."""
+
+    def __init__(self, make: Callable[[], Worker]) -> None:
+        self._work = make()
+
+    def __call__(self, shard: pd.DataFrame) -> pd.DataFrame:
+        self._work(shard)
+        return pd.DataFrame({"rows": [len(shard)]})
+
+
+def shards(
+    ray: Any, make: Callable[[], Worker], rows: pd.DataFrame, size: int, config: RayConfig, gpus: int
+) -> Iterator[int]:
+    """See :meth:`components.engine.protocol.Engine.shards`.
+
+    A block of the dataset is one shard. Workers write what they make themselves, so nothing but the rows
+    travels, and an actor that is lost is started again by Ray Data, which gives its shard to another.
+    """
+    parts = [rows.iloc[start : start + size] for start in range(0, len(rows), size)]
+    if not parts:
+        return
+    most = min(len(parts), config.workers or _room(ray, config.cpus, gpus))
+    pool = ray.data.ActorPoolStrategy(
+        min_size=1,  # so that it goes on with one that is left
+        max_size=most,
+        initial_size=most,
+        max_tasks_in_flight_per_actor=2,
+    )
+    done = ray.data.from_pandas(parts).map_batches(
+        Actor,
+        fn_constructor_args=(make,),
+        batch_size=None,
+        batch_format="pandas",
+        compute=pool,
+        num_cpus=config.cpus,
+        num_gpus=gpus,
+    )
+    try:
+        for batch in done.iter_batches(batch_size=None, batch_format="numpy"):
+            yield int(batch["rows"].sum())
+    except Exception as error:
+        own = own_error(error)
+        if own is None:
+            raise
+        raise own from None
+
+
+def _room(ray: Any, cpus: int, gpus: int) -> int:
+    """Workers for which the cluster has cores and GPUs."""
+    there = ray.cluster_resources()
+    room = there.get("CPU", 0) // cpus
+    return max(1, int(min(room, there.get("GPU", 0) // gpus) if gpus else room))
