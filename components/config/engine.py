@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from components.config.section import Section
 
 
-class RayConfig(Section):
+class ClusterConfig(Section):
     """The cluster, and how work is divided on it; read where engine.name is ray."""
 
     address: str | None = Field(
@@ -51,7 +51,9 @@ class EngineConfig(Section):
         "where it has GPUs, gives one to each worker with a network.",
     )
     shard_rows: int = Field(1024, ge=1, description="Most rows in one shard of a store, and lost by a kill.")
-    ray: RayConfig = Field(default_factory=RayConfig, description="The cluster, where name is ray.")
+    cluster: ClusterConfig = Field(
+        default_factory=ClusterConfig, description="The cluster, where name is ray."
+    )
 
     @model_validator(mode="before")
     @classmethod

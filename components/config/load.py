@@ -57,7 +57,7 @@ def overridden(values: Mapping[str, Any], overrides: Sequence[str], model: type[
     result = deepcopy(dict(values))
     if isinstance(
         result.get("engine"), str
-    ):  # engine: ray, so that engine.ray.trainers=2 has a section to go to
+    ):  # engine: ray, so that engine.cluster.trainers=2 has a section to go to
         result["engine"] = {"name": result["engine"]}
     # choices first: they decide which other options there are
     for text in sorted(overrides, key=lambda text: _path_and_value(text)[0][-1] not in _CHOICES):

@@ -47,7 +47,7 @@ def connect(config: EngineConfig) -> Any:
     Raises:
         EngineError: If Ray is not installed, or there is no cluster at the address.
     """
-    address = config.ray.address or os.environ.get(ADDRESS)
+    address = config.cluster.address or os.environ.get(ADDRESS)
     if address is None:  # nobody from elsewhere has a part in it; Ray looks when it is imported
         os.environ.setdefault(_LOOPBACK, "0")
     ray = import_ray()
@@ -60,7 +60,7 @@ def connect(config: EngineConfig) -> Any:
         try:
             ray.init(address=address, **quiet)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            place = "engine.ray.address" if config.ray.address else ADDRESS
+            place = "engine.cluster.address" if config.cluster.address else ADDRESS
             raise EngineError(
                 f"{place}: no Ray cluster can be joined at {address!r} "
                 f"({str(error).splitlines()[0] if str(error) else type(error).__name__}). A run has to be on "
@@ -87,7 +87,7 @@ def running(*engines: EngineConfig) -> Iterator[None]:
         return
     ray = connect(asking[0])
     before = os.environ.get(ADDRESS)
-    os.environ[ADDRESS] = asking[0].ray.address or before or ray.get_runtime_context().gcs_address
+    os.environ[ADDRESS] = asking[0].cluster.address or before or ray.get_runtime_context().gcs_address
     try:
         yield
     finally:

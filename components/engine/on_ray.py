@@ -38,7 +38,7 @@ class OnRay:
         self, make: Callable[[], Worker], rows: pd.DataFrame, size: int, *, network: bool
     ) -> Iterator[int]:
         gpus = gpus_each(self._config, self._ray) if network else 0
-        return ray_data.shards(self._ray, make, rows, size, self._config.ray, gpus)
+        return ray_data.shards(self._ray, make, rows, size, self._config.cluster, gpus)
 
     def train(self, training: Training) -> Iterator[Epoch]:
         gpus = gpus_each(self._config, self._ray)
@@ -51,4 +51,4 @@ class OnRay:
         **kwargs: Arguments.kwargs,
     ) -> Generator[Yielded, None, Returned]:
         gpus = gpus_each(self._config, self._ray)
-        return ray_steps.steps(self._ray, self._config.ray, gpus, lambda: function(*args, **kwargs))
+        return ray_steps.steps(self._ray, self._config.cluster, gpus, lambda: function(*args, **kwargs))

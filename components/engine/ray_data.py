@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from components.config.engine import RayConfig
+from components.config.engine import ClusterConfig
 from components.engine.cluster import own_error
 from components.engine.protocol import Worker
 
@@ -24,7 +24,7 @@ class Actor:
 
 
 def shards(
-    ray: Any, make: Callable[[], Worker], rows: pd.DataFrame, size: int, config: RayConfig, gpus: int
+    ray: Any, make: Callable[[], Worker], rows: pd.DataFrame, size: int, config: ClusterConfig, gpus: int
 ) -> Iterator[int]:
     """See :meth:`components.engine.protocol.Engine.shards`.
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any
 
-from components.config.engine import RayConfig
+from components.config.engine import ClusterConfig
 from components.engine.cluster import own_error
 
 
 def steps(
-    ray: Any, config: RayConfig, gpus: int, begin: Callable[[], Generator[Any, None, Any]]
+    ray: Any, config: ClusterConfig, gpus: int, begin: Callable[[], Generator[Any, None, Any]]
 ) -> Generator[Any, None, Any]:
     """See :meth:`components.engine.protocol.Engine.steps`.
 

@@ -25,7 +25,7 @@ def train(ray: Any, training: Training, config: EngineConfig, gpus: int) -> Iter
     There is one checkpoint, that of the training's folder, which all workers see: it serves both engines.
     Where a worker is lost Ray Train begins again with all of them, and they go on behind the last epoch.
     """
-    fit = ray.remote(_fit).options(num_cpus=0, max_retries=config.ray.retries)
+    fit = ray.remote(_fit).options(num_cpus=0, max_retries=config.cluster.retries)
     running = fit.remote(training, config, gpus)
     told = 0
     try:
@@ -61,14 +61,14 @@ def _fit(training: Training, config: EngineConfig, gpus: int) -> str | None:
         _worker(training, gpus),
         torch_config=TorchConfig(timeout_s=_DAY),  # Ray Train itself sees that a worker is lost
         scaling_config=ScalingConfig(
-            num_workers=config.ray.trainers,
+            num_workers=config.cluster.trainers,
             use_gpu=gpus > 0,
-            resources_per_worker={"CPU": config.ray.cpus, **({"GPU": gpus} if gpus else {})},
+            resources_per_worker={"CPU": config.cluster.cpus, **({"GPU": gpus} if gpus else {})},
         ),
         run_config=RunConfig(
             name=training.folder.name,
             storage_path=str(storage),
-            failure_config=FailureConfig(max_failures=config.ray.retries),
+            failure_config=FailureConfig(max_failures=config.cluster.retries),
         ),
     )
     metrics = trainer.fit().metrics or {}

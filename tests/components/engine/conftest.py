@@ -11,7 +11,7 @@ import psutil
 import pytest
 import torch
 
-from components.config.engine import EngineConfig, RayConfig
+from components.config.engine import ClusterConfig, EngineConfig
 from components.config.pipeline import PipelineConfig
 from components.engine.cluster import ADDRESS, connect
 
@@ -31,9 +31,9 @@ class Machines:
     engine: EngineConfig
 
     def ask(self, config: PipelineConfig, **ray: Any) -> PipelineConfig:
-        """The pipeline on the cluster; ``ray`` changes options of :class:`RayConfig`."""
-        changed = self.engine.ray.model_copy(update=ray)
-        engine = config.engine.model_copy(update={"name": "ray", "ray": changed})
+        """The pipeline on the cluster; ``ray`` changes options of :class:`ClusterConfig`."""
+        changed = self.engine.cluster.model_copy(update=ray)
+        engine = config.engine.model_copy(update={"name": "ray", "cluster": changed})
         return config.model_copy(update={"engine": engine})
 
     def lose_one(self) -> None:
@@ -58,7 +58,7 @@ def machines() -> Iterator[Machines]:
         initialize_head=True,
         head_node_args={"num_cpus": 0, "include_dashboard": False, "node_ip_address": "127.0.0.1"},
     )
-    engine = EngineConfig(name="ray", device="cpu", ray=RayConfig(address=cluster.address))
+    engine = EngineConfig(name="ray", device="cpu", cluster=ClusterConfig(address=cluster.address))
     there = Machines(cluster, engine)
     there.complete()
     ray = connect(engine)

@@ -31,7 +31,7 @@ def read(engine: Any, *overrides: str, **more: Any) -> PipelineConfig:
 
 def test_a_word_is_short_for_its_name() -> None:
     assert read("ray").engine == EngineConfig(name="ray")
-    assert read("ray", "engine.ray.trainers=2", "engine.device=cpu").engine.ray.trainers == 2
+    assert read("ray", "engine.cluster.trainers=2", "engine.device=cpu").engine.cluster.trainers == 2
     assert read({"device": "cpu"}, "engine.name=ray").engine == EngineConfig(name="ray", device="cpu")
 
 
@@ -46,9 +46,9 @@ def test_gradients_that_are_changed_by_rows_need_one_trainer() -> None:
     balance = {"cure": "ogm_ge"}
     gated = {"name": "gated"}
     assert read("ray", balance=balance, fusion=gated).balance.cure == "ogm_ge"
-    assert read({"ray": {"trainers": 2}}, balance=balance, fusion=gated).engine.name == "local"
+    assert read({"cluster": {"trainers": 2}}, balance=balance, fusion=gated).engine.name == "local"
     with pytest.raises(ConfigError, match=r"balance.cure: ogm_ge .* Take trainers: 1"):
-        read({"name": "ray", "ray": {"trainers": 2}}, balance=balance, fusion=gated)
+        read({"name": "ray", "cluster": {"trainers": 2}}, balance=balance, fusion=gated)
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,8 +63,10 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_an_address_where_no_cluster_is_is_told() -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'braid[ray]'")
-    with pytest.raises(EngineError, match=r"engine.ray.address: no Ray cluster can be joined at 'nowhere'"):
-        connect(EngineConfig.model_validate({"name": "ray", "ray": {"address": "nowhere"}}))
+    with pytest.raises(
+        EngineError, match=r"engine.cluster.address: no Ray cluster can be joined at 'nowhere'"
+    ):
+        connect(EngineConfig.model_validate({"name": "ray", "cluster": {"address": "nowhere"}}))
 
 
 def test_the_error_of_a_worker_is_found_in_what_it_is_wrapped_in() -> None:

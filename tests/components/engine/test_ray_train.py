@@ -86,9 +86,9 @@ def test_one_trainer_gives_the_bits_of_a_local_training(machines: Machines, tmp_
 def test_two_trainers_come_to_the_same_within_rounding(machines: Machines, tmp_path: Path) -> None:
     # without draws, which each trainer has of its own: then only the order of sums differs
     here, there = a_training(tmp_path / "here"), a_training(tmp_path / "there")
-    ray = machines.engine.ray.model_copy(update={"trainers": 2})
+    cluster = machines.engine.cluster.model_copy(update={"trainers": 2})
     history = list(open_engine(HERE).train(here))
-    shared = list(open_engine(machines.engine.model_copy(update={"ray": ray})).train(there))
+    shared = list(open_engine(machines.engine.model_copy(update={"cluster": cluster})).train(there))
     assert len(shared) == len(history) == 4
     for one, other in zip(shared, history, strict=True):
         assert one.train_loss == pytest.approx(other.train_loss, abs=1e-4)
@@ -106,9 +106,9 @@ def test_a_training_goes_on_behind_its_last_epoch_when_a_worker_is_lost(
     begun = tmp_path / "begun"
     slow = a_training(tmp_path / "slow")
     slow = replace(slow, objective=slowly(slow.objective, begun))
-    ray = machines.engine.ray.model_copy(update={"trainers": trainers})
+    cluster = machines.engine.cluster.model_copy(update={"trainers": trainers})
     history = []
-    for epoch in open_engine(machines.engine.model_copy(update={"ray": ray})).train(slow):
+    for epoch in open_engine(machines.engine.model_copy(update={"cluster": cluster})).train(slow):
         history.append(epoch)
         if len(history) == 1:
             kill_worker("ray::RayTrainWorker")
