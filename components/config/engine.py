@@ -61,6 +61,11 @@ class EngineConfig(Section):
         return {"name": value} if isinstance(value, str) else value
 
     @property
+    def trainers(self) -> int:
+        """Workers that share each training."""
+        return self.cluster.trainers if self.name == "ray" else 1
+
+    @property
     def here(self) -> EngineConfig:
         """The same without a cluster: for what is on one of its workers already."""
         return self.model_copy(update={"name": "local"})

@@ -159,12 +159,11 @@ class PipelineConfig(Section):
 
     @model_validator(mode="after")
     def _all_trainers_change_gradients_alike(self) -> PipelineConfig:
-        shared = self.engine.name == "ray" and self.engine.cluster.trainers > 1
-        if shared and isinstance(self.balance, OGMGE):
+        if self.engine.trainers > 1 and isinstance(self.balance, OGMGE):
             raise ValueError(
                 f"balance.cure: {self.balance.cure} changes gradients by the rows of a batch, and each of "
-                f"engine.cluster.trainers: {self.engine.cluster.trainers} would see other rows. Take trainers: 1, or "
-                "another cure."
+                f"{self.engine.trainers} trainers (engine.cluster.trainers) would see other rows. Take "
+                "trainers: 1, or another cure."
             )
         return self
 

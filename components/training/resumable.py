@@ -65,11 +65,7 @@ def train_once(
         Every epoch, also those of earlier processes.
     """
     code = code_digest(augment, loop, peers, modality_dropout_code, supervised, balance, *TARGET_CODE)
-    shared = (
-        [f"{engine.cluster.trainers} trainers"]
-        if engine.name == "ray" and engine.cluster.trainers > 1
-        else []
-    )
+    shared = [f"{engine.trainers} trainers"] if engine.trainers > 1 else []
     with work(root, f"{name}-{digest(key, code, *shared)}") as place:
         if place.result is None:
             training = Training(

@@ -63,9 +63,7 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_an_address_where_no_cluster_is_is_told() -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'braid[ray]'")
-    with pytest.raises(
-        EngineError, match=r"engine.cluster.address: no Ray cluster can be joined at 'nowhere'"
-    ):
+    with pytest.raises(EngineError, match=r"engine.cluster.address: no Ray cluster .* at 'nowhere'"):
         connect(EngineConfig.model_validate({"name": "ray", "cluster": {"address": "nowhere"}}))
 
 
