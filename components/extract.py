@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from components.references import EncoderWeights, Features, Prepared
 from components.samples import read_samples
 from components.storage.digest import digest
 from components.storage.shards import ShardStore
-from components.training.device import choose_device, precision
+from components.training.device import choose_device, number_format, precision
 
 _BATCH = 128
 
@@ -48,7 +48,7 @@ def extract(
     name = prepared.input
     digests = read_samples(dataset, [name])[f"{name}.digest"].dropna()
     engine = open_engine(config.engine)
-    numbers = engine.number_format(config.inputs[name].fit.precision)
+    numbers = engine.ask(partial(number_format, config.inputs[name].fit.precision))
     store = ShardStore(cache / f"{name}-{digest(prepared.fingerprint, weights.digest, numbers)}", "parquet")
     missing = store.missing(digests)
     progress(0, len(missing))
@@ -72,7 +72,7 @@ def extract(
 
 
 class Extraction:
-    """Turns canonical samples into a shard of features: the same function on one machine and on many.
+    """Turns canonical samples into shards of features: the same function on one machine and on many.
 
     Args:
         prepared: The samples' canonical form.
@@ -98,9 +98,15 @@ class Extraction:
         self._samples = ShardStore(Path(prepared.store), "arrow")
         self._folder = folder
 
+    def __call__(self, shards: Iterable[pd.DataFrame]) -> Iterator[int]:
+        """Embed and write shards with the columns key, shard and row (where the canonical sample is)."""
+        for shard in shards:
+            embeddings = self._embed(shard)
+            ShardStore(self._folder, "parquet").append(shard["key"].tolist(), embeddings)
+            yield len(shard)
+
     @torch.inference_mode()
-    def __call__(self, shard: pd.DataFrame) -> None:
-        """Embed and write rows of the columns key, shard and row (where the canonical sample is)."""
+    def _embed(self, shard: pd.DataFrame) -> list[np.ndarray]:
         rows = self._samples.rows_at(list(zip(shard["shard"], shard["row"], strict=True)))
         embeddings: list[np.ndarray] = []
         for first in range(0, len(rows), _BATCH):
@@ -110,7 +116,7 @@ class Extraction:
             with precision(self._numbers, self._device):
                 embedding = self._encoder({key: value.to(self._device) for key, value in batch.items()})
             embeddings.extend(without_padding(embedding.float().cpu().numpy()))
-        ShardStore(self._folder, "parquet").append(shard["key"].tolist(), embeddings)
+        return embeddings
 
 
 def without_padding(embeddings: np.ndarray) -> list[np.ndarray]:

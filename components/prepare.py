@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -75,7 +75,7 @@ def prepare(
 
 
 class Preparation:
-    """Turns rows of the samples table into a shard of canonical samples: on one machine and on many.
+    """Turns rows of the samples table into shards of canonical samples: on one machine and on many.
 
     Args:
         preprocessor: Of the input, fitted.
@@ -88,15 +88,17 @@ class Preparation:
         self._preprocessor, self._name, self._config, self._folder = preprocessor, name, config, folder
         self._pool = ThreadPoolExecutor(_THREADS)
 
-    def __call__(self, shard: pd.DataFrame) -> None:
-        """Decode, normalise and write the samples of some rows.
+    def __call__(self, shards: Iterable[pd.DataFrame]) -> Iterator[int]:
+        """Decode, normalise and write the samples of each shard.
 
         Raises:
             DataError: If a file has other content than ingest saw.
         """
-        rows = shard.to_dict("records")
-        arrays = list(self._pool.map(self._canonical, rows))
-        ShardStore(self._folder, "arrow").append([row[f"{self._name}.digest"] for row in rows], arrays)
+        for shard in shards:
+            rows = shard.to_dict("records")
+            arrays = list(self._pool.map(self._canonical, rows))
+            ShardStore(self._folder, "arrow").append([row[f"{self._name}.digest"] for row in rows], arrays)
+            yield len(rows)
 
     def _canonical(self, row: dict[Any, Any]) -> Any:
         return _canonical(self._preprocessor, row, self._name, self._config)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 
-import pandas as pd
+import torch
 
 from components.config.engine import EngineConfig
-from components.engine.protocol import Arguments, Returned, Worker, Yielded
+from components.engine.protocol import Answer, Arguments, Returned, Table, Worker, Yielded
 from components.training.checkpoint import Epoch
-from components.training.device import choose_device, number_format
+from components.training.device import choose_device
 from components.training.task import Training
 
 
@@ -23,19 +23,12 @@ class Local:
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
 
-    def number_format(self, precision: str) -> str:
-        return number_format(precision, choose_device(self._config.device))
+    def ask(self, question: Callable[[torch.device], Answer]) -> Answer:
+        return question(choose_device(self._config.device))
 
-    def shards(
-        self, make: Callable[[], Worker], rows: pd.DataFrame, size: int, *, network: bool
-    ) -> Iterator[int]:
-        if rows.empty:
-            return
-        work = make()
-        for start in range(0, len(rows), size):
-            shard = rows.iloc[start : start + size]
-            work(shard)
-            yield len(shard)
+    def shards(self, make: Callable[[], Worker], rows: Table, size: int, *, network: bool) -> Iterator[int]:
+        if len(rows):
+            yield from make()(rows[start : start + size] for start in range(0, len(rows), size))
 
     def train(self, training: Training) -> Iterator[Epoch]:
         return training.run(choose_device(self._config.device))

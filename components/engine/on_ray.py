@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 
-import pandas as pd
+import torch
 
 from components.config.engine import EngineConfig
 from components.engine import ray_data, ray_steps, ray_train
 from components.engine.cluster import connect, gpus_each
-from components.engine.protocol import Arguments, Returned, Worker, Yielded
+from components.engine.protocol import Answer, Arguments, Returned, Table, Worker, Yielded
 from components.training.checkpoint import Epoch
-from components.training.device import choose_device, number_format
+from components.training.device import choose_device
 from components.training.task import Training
 
 
@@ -26,17 +26,15 @@ class OnRay:
         self._config = config
         self._ray = connect(config)
 
-    def number_format(self, precision: str) -> str:
+    def ask(self, question: Callable[[torch.device], Answer]) -> Answer:
         gpus = gpus_each(self._config, self._ray)
         if not gpus:
-            return number_format(precision, choose_device("cpu"))
+            return question(torch.device("cpu"))
         device = self._config.device
-        asked = self._ray.remote(lambda: number_format(precision, choose_device(device)))
+        asked = self._ray.remote(lambda: question(choose_device(device)))
         return self._ray.get(asked.options(num_cpus=1, num_gpus=gpus).remote())
 
-    def shards(
-        self, make: Callable[[], Worker], rows: pd.DataFrame, size: int, *, network: bool
-    ) -> Iterator[int]:
+    def shards(self, make: Callable[[], Worker], rows: Table, size: int, *, network: bool) -> Iterator[int]:
         gpus = gpus_each(self._config, self._ray) if network else 0
         return ray_data.shards(self._ray, make, rows, size, self._config.cluster, gpus)
 

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import ParamSpec, Protocol, TypeVar
 
 import pandas as pd
+import torch
 
 from components.training.checkpoint import Epoch
 from components.training.task import Training
 
-Worker = Callable[[pd.DataFrame], None]
-"""Works off one shard of rows and writes what comes of it; the same shard twice, to the same end."""
+Worker = Callable[[Iterable[pd.DataFrame]], Iterator[int]]
+"""Works shards of rows off, one after the other, and writes what comes of each; tells their rows when they are
+written. It may be given the same shard twice, and comes to the same end."""
 Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
 Yielded = TypeVar("Yielded")
 Returned = TypeVar("Returned")
+
+
+class Table(Protocol):
+    """Rows that are read a slice at a time: a data frame, or what reads one when it is asked."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> pd.DataFrame: ...
 
 
 class Engine(Protocol):
     """Drives functions that know nothing of where they run."""
 
-    def number_format(self, precision: str) -> str:
-        """What :func:`components.training.device.number_format` says where networks are run."""
+    def ask(self, question: Callable[[torch.device], Answer]) -> Answer:
+        """What a function says of the device on which networks are run."""
         ...
 
-    def shards(
-        self, make: Callable[[], Worker], rows: pd.DataFrame, size: int, *, network: bool
-    ) -> Iterator[int]:
+    def shards(self, make: Callable[[], Worker], rows: Table, size: int, *, network: bool) -> Iterator[int]:
         """Work rows off, ``size`` at a time, each shard by one of as many workers as there is room for.
 
         Args:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from components.config.engine import ClusterConfig
 from components.engine.cluster import own_error
-from components.engine.protocol import Worker
+from components.engine.protocol import Table, Worker
 
 
 class Actor:
@@ -19,19 +19,18 @@ class Actor:
         self._work = make()
 
     def __call__(self, shard: pd.DataFrame) -> pd.DataFrame:
-        self._work(shard)
-        return pd.DataFrame({"rows": [len(shard)]})
+        return pd.DataFrame({"rows": list(self._work([shard]))})
 
 
 def shards(
-    ray: Any, make: Callable[[], Worker], rows: pd.DataFrame, size: int, config: ClusterConfig, gpus: int
+    ray: Any, make: Callable[[], Worker], rows: Table, size: int, config: ClusterConfig, gpus: int
 ) -> Iterator[int]:
     """See :meth:`components.engine.protocol.Engine.shards`.
 
     A block of the dataset is one shard. Workers write what they make themselves, so nothing but the rows
     travels, and an actor that is lost is started again by Ray Data, which gives its shard to another.
     """
-    parts = [rows.iloc[start : start + size] for start in range(0, len(rows), size)]
+    parts = [ray.put(rows[start : start + size]) for start in range(0, len(rows), size)]
     if not parts:
         return
     most = min(len(parts), config.workers or _room(ray, config.cpus, gpus))
@@ -41,7 +40,7 @@ def shards(
         initial_size=most,
         max_tasks_in_flight_per_actor=2,
     )
-    done = ray.data.from_pandas(parts).map_batches(
+    done = ray.data.from_pandas_refs(parts).map_batches(
         Actor,
         fn_constructor_args=(make,),
         batch_size=None,

@@ -58,7 +58,7 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     assert "pip install 'braid[ray]'" in str(caught.value)
     assert "\n" not in str(caught.value)
     with running(EngineConfig()):  # who does not ask for it does not need it
-        assert open_engine(EngineConfig(device="cpu")).number_format("auto") == "fp32"
+        assert open_engine(EngineConfig(device="cpu")).ask(str) == "cpu"
 
 
 def test_an_address_where_no_cluster_is_is_told() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -70,9 +71,9 @@ def test_a_machine_that_dies_half_way_costs_nothing(
     class Slow(Extraction):
         """Leaves time to pull the plug."""
 
-        def __call__(self, shard: pd.DataFrame) -> None:
+        def __call__(self, shards: Iterable[pd.DataFrame]) -> Iterator[int]:
             time.sleep(0.5)
-            super().__call__(shard)
+            yield from super().__call__(shards)
 
     monkeypatch.setattr("components.extract.Extraction", Slow)
     config = two_machines.ask(tiny.config)
