@@ -12,8 +12,8 @@ from components.training.checkpoint import Epoch
 from components.training.task import Training
 
 Worker = Callable[[Iterable[pd.DataFrame]], Iterator[int]]
-"""Works shards of rows off, one after the other, and writes what comes of each; tells their rows when they are
-written. It may be given the same shard twice, and comes to the same end."""
+"""Works shards of rows off, one after the other, and writes what comes of each; tells the rows of each then.
+It may be given the same shard twice, and comes to the same end."""
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
 Yielded = TypeVar("Yielded")
