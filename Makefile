@@ -1,6 +1,6 @@
 # make demo   the main job on the embedded data: no server, no network, no files needed
-# make test   all tests but those that wait for clocks
-# make test-slow  those: schedules, signs of life
+# make test   all tests but those that wait for clocks or train for minutes
+# make test-slow  those: schedules, signs of life, students on real data
 # make up     Prefect's and MLflow's pages and all flows, on this machine
 # make lint   style, types, import contract
 # make bench  benchmarks, on the embedded data (docs/benchmarks.md has them on real data)

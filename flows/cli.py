@@ -23,6 +23,10 @@ from pydantic import ValidationError
 from rich.console import Console
 
 import flows.environment  # noqa: F401  (has to come first: it sets what the others read)
+
+# isort: split
+from prefect.settings import get_current_settings
+
 from components.config import ConfigError, load_pipeline, load_tracking
 from components.config.distill import load_distill
 from components.config.engine import EngineConfig
@@ -46,6 +50,8 @@ from flows.as_json import (
     scored_json,
     sweep_json,
 )
+from flows.deployments import Place
+from flows.deployments import deploy as give_to_pools
 from flows.display import (
     followed,
     show_check,
@@ -290,7 +296,10 @@ def _device(engine: EngineConfig) -> str:
 @app.command()
 def report(
     name: Annotated[
-        str, typer.Argument(metavar="RUN", help="Run key, MLflow run id or run name; 'last' is the newest.")
+        str,
+        typer.Argument(
+            metavar="RUN", help="Run key, MLflow run id or run name; 'last' is the newest retraining."
+        ),
     ],
     workspace: Workspace = HERE,
     mlflow: TrackingFile = MLFLOW,
@@ -394,6 +403,31 @@ def up(
     """Serve Prefect's and MLflow's pages and all flows on this machine, until interrupted."""
     with reported(workspace, "stopped; the same command goes on where it was"):
         serve(operations, workspace.resolve(), mlflow.resolve(), lambda line: print(line, flush=True))
+
+
+@app.command()
+def deploy(
+    operations: Annotated[
+        Path, typer.Argument(help="Operations file (YAML), at a path where the workers find it too.")
+    ] = Path("configs/operations.yaml"),
+    pool: Annotated[str, typer.Option(help="Work pool of what does not train.")] = "cpu",
+    heavy_pool: Annotated[
+        str | None,
+        typer.Option(envvar="BRAID_HEAVY_POOL", help="Work pool of what trains; by default the same one."),
+    ] = None,
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+) -> None:
+    """Give all flows to work pools of the Prefect server that PREFECT_API_URL names."""
+    with reported(workspace):
+        if not get_current_settings().api.url:
+            raise BraidError(
+                "PREFECT_API_URL is not set: it says which server to deploy to, for example "
+                "http://127.0.0.1:4200/api. On one machine `braid up` needs none"
+            )
+        place = Place(workspace.resolve(), mlflow.resolve())
+        for name, where in give_to_pools(operations.resolve(), place, pool, heavy_pool or pool).items():
+            print(f"{name} goes to the work pool {where}")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The deployments that ``braid up`` serves: each flow with its form, schedules and limit.
+"""The deployments: each flow with its form, schedules and limit, served by ``braid up`` or run by work pools.
 
 ``python -m flows.deployments OPERATIONS WORKSPACE TRACKING_FILE`` serves them from a process of its own.
 """
@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import flows.environment  # noqa: F401  (has to come first: it sets what the others read)
 
@@ -26,6 +28,7 @@ from prefect.utilities.annotations import freeze
 
 from components.config import ConfigError
 from components.config.operations import DeploymentConfig, FileDeploymentConfig, Operations, load_operations
+from components.errors import BraidError
 from flows.automations import TAG, ensure_automations
 from flows.distill import distill
 from flows.monitor import monitor
@@ -33,6 +36,8 @@ from flows.retrain import retrain
 from flows.score import score
 from flows.sweep import sweep
 
+HEAVY = {"retrain", "sweep", "distill"}
+"""Flows that train: where there are GPUs, they go to the work pool that has them."""
 READY = "deployments-ready"
 """File in the workspace that is there once everything is served."""
 
@@ -150,6 +155,46 @@ def serve(file: Path, workspace: Path, tracking_file: Path) -> None:
     asyncio.run(_serve(operations, made, workspace))
 
 
+def deploy(file: Path, place: Place, light: str, heavy: str) -> dict[str, str]:
+    """Give what the operations file says to work pools, whose workers have braid installed.
+
+    Deployments, automations and the limit ``gpu`` become what the file says; schedules stay paused or active
+    as somebody set them in the dashboard.
+
+    Args:
+        file: Operations file. It and the files that it names lie where the workers find them too.
+        place: Workspace and mlflow.yaml, as the workers find them.
+        light: Work pool of flows that do not train.
+        heavy: Work pool of flows that train.
+
+    Returns:
+        The work pool of each deployment.
+
+    Raises:
+        ConfigError: If a file is not valid.
+        BraidError: If there is no such work pool.
+    """
+    operations = load_operations(file)
+    made = deployments(operations, file, place)
+    for each in made:
+        each.work_pool_name = heavy if each.name in HEAVY else light
+        each.job_variables = {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(operations.heartbeat)}}
+    asyncio.run(_deploy(operations, made))
+    return {each.name: str(each.work_pool_name) for each in made}
+
+
+async def _deploy(operations: Operations, made: list[RunnerDeployment]) -> None:
+    async with get_client() as client:
+        there = {pool.name for pool in await client.read_work_pools()}
+    if missing := sorted({str(each.work_pool_name) for each in made} - there):
+        raise BraidError(
+            f"there is no work pool {missing[0]!r}; there are: {', '.join(sorted(there)) or 'none'}. "
+            "infra/work-pools/create.py makes those that braid comes with"
+        )
+    ids = {each.name: await (await _as_toggled(each)).aapply() for each in made}
+    await _settled(operations, ids)
+
+
 async def _serve(operations: Operations, made: list[RunnerDeployment], workspace: Path) -> None:
     runner = Runner(
         name="braid",
@@ -159,11 +204,23 @@ async def _serve(operations: Operations, made: list[RunnerDeployment], workspace
         pause_on_shutdown=False,  # schedules go on when `braid up` is started again
     )
     ids = {each.name: await runner.aadd_deployment(await _as_toggled(each)) for each in made}
-    await ensure_automations(operations, ids)
-    async with get_client() as client:
-        await client.upsert_global_concurrency_limit_by_name("gpu", operations.gpu_slots)
+    await _settled(operations, ids)
     (workspace / READY).write_text("\n".join(ids))
     await runner.start()
+
+
+async def _settled(operations: Operations, ids: Mapping[str, UUID]) -> None:
+    """What belongs to the deployments and is no part of them: automations, and the limit on devices.
+
+    Deployments of an earlier file that this one lacks go: nobody would run what is started from them.
+    """
+    await ensure_automations(operations, ids)
+    async with get_client() as client:
+        for name in HEAVY - set(ids):
+            with suppress(ObjectNotFound):
+                gone = await client.read_deployment_by_name(f"{name}/{name}")
+                await client.delete_deployment(gone.id)
+        await client.upsert_global_concurrency_limit_by_name("gpu", operations.gpu_slots)
 
 
 if __name__ == "__main__":

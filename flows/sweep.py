@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from prefect import Flow, flow
+from prefect import Flow, flow, get_run_logger
+from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
 
 from components.config.changes import SweepChanges
@@ -82,6 +83,7 @@ def sweep(
     """
     settings = load_sweep(config, [*changes.overrides(), *overrides])
     entries = expand(config, settings)
+    _tell_of_workers(settings.parallel)
     workspace = workspace.resolve()
     facts = {"pipelines_digest": digest_json([entry.values for entry in entries])}
     said = settings.model_dump(mode="json")
@@ -122,6 +124,19 @@ def sweep(
 def sweep_flow(parallel: int) -> Flow[..., SweepOutcome]:
     """The flow with so many worker processes."""
     return sweep.with_options(task_runner=workers(parallel))  # type: ignore[arg-type]
+
+
+def _tell_of_workers(parallel: int) -> None:
+    """A deployed sweep has the processes of its deployment, whatever its file asks for."""
+    context = FlowRunContext.get()
+    assert context is not None
+    there = getattr(context.task_runner, "_max_workers", parallel)
+    if there < parallel:
+        get_run_logger().warning(
+            "parallel: %s, but this flow has %s processes; more need "
+            "PREFECT_TASKS_RUNNER_PROCESS_POOL_MAX_WORKERS=%s where the deployment is served",
+            *(parallel, there, parallel),
+        )
 
 
 def _extract(sweep: Context, entry: Entry, seeds: list[int]) -> list[Arm]:

@@ -30,6 +30,10 @@ from tasks.views import VIEWS
 
 KEY, PART = "braid.key", "braid.part"
 NOTE = "mlflow.note.content"  # description of a run or an experiment, in Markdown
+_KIND, _TRAINING = (
+    "mlflow.experimentKind",
+    "custom_model_development",
+)  # else its pages are those of chat models
 CHAMPION_TAG = "champion"
 _OF_THE_RUN = ("config", "git_commit", "dataset_digest")  # tags that its parts have too
 _LONGEST_PARAM = 6000  # characters that every MLflow backend takes
@@ -252,14 +256,20 @@ def has_ended_well(tracking: TrackingConfig, run_id: str) -> bool:
 
 
 def find_run(tracking: TrackingConfig, name: str) -> Run | None:
-    """A parent run by its id, key or name, the newest where several have the name; ``last`` is the newest."""
+    """A parent run by its id, key or name, the newest where several have the name.
+
+    ``last`` is the newest retraining: the runs of other flows leave neither a report nor a model.
+    """
     if "'" in name:
         return None  # no run has such a name, and a filter cannot hold it
     client = connect(tracking)
     experiment = _experiment(client, tracking)
     is_parent = f"tags.`{PART}` = 'run'"
     fields = ("attributes.run_id", f"tags.`{KEY}`", "attributes.run_name")
-    filters = [is_parent] if name == "last" else [f"{field} = '{name}' and {is_parent}" for field in fields]
+    of_retraining = f"tags.kind = 'retrain' and {is_parent}"
+    filters = (
+        [of_retraining] if name == "last" else [f"{field} = '{name}' and {is_parent}" for field in fields]
+    )
     for condition in filters:
         newest_first = ["attributes.start_time DESC"]
         found = client.search_runs([experiment], condition, order_by=newest_first, max_results=1)
@@ -291,7 +301,7 @@ def _describe(client: MlflowClient, experiment: str) -> None:
     """Tell people what they see, unless somebody has said so already."""
     tags = client.get_experiment(experiment).tags
     views = {view.title: view.link(experiment) for view in VIEWS}
-    wanted = {NOTE: of_experiment(views), **{view.tag: view.state() for view in VIEWS}}
+    wanted = {NOTE: of_experiment(views), _KIND: _TRAINING, **{view.tag: view.state() for view in VIEWS}}
     for name, value in wanted.items():
         if name not in tags:
             client.set_experiment_tag(experiment, name, value)

@@ -5,16 +5,24 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 import yaml
+from torch import Tensor, nn
 from typer.main import get_command
 
 from components.config import load_pipeline
 from components.config.distill import load_distill
 from components.config.operations import load_operations
 from components.config.sweep import load_sweep
+from components.encoders.protocol import Encoder, masked_mean
+from components.fusion import embeddings
+from components.fusion.protocol import Fusion
 from flows.cli import app
 
 ROOT = Path(__file__).parents[1]
@@ -43,7 +51,8 @@ def test_the_first_pipeline_of_the_readme_is_valid(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", page.read_text("utf-8")):
+    prose = re.sub(r"^ *```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", prose):
         assert (page.parent / target).exists(), target
 
 
@@ -79,3 +88,46 @@ def test_shipped_configs_are_valid(config: Path) -> None:
 def test_no_page_names_an_exit_code_that_the_command_line_does_not_have() -> None:
     codes = re.findall(r"^\| (\d+) \|", README, re.MULTILINE)
     assert codes == re.findall(r"\b(\d+) [a-z]", app.info.epilog or "")
+
+
+def test_the_encoder_and_the_fusion_of_the_guide_work_as_they_stand_there() -> None:
+    blocks = re.findall(
+        r"^( *)```python\n(.*?)```", (ROOT / "docs/extending.md").read_text("utf-8"), re.S | re.M
+    )
+    fusion, encoder = (textwrap.dedent(indent + block) for indent, block in blocks[:2])
+    names: dict[str, Any] = {
+        **vars(embeddings),
+        "Mapping": Mapping,
+        "Targets": object,
+        "Tensor": Tensor,
+        "torch": torch,
+    }
+    names |= {"Fusion": Fusion, "Encoder": Encoder, "nn": nn, "masked_mean": masked_mean}
+    exec(fusion + encoder, names)
+
+    tokens = {"ids": torch.tensor([[3, 4, 0]]), "mask": torch.tensor([[True, True, False]])}
+    average = names["Average"](5, vocabulary_size=8, embedding=4).eval()
+    assert average(tokens).shape == (1, 5)
+    assert torch.equal(average(tokens), average(tokens | {"ids": torch.tensor([[3, 4, 7]])}))
+
+    present = torch.tensor([[True, False]])
+    maximum = names["SoftMaximum"]({"b": 3, "a": 2}, None, width=6).eval()
+    found = [
+        maximum({"a": torch.ones(1, 2), "b": torch.full((1, 3), absent)}, present) for absent in (0.0, 9.0)
+    ]
+    assert found[0].shape == (1, 6)
+    assert torch.equal(*found)
+
+
+def test_files_and_dictionaries_that_the_guide_names_are_there() -> None:
+    guide = (ROOT / "docs/extending.md").read_text("utf-8")
+    for path in re.findall(r"`((?:components|tests)/[\w/.]+)`", guide):
+        assert (ROOT / path).exists() or path.endswith("my_encoder.py"), path
+    for names, path in re.findall(r"((?:`[A-Z_]+`(?:, )?)+)[^|`\n]{1,5}`(components/[\w/.]+)`", guide):
+        code = "".join(file.read_text("utf-8") for file in _modules(ROOT / path))
+        for name in re.findall(r"[A-Z_]+", names):
+            assert re.search(rf"^{name}\b", code, re.MULTILINE), (name, path)
+
+
+def _modules(path: Path) -> list[Path]:
+    return sorted(path.glob("*.py")) if path.is_dir() else [path]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from components.config.section import Section
 
-Format = Literal["auto", "csv", "tsv", "parquet", "jsonl", "folder", "huggingface", "demo"]
+_PASSWORD = re.compile(r"[^/]+://[^/@]*:(?!\$\{)[^/]*@")
+Format = Literal["auto", "csv", "tsv", "parquet", "jsonl", "folder", "huggingface", "sql", "demo"]
 
 
 class SplitConfig(Section):
@@ -35,10 +37,15 @@ class DataConfig(Section):
     """The manifest: a table with a row a sample."""
 
     source: str = Field(
-        description="File, folder or Hugging Face dataset id. A relative path is looked up beside "
-        "the pipeline file, then in the working directory."
+        description="File, folder, Hugging Face dataset id, or SQLAlchemy URL of a database (with `query`). "
+        "A relative path is looked up beside the pipeline file, then in the working directory."
     )
     format: Format = Field("auto", description="How to read the source; auto goes by its name.")
+    query: str | None = Field(
+        None,
+        description="SELECT whose rows are the manifest, where the source is a database. In its URL "
+        "`${NAME}` stands for an environment variable, so that no password stands in the file.",
+    )
     id: str | None = Field(
         "id",
         description="Column with a unique name for each row; null (or no such column in a folder, "
@@ -52,3 +59,16 @@ class DataConfig(Section):
         False,
         description="Treat a media file that does not exist as a missing input instead of as a bad sample.",
     )
+
+    @model_validator(mode="after")
+    def _a_database_is_asked(self) -> DataConfig:
+        if self.query is None and self.format == "sql":
+            raise ValueError("format: sql takes a query, such as query: select * from shoes order by id")
+        if self.query is not None and self.format not in ("auto", "sql"):
+            raise ValueError(f"a query is for a database, but format is {self.format}; leave one of them out")
+        if self.query is not None and _PASSWORD.match(self.source):
+            raise ValueError(
+                "the source holds a password, and this file is kept with each run: write ${NAME} in its "
+                "place and set that environment variable"
+            )
+        return self

@@ -20,6 +20,7 @@ from components.data.huggingface import is_saved_dataset, open_huggingface
 from components.data.location import filename, filesystem, is_url, parent
 from components.data.manifest import Batch, Manifest
 from components.data.splits import normal_split
+from components.data.sql import open_query
 from components.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -46,11 +47,13 @@ def open_manifest(config: DataConfig, folder: Path, base: Path) -> Manifest:
         config: The ``data`` section.
         folder: Where an embedded data set goes.
         base: Folder of the pipeline file; a relative source is looked up there, then in the working
-            directory.
+            directory. Paths of media that a query gives are relative to it.
 
     Raises:
         DataError: If there is nothing at the source, its format is not known, or it cannot be read.
     """
+    if config.query is not None:
+        return open_query(config.source, config.query, str(base))
     found = _find(config.source, base)
     name = config.format if config.format != "auto" else _guess(config.source, found)
     if name not in ("huggingface", "demo") and found is None:

@@ -10,11 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
-from components.config import ConfigError
-from components.config.variables import filled
 from components.errors import BraidError
+from components.storage.database import open_database
 
 _KEY = ("run_id", "row")  # a job has one run, and in it each row of the table one prediction
 
@@ -32,25 +31,10 @@ class Sink:
     """
 
     def __init__(self, url: str, table: str) -> None:
-        try:
-            self._url = sa.make_url(filled(url, "--sql"))
-        except (ArgumentError, ValueError):  # the message holds the URL, and that a password
-            raise ConfigError(
-                "--sql: not a SQLAlchemy URL; expected one such as postgresql+psycopg://user@host/database "
-                "or sqlite:///scores.db"
-            ) from None
-        host = self._url.host or ""
-        self.shown = f"{self._url.drivername}://{host}/{self._url.database or ''}"
+        self._database = open_database(url, "--sql")
+        self._engine = self._database.engine
+        self.shown = self._database.shown
         self.table = table
-        try:
-            self._engine = sa.create_engine(self._url)
-        except (NoSuchModuleError, ImportError) as error:
-            raise BraidError(f"--sql {self.shown}: no driver for it is installed here: {error}") from None
-        except Exception as error:  # a driver may refuse an option with any error, and say its value
-            raise ConfigError(
-                f"--sql {self.shown}: {type(error).__name__}: an option in the URL cannot be used "
-                f"({', '.join(self._url.query)})"
-            ) from None
 
     def check(self, schema: pa.Schema) -> None:
         """See that the database answers, and that a table that is there has the columns; change nothing.
@@ -96,9 +80,7 @@ class Sink:
         try:
             yield
         except (SQLAlchemyError, OSError) as error:
-            cause = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-            for secret in (str(self._url.password or ""), *map(str, self._url.query.values())):
-                cause = cause.replace(secret, "***") if secret else cause
+            cause = self._database.told(error)
             raise BraidError(f"--sql {self.shown}, table {self.table}: {cause}") from None
         finally:
             self._engine.dispose()

@@ -1,4 +1,4 @@
-"""Work pools, the limit ``gpu`` and MLflow's user for the workers: made, or brought up to date.
+"""Work pools and MLflow's user for the workers: made, or brought up to date.
 
     python create.py [process|kubernetes]
 
@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.exceptions import ObjectNotFound
 
 HERE = Path(__file__).parent
@@ -67,14 +67,6 @@ def read_template(kind: str, pool: str) -> dict[str, Any]:
     return template
 
 
-def create_limit(client: SyncPrefectClient, slots: int) -> None:
-    """The global limit ``gpu``: how many steps may be on a device at a time."""
-    if any(limit.name == "gpu" for limit in client.read_global_concurrency_limits(limit=200)):
-        return
-    client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name="gpu", limit=slots))
-    print(f"limit gpu made, {slots} at a time")
-
-
 def create_user(server: str, admin_password: str, name: str, password: str) -> None:
     """MLflow's user, with a password."""
     with httpx.Client(base_url=f"{server}/api/2.0/mlflow/users", auth=("admin", admin_password)) as client:
@@ -90,7 +82,6 @@ def create_user(server: str, admin_password: str, name: str, password: str) -> N
 def main(kind: str) -> None:
     with get_client(sync_client=True) as client:
         create_pools(client, kind)
-        create_limit(client, int(os.environ.get("BRAID_GPU_SLOTS", "1")))
     if admin := os.environ.get("MLFLOW_AUTH_ADMIN_PASSWORD"):
         user = os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"]
         create_user(os.environ["MLFLOW_TRACKING_URI"].rstrip("/"), admin, *user)

@@ -126,6 +126,19 @@ def write_manifest(folder: Path, rows: int, seed: int = 0) -> pd.DataFrame:
     return frame
 
 
+def write_noisy_manifest(folder: Path, seed: int = 0) -> Path:
+    """The rows of a folder's manifest with a hiss in the sound, without targets: ``noisy.csv`` beside it."""
+    rows = pd.read_csv(folder / "manifest.csv", dtype=str, keep_default_na=False)
+    random = np.random.default_rng(seed)
+    for cell in filter(None, rows["sound"]):
+        wave, _ = sf.read(folder / cell)
+        hissing = np.clip(wave + random.normal(0, 0.3, len(wave)), -1, 1)
+        sf.write(folder / cell.replace(".wav", "-noisy.wav"), hissing, RATE)
+    rows["sound"] = rows["sound"].str.replace(".wav", "-noisy.wav")
+    rows.drop(columns="label").to_csv(folder / "noisy.csv", index=False)
+    return folder / "noisy.csv"
+
+
 PIPELINE: dict[str, Any] = {
     "name": "tiny",
     "data": {"source": "manifest.csv", "split": {"column": "split"}},

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pandas as pd
 import pytest
-import soundfile as sf
 from mlflow import MlflowClient
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from typer.testing import CliRunner
@@ -22,7 +20,7 @@ from components.config.monitor import MonitorConfig
 from components.errors import BraidError
 from flows.cli import app
 from tasks.monitor import find_task
-from tests.e2e.conftest import RATE, Project, write_manifest
+from tests.e2e.conftest import Project, write_manifest, write_noisy_manifest
 
 pytestmark = pytest.mark.e2e
 ROWS = 200
@@ -38,15 +36,7 @@ def tiny(project: Project, first_run: dict[str, Any], api: str) -> Project:
 @pytest.fixture(scope="module")
 def noisy(tiny: Project) -> Path:
     """The later rows with a hiss in the sound, without targets."""
-    rows = pd.read_csv(tiny.folder / "later" / "manifest.csv", dtype=str, keep_default_na=False)
-    random = np.random.default_rng(0)
-    for cell in filter(None, rows["sound"]):
-        wave, _ = sf.read(tiny.folder / "later" / cell)
-        hissing = tiny.folder / "later" / cell.replace(".wav", "-noisy.wav")
-        sf.write(hissing, np.clip(wave + random.normal(0, 0.3, len(wave)), -1, 1), RATE)
-    rows["sound"] = rows["sound"].str.replace(".wav", "-noisy.wav")
-    rows.drop(columns="label").to_csv(tiny.folder / "later" / "noisy.csv", index=False)
-    return tiny.folder / "later" / "noisy.csv"
+    return write_noisy_manifest(tiny.folder / "later")
 
 
 def monitor(project: Project, table: Path, *more: str) -> tuple[int, dict[str, Any]]:

@@ -14,7 +14,7 @@ from tests.e2e.conftest import ROOT, Project
 from tests.e2e.test_retrain import runs_of
 
 pytestmark = pytest.mark.e2e
-ROWS, CLASSES = 100, 10
+ROWS, CLASSES, EPOCHS = 70, 10, 2
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +38,16 @@ def seed_project(tmp_path_factory: pytest.TempPathFactory, api: str) -> Project:
 
 
 def test_seed_trains_jointly_and_logs_metrics_and_model(seed_project: Project) -> None:
-    few = [f"{part}.epochs=3" for part in ("training", "inputs.image.fit", "inputs.text.fit")]
-    changes = [argument for change in [*few, "evaluation.bootstrap=100"] for argument in ("--set", change)]
+    few = [f"{part}.epochs={EPOCHS}" for part in ("training", "inputs.image.fit", "inputs.text.fit")]
+    few += ["evaluation.bootstrap=100", "evaluation.robustness.rows=10", "evaluation.explanations.samples=1"]
+    changes = [argument for change in few for argument in ("--set", change)]
     result = seed_project.run(*changes)
 
     parents, nested = runs_of(seed_project)
     (joint,) = [run for run in nested if run.data.tags["braid.part"] == "joint"]
     client = MlflowClient(seed_project.tracking_uri, seed_project.tracking_uri)
     losses = [metric.value for metric in client.get_metric_history(joint.info.run_id, "train_loss")]
-    assert len(losses) == 3
+    assert len(losses) == EPOCHS
     assert losses[-1] < losses[0]
     (parent,) = parents
     assert parent.data.params["inputs.image.size"] == "224"

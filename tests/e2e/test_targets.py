@@ -44,7 +44,12 @@ PIPELINE: dict[str, Any] = {
         },
     },
     "training": {**FIT, "epochs": 10},
-    "evaluation": {"bootstrap": 100, "worst_samples": 2},
+    "evaluation": {
+        "bootstrap": 100,
+        "worst_samples": 2,
+        "robustness": {"rows": 16, "severities": [3], "missing_rates": [0.5]},
+        "explanations": {"samples": 1, "detail": 16},
+    },
     "engine": {"device": "cpu"},
 }
 SCORE = """

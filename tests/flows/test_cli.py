@@ -173,3 +173,11 @@ def test_what_cannot_be_monitored_is_told_at_once(
     assert result.exit_code == code
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_to_deploy_takes_a_server(good: Project) -> None:
+    file = good.folder / "operations.yaml"
+    file.write_text("retrain: {files: [tiny.yaml]}")
+    result = braid(good, "deploy", str(file))
+    assert result.exit_code == 4
+    assert "PREFECT_API_URL is not set" in result.stderr

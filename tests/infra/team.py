@@ -118,7 +118,7 @@ def deploy(found: Services, folder: Path, **more: str) -> str:
     own = {"BRAID_WORKSPACE": str(folder / "workspace"), "MLFLOW_AUTH_ADMIN_PASSWORD": ADMIN_PASSWORD}
     done = subprocess.run(
         [START, "deploy"],
-        env=environment(folder, **found.client, **own, **more),
+        env=environment(folder, **{**found.client, **own, **more}),
         capture_output=True,
         text=True,
         timeout=240,

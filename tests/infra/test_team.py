@@ -17,6 +17,8 @@ import psycopg
 import pytest
 from mlflow import MlflowClient
 
+from components.data.sql import open_query
+from flows.automations import CRASHED, RETRAIN
 from flows.servers import port_near
 from tests.e2e.test_retrain import (
     test_artifacts_hold_figures_tables_report_and_configuration,
@@ -31,6 +33,7 @@ from tests.infra.cluster import ADMIN, PASSWORD, Cluster, cluster
 from tests.infra.processes import answered, served
 from tests.infra.team import (
     BUCKET,
+    ROOT,
     S3,
     START,
     Services,
@@ -43,6 +46,7 @@ from tests.infra.team import (
     routes,
     script,
 )
+from tests.operations.conftest import write_operations
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("as_client")]
 DATABASES = ("prefect", "mlflow")
@@ -125,6 +129,10 @@ def test_each_prediction_is_in_the_table_once(
     stored = services.cluster.rows("scores", "select id, label, row from answers order by row")
     found = pd.read_parquet(first["predictions"]).sort_values("row")
     assert stored == list(found[["id", "label", "row"]].itertuples(index=False, name=None))
+    asked = f"postgresql+psycopg://{ADMIN}:{PASSWORD}@127.0.0.1:{services.cluster.port}/scores"
+    opened = open_query(asked, "select id, label, row from answers order by row", "")  # as data.query
+    (rows,) = opened.batches(opened.columns)
+    assert stored == list(zip(rows["id"], rows["label"], rows["row"], strict=True))
     # half of it lost: what is missing comes back, and nothing twice
     with psycopg.connect(
         host="127.0.0.1", port=services.cluster.port, user=ADMIN, password=PASSWORD, dbname="scores"
@@ -146,17 +154,28 @@ def test_pools_limit_and_deployments_are_there(prefect: httpx.Client) -> None:
     assert seen["cpu"]["CUDA_VISIBLE_DEVICES"] == ""
     assert "CUDA_VISIBLE_DEVICES" not in seen["gpu"]
     assert prefect.get("/v2/concurrency_limits/gpu").json()["limit"] == 1
-    assert set(routes(prefect)) == {"retrain", "distill", "score"}
-    found = prefect.post("/deployments/filter", json={}).json()
-    assert {deployment["global_concurrency_limit"]["limit"] for deployment in found} == {1}
+    assert set(routes(prefect)) == {"retrain", "sweep", "distill", "score", "monitor"}
+    assert set(routes(prefect).values()) == {"cpu"}
+    found = {each["name"]: each for each in prefect.post("/deployments/filter", json={}).json()}
+    limits = {name: each["global_concurrency_limit"]["limit"] for name, each in found.items()}
+    assert limits == {"retrain": 1, "sweep": 1, "distill": 1, "score": 2, "monitor": 1}  # as the file says
+    assert found["retrain"]["schedules"][0]["schedule"]["timezone"] == "Europe/Vienna"
+    assert found["retrain"]["job_variables"] == {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}}
+    automations = prefect.post("/automations/filter", json={}).json()
+    assert {each["name"] for each in automations} == {CRASHED, RETRAIN}
 
 
 def test_training_goes_to_the_pool_of_gpus_and_its_worker_runs_it(
     prefect: httpx.Client, services: Services, project: TeamProject, first_run: dict[str, Any], tmp_path: Path
 ) -> None:
     prefect.patch("/work_pools/gpu", json={"concurrency_limit": 7}).raise_for_status()
-    assert "brought up to date" in deploy(services, tmp_path, BRAID_HEAVY_POOL="gpu")
-    assert routes(prefect) == {"retrain": "gpu", "distill": "gpu", "score": "cpu"}
+    own = {
+        "BRAID_OPERATIONS": str(write_operations(project)),
+        "BRAID_WORKSPACE": str(project.workspace),
+        "BRAID_HEAVY_POOL": "gpu",
+    }
+    assert "brought up to date" in deploy(services, tmp_path, **own)
+    assert routes(prefect) == {"retrain": "gpu", "score": "cpu", "monitor": "cpu"}  # all that this file has
     assert prefect.get("/work_pools/gpu").json()["concurrency_limit"] == 7, "what somebody set is lost"
 
     port, log = port_near(0), tmp_path / "log"
@@ -169,11 +188,7 @@ def test_training_goes_to_the_pool_of_gpus_and_its_worker_runs_it(
     with served([START, "worker"], environment(tmp_path, **services.client, **own, **light), log) as worker:
         deployment = prefect.get("/deployments/name/retrain/retrain").json()
         shorter = ["evaluation.robustness.rows=0", "evaluation.explanations.samples=0"]
-        given = {
-            "config": str(project.config),
-            "workspace": str(project.workspace),
-            "overrides": shorter,
-        }
+        given = {"config": str(project.config), "overrides": shorter}
         run = prefect.post(
             f"/deployments/{deployment['id']}/create_flow_run", json={"parameters": given}
         ).json()
@@ -194,6 +209,20 @@ def test_training_goes_to_the_pool_of_gpus_and_its_worker_runs_it(
     assert logged.info.run_id != first_run["mlflow_run"]
     assert logged.info.status == "FINISHED"
     assert logged.data.metrics["test_accuracy"] == first_run["test"]["accuracy"]["value"]
+
+
+def test_a_work_pool_that_is_not_there_is_told(services: Services, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [START, "braid", "deploy", "--pool", "nowhere", "--workspace", str(tmp_path)],
+        env=environment(tmp_path, **services.client),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 4
+    assert "there is no work pool 'nowhere'; there are: cpu, gpu" in done.stderr
 
 
 @pytest.mark.parametrize("role", ["prefect-server", "mlflow-server", "worker", "deploy"])

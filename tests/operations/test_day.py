@@ -11,11 +11,12 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
 from mlflow.entities import Run
 
-from tests.e2e.conftest import make_project
+from tests.e2e.conftest import make_project, write_manifest, write_noisy_manifest
 from tests.operations.conftest import FINAL, Up, running, until, write_operations
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -116,7 +117,7 @@ def test_a_run_whose_process_is_killed_is_crashed_by_its_silence_and_retried_fro
     day: Up, told: Told
 ) -> None:
     """The process that serves is stopped meanwhile, so that nobody but the heartbeat can notice."""
-    run = day.trigger("retrain", changes={"epochs": 2000, "seed": 7}, overrides=["training.patience=null"])
+    run = day.trigger("retrain", changes={"epochs": 300, "seed": 7}, overrides=["training.patience=null"])
     until(lambda: day.begun(run, "fit-fusion"), 240, "fit-fusion")
     process = day.process_of(run)
     serving = process.parent()
@@ -138,6 +139,31 @@ def test_a_run_whose_process_is_killed_is_crashed_by_its_silence_and_retried_fro
     assert parent.info.status == "FINISHED"
     folder = day.project.workspace / "runs" / parent.data.tags["braid.key"] / "progress"
     assert "0 of" in json.loads((folder / "extract-picture.json").read_text())["note"]
+
+
+def test_drift_starts_a_retraining_of_the_model_and_undisturbed_rows_start_none(day: Up, told: Told) -> None:
+    later = day.project.folder / "later"
+    write_manifest(later, 200, seed=1)
+    tables = {"quiet": later / "manifest.csv", "noisy": write_noisy_manifest(later)}
+    before = {run["id"] for run in day.runs_of("retrain")}
+    verdicts = {}
+    for name, table in tables.items():
+        run = day.trigger("monitor", config={"model": "tiny", "manifest": str(table)})
+        assert day.end_of(run)["type"] == "COMPLETED"
+        verdicts[name] = day.mlflow_run(run).data.tags["drifted_inputs"]
+    assert verdicts == {"quiet": "", "noisy": "sound"}
+
+    def started() -> list[dict[str, Any]]:
+        return [run for run in day.runs_of("retrain") if run["id"] not in before]
+
+    until(started, 60, "a retraining")
+    (own,) = started()  # of the drift; had the quiet rows started one, it would have come first
+    assert own["created_by"]["type"] == "AUTOMATION"
+    assert own["parameters"]["config"] == str(day.project.config)
+    assert day.end_of(own["id"])["type"] == "COMPLETED"
+    assert day.mlflow_run(own["id"]).info.status == "FINISHED"
+    subjects = [message["subject"] for message in told.messages]
+    assert subjects.count("braid: drift") == 1
 
 
 def extracted(run: Run) -> float:

@@ -108,6 +108,8 @@ class TestRuns:
             found = tracking.find_run(at, name)
             assert found is not None
             assert found.info.run_id == expected
+        tracking.set_tags(at, other, {"kind": "retrain"})
+        tracking.start_run(at, "drift", "drift-1", {"kind": "monitor"})
         newest = tracking.find_run(at, "last")
         assert newest is not None
         assert newest.info.run_id == other

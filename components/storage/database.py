@@ -1,0 +1,63 @@
+"""SQL databases by URL, whose passwords neither files nor messages show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from components.config.explain import ConfigError
+from components.config.variables import filled
+from components.errors import BraidError
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database that may be connected to.
+
+    Attributes:
+        engine: SQLAlchemy's.
+        shown: Its URL without user, password and options.
+    """
+
+    engine: sa.Engine
+    shown: str
+
+    def told(self, error: Exception) -> str:
+        """The first line of what went wrong, without the URL's secrets."""
+        cause = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        url = self.engine.url
+        for secret in (str(url.password or ""), *map(str, url.query.values())):
+            cause = cause.replace(secret, "***") if secret else cause
+        return cause
+
+
+def open_database(url: str, where: str) -> Database:
+    """Prepare a database; nothing is connected yet.
+
+    Args:
+        url: SQLAlchemy URL. ``${NAME}`` stands for an environment variable.
+        where: Option that says it, for messages.
+
+    Raises:
+        ConfigError: If the URL is none, or a variable is not set.
+        BraidError: If the driver is not installed.
+    """
+    try:
+        found = sa.make_url(filled(url, where))
+    except (ArgumentError, ValueError):  # the message holds the URL, and that a password
+        raise ConfigError(
+            f"{where}: not a SQLAlchemy URL; expected one such as postgresql+psycopg://user@host/database "
+            "or sqlite:///scores.db"
+        ) from None
+    shown = f"{found.drivername}://{found.host or ''}/{found.database or ''}"
+    try:
+        return Database(sa.create_engine(found), shown)
+    except (NoSuchModuleError, ImportError) as error:
+        raise BraidError(f"{where} {shown}: no driver for it is installed here: {error}") from None
+    except Exception as error:  # a driver may refuse an option with any error, and say its value
+        raise ConfigError(
+            f"{where} {shown}: {type(error).__name__}: an option in the URL cannot be used "
+            f"({', '.join(found.query)})"
+        ) from None
