@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pandas as pd
 
 from components.config.engine import ClusterConfig
-from components.engine.cluster import own_error
 from components.engine.protocol import Table, Worker
+from components.errors import BraidError
 
 
 class Actor:
-    """A worker as Ray Data drives it: a shard in, one row with their number out."""
+    """A worker as Ray Data drives it: a shard in, the number of its rows out.
+
+    What is the user's to mend comes out as it is, beside the number: raised, Ray would wrap it until only its
+    text is left.
+    """
 
     def __init__(self, make: Callable[[], Worker]) -> None:
-        self._work = make()
+        self._make: Callable[[], Worker] = make
+        self._work: Worker | None = None
 
     def __call__(self, shard: pd.DataFrame) -> pd.DataFrame:
-        return pd.DataFrame({"rows": list(self._work([shard]))})
+        try:
+            self._work = self._work or self._make()
+            return pd.DataFrame({"rows": list(self._work([shard])), "refused": b""})
+        except BraidError as error:
+            return pd.DataFrame({"rows": [0], "refused": [pickle.dumps(error)]})
 
 
 def shards(
@@ -49,14 +59,11 @@ def shards(
         num_cpus=config.cpus,
         num_gpus=gpus,
     )
-    try:
-        for batch in done.iter_batches(batch_size=None, batch_format="numpy"):
-            yield int(batch["rows"].sum())
-    except Exception as error:
-        own = own_error(error)
-        if own is None:
-            raise
-        raise own from None
+    for batch in done.iter_batches(batch_size=None, batch_format="pandas"):
+        for refused in batch["refused"]:
+            if refused:
+                raise pickle.loads(refused)
+        yield int(batch["rows"].sum())
 
 
 def _room(ray: Any, cpus: int, gpus: int) -> int:
