@@ -50,7 +50,7 @@ from components.preprocess import Preprocessor
 from components.references import EncoderWeights, Prepared
 from components.samples import read_samples
 from components.storage.shards import ShardStore
-from components.training.checkpoint import save_tensors
+from components.storage.tensors import save_tensors
 from components.training.device import choose_device, embedding_format, precision
 
 _DONE = "BRAID_BENCHMARK_STARTED"

@@ -58,7 +58,7 @@ def build_pipeline(
     rows, cache = config.engine.shard_rows, folder / "cache"
     trainings, stores = cache / "trainings", cache / "features"
     prepared = {
-        name: prepare(dataset, name, section, cache / "canonical", rows)
+        name: prepare(dataset, name, section, cache / "canonical", rows, engine=config.engine)
         for name, section in config.inputs.items()
     }
     singles: dict[str, Single] = {}

@@ -17,7 +17,7 @@ from components.encoders import build_encoder
 from components.extract import extract
 from components.prepare import prepare
 from components.references import EncoderWeights, Features, Prepared
-from components.training.checkpoint import save_tensors
+from components.storage.tensors import save_tensors
 
 Result = TypeVar("Result")
 

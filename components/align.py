@@ -70,9 +70,8 @@ def align(
             "seed": seed,
         }
     )
-    device = choose_device(config.engine.device)
 
-    def sources() -> tuple[Source, Source]:
+    def sources(device: torch.device) -> tuple[Source, Source]:
         return open_embedding_splits(samples, features, dataset.targets, device)
 
     trained = yield from train_once(
@@ -85,12 +84,13 @@ def align(
         options.training,
         metric_name=Pairwise.metric,
         seed=seed,
-        device=device,
+        engine=config.engine,
     )
     written = Path(trained.folder) / PROJECTIONS
     if not is_whole(written):
         if isinstance(options.objective, DCCAConfig):  # what ends a canonical correlation analysis
-            training, _ = sources()
+            device = choose_device(config.engine.device)
+            training, _ = sources(device)
             outputs = predict(network.to(device), training, options.training.batch_size, "fp32", device)
             network.turn(
                 *(
@@ -156,9 +156,8 @@ def pretrain(
             "code": [encoder_code(encoders[name]) for name in names],
         }
     )
-    device = choose_device(config.engine.device)
 
-    def sources() -> tuple[Source, Source]:
+    def sources(device: torch.device) -> tuple[Source, Source]:
         return open_sample_splits(samples, prepared, config.inputs, dataset.targets, device)
 
     return (
@@ -172,7 +171,7 @@ def pretrain(
             options.training,
             metric_name=Pairwise.metric,
             seed=seed,
-            device=device,
+            engine=config.engine,
         )
     )
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
-from components.config.encoders import PretrainedConfig
+import numpy as np
+import pandas as pd
+
+from components.config.encoders import EncoderConfig, PretrainedConfig
 from components.config.pipeline import PipelineConfig
 from components.data.ingest import Dataset
 from components.embedder import Embedder
 from components.encoder_weights import open_encoder, open_preprocessor
+from components.engine import open_engine
 from components.references import EncoderWeights, Features, Prepared
 from components.samples import read_digests
 from components.storage.digest import digest
+from components.storage.index import Digests
 from components.storage.shards import ShardStore
 from components.training.device import choose_device, embedding_format
-
-_OPEN = 2  # shards of canonical samples
 
 
 def extract(
@@ -44,25 +49,79 @@ def extract(
     options = config.inputs[name]
     _, digests = read_digests(dataset, name)
     rows = len(digests)
-    device = choose_device(config.engine.device)
-    numbers = embedding_format(options.fit.precision, device, isinstance(options.encoder, PretrainedConfig))
+    engine = open_engine(config.engine)
+    pretrained = isinstance(options.encoder, PretrainedConfig)
+    numbers = engine.ask(lambda device: embedding_format(options.fit.precision, device, pretrained))
     store = ShardStore(cache / f"{name}-{digest(prepared.fingerprint, weights.digest, numbers)}", "parquet")
     missing = digests[store.absent(digests)]
     del digests  # what is held is what is to be done
     progress(0, len(missing))
     if missing:
-        preprocessor = open_preprocessor(prepared)
-        encoder = open_encoder(weights, options.encoder, preprocessor)
-        embedder = Embedder(encoder, preprocessor, device, numbers)
         canonical = ShardStore(Path(prepared.store), "arrow")
-        missing = missing[canonical.in_order(missing)]  # a shard after the other
-        samples = canonical.rows(missing, most_open=_OPEN)
-        shards = [
-            range(start, min(start + config.engine.shard_rows, len(missing)))
-            for start in range(0, len(missing), config.engine.shard_rows)
-        ]
-        groups = ([samples[row] for row in shard] for shard in shards)
-        for shard, embeddings in zip(shards, embedder.stream(groups), strict=True):
-            store.append(missing[shard.start : shard.stop], embeddings)
-            progress(shard.stop, len(missing))
+        todo = _Places(canonical, missing[canonical.in_order(missing)])  # a shard after the other
+        make = partial(
+            Extraction, prepared, weights, options.encoder, config.engine.device, numbers, store.folder
+        )
+        done = 0
+        for more in engine.shards(make, todo, config.engine.shard_rows, network=True):
+            done += more
+            progress(done, len(todo))
     return Features(weights, str(store.folder), rows, len(missing))
+
+
+class _Places:
+    """Canonical samples as rows of a table: key, shard and row, looked up where they are asked for."""
+
+    def __init__(self, store: ShardStore, keys: Digests) -> None:
+        self._store, self._keys = store, keys
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, part: slice) -> pd.DataFrame:
+        keys = self._keys[part]
+        places = self._store.places(keys)
+        return pd.DataFrame(places, columns=["shard", "row"]).assign(key=list(keys))
+
+
+class Extraction:
+    """Turns canonical samples into shards of features: the same function on one machine and on many.
+
+    Args:
+        prepared: The samples' canonical form.
+        weights: Encoder.
+        config: Its options.
+        device: As ``engine.device`` has it.
+        numbers: Number format of the forward pass.
+        folder: Of the features' store.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        weights: EncoderWeights,
+        config: EncoderConfig,
+        device: str,
+        numbers: str,
+        folder: Path,
+    ) -> None:
+        preprocessor = open_preprocessor(prepared)
+        encoder = open_encoder(weights, config, preprocessor)
+        self._embedder = Embedder(encoder, preprocessor, choose_device(device), numbers)
+        self._samples = ShardStore(Path(prepared.store), "arrow")
+        self._store = ShardStore(folder, "parquet")
+
+    def __call__(self, shards: Iterable[pd.DataFrame]) -> Iterator[int]:
+        """Embed and write shards (columns key, shard, row); while one is written, the next is embedded."""
+        keys: deque[list[str]] = deque()
+
+        def groups() -> Iterator[list[np.ndarray]]:
+            for shard in shards:
+                keys.append(shard["key"].tolist())
+                rows = self._samples.rows_at(list(zip(shard["shard"], shard["row"], strict=True)))
+                yield [rows[row] for row in range(len(rows))]
+
+        for embeddings in self._embedder.stream(groups()):
+            done = keys.popleft()
+            self._store.append(done, embeddings)
+            yield len(done)

@@ -25,7 +25,6 @@ from components.targets import Head
 from components.training import probe as probe_code
 from components.training.batches import Source, open_samples
 from components.training.checkpoint import Epoch
-from components.training.device import choose_device
 from components.training.loop import BEST
 from components.training.probe import fit_probe
 from components.training.resumable import TARGET_CODE, is_trained, seed_of, train_once
@@ -58,7 +57,6 @@ def fit(
     name = prepared.input
     options = config.inputs[name]
     seed = seed_of(config.seed, "fit", name)
-    device = choose_device(config.engine.device)
     torch.manual_seed(seed)
     encoder = build_encoder(options.encoder, open_preprocessor(prepared))
     network = SingleNetwork(name, encoder, Head(encoder.width, dataset.targets))
@@ -78,7 +76,7 @@ def fit(
         }
     )
 
-    def sources() -> tuple[Source, Source]:
+    def sources(device: torch.device) -> tuple[Source, Source]:
         train, val = (samples[samples["split"] == split] for split in ("train", "val"))
         prepared_inputs, inputs = {name: prepared}, {name: options}
         training: Source = open_samples(train, prepared_inputs, inputs, dataset.targets, device)
@@ -100,7 +98,7 @@ def fit(
         options.fit,
         metric_name=dataset.targets.primary.metric,
         seed=seed,
-        device=device,
+        engine=config.engine,
     )
     weights = str(Path(training.folder) / BEST)
     reference = EncoderWeights(name, weights, "encoder.", encoder_digest(network.encoder), encoder.width)

@@ -43,7 +43,6 @@ from components.strength import balance_key, solo_scores
 from components.training import stack as stack_code
 from components.training.batches import Source, open_embeddings, open_sample_splits
 from components.training.checkpoint import Epoch
-from components.training.device import choose_device
 from components.training.loop import BEST
 from components.training.resumable import TARGET_CODE, is_trained, read_history, seed_of, train_once
 from components.training.stack import held_out, stack
@@ -91,13 +90,12 @@ def fuse(
     if isinstance(network.fusion, Late):
         return (yield from _pool(dataset, features, singles, config, cache, network, digest_json(facts)))
 
-    device = choose_device(config.engine.device)
     learning = {
         "training": config.training.model_dump(mode="json"),
         "balance": balance_key(config.balance, dataset, features, singles),
     }
 
-    def sources() -> tuple[Source, Source]:
+    def sources(device: torch.device) -> tuple[Source, Source]:
         train, val = (samples[samples["split"] == split] for split in ("train", "val"))
         training: Source = open_embeddings(train, features, dataset.targets, device)
         if lesson is not None:
@@ -122,7 +120,7 @@ def fuse(
             config.training,
             metric_name=dataset.targets.primary.metric,
             seed=seed,
-            device=device,
+            engine=config.engine,
             modality_dropout=config.fusion.modality_dropout,
             inputs=network.inputs,
         )
@@ -255,9 +253,8 @@ def train_jointly(
             ],
         }
     )
-    device = choose_device(config.engine.device)
 
-    def sources() -> tuple[Source, Source]:
+    def sources(device: torch.device) -> tuple[Source, Source]:
         return open_sample_splits(samples, prepared, config.inputs, dataset.targets, device)
 
     return (
@@ -282,7 +279,7 @@ def train_jointly(
             options,
             metric_name=dataset.targets.primary.metric,
             seed=seed,
-            device=device,
+            engine=config.engine,
             modality_dropout=config.fusion.modality_dropout,
             inputs=network.inputs,
         )

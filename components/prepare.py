@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import torch
 
+from components.config.engine import EngineConfig
 from components.config.inputs import InputConfig
 from components.data.ingest import Dataset
 from components.data.location import read_bytes
 from components.data.media_columns import row_digest
+from components.engine import open_engine
 from components.errors import DataError
 from components.preprocess import Preprocessor, build_preprocessor, load_preprocessor
 from components.references import Prepared
@@ -37,6 +42,7 @@ def prepare(
     cache: Path,
     shard_rows: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    engine: EngineConfig = EngineConfig(),  # noqa: B008  (immutable)
 ) -> Prepared:
     """Bring the samples of one input into canonical form.
 
@@ -49,6 +55,7 @@ def prepare(
         cache: Folder of the canonical stores.
         shard_rows: Most rows of a shard, which is what a kill can cost.
         progress: Called with rows done and rows to do.
+        engine: Where it is done.
 
     Raises:
         DataError: If a file that ingest found good cannot be read any more; names its row.
@@ -64,9 +71,9 @@ def prepare(
     todo = SampleRows(dataset, [name], there[store.absent(digests)])
     progress(0, len(todo))
     done = 0
-    for keys, arrays in _decoded(preprocessor, todo, name, config, shard_rows):
-        store.append(keys, arrays)  # as they are decoded
-        done += len(keys)
+    make = partial(Preparation, preprocessor, name, config, folder)
+    for rows in open_engine(engine).shards(make, todo, shard_rows, network=False):
+        done += rows
         progress(done, len(todo))
     return Prepared(name, str(folder), str(state), fingerprint, len(there), len(todo))
 
@@ -88,27 +95,51 @@ def _fitted(
     return preprocessor
 
 
-def _decoded(
-    preprocessor: Preprocessor, todo: SampleRows, name: str, config: InputConfig, shard_rows: int
-) -> Iterator[tuple[list[str], Iterator[np.ndarray]]]:
-    """Keys and arrays of each shard; while one is finished, the next is begun."""
-    pool = ThreadPoolExecutor(max(_THREADS, torch.get_num_threads() + 1))
+class Preparation:
+    """Turns rows of the samples table into shards of canonical samples: on one machine and on many.
 
-    def started(start: int) -> tuple[list[str], Iterator[list[np.ndarray]]]:
-        rows = todo[start : start + shard_rows].to_dict("records")
+    Args:
+        preprocessor: Of the input, fitted.
+        name: Input.
+        config: Its options.
+        folder: Of the canonical store.
+    """
+
+    def __init__(self, preprocessor: Preprocessor, name: str, config: InputConfig, folder: Path) -> None:
+        self._preprocessor, self._name, self._config = preprocessor, name, config
+        self._store = ShardStore(folder, "arrow")
+
+    def __call__(self, shards: Iterable[pd.DataFrame]) -> Iterator[int]:
+        """Decode, normalise and write the samples of each shard; while one is finished, the next is begun.
+
+        Raises:
+            DataError: If a file has other content than ingest saw.
+        """
+        pool = ThreadPoolExecutor(max(_THREADS, torch.get_num_threads() + 1))
+        begun: deque[tuple[list[str], Iterator[list[np.ndarray]]]] = deque()
+        try:
+            for shard in shards:
+                begun.append(self._begin(pool, shard.to_dict("records")))
+                if len(begun) > 1:
+                    yield self._write(*begun.popleft())
+            while begun:
+                yield self._write(*begun.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _begin(
+        self, pool: ThreadPoolExecutor, rows: list[dict[Any, Any]]
+    ) -> tuple[list[str], Iterator[list[np.ndarray]]]:
+        """Keys of a shard, and its arrays as they are decoded."""
         parts = [rows[first : first + _TOGETHER] for first in range(0, len(rows), _TOGETHER)]
-        arrays = pool.map(lambda part: [_canonical(preprocessor, row, name, config) for row in part], parts)
-        return [row[f"{name}.digest"] for row in rows], arrays
+        return [row[f"{self._name}.digest"] for row in rows], pool.map(self._canonical, parts)
 
-    try:
-        ahead = started(0)
-        for start in range(shard_rows, len(todo) + shard_rows, shard_rows):
-            keys, parts = ahead
-            if start < len(todo):
-                ahead = started(start)
-            yield keys, itertools.chain.from_iterable(parts)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    def _write(self, keys: list[str], parts: Iterator[list[np.ndarray]]) -> int:
+        self._store.append(keys, itertools.chain.from_iterable(parts))
+        return len(keys)
+
+    def _canonical(self, rows: list[dict[Any, Any]]) -> list[np.ndarray]:
+        return [_canonical(self._preprocessor, row, self._name, self._config) for row in rows]
 
 
 def _canonical(preprocessor: Preprocessor, row: dict[Any, Any], name: str, config: InputConfig) -> Any:

@@ -29,6 +29,7 @@ from prefect.settings import get_current_settings
 
 from components.config import ConfigError, load_pipeline, load_tracking
 from components.config.distill import load_distill
+from components.config.engine import EngineConfig
 from components.config.explain import explain as explain_fault
 from components.config.form import Form
 from components.config.load import overridden
@@ -36,6 +37,7 @@ from components.config.monitor import MonitorConfig
 from components.config.score import ScoreConfig
 from components.config.sweep import load_sweep
 from components.data.ingest import ingest
+from components.engine.cluster import import_ray
 from components.errors import BraidError, DataError
 from components.scoring.rows import open_table
 from components.search import Search
@@ -276,7 +278,7 @@ def check(
     """Check a pipeline file and its data; show what would be used. Trains nothing."""
     with reported(workspace):
         pipeline = load_pipeline(config, overrides or [])
-        device = str(choose_device(pipeline.engine.device))
+        device = _device(pipeline.engine)
         folder = workspace / "data" / pipeline.name
         with console.status("looking at every file"):
             dataset = ingest(pipeline, folder, config.resolve().parent)
@@ -294,6 +296,14 @@ def check(
         )
     else:
         show_check(Console(), pipeline, dataset, device)
+
+
+def _device(engine: EngineConfig) -> str:
+    """What networks would run on, in a word. Raises a BraidError where that is not to be had here."""
+    if engine.name == "local":
+        return str(choose_device(engine.device))
+    import_ray()
+    return f"{engine.device} on Ray"
 
 
 @app.command()

@@ -11,6 +11,7 @@ from prefect.futures import PrefectFuture
 from components.config.changes import DistillChanges
 from components.config.distill import Plan, load_distill
 from components.data.ingest import Dataset
+from components.engine.cluster import running
 from components.evaluation.distillation import DistillationResult
 from components.lesson import Lesson
 from components.references import Taught
@@ -70,7 +71,9 @@ def distill(
         "distill": plan.file.model_dump(mode="json"),
         "students": {name: student.model_dump(mode="json") for name, student in plan.students.items()},
     }
-    with opened(plan.path, plan.pipeline, workspace.resolve(), tracking_file, "distill", facts) as run:
+    engines = [plan.pipeline.engine, *(student.engine for student in plan.students.values())]
+    place = workspace.resolve()
+    with running(*engines), opened(plan.path, plan.pipeline, place, tracking_file, "distill", facts) as run:
         dataset = ingest_task.submit(run).result()
         taught = teach_task.submit(run, dataset, plan.file.teacher, plan.path).result()
         learning = {name: _learn(run, dataset, taught, plan, name) for name in plan.students}

@@ -14,6 +14,7 @@ from components.config import load_pipeline
 from components.config.changes import RetrainChanges
 from components.data.ingest import Dataset
 from components.encoders import needs_fit
+from components.engine.cluster import running
 from components.evaluation.results import Evaluation
 from components.evaluation.retrieval import Retrievals
 from components.references import Features, FusedModel, Prepared, Trained
@@ -84,7 +85,7 @@ def retrain(
         tracking_file: mlflow.yaml.
     """
     pipeline = load_pipeline(config, [*changes.overrides(), *overrides])
-    with opened(config, pipeline, workspace.resolve(), tracking_file) as run:
+    with running(pipeline.engine), opened(config, pipeline, workspace.resolve(), tracking_file) as run:
         return retrained(run)
 
 

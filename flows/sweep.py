@@ -16,6 +16,7 @@ from prefect.futures import PrefectFuture
 from components.config.changes import SweepChanges
 from components.config.sweep import SweepConfig, load_sweep
 from components.encoders import needs_fit
+from components.engine.cluster import running
 from components.errors import ModelError
 from components.references import Features, Prepared, Single
 from components.storage.atomic import write_json
@@ -86,7 +87,11 @@ def sweep(
     workspace = workspace.resolve()
     facts = {"pipelines_digest": digest_json([entry.values for entry in entries])}
     said = settings.model_dump(mode="json")
-    with begun(config, settings.name, said, workspace, tracking_file, "sweep", facts) as (key, at, run):
+    engines = [entry.config.engine for entry in entries]
+    with (
+        running(*engines),
+        begun(config, settings.name, said, workspace, tracking_file, "sweep", facts) as (key, at, run),
+    ):
         contexts = [Context(key, entry.config, entry.path.parent, workspace, at, run) for entry in entries]
         arms = {
             entry.config.name: _extract(context, entry, settings.seeds)

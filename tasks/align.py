@@ -41,7 +41,7 @@ class Retrieved:
 def pretrain_task(context: Context, dataset: Dataset, prepared: dict[str, Prepared]) -> Trained:
     """Train encoders from scratch across modalities."""
     assert context.config.alignment is not None
-    with gpu_slot():
+    with gpu_slot(context.config.engine):
         steps = pretrain(dataset, prepared, context.config, context.cache / "trainings")
         epochs = context.config.alignment.training.epochs
         return tracked(context, "pretraining", steps, epochs, kind="alignment", metric=Pairwise.metric)
@@ -51,7 +51,7 @@ def pretrain_task(context: Context, dataset: Dataset, prepared: dict[str, Prepar
 def align_task(context: Context, dataset: Dataset, fused: FusedModel) -> Trained:
     """Train the projections that search goes by, on the features that the fusion takes."""
     assert context.config.alignment is not None
-    with gpu_slot():
+    with gpu_slot(context.config.engine):
         steps = align(dataset, fused.features, context.config, context.cache / "trainings")
         epochs = context.config.alignment.training.epochs
         return tracked(context, "alignment", steps, epochs, kind="alignment", metric=Pairwise.metric)

@@ -22,7 +22,7 @@ def fit_task(
         weights = take_frozen(prepared, context.config)
         progress.finish("pretrained and frozen: nothing to fit")
         return weights
-    with gpu_slot():
+    with gpu_slot(context.config.engine):
         steps = fit(dataset, prepared, context.config, context.cache / "trainings", pretrained)
         return tracked(context, name, steps, context.config.inputs[name].fit.epochs, kind="single")
 

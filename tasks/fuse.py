@@ -18,7 +18,7 @@ def fuse_task(
     context: Context, dataset: Dataset, features: dict[str, Features], singles: dict[str, Single]
 ) -> FusedModel:
     """Train fusion and head on cached features."""
-    with gpu_slot():
+    with gpu_slot(context.config.engine):
         steps = fuse(dataset, features, singles, context.config, context.cache / "trainings")
         trained = tracked(context, "fusion", steps, context.config.training.epochs, kind="fusion")
     return FusedModel(features, str(Path(trained.folder) / BEST), "", trained, joint=False)
@@ -37,7 +37,7 @@ def joint_task(
     """Train encoders, fusion and head together, from nothing or from a staged training."""
     config = context.config
     begin = None if start is None else start.training
-    with gpu_slot():
+    with gpu_slot(context.config.engine):
         steps = train_jointly(
             dataset, prepared, features, singles, config, context.cache / "trainings", begin, pretrained
         )

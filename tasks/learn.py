@@ -65,7 +65,7 @@ def learn_task(
         part: Name of this training.
     """
     config, at = context.config, context.tracking
-    with gpu_slot():
+    with gpu_slot(context.config.engine):
         if len(config.inputs) == 1:
             singles, features, fused, training = _one(context, dataset, prepared, lesson, part)
         else:

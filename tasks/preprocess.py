@@ -16,7 +16,13 @@ def preprocess_task(context: Context, dataset: Dataset, name: str) -> Prepared:
     progress = Progress(context, f"preprocess {name}")
     config = context.config
     prepared = prepare(
-        dataset, name, config.inputs[name], context.cache / "canonical", config.engine.shard_rows, progress
+        dataset,
+        name,
+        config.inputs[name],
+        context.cache / "canonical",
+        config.engine.shard_rows,
+        progress,
+        config.engine,
     )
     progress.finish(f"{prepared.made} of {prepared.rows} samples prepared")
     return prepared

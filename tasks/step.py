@@ -16,6 +16,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.sync import concurrency
 from prefect.tasks import exponential_backoff
 
+from components.config.engine import EngineConfig
 from components.errors import BraidError, ServiceError
 from components.secrets import guard_logs
 from components.training.device import share_cores
@@ -69,8 +70,14 @@ def step(
 
 
 @contextmanager
-def gpu_slot() -> Iterator[None]:
-    """Hold a slot of the global concurrency limit ``gpu`` where somebody has made one."""
+def gpu_slot(engine: EngineConfig | None = None) -> Iterator[None]:
+    """Hold a slot of the global concurrency limit ``gpu`` where somebody has made one.
+
+    Not for an engine that divides the GPUs of a cluster itself.
+    """
+    if engine is not None and engine.name == "ray":
+        yield
+        return
     with concurrency("gpu", occupy=1, strict=False):
         yield
 

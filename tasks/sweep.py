@@ -19,7 +19,7 @@ from components.sweep.figures import ranking_figure
 from components.sweep.plan import Trial
 from components.sweep.ranking import Comparison, Entrant, Ranking, Row, rank_entrants
 from components.sweep.score import DELIVERED, Scored, score
-from components.sweep.trial import Pruner, TrialResult, run_trial
+from components.sweep.trial import Pruner, TrialResult, begin_trial
 from components.training.checkpoint import Epoch
 from tasks import tracking
 from tasks.context import Context
@@ -74,9 +74,9 @@ def trial_task(
     def tell(epoch: Epoch) -> None:
         tracking.log_epoch(at, run, epoch, metric)
 
-    with gpu_slot():
+    with gpu_slot(config.engine):
         cache = arm.context.cache / "trainings"
-        steps = run_trial(arm.dataset, arm.features, arm.singles, config, cache, pruner)
+        steps = begin_trial(arm.dataset, arm.features, arm.singles, config, cache, pruner)
         result = follow(steps, tell)
     values = {f"val_{metric}": result.metric, "val_loss": result.loss, "seconds": result.seconds}
     if result.training is not None:

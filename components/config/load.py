@@ -55,6 +55,8 @@ def configured(values: Mapping[str, Any], overrides: Sequence[str], where: str) 
 def overridden(values: Mapping[str, Any], overrides: Sequence[str], model: type[BaseModel]) -> dict[str, Any]:
     """A copy of a file's values with ``section.option=value`` applied; ``model`` describes the file."""
     result = deepcopy(dict(values))
+    if isinstance(result.get("engine"), str):  # so that engine.cluster.trainers=2 has a section to go to
+        result["engine"] = {"name": result["engine"]}
     # choices first: they decide which other options there are
     for text in sorted(overrides, key=lambda text: _path_and_value(text)[0][-1] not in _CHOICES):
         override(result, *_path_and_value(text), model)

@@ -9,9 +9,10 @@ from torch.nn import ModuleDict, ParameterDict
 
 from components.config.alignment import AlignmentConfig, ClipConfig, SigLipConfig
 from components.config.audit import AuditConfig
-from components.config.balance import BalanceConfig, NoCure
+from components.config.balance import OGMGE, BalanceConfig, NoCure
 from components.config.data import DataConfig
 from components.config.encoders import PretrainedConfig
+from components.config.engine import EngineConfig
 from components.config.explain import nearest
 from components.config.explanations import ExplanationsConfig
 from components.config.fusion import FusionConfig, LateConfig, TensorConfig, tensor_entries
@@ -84,16 +85,6 @@ class PromotionConfig(Section):
         description="auto moves the aliases champion and challenger; dry_run decides and records, and moves "
         "none.",
     )
-
-
-class EngineConfig(Section):
-    """Where the work runs."""
-
-    name: Literal["local"] = Field("local", description="Processes on this machine.")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
-        "auto", description="Device for networks; auto takes a GPU where there is one."
-    )
-    shard_rows: int = Field(1024, ge=1, description="Most rows in one shard of a store, and lost by a kill.")
 
 
 class PipelineConfig(Section):
@@ -171,6 +162,16 @@ class PipelineConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _all_trainers_change_gradients_alike(self) -> PipelineConfig:
+        if self.engine.trainers > 1 and isinstance(self.balance, OGMGE):
+            raise ValueError(
+                f"balance.cure: {self.balance.cure} changes gradients by the rows of a batch, and each of "
+                f"{self.engine.trainers} trainers (engine.cluster.trainers) would see other rows. Take "
+                "trainers: 1, or another cure."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_change_of_the_joint_loss(self) -> PipelineConfig:
         if self.alignment is not None and self.alignment.use == "auxiliary" and self.balance.cure != "none":
             raise ValueError(
@@ -228,6 +229,11 @@ class PipelineConfig(Section):
     def targets(self) -> dict[str, TargetConfig]:
         """All targets by column, the one that decides first."""
         return {target.column: target for target in (self.target, *self.further_targets)}
+
+    @property
+    def here(self) -> PipelineConfig:
+        """The same without a cluster: for what is on one of its workers already."""
+        return self.model_copy(update={"engine": self.engine.here})
 
     @property
     def model_name(self) -> str:

@@ -130,6 +130,21 @@ class ShardStore:
         """
         return Rows(self._places(keys), self._index().shards, most_open)
 
+    def places(self, keys: Sequence[str]) -> list[tuple[str, int]]:
+        """Where the rows of ``keys`` are: file name of the shard, and row in it.
+
+        Raises:
+            KeyError: If the store lacks a key.
+        """
+        shards = self._index().shards
+        return [(shards[shard].name, row) for shard, row in self._places(keys).tolist()]
+
+    def rows_at(self, places: Sequence[tuple[str, int]]) -> Rows:
+        """As :meth:`rows`, of what :meth:`places` gave, here or in another process: no index is made."""
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(name for name, _ in places))}
+        found = np.array([(numbers[name], row) for name, row in places], np.int32).reshape(-1, 2)
+        return Rows(found, [self.folder / name for name in numbers])
+
     def _places(self, keys: Sequence[str]) -> np.ndarray:
         """Number of the shard and row of each key. (N, 2) int32."""
         places = self._index().find(keys)

@@ -11,6 +11,7 @@ import optuna
 
 from components.config.pipeline import PipelineConfig
 from components.data.ingest import Dataset
+from components.engine import open_engine
 from components.evaluation.intervals import Stored
 from components.evaluation.metrics import higher_is_better
 from components.fuse import fuse
@@ -70,6 +71,19 @@ class Pruner:
         """Whether to end the trial behind this epoch."""
         self._trial.report(epoch.metric, epoch.epoch)
         return self._trial.should_prune()
+
+
+def begin_trial(
+    dataset: Dataset,
+    features: Mapping[str, Features],
+    singles: Mapping[str, Single],
+    config: PipelineConfig,
+    cache: Path,
+    pruner: Pruner | None,
+) -> Generator[Epoch, None, TrialResult]:
+    """:func:`run_trial` where the pipeline's engine runs it: in this process, or on a worker of a cluster."""
+    steps = open_engine(config.engine).steps
+    return steps(run_trial, dataset, features, singles, config.here, cache, pruner)
 
 
 def run_trial(

@@ -15,6 +15,8 @@ from components.storage.tensors import DamagedError, load_with_metadata, save_te
 
 logger = logging.getLogger(__name__)
 
+_UNREADABLE = (DamagedError, KeyError, ValueError, TypeError)
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -88,7 +90,7 @@ def load(
         progress = Progress.from_json(metadata["progress"])
     except FileNotFoundError:
         return None
-    except (DamagedError, KeyError, ValueError, TypeError) as error:
+    except _UNREADABLE as error:
         logger.warning("%s: cannot be gone on from, training starts again: %s", path, error)
         return None
     network.load_state_dict(_below(tensors, "network."))
@@ -101,6 +103,14 @@ def load(
         state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
     return progress
+
+
+def known_epochs(path: Path) -> list[Epoch]:
+    """Epochs that a checkpoint has behind it; none where there is no checkpoint that can be read."""
+    try:
+        return Progress.from_json(load_with_metadata(path)[1]["progress"]).history
+    except (FileNotFoundError, *_UNREADABLE):
+        return []
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

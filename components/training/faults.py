@@ -28,10 +28,15 @@ def out_of_memory(error: RuntimeError) -> bool:
 
 
 class Halving:
-    """Runs batches in as many parts as memory needs; begins with one, and stays with what it has found."""
+    """Runs batches in as many parts as memory needs; begins with one, and stays with what it has found.
 
-    def __init__(self) -> None:
-        self._parts = 1
+    Args:
+        most: Parts that a batch may have; None for any number. Workers that share a training have to take the
+            same number, so they take one.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._parts, self._most = 1, most
 
     def run(
         self,
@@ -58,7 +63,7 @@ class Halving:
             try:
                 return sum(gradient(part, len(part) / len(positions)) for part in parts)
             except RuntimeError as error:
-                if not out_of_memory(error):
+                if not out_of_memory(error) or self._most == len(parts):
                     raise
                 if len(parts[0]) <= 3:  # half of them is a single row, of which no batch norm learns
                     raise TrainingError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from components.training.checkpoint import Epoch, Progress
 from components.training.device import precision
 from components.training.faults import Halving, NotFinite, out_of_memory
 from components.training.modality_dropout import hide, rate_at
+from components.training.peers import Peers
 
 CHECKPOINT, BEST = "checkpoint.safetensors", "best.safetensors"
 
@@ -46,8 +48,11 @@ def train(
     epochs that are done and goes on behind them. Every random draw of an epoch comes from the seed
     and the epoch's number, so an interrupted training ends in the same weights as one that was not.
 
-    A batch that does not fit into memory is halved, with the gradient of the whole; later ones are cut alike.
-    A step whose gradient is not finite is left out.
+    A batch that does not fit into memory is halved, with the gradient of the whole; later ones are cut alike
+    (not where several workers share it). A step whose gradient is not finite is left out.
+
+    In a process group of torch's, all its workers call this on the same folder: see
+    :class:`components.training.peers.Peers`.
 
     Args:
         network: Takes ``(batch.inputs, batch.present)``.
@@ -78,42 +83,51 @@ def train(
         weight_decay=config.weight_decay,
         fused=True,  # one pass over all weights: of a small fusion's step, a fifth of the time
     )
+    peers = Peers()
     average = AveragedModel(network, avg_fn=_ema(config.ema), use_buffers=True) if config.ema else None
-    if not is_whole(folder / BEST):  # without the best weights there is nothing to go on from
+    if peers.leads and not is_whole(folder / BEST):  # without the best weights there is nothing to go on from
         (folder / CHECKPOINT).unlink(missing_ok=True)
+    peers.wait()
     progress = checkpoint.load(folder / CHECKPOINT, network, objective, optimizer, average) or Progress()
-    halving, not_finite = Halving(), NotFinite()
+    halving, not_finite = Halving(1 if peers.size > 1 else None), NotFinite()
+    loss_of = peers.loss_of(network, objective)
     yield from progress.history
 
     batches = math.ceil(len(training) / config.batch_size)
     while not _is_over(progress.history, config, objective.metric):
         started = time.perf_counter()
         epoch = len(progress.history)
-        torch.manual_seed(_draw(seed, epoch))
+        torch.manual_seed(peers.seed(_draw(seed, epoch)))
         generator = torch.Generator().manual_seed(_draw(seed, epoch) + 1)
         order = torch.randperm(len(training), generator=generator)
+        if not peers.leads:
+            generator.manual_seed(peers.seed(_draw(seed, epoch) + 1))
         network.train()
         objective.train()
         objective.begin_epoch(epoch, config.epochs)
         total, skipped = 0.0, 0
         rate = None if modality_dropout is None else rate_at(modality_dropout, epoch, config.epochs)
 
-        def gradient(positions: Tensor, share: float) -> float:
-            """Add the gradient of some rows; gives their share of the loss."""
+        def gradient(weight: float, positions: Tensor, share: float) -> float:
+            """Add the gradient of some rows; gives their share of the loss, over all workers."""
             batch = training.batch(positions, generator)  # noqa: B023  (called in this epoch alone)
             present = batch.present if rate is None else hide(batch.present, rate, generator)  # noqa: B023
             with precision(config.precision, device):
-                loss = objective(network, batch, present)
-            if not torch.isfinite(loss):
+                loss = loss_of(batch, present) * weight
+            shown = peers.mean(loss)
+            if not torch.isfinite(shown):
                 raise not_finite.loss(loss.item(), network, training, positions, config.learning_rate)
             (loss * share).backward()
-            return loss.item() * share
+            return shown.item() * share
 
         for number, positions in enumerate(order.split(config.batch_size), start=1):
+            mine, weight = peers.part(positions)
             not_finite.at = f"epoch {epoch}, batch {number} of {batches} (step {progress.step})"
             for group in optimizer.param_groups:
                 group["lr"] = _learning_rate(config, progress.step, batches * config.epochs)
-            loss = halving.run(gradient, positions, generator, lambda: optimizer.zero_grad(set_to_none=True))
+            loss = halving.run(
+                partial(gradient, weight), mine, generator, lambda: optimizer.zero_grad(set_to_none=True)
+            )
             objective.after_backward(network)
             norm = nn.utils.clip_grad_norm_(learned, config.clip_norm or math.inf)
             if not_finite.leaves_out(norm, config.learning_rate):
@@ -125,6 +139,7 @@ def train(
             progress.step += 1
             total += loss * len(positions)
 
+        peers.share_buffers(network)
         kept = average.module if average is not None else network
         outputs = predict(kept, validation, config.batch_size, config.precision, device)
         if not torch.isfinite(outputs).all():
@@ -135,6 +150,7 @@ def train(
             validation.present.cpu(),
         )
         alone = _alone(kept, objective, validation, inputs, config, device)
+        val_loss, value, alone = peers.agree((val_loss, value, alone))
         objective.end_epoch(epoch, val_loss, {name: loss for name, (loss, _) in alone.items()})
         result = Epoch(
             epoch=epoch,
@@ -147,9 +163,11 @@ def train(
             skipped=skipped,
         )
         progress.history.append(result)
-        if best_epoch(progress.history, objective.metric) is result:
-            save_tensors(folder / BEST, kept.state_dict())
-        checkpoint.save(folder / CHECKPOINT, network, objective, optimizer, average, progress)
+        if peers.leads:
+            if best_epoch(progress.history, objective.metric) is result:
+                save_tensors(folder / BEST, kept.state_dict())
+            checkpoint.save(folder / CHECKPOINT, network, objective, optimizer, average, progress)
+        peers.wait()
         yield result
     network.load_state_dict(load_tensors(folder / BEST))
     network.eval()
@@ -166,14 +184,16 @@ def predict(
 ) -> Tensor:
     """The network's outputs (N, ...) float32 on the CPU for all rows of a source, in eval mode.
 
-    With ``column``, for the rows that have this input, given it alone.
+    With ``column``, for the rows that have this input, given it alone. Workers of a process group each do
+    their share of the batches, and all get all outputs.
     """
+    peers = Peers()
     network.eval()
     rows = torch.arange(len(source)) if column is None else source.present[:, column].cpu().nonzero()[:, 0]
     parts = []
-    for positions in rows.split(batch_size):
-        parts += _outputs(network, source, positions, number_format, device, column)
-    return torch.cat(parts)
+    for positions in rows.split(batch_size)[peers.rank :: peers.size]:
+        parts.append(torch.cat(_outputs(network, source, positions, number_format, device, column)))
+    return torch.cat(peers.collect(parts))
 
 
 def _outputs(

@@ -12,19 +12,22 @@ import torch
 from torch import nn
 
 from components import augment
+from components.config.engine import EngineConfig
 from components.config.fusion import ModalityDropout
 from components.config.training import LoopConfig
+from components.engine import open_engine
 from components.objectives import Objective, balance, supervised
 from components.references import Trained
 from components.storage.digest import code_digest, digest
 from components.storage.tensors import is_whole, load_tensors
 from components.storage.work import Work, work
 from components.targets import classification, collection, head, multilabel, ordinal, regression
-from components.training import loop
+from components.training import loop, peers
 from components.training import modality_dropout as modality_dropout_code
 from components.training.batches import Source
 from components.training.checkpoint import Epoch
-from components.training.loop import BEST, best_epoch, train
+from components.training.loop import BEST, best_epoch
+from components.training.task import Training
 
 TARGET_CODE = (classification, collection, head, multilabel, ordinal, regression)
 
@@ -35,12 +38,12 @@ def train_once(
     key: str,
     network: nn.Module,
     objective: Callable[[Source], Objective],
-    sources: Callable[[], tuple[Source, Source]],
+    sources: Callable[[torch.device], tuple[Source, Source]],
     config: LoopConfig,
     *,
     metric_name: str,
     seed: int,
-    device: torch.device,
+    engine: EngineConfig,
     modality_dropout: ModalityDropout | None = None,
     inputs: Sequence[str] = (),
 ) -> Generator[Epoch, None, Trained]:
@@ -52,31 +55,24 @@ def train_once(
         key: Digest of what the result depends on, besides the code of the training itself.
         network: What is trained.
         objective: Makes the objective, given the training rows.
-        sources: Opens training and validation rows; called only if there is work to do.
+        sources: Opens training and validation rows for a device; called only if there is work to do.
         metric_name: The objective's.
+        engine: Where it is trained.
 
     Other arguments are those of :func:`components.training.loop.train`.
 
     Yields:
         Every epoch, also those of earlier processes.
     """
-    code = code_digest(augment, loop, modality_dropout_code, supervised, balance, *TARGET_CODE)
-    with work(root, f"{name}-{digest(key, code)}") as place:
+    code = code_digest(augment, loop, peers, modality_dropout_code, supervised, balance, *TARGET_CODE)
+    shared = [f"{engine.trainers} trainers"] if engine.trainers > 1 else []
+    with work(root, f"{name}-{digest(key, code, *shared)}") as place:
         if not is_trained(place):
-            training, validation = sources()
+            training = Training(
+                network, objective, sources, config, seed, place.folder, modality_dropout, tuple(inputs)
+            )
             history = []
-            for epoch in train(
-                network,
-                objective(training),
-                training,
-                validation,
-                config,
-                seed=seed,
-                folder=place.folder,
-                device=device,
-                modality_dropout=modality_dropout,
-                inputs=inputs,
-            ):
+            for epoch in open_engine(engine).train(training):
                 history.append(epoch)
                 yield epoch
             place.finish({"history": [asdict(epoch) for epoch in history]})

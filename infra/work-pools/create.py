@@ -2,7 +2,8 @@
 
     python create.py [process|kubernetes]
 
-Work pools `cpu` and `gpu` get the base job template in the file of that name beside this one. Safe to repeat.
+Work pools `cpu` and `gpu` get the base job template in the file of that name beside this one. Where
+BRAID_HEAVY_POOL is `ray` there is one of that name too, of processes. Safe to repeat.
 Prefect is found by PREFECT_API_URL and PREFECT_API_AUTH_STRING, MLflow by MLFLOW_TRACKING_URI. The user
 MLFLOW_TRACKING_USERNAME gets MLFLOW_TRACKING_PASSWORD, if MLFLOW_AUTH_ADMIN_PASSWORD is set.
 """
@@ -25,26 +26,36 @@ POOLS = {
     "cpu": "Checks, scoring, monitoring; training too where there is no GPU.",
     "gpu": "Training: retrain, sweep, distill.",
 }
+RAY = "ray"
+"""Pool of the worker on a Ray cluster's head: a process of it is on the cluster, a job of its own is not."""
 
 
 def create_pools(client: SyncPrefectClient, kind: str) -> None:
     """Work pools of a kind, with their base job templates; a pool keeps its limit and its runs."""
     for name, description in POOLS.items():
-        template = read_template(kind, name)
-        try:
-            found = client.read_work_pool(name)
-        except ObjectNotFound:
-            made = WorkPoolCreate(name=name, description=description, type=kind, base_job_template=template)
-            client.create_work_pool(made)
-            print(f"work pool {name} made ({kind})")
-            continue
-        if found.type != kind:
-            raise SystemExit(
-                f"work pool {name}: is there with type {found.type}, expected {kind}. Delete it "
-                f"(prefect work-pool delete {name}) or give it as argument"
-            )
-        client.update_work_pool(name, WorkPoolUpdate(description=description, base_job_template=template))
-        print(f"work pool {name} brought up to date")
+        create_pool(client, name, description, kind, read_template(kind, name))
+    if os.environ.get("BRAID_HEAVY_POOL") == RAY:
+        create_pool(client, RAY, "Runs whose engine is ray.", "process", read_template("process", "cpu"))
+
+
+def create_pool(
+    client: SyncPrefectClient, name: str, description: str, kind: str, template: dict[str, Any]
+) -> None:
+    """One work pool, made or brought up to date."""
+    try:
+        found = client.read_work_pool(name)
+    except ObjectNotFound:
+        made = WorkPoolCreate(name=name, description=description, type=kind, base_job_template=template)
+        client.create_work_pool(made)
+        print(f"work pool {name} made ({kind})")
+        return
+    if found.type != kind:
+        raise SystemExit(
+            f"work pool {name}: is there with type {found.type}, expected {kind}. Delete it "
+            f"(prefect work-pool delete {name}) or give it as argument"
+        )
+    client.update_work_pool(name, WorkPoolUpdate(description=description, base_job_template=template))
+    print(f"work pool {name} brought up to date")
 
 
 def read_template(kind: str, pool: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -228,6 +229,7 @@ def test_the_ray_cluster_has_valid_pods() -> None:
     cluster, policy = yaml.safe_load_all((INFRA / "ray/raycluster.yaml").read_text("utf-8"))
     assert faults(policy) == []
     assert set(cluster["spec"]) <= {
+        "authOptions",
         "rayVersion",
         "headGroupSpec",
         "workerGroupSpecs",
@@ -246,3 +248,25 @@ def test_the_ray_cluster_has_valid_pods() -> None:
         }
         assert faults(pod) == []
     assert any("nvidia.com/gpu" in str(group["template"]) for group in groups)
+
+
+def test_the_ray_cluster_is_of_the_images_and_the_version_that_are_built() -> None:
+    cluster, policy = yaml.safe_load_all((INFRA / "ray/raycluster.yaml").read_text("utf-8"))
+    versions = (INFRA.parent / "constraints.txt").read_text("utf-8").splitlines()
+    assert f"ray=={cluster['spec']['rayVersion']}" in versions
+    extras = re.search(r"ARG EXTRAS=(.*)", (INFRA / "Dockerfile").read_text("utf-8"))
+    assert extras is not None
+    assert "ray" in extras[1].split(",")
+    settings = (INFRA / "kubernetes/cpu/kustomization.yaml").read_text("utf-8")
+    pods = [cluster["spec"]["headGroupSpec"], *cluster["spec"]["workerGroupSpecs"]]
+    for pod in pods:
+        (container,) = pod["template"]["spec"]["containers"]
+        assert f"IMAGE={container['image']}\n" in settings
+        gpus = "nvidia.com/gpu" in container["resources"]["limits"]
+        assert container["image"].endswith("-cuda" if gpus else "-cpu")
+        assert "$KUBERAY_GEN_RAY_START_CMD" in container["args"][0]
+        assert pod["template"]["metadata"]["labels"]["braid/client"] == "true"  # the servers are for clients
+    (container,) = pods[0]["template"]["spec"]["containers"]
+    keys = {each["valueFrom"]["secretKeyRef"]["key"] for each in container["env"] if "valueFrom" in each}
+    assert keys <= set(SECRETS)
+    assert policy["spec"]["podSelector"]["matchLabels"] == {"ray.io/cluster": cluster["metadata"]["name"]}

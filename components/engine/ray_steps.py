@@ -1,0 +1,49 @@
+"""A generator function as one Ray task, followed while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+from components.config.engine import ClusterConfig
+from components.engine.cluster import own_error
+
+
+def steps(
+    ray: Any, config: ClusterConfig, gpus: int, begin: Callable[[], Generator[Any, None, Any]]
+) -> Generator[Any, None, Any]:
+    """See :meth:`components.engine.protocol.Engine.steps`.
+
+    Ray begins the task again, up to ``config.retries`` times, where its worker is lost.
+    """
+    remote = ray.remote(_told).options(
+        num_cpus=config.cpus, num_gpus=gpus, num_returns="streaming", max_retries=config.retries
+    )
+    stream = remote.remote(begin)
+    try:
+        for reference in stream:
+            is_end, value = ray.get(reference)
+            if is_end:
+                return value
+            yield value
+    except GeneratorExit:
+        ray.cancel(stream, force=True)
+        raise
+    except ray.exceptions.RayError as error:
+        own = own_error(error)
+        if own is None:
+            raise
+        raise own from None
+    raise RuntimeError("a Ray task ended without a result")  # it says one, or raises
+
+
+def _told(begin: Callable[[], Generator[Any, None, Any]]) -> Generator[tuple[bool, Any], None, None]:
+    """What a generator yields, and at last what it returns, each marked as the end or not."""
+    generator = begin()
+    while True:
+        try:
+            item = next(generator)
+        except StopIteration as end:
+            yield True, end.value
+            return
+        yield False, item

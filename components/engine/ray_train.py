@@ -1,0 +1,93 @@
+"""A training by Ray Train: one worker, or several that share every batch (DDP)."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from components.config.engine import EngineConfig
+from components.engine.cluster import own_error
+from components.storage.tensors import load_tensors
+from components.training.checkpoint import Epoch, known_epochs
+from components.training.faults import TrainingError
+from components.training.loop import BEST, CHECKPOINT
+from components.training.task import Training
+
+_EVERY = 0.5  # seconds between two looks at the checkpoint
+_DAY = 24 * 3600
+
+
+def train(ray: Any, training: Training, config: EngineConfig, gpus: int) -> Iterator[Epoch]:
+    """See :meth:`components.engine.protocol.Engine.train`.
+
+    There is one checkpoint, that of the training's folder, which all workers see: it serves both engines.
+    Where a worker is lost Ray Train begins again with all of them, and they go on behind the last epoch.
+    """
+    fit = ray.remote(_fit).options(num_cpus=0, max_retries=config.cluster.retries)
+    running = fit.remote(training, config, gpus)
+    told = 0
+    try:
+        while True:
+            ended, _ = ray.wait([running], timeout=_EVERY)
+            for epoch in known_epochs(training.folder / CHECKPOINT)[told:]:
+                told += 1
+                yield epoch
+            if ended:
+                break
+        refusal = ray.get(running)
+    except GeneratorExit:
+        ray.cancel(running, force=True)
+        raise
+    except ray.exceptions.RayError as error:
+        own = own_error(error)
+        if own is None:
+            raise
+        raise own from None
+    if refusal is not None:
+        raise TrainingError(refusal)
+    training.network.load_state_dict(load_tensors(training.folder / BEST))
+    training.network.eval()
+
+
+def _fit(training: Training, config: EngineConfig, gpus: int) -> str | None:
+    """Run Ray Train to its end; why the training cannot go on, if so. A task, so that it can be cancelled."""
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    storage = training.folder / "ray"
+    trainer = TorchTrainer(
+        _worker(training, gpus),
+        torch_config=TorchConfig(timeout_s=_DAY),  # Ray Train itself sees that a worker is lost
+        scaling_config=ScalingConfig(
+            num_workers=config.cluster.trainers,
+            use_gpu=gpus > 0,
+            resources_per_worker={"CPU": config.cluster.cpus, **({"GPU": gpus} if gpus else {})},
+        ),
+        run_config=RunConfig(
+            name=training.folder.name,
+            storage_path=str(storage),
+            failure_config=FailureConfig(max_failures=config.cluster.retries),
+        ),
+    )
+    metrics = trainer.fit().metrics or {}
+    shutil.rmtree(storage, ignore_errors=True)  # what Ray Train writes down of a run that has ended
+    return metrics.get("refused")
+
+
+def _worker(training: Training, gpus: int) -> Callable[[], None]:
+    def work() -> None:
+        import ray.train.torch
+
+        device = ray.train.torch.get_device() if gpus else torch.device("cpu")
+        if gpus:
+            torch.cuda.set_device(device)  # workers of one machine see each other's GPUs
+        try:
+            for epoch in training.run(device):
+                ray.train.report({"epoch": epoch.epoch, "val_loss": epoch.val_loss, "metric": epoch.metric})
+        except TrainingError as error:  # all workers find it at the same step: trying again is of no use
+            ray.train.report({"refused": str(error)})
+
+    return work
