@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.e2e.conftest import PIPELINE, Project, make_project
-from tests.e2e.test_kill import signal_at
+from tests.faults.kills import signal_at
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 ROWS = 120
