@@ -69,10 +69,7 @@ def prepare(
         for start in range(0, len(todo), shard_rows):
             part = todo[start : start + shard_rows].to_dict("records")
             groups = [part[first : first + _TOGETHER] for first in range(0, len(part), _TOGETHER)]
-            made = pool.map(
-                lambda rows: [_canonical(preprocessor, row, name, config) for row in rows], groups
-            )
-            arrays = [array for group in made for array in group]
+            arrays = [array for made in pool.map(canonical, groups) for array in made]
             store.append([row[f"{name}.digest"] for row in part], arrays)
             progress(min(start + shard_rows, len(todo)), len(todo))
     return Prepared(name, str(folder), str(state), fingerprint, len(there), len(todo))
