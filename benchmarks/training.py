@@ -4,7 +4,8 @@
 
 Features are made up: three inputs, 64 numbers each, ten classes. Every loop passes once over the training
 rows and then judges the validation rows (a fifth as many). Rounds alternate, so that what else the machine
-does falls on all alike; shown are medians and ranges over the rounds.
+does falls on all alike; shown are medians and ranges over the rounds. Processor seconds are those of all
+threads and worker processes; they hold still where other work takes turns on the same cores.
 
 - ``braid``: components.training.loop as the pipeline calls it, a checkpoint after each epoch included;
 - ``bare tensors``: the same network, AdamW, clipping and mask; all rows in tensors, batches by index;
@@ -17,10 +18,12 @@ A last table has the making of the batches alone, without any model.
 from __future__ import annotations
 
 import argparse
+import resource
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -193,22 +196,37 @@ WAYS: dict[str, Callable[[FusionConfig, Rows, Rows], float]] = {
 }
 
 
-def measure(fusion: FusionConfig, rows: int, rounds: int) -> dict[str, tuple[list[float], float]]:
-    """Seconds of each round, and the accuracy, by way."""
+@dataclass
+class Spent:
+    """What a way cost in every round, and what it came to.
+
+    Attributes:
+        wall, cpu: Seconds.
+        accuracy: On validation; None where nothing is trained.
+    """
+
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    accuracy: float | None = None
+
+    def add(self, way: Callable[[], float | None]) -> None:
+        """Call it once more."""
+        wall, cpu = time.perf_counter(), _processor()
+        self.accuracy = way()
+        self.wall.append(time.perf_counter() - wall)
+        self.cpu.append(_processor() - cpu)
+
+
+def measure(fusion: FusionConfig, rows: int, rounds: int) -> dict[str, Spent]:
+    """What an epoch costs, by way."""
     training, validation = made(rows, seed=1), made(rows // 5, seed=2)
     braid(fusion, made(1000, seed=3), made(200, seed=4))  # what is loaded when first needed
-    found: dict[str, tuple[list[float], float]] = {}
-    for _ in range(rounds):
-        for name, way in WAYS.items():
-            begin = time.perf_counter()
-            accuracy = way(fusion, training, validation)
-            seconds = time.perf_counter() - begin
-            found[name] = ([*found[name][0], seconds] if name in found else [seconds], accuracy)
-    return found
+    ways = {name: partial(way, fusion, training, validation) for name, way in WAYS.items()}
+    return _alternating(ways, rounds)
 
 
-def measure_batches(rows: int, rounds: int) -> dict[str, tuple[list[float], float]]:
-    """Seconds in which all batches of an epoch are made, by way; there is no accuracy."""
+def measure_batches(rows: int, rounds: int) -> dict[str, Spent]:
+    """What it costs to make all batches of an epoch, by way."""
     training = made(rows, seed=1)
     source = EmbeddingSource(training.embeddings, training.present, {"label": training.labels}, CPU)
 
@@ -226,30 +244,37 @@ def measure_batches(rows: int, rounds: int) -> dict[str, tuple[list[float], floa
         "DataLoader": lambda: by_loader(0),
         "DataLoader, 2 workers": lambda: by_loader(2),
     }
-    found: dict[str, tuple[list[float], float]] = {name: ([], float("nan")) for name in ways}
+    return _alternating(ways, rounds)
+
+
+def _alternating(ways: Mapping[str, Callable[[], float | None]], rounds: int) -> dict[str, Spent]:
+    found = {name: Spent() for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
-            begin = time.perf_counter()
-            way()
-            found[name][0].append(time.perf_counter() - begin)
+            found[name].add(way)
     return found
 
 
-def report(found: dict[str, tuple[list[float], float]], fusion: str) -> list[str]:
+def report(found: Mapping[str, Spent], title: str) -> list[str]:
     """A Markdown table."""
     lines = [
-        f"| {fusion} | seconds | braid / this, by round | accuracy on validation |",
-        "|---|---|---|---|",
+        f"| {title} | processor s | braid / this, by round | wall s | braid / this | accuracy |",
+        "|---|---|---|---|---|---|",
     ]
-    ours = found["braid"][0]
-    for name, (seconds, accuracy) in found.items():
-        shares = [own / other for own, other in zip(ours, seconds, strict=True)]
-        lines.append(f"| {name} | {_range(seconds)} | {_range(shares)} | {_shown(accuracy)} |")
+    ours = found["braid"]
+    for name, spent in found.items():
+        cpu = [own / other for own, other in zip(ours.cpu, spent.cpu, strict=True)]
+        wall = [own / other for own, other in zip(ours.wall, spent.wall, strict=True)]
+        cells = [_range(spent.cpu), _range(cpu), _range(spent.wall), _range(wall)]
+        accuracy = "" if spent.accuracy is None else f"{spent.accuracy:.3f}"
+        lines.append(f"| {name} | {' | '.join(cells)} | {accuracy} |")
     return lines
 
 
-def _shown(accuracy: float) -> str:
-    return "" if np.isnan(accuracy) else f"{accuracy:.3f}"
+def _processor() -> float:
+    """Processor seconds of this process and of those that it started and that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def _range(values: Sequence[float]) -> str:
