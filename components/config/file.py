@@ -61,7 +61,7 @@ def read_yaml(text: str, complaint: str) -> Any:
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise ConfigError(f"{complaint}: {error}") from error
-    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+    except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
         # a date that is none, an integer of thousands of digits, a tag on the wrong kind of value
         raise ConfigError(f"{complaint}: {str(error)[:200]}") from error
 

@@ -136,7 +136,7 @@ def _between(sound: sf.SoundFile, first: int, last: int) -> np.ndarray | None:
     try:
         sound.seek(first)
         part = mono(sound, last - first)
-    except sf.SoundFileError:
+    except (sf.SoundFileError, ValueError):  # soundfile counts below 0 where the length was wrong
         return None
     return part if len(part) == last - first else None
 

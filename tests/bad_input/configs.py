@@ -74,6 +74,10 @@ def _broken() -> dict[str, str | bytes]:
         "an unknown tag": VALID + "x: !mine 3\n",
         "an int that is none": VALID.replace("seed: 7", "seed: !!int x"),
         "a float that is none": VALID.replace("0.01", "!!float x"),
+        "an empty int": VALID.replace("seed: 7", 'seed: !!int ""'),
+        "an empty float": VALID.replace("0.01", '!!float ""'),
+        "an empty truth": VALID.replace("seed: 7", 'seed: !!bool ""'),
+        "an empty time": VALID.replace("seed: 7", 'seed: !!timestamp ""'),
         "a set": VALID + "x: !!set {a, b}\n",
         "pairs of numbers": VALID + "x: !!pairs [1, 2]\n",
     }

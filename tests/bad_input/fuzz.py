@@ -32,7 +32,7 @@ def fuzz(name: str, seconds: int, crashes: Path) -> None:
             (Path(corpus) / str(number)).write_bytes(seed)
         options = [
             "-max_len=20000",
-            "-timeout=20",
+            "-timeout=120",
             "-rss_limit_mb=4096",
             f"-artifact_prefix={crashes}/{name}-",
         ]
