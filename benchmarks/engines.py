@@ -191,19 +191,20 @@ def threads(number: int) -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def compare(kind: str, rows: int, shard_rows: int, folder: Path) -> list[Measured]:
-    """One modality with all engines, the first of them this process."""
+def compare(kind: str, rows: int, shard_rows: int, folder: Path, one_core: bool) -> list[Measured]:
+    """One modality with all engines, the first of them this process; or with that alone, on one core."""
     write_rows(folder, kind, rows)
     config = pipeline(kind, folder, shard_rows)
     dataset = ingest(config, folder / "data", folder)
-    engines = {
-        "in process": config.engine,
-        f"Ray, 1 worker × {CORES} cores": _on_ray(config, workers=1, cpus=CORES),
-        f"Ray, {CORES} workers × 1 core": _on_ray(config, workers=CORES, cpus=1),
-    }
+    engines = {"in process": config.engine}
+    if not one_core:
+        engines |= {
+            f"Ray, 1 worker × {CORES} cores": _on_ray(config, workers=1, cpus=CORES),
+            f"Ray, {CORES} workers × 1 core": _on_ray(config, workers=CORES, cpus=1),
+        }
     found = []
     for number, (name, engine) in enumerate(engines.items()):
-        with threads(CORES):
+        with threads(1 if one_core else CORES):
             asked = config.model_copy(update={"engine": engine})
             found.append(measure(asked, dataset, folder / str(number), name))
     return found
@@ -239,17 +240,20 @@ def main() -> None:
     for kind in INPUTS:
         parser.add_argument(f"--{kind}", type=int, default=0, help="rows; 0 leaves them out")
     parser.add_argument("--shard-rows", type=int, default=64, help="rows of a shard (engine.shard_rows)")
+    parser.add_argument("--one-core", action="store_true", help="this process alone, for docs/scale.md")
     given = parser.parse_args()
     logging.getLogger("ray").setLevel(logging.ERROR)
     print(f"{machine()}, ray {version('ray')}")
     begin = time.perf_counter()
-    with running(EngineConfig(name="ray")):
-        print(f"starting the cluster: {time.perf_counter() - begin:.1f} s")
+    with running(EngineConfig(name="local" if given.one_core else "ray")):
+        if not given.one_core:
+            print(f"starting the cluster: {time.perf_counter() - begin:.1f} s")
         for kind in INPUTS:
             rows = getattr(given, kind)
             if rows:
                 with tempfile.TemporaryDirectory() as folder:
-                    show(kind, rows, compare(kind, rows, given.shard_rows, Path(folder)))
+                    found = compare(kind, rows, given.shard_rows, Path(folder), given.one_core)
+                    show(kind, rows, found)
 
 
 if __name__ == "__main__":

@@ -152,7 +152,7 @@ def _shown(value: float) -> str:
     return f"{value:.2g}"
 
 
-def measure_index(keys: int = 200_000, width: int = 384, shard: int = 1024) -> tuple[float, float]:
+def measure_index(keys: int = 50_000, width: int = 384, shard: int = 1024) -> tuple[float, float]:
     """Keys a second, and bytes of memory a key, when a store of features is asked what it lacks."""
     random = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
@@ -172,7 +172,7 @@ def measure_index(keys: int = 200_000, width: int = 384, shard: int = 1024) -> t
     return keys / seconds, used / keys
 
 
-def measure_training(rows: int = 100_000, width: int = 384) -> float:
+def measure_training(rows: int = 50_000, width: int = 384) -> float:
     """Rows a second of an epoch: two inputs, fusion by concatenation, batches of 1024."""
     torch.manual_seed(0)
     targets = Targets((Classification("label", "accuracy", tuple("abcdefghij")),))
