@@ -2,8 +2,8 @@
 
     python -m benchmarks.scale
 
-Replace the numbers of MEASURED and ASSUMED by others and write the table anew. Core milliseconds a row are those of
-benchmarks/extraction.py (preparing + extracting), or of `python -m benchmarks.engines --one-core`.
+Replace the numbers of MEASURED and ASSUMED by others and write the table anew. Core milliseconds a row are
+those of benchmarks/extraction.py (preparing + extracting), or of `python -m benchmarks.engines --one-core`.
 """
 
 from __future__ import annotations
