@@ -18,7 +18,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -55,15 +55,16 @@ class Clock:
 
     Args:
         workers: That work side by side; each has had its first shard when it is "going".
+        now: Seconds of the clock on the wall, or of this process on its processors.
     """
 
-    def __init__(self, workers: int) -> None:
-        self._begin, self._workers = time.perf_counter(), workers
+    def __init__(self, workers: int, now: Callable[[], float] = time.perf_counter) -> None:
+        self._begin, self._workers, self._now = now(), workers, now
         self._marks: list[tuple[float, int]] = []
 
     def __call__(self, done: int, total: int) -> None:
         if done:
-            self._marks.append((time.perf_counter(), done))
+            self._marks.append((self._now(), done))
 
     @property
     def whole(self) -> float:
@@ -164,14 +165,20 @@ def weights_of(prepared: Prepared, config: PipelineConfig, folder: Path) -> Enco
     return EncoderWeights("value", str(file), "", encoder_digest(encoder), encoder.width)
 
 
-def measure(config: PipelineConfig, dataset: Dataset, folder: Path, engine: str) -> Measured:
+def measure(
+    config: PipelineConfig,
+    dataset: Dataset,
+    folder: Path,
+    engine: str,
+    now: Callable[[], float] = time.perf_counter,
+) -> Measured:
     """Both steps with empty stores."""
     options, section = config.engine, config.inputs["value"]
     workers = options.cluster.workers or 1
-    preparing = Clock(workers)
+    preparing = Clock(workers, now)
     prepared = prepare(dataset, "value", section, folder / "c", options.shard_rows, preparing, options)
     weights = weights_of(prepared, config, folder)
-    extracting = Clock(workers)
+    extracting = Clock(workers, now)
     features = extract(dataset, prepared, weights, config, folder / "f", extracting)
     digests = read_samples(dataset, ["value"])["value.digest"].dropna().tolist()
     sizes = [
@@ -191,21 +198,23 @@ def threads(number: int) -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def compare(kind: str, rows: int, shard_rows: int, folder: Path) -> list[Measured]:
-    """One modality with all engines, the first of them this process."""
+def compare(kind: str, rows: int, shard_rows: int, folder: Path, one_core: bool) -> list[Measured]:
+    """One modality with all engines, the first of them this process; or with that alone, on one core."""
     write_rows(folder, kind, rows)
     config = pipeline(kind, folder, shard_rows)
     dataset = ingest(config, folder / "data", folder)
-    engines = {
-        "in process": config.engine,
-        f"Ray, 1 worker × {CORES} cores": _on_ray(config, workers=1, cpus=CORES),
-        f"Ray, {CORES} workers × 1 core": _on_ray(config, workers=CORES, cpus=1),
-    }
+    engines = {"in process": config.engine}
+    if not one_core:
+        engines |= {
+            f"Ray, 1 worker × {CORES} cores": _on_ray(config, workers=1, cpus=CORES),
+            f"Ray, {CORES} workers × 1 core": _on_ray(config, workers=CORES, cpus=1),
+        }
     found = []
     for number, (name, engine) in enumerate(engines.items()):
-        with threads(CORES):
+        with threads(1 if one_core else CORES):
             asked = config.model_copy(update={"engine": engine})
-            found.append(measure(asked, dataset, folder / str(number), name))
+            now = time.process_time if one_core else time.perf_counter
+            found.append(measure(asked, dataset, folder / str(number), name, now))
     return found
 
 
@@ -239,17 +248,24 @@ def main() -> None:
     for kind in INPUTS:
         parser.add_argument(f"--{kind}", type=int, default=0, help="rows; 0 leaves them out")
     parser.add_argument("--shard-rows", type=int, default=64, help="rows of a shard (engine.shard_rows)")
+    parser.add_argument(
+        "--one-core",
+        action="store_true",
+        help="this process alone, by its own processor seconds: the rates of docs/scale.md",
+    )
     given = parser.parse_args()
     logging.getLogger("ray").setLevel(logging.ERROR)
     print(f"{machine()}, ray {version('ray')}")
     begin = time.perf_counter()
-    with running(EngineConfig(name="ray")):
-        print(f"starting the cluster: {time.perf_counter() - begin:.1f} s")
+    with running(EngineConfig(name="local" if given.one_core else "ray")):
+        if not given.one_core:
+            print(f"starting the cluster: {time.perf_counter() - begin:.1f} s")
         for kind in INPUTS:
             rows = getattr(given, kind)
             if rows:
                 with tempfile.TemporaryDirectory() as folder:
-                    show(kind, rows, compare(kind, rows, given.shard_rows, Path(folder)))
+                    found = compare(kind, rows, given.shard_rows, Path(folder), given.one_core)
+                    show(kind, rows, found)
 
 
 if __name__ == "__main__":
