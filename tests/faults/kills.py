@@ -24,7 +24,7 @@ from tests.e2e.conftest import Project, interruptible
 from tests.e2e.test_retrain import runs_of
 
 QUICK: dict[str, Any] = {
-    "evaluation": {"bootstrap": 50, "robustness": {"rows": 0}, "explanations": {"samples": 0}}
+    "evaluation": {"bootstrap": 100, "robustness": {"rows": 0}, "explanations": {"samples": 0}}
 }
 Items = Counter[tuple[str, ...]]
 

@@ -35,7 +35,7 @@ STAGES = (
 )  # fmt: skip
 SETTINGS: dict[str, Any] = {
     "evaluation": {
-        "bootstrap": 50,
+        "bootstrap": 100,
         "robustness": {"rows": 12, "severities": [5], "missing_rates": [0.5]},
         "explanations": {"samples": 2},
     }
