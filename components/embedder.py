@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from components.encoders import Encoder
 from components.errors import ModelError
 from components.preprocess import Preprocessor
-from components.training.device import precision
+from components.training.device import out_of_memory, precision
 
 logger = logging.getLogger(__name__)
 
@@ -159,12 +159,6 @@ def store_matrices_in_bf16(encoder: nn.Module) -> None:
     for module in encoder.modules():
         if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
             module.to(torch.bfloat16)
-
-
-def out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error of torch says so; the allocators of CPU and Apple's GPU have no type for it."""
-    told = ("can't allocate memory", "out of memory")
-    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in told)
 
 
 def without_padding(embeddings: np.ndarray) -> list[np.ndarray]:

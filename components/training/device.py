@@ -51,3 +51,9 @@ def share_cores(workers: int) -> None:
     """Leave each of ``workers`` processes its share of the cores; OMP_NUM_THREADS is not exceeded."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     torch.set_num_threads(max(1, min(torch.get_num_threads(), cores // workers)))
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error of torch says so; the allocators of CPU and Apple's GPU have no type for it."""
+    told = ("can't allocate memory", "out of memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in told)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from components.errors import BraidError
 from components.training.batches import Source
+from components.training.device import out_of_memory
 
 logger = logging.getLogger(__name__)
 
@@ -19,12 +20,6 @@ _ROWS_NAMED = 5
 
 class TrainingError(BraidError):
     """Training cannot go on."""
-
-
-def out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error says that memory, of the GPU or of the machine, does not suffice."""
-    told = ("can't allocate memory", "out of memory")
-    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in told)
 
 
 class Halving:

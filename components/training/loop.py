@@ -21,8 +21,8 @@ from components.storage.tensors import is_whole, load_tensors, save_tensors
 from components.training import checkpoint
 from components.training.batches import Source
 from components.training.checkpoint import Epoch, Progress
-from components.training.device import precision
-from components.training.faults import Halving, NotFinite, out_of_memory
+from components.training.device import out_of_memory, precision
+from components.training.faults import Halving, NotFinite
 from components.training.modality_dropout import hide, rate_at
 from components.training.peers import Peers
 
