@@ -30,10 +30,7 @@ from tasks.views import VIEWS
 
 KEY, PART = "braid.key", "braid.part"
 NOTE = "mlflow.note.content"  # description of a run or an experiment, in Markdown
-_KIND, _TRAINING = (
-    "mlflow.experimentKind",
-    "custom_model_development",
-)  # else its pages are those of chat models
+_KIND, _TRAINING = "mlflow.experimentKind", "custom_model_development"  # else its pages are of chat models
 CHAMPION_TAG = "champion"
 _OF_THE_RUN = ("config", "git_commit", "dataset_digest")  # tags that its parts have too
 _LONGEST_PARAM = 6000  # characters that every MLflow backend takes
