@@ -32,10 +32,7 @@ from tasks.views import VIEWS
 
 KEY, PART = "braid.key", "braid.part"
 NOTE = "mlflow.note.content"  # description of a run or an experiment, in Markdown
-_KIND, _TRAINING = (
-    "mlflow.experimentKind",
-    "custom_model_development",
-)  # else its pages are those of chat models
+_KIND, _TRAINING = "mlflow.experimentKind", "custom_model_development"  # else its pages are of chat models
 CHAMPION_TAG = "champion"
 DATA_TAG, MODEL_TAG = "dataset_digest", "model_digest"
 CONFIG, ENVIRONMENT = "config.yaml", "environment.json"  # artifacts that a run is repeated from

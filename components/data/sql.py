@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 
 from components.data.manifest import Batch, Manifest
 from components.errors import DataError
-from components.storage.database import Database, open_database
+from components.storage.database import open_database
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +42,8 @@ def open_query(url: str, query: str, root: str) -> Manifest:
             "data.query: without 'order by' the database may give its rows in another order each time; the "
             "splits that braid draws go by row ids and stay, but worst samples and digests may differ"
         )
-    with _told(database), database.engine.connect() as connection:
+    told = partial(database.told, DataError, f"data.source {database.shown}")
+    with told(), database.engine.connect() as connection:
         columns = tuple(connection.execution_options(stream_results=True).execute(sa.text(query)).keys())
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
@@ -53,20 +53,9 @@ def open_query(url: str, query: str, root: str) -> Manifest:
 
     def batches(wanted: Sequence[str]) -> Iterator[Batch]:
         places = [columns.index(name) for name in wanted]
-        with _told(database), database.engine.connect() as connection:
+        with told(), database.engine.connect() as connection:
             streaming = connection.execution_options(stream_results=True, max_row_buffer=_BATCH)
             for rows in streaming.execute(sa.text(query)).partitions(_BATCH):
                 yield {name: [row[place] for row in rows] for name, place in zip(wanted, places, strict=True)}
 
     return Manifest(database.shown.rsplit("/", 1)[-1] or "query", database.shown, root, columns, batches)
-
-
-@contextmanager
-def _told(database: Database) -> Iterator[None]:
-    """What a database raises, as one line without secrets; its connections are closed in the end."""
-    try:
-        yield
-    except (SQLAlchemyError, OSError) as error:
-        raise DataError(f"data.source {database.shown}: {database.told(error)}") from None
-    finally:
-        database.engine.dispose()

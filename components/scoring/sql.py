@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 
 from components.errors import BraidError
 from components.storage.database import open_database
@@ -75,15 +74,8 @@ class Sink:
                     written += _write(connection, table, pq.read_table(part))
         return written
 
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except (SQLAlchemyError, OSError) as error:
-            cause = self._database.told(error)
-            raise BraidError(f"--sql {self.shown}, table {self.table}: {cause}") from None
-        finally:
-            self._engine.dispose()
+    def _told(self) -> AbstractContextManager[None]:
+        return self._database.told(BraidError, f"--sql {self.shown}, table {self.table}")
 
 
 def _table(name: str, schema: pa.Schema) -> sa.Table:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from components.config.explain import ConfigError
 from components.config.variables import filled
@@ -24,13 +26,24 @@ class Database:
     engine: sa.Engine
     shown: str
 
-    def told(self, error: Exception) -> str:
-        """The first line of what went wrong, without the URL's secrets."""
-        cause = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-        url = self.engine.url
-        for secret in (str(url.password or ""), *map(str, url.query.values())):
-            cause = cause.replace(secret, "***") if secret else cause
-        return cause
+    @contextmanager
+    def told(self, kind: type[BraidError], what: str) -> Iterator[None]:
+        """What goes wrong in the block, as one line without secrets; its connections are closed in the end.
+
+        Args:
+            kind: The error that is raised.
+            what: Begins its message.
+        """
+        try:
+            yield
+        except (SQLAlchemyError, OSError) as error:
+            cause = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+            url = self.engine.url
+            for secret in (str(url.password or ""), *map(str, url.query.values())):
+                cause = cause.replace(secret, "***") if secret else cause
+            raise kind(f"{what}: {cause}") from None
+        finally:
+            self.engine.dispose()
 
 
 def open_database(url: str, where: str) -> Database:
