@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+
 from components.secrets import redacted
 
 _LONGEST = 600  # letters of a line; names of columns may have any length
@@ -24,6 +27,23 @@ class ModelError(BraidError):
 
 class ServiceError(BraidError):
     """A server that the run needs, or room on the disk, is not there for now; trying again may help."""
+
+
+def to_text(error: BraidError) -> str:
+    """An error for another process, which :func:`from_text` makes again."""
+    return json.dumps([type(error).__name__, str(error)])
+
+
+def from_text(text: str) -> BraidError:
+    """The error that :func:`to_text` was given: of its class where this process knows that."""
+    name, message = json.loads(text)
+    return next((kind for kind in _kinds(BraidError) if kind.__name__ == name), BraidError)(message)
+
+
+def _kinds(kind: type[BraidError]) -> Iterator[type[BraidError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _kinds(below)
 
 
 def _shortened(line: str) -> str:

@@ -20,7 +20,7 @@ def show_quarantine(entries: pd.DataFrame, description: str) -> None:
         description: Above the table.
     """
     if len(entries):
-        shown = entries.head(SHOWN).astype(str).map(redacted)
+        shown = entries.head(SHOWN).fillna("").astype(str).map(redacted)
         rows: list[dict[str, Any]] = shown.to_dict("records")  # type: ignore[assignment]
         create_table_artifact(rows, key="quarantine", description=description)
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,7 +9,7 @@ import pandas as pd
 
 from components.config.engine import ClusterConfig
 from components.engine.protocol import Table, Worker
-from components.errors import BraidError
+from components.errors import BraidError, from_text, to_text
 
 
 class Actor:
@@ -27,9 +26,9 @@ class Actor:
     def __call__(self, shard: pd.DataFrame) -> pd.DataFrame:
         try:
             self._work = self._work or self._make()
-            return pd.DataFrame({"rows": list(self._work([shard])), "refused": b""})
+            return pd.DataFrame({"rows": list(self._work([shard])), "refused": ""})
         except BraidError as error:
-            return pd.DataFrame({"rows": [0], "refused": [pickle.dumps(error)]})
+            return pd.DataFrame({"rows": [0], "refused": [to_text(error)]})
 
 
 def shards(
@@ -62,7 +61,7 @@ def shards(
     for batch in done.iter_batches(batch_size=None, batch_format="pandas"):
         for refused in batch["refused"]:
             if refused:
-                raise pickle.loads(refused)
+                raise from_text(refused)
         yield int(batch["rows"].sum())
 
 

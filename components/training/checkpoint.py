@@ -97,10 +97,11 @@ def load(
     objective.load_state_dict(_below(tensors, "objective."))
     if average is not None:
         average.load_state_dict(_below(tensors, "average."))
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Any]] = {}
     for name, value in _below(tensors, "optimizer.").items():
         index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = value
+        state.setdefault(int(index), {})[key] = _laid_out(value, weights[int(index)])
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
     return progress
 
@@ -111,6 +112,11 @@ def known_epochs(path: Path) -> list[Epoch]:
         return Progress.from_json(load_with_metadata(path)[1]["progress"]).history
     except (FileNotFoundError, *_UNREADABLE):
         return []
+
+
+def _laid_out(value: Tensor, weight: Tensor) -> Tensor:
+    """A moment in the memory layout of its weight: torch's fused optimizers walk through both as they lie."""
+    return torch.empty_like(weight, dtype=value.dtype).copy_(value) if value.shape == weight.shape else value
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -100,7 +100,8 @@ def test_a_picture_of_any_layout_keeps_its_level(
         scale = 257 if mode != "F" else 1 / 255
         image = Image.fromarray((grey * np.float64(scale)).astype(deep[mode]))
     else:
-        image = Image.fromarray(grey).convert("RGB").convert(mode)
+        own = Image.Palette.ADAPTIVE  # the web's would be dithered
+        image = Image.fromarray(grey).convert("RGB").convert(mode, palette=own)
     made = ImagePreprocessor(size, fit).canonical(
         saved(image, "PNG" if mode in ("1", "P", "LA", "RGBA") else "TIFF")
     )

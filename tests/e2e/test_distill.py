@@ -120,6 +120,7 @@ def test_a_student_is_served_with_its_own_input(project: Project, distilled: dic
     assert found == {"label": ["cat"], "inputs": ["words"], "columns": ["words"]}
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_trains_only_what_is_missing(
     project: Project, distilled: dict[str, Any], api: str
 ) -> None:

@@ -52,6 +52,7 @@ def test_nothing_of_it_is_in_the_registry_or_among_the_runs_of_the_team(
     assert len(MlflowClient(project.tracking_uri).search_model_versions("name = 'tiny'")) == 1
 
 
+@pytest.mark.slow
 def test_another_seed_is_told_with_what_it_changes(done: tuple[Project, dict[str, Any]]) -> None:
     project, first = done
     again = project.braid("reproduce", first["run"], "--set", "seed=1", "--json")

@@ -186,6 +186,7 @@ def test_the_winner_is_registered(killed: tuple[Project, dict[str, Any]]) -> Non
     assert metrics["test_accuracy"] == pytest.approx(delivered["test"]["value"])
 
 
+@pytest.mark.slow
 def test_the_same_sweep_again_extracts_nothing_and_ends_alike(
     killed: tuple[Project, dict[str, Any]],
 ) -> None:

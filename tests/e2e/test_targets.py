@@ -171,6 +171,7 @@ def test_labels_are_learned_and_those_left_open_are_marked(tmp_path: Path, api: 
     assert pd.isna(none["labels"])
 
 
+@pytest.mark.slow
 def test_a_class_and_a_number_are_learned_together_from_rows_that_lack_one(tmp_path: Path, api: str) -> None:
     project = write_project(
         tmp_path,

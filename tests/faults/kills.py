@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 
 from components.config import TrackingConfig
 from components.reproduction import Difference, differences, is_compared
-from components.storage.digest import digest_file
+from components.storage.checksum import checksum_file
 from tasks.reproduce import Carried, carried
 from tests.e2e.conftest import Project, interruptible
 from tests.e2e.test_retrain import runs_of
@@ -116,7 +116,7 @@ def items(project: Project) -> Items:
                 found[("metric", part, name, str(metric.step))] += 1
     found[("version", "tiny")] += len(client.search_model_versions("name = 'tiny'"))
     for shard in (project.workspace / "cache" / "features").glob("*/[!.]*.parquet"):
-        if digest_file(shard) != shard.stem:
+        if checksum_file(shard) != shard.stem:
             found[("torn", shard.name)] += 2
             continue
         for key in pq.read_table(shard, columns=["key"]).column("key").to_pylist():

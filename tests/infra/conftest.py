@@ -111,7 +111,7 @@ def api(services: Services) -> str:
 @pytest.fixture(scope="session")
 def project(services: Services, tmp_path_factory: pytest.TempPathFactory) -> TeamProject:
     """The project of the end-to-end test, on the servers."""
-    made = make_project(tmp_path_factory.mktemp("team"), evaluation=THOROUGH)
+    made = make_project(tmp_path_factory.mktemp("team"), evaluation=THOROUGH, audit={})
     return TeamProject(made.folder, services.client["PREFECT_API_URL"], services)
 
 

@@ -26,7 +26,6 @@ from tests.e2e.test_retrain import (
     test_fusion_is_proved_to_beat_each_input,
     test_logged_model_scores_every_subset_in_a_fresh_process,
     test_mlflow_has_one_parent_and_the_nested_fits,
-    test_second_run_over_the_same_data_extracts_nothing,
     test_signature_takes_rows_without_some_columns,
 )
 from tests.infra.cluster import ADMIN, PASSWORD, Cluster, cluster
@@ -59,7 +58,6 @@ __all__ = [
     "test_fusion_is_proved_to_beat_each_input",
     "test_logged_model_scores_every_subset_in_a_fresh_process",
     "test_mlflow_has_one_parent_and_the_nested_fits",
-    "test_second_run_over_the_same_data_extracts_nothing",
     "test_signature_takes_rows_without_some_columns",
 ]
 
@@ -165,6 +163,7 @@ def test_pools_limit_and_deployments_are_there(prefect: httpx.Client) -> None:
     assert {each["name"] for each in automations} == {CRASHED, RETRAIN}
 
 
+@pytest.mark.slow
 def test_training_goes_to_the_pool_of_gpus_and_its_worker_runs_it(
     prefect: httpx.Client, services: Services, project: TeamProject, first_run: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -84,6 +84,7 @@ def test_a_second_one_is_refused(up: Up) -> None:
     assert up.addresses.dashboard in second.stderr
 
 
+@pytest.mark.slow
 def test_stopped_and_started_again_it_is_where_it_was(tmp_path_factory: pytest.TempPathFactory) -> None:
     project = make_project(tmp_path_factory.mktemp("again"))
     with socket.socket() as taken:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.data.cells import NotUnicodeError, media_of, text_of, word_of
+from components.data.cells import NotUnicodeError, UnusableCellError, media_of, text_of, word_of
 from components.data.location import resolve
 
 
@@ -78,7 +78,13 @@ def test_bytes_are_no_text() -> None:
 def test_a_media_cell_becomes_an_absolute_path(
     tmp_path: Path, cell: Any, root: str, path: str | None
 ) -> None:
-    assert media_of(cell, root, tmp_path) == path
+    assert media_of(cell, root, tmp_path, ("/else", "s3://other")) == path
+
+
+@pytest.mark.parametrize("cell", ["/else/b.png", "file:///else/b%20c.png", "s3://other/a.png", "../a.png"])
+def test_a_media_cell_does_not_lead_out_of_the_declared_roots(tmp_path: Path, cell: str) -> None:
+    with pytest.raises(UnusableCellError, match=r"outside of the manifest's folder; data\.roots declares"):
+        media_of(cell, "/data", tmp_path)
 
 
 def test_a_number_is_no_path(tmp_path: Path) -> None:

@@ -121,6 +121,32 @@ def test_a_training_that_was_cut_off_ends_in_the_same_bits(xor: Xor, tmp_path: P
         torch.testing.assert_close(resumed.state_dict()[name], value, rtol=0, atol=0)
 
 
+class Convolved(nn.Module):
+    """A convolution whose weights lie in memory with the channels last, as those of braid's encoders do."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.convolution = nn.Conv2d(2, 4, 2).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, inputs: dict[str, Tensor], present: Tensor) -> Tensor:
+        picture = inputs["a"].unflatten(1, (2, 2, 2))  # (B, 2, 2, 2)
+        return self.head(torch.relu(self.convolution(picture)).flatten(1))
+
+
+def test_one_with_channels_last_too(xor: Xor, tmp_path: Path) -> None:
+    # torch's fused optimizers walk through weights and moments as they lie in memory
+    sources = xor(100, 0), xor(50, 1)
+    options = {"schedule": "constant", "warmup": 0.0}  # so that two epochs begin as three do
+    run(Convolved(seed=0), *sources, tmp_path / "whole", epochs=3, **options)
+    run(Convolved(seed=0), *sources, tmp_path / "cut", epochs=2, **options)
+    run(Convolved(seed=5), *sources, tmp_path / "cut", epochs=3, **options)
+    whole, resumed = (load_file(tmp_path / name / CHECKPOINT) for name in ("whole", "cut"))
+    for name, value in whole.items():
+        torch.testing.assert_close(resumed[name], value, rtol=0, atol=0)
+
+
 def test_all_five_epochs_of_that_training_differ(xor: Xor, tmp_path: Path) -> None:
     # else the comparison above could not see that an epoch was left out or made twice
     history = run(network(), xor(100, 0), xor(50, 1), tmp_path, **HARD)
