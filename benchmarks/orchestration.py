@@ -4,10 +4,10 @@
 
 A pipeline is run twice in folders with nothing in them: by ``braid run``, with a Prefect server of its own
 and MLflow on SQLite; and by calling the components one after the other. Both are commands of their own, so
-imports count on both sides. Both evaluate, draw the same figures, measure robustness, explain samples and
-write the report. ``braid run`` gets one worker (it takes two by default), so that neither does two things at
-a time. Processor seconds are those of all processes, Prefect's server among them; they hold still where other
-work takes turns on the same cores and wall seconds do not.
+imports count on both sides. Both evaluate, draw the same figures, measure robustness, explain samples,
+audit the data and write the report. ``braid run`` gets one worker (it takes two by default), so that neither
+does two things at a time. Processor seconds are those of all processes, Prefect's server too; they hold
+still where other work takes turns on the same cores and wall seconds do not.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ import flows.environment  # noqa: F401  (settings of the allocator, for both sid
 from benchmarks.generated import pipeline_of, write_rows
 from benchmarks.machine import machine
 from benchmarks.pipeline import build_pipeline
+from components.audit.audit import audit
 from components.config.load import load_pipeline
 from components.evaluation.explanation_figures import explanation_figures
 from components.evaluation.figures import all_figures
@@ -51,6 +52,7 @@ def call_directly(config: Path, folder: Path) -> None:
     evaluation, *further = judgement.evaluations
     stressed = measure_robustness(built.dataset, built.bundle, evaluation, built.config)
     explained = explain_samples(built.dataset, built.bundle, judgement.predictions, built.config)
+    audited = audit(built.dataset, built.prepared, built.features, evaluation, built.config)
     for draw in (*all_figures(evaluation).values(), *robustness_figures(stressed).values()):
         draw.canvas.draw()
     for draw in explanation_figures(explained).values():
@@ -66,6 +68,7 @@ def call_directly(config: Path, folder: Path) -> None:
         further=tuple(further),
         robustness=stressed,
         explanations=explained,
+        audit=audited,
     )
     write_bytes(folder / "report.html", render_report(report).encode("utf-8", "surrogatepass"))
 

@@ -50,6 +50,7 @@ def has_pages() -> bool:
 @contextmanager
 def configured_as(address: str) -> Iterator[None]:
     """Point this process, its threads and its children at an API; send what is queued for it at the end."""
+    before = os.environ.get("PREFECT_API_URL")
     os.environ["PREFECT_API_URL"] = address
     refresh_global_settings_context()
     try:
@@ -58,5 +59,8 @@ def configured_as(address: str) -> Iterator[None]:
     finally:
         APILogHandler().flush()
         EventsWorker.drain_all(timeout=10)
-        del os.environ["PREFECT_API_URL"]
+        if before is None:
+            os.environ.pop("PREFECT_API_URL", None)
+        else:
+            os.environ["PREFECT_API_URL"] = before
         refresh_global_settings_context()

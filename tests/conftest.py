@@ -8,6 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows.local_server import prefect_api
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -29,3 +32,16 @@ def mlflow_forgets_its_place() -> Iterator[None]:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of one Prefect server for the commands whose own server and workers are not what is tested.
+
+    To start them is most of what a tiny run costs.
+    """
+    with (
+        temporary_settings(restore_defaults={PREFECT_API_URL}),
+        prefect_api(tmp_path_factory.mktemp("prefect")) as address,
+    ):
+        yield address

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,6 @@ import pytest
 import soundfile as sf
 import yaml
 from PIL import Image
-from prefect.settings import PREFECT_API_URL, temporary_settings
-
-from flows.local_server import prefect_api
 
 ROOT = Path(__file__).parents[2]
 CLASSES = ("ant", "bee", "cat", "dog")
@@ -192,19 +189,6 @@ def make_project(folder: Path, rows: int = 240, api: str | None = None, **change
     write_manifest(folder, rows)
     (folder / "tiny.yaml").write_text(yaml.safe_dump({**PIPELINE, **changes}, sort_keys=False))
     return Project(folder, api)
-
-
-@pytest.fixture(scope="session")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of one Prefect server for the commands whose own server and workers are not what is tested.
-
-    To start them is most of what a tiny run costs.
-    """
-    with (
-        temporary_settings(restore_defaults={PREFECT_API_URL}),
-        prefect_api(tmp_path_factory.mktemp("prefect")) as address,
-    ):
-        yield address
 
 
 @pytest.fixture(scope="session")

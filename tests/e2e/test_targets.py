@@ -150,6 +150,7 @@ def test_a_number_is_learned_told_with_its_interval_and_scored_with_inputs_missi
     assert nothing["std"] == pytest.approx(truth.std(), rel=0.3), "that of the training rows"
 
 
+@pytest.mark.slow
 def test_labels_are_learned_and_those_left_open_are_marked(tmp_path: Path, api: str) -> None:
     target = {"column": "tags", "task": "multilabel"}
     project = write_project(tmp_path, api, target=target, fusion={"name": "concat", "width": 16})

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.conftest import Project, api, make_project
+from tests.e2e.conftest import Project, make_project
 from tests.faults.kills import QUICK
-
-__all__ = ["api", "undisturbed"]
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,7 @@ def test_a_value_that_is_not_allowed_is_refused_by_the_api(up: Up) -> None:
         up.trigger("retrain", changes={"fusion": "magic"})
 
 
+@pytest.mark.slow
 def test_a_command_on_the_same_workspace_uses_the_servers(up: Up, changed: str) -> None:
     result = up.project.run("--set", "fusion.name=gated", "--set", "training.epochs=3")
     assert sum(result["extracted_rows"].values()) == 0

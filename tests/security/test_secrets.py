@@ -14,9 +14,8 @@ import pytest
 
 from components.errors import DataError
 from components.secrets import guard_logs, redacted, without_login, without_secrets
-from tests.e2e.conftest import Project, api, make_project, write_manifest
+from tests.e2e.conftest import Project, make_project, write_manifest
 
-__all__ = ["api"]  # a fixture
 SECRET, SHARED = "pl4nted-Pa55word", "pl4nted-t0ken"
 
 
