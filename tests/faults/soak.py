@@ -31,9 +31,10 @@ PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 BEGIN, END = "<!-- written by make soak -->", "<!-- until here -->"
 STAGES = (
     "ingest", "preprocess-sound", "fit-sound", "extract-picture", "fit-fusion", "evaluate", "robustness",
-    "explain", "promote", "report",
+    "explain", "audit", "promote", "report",
 )  # fmt: skip
 SETTINGS: dict[str, Any] = {
+    "audit": {},
     "evaluation": {
         "bootstrap": 100,
         "robustness": {"rows": 12, "severities": [5], "missing_rates": [0.5]},
