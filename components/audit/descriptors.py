@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
+from components.preprocess.pcm import each_packed, unpack
+
 _GREY, _COLOUR = 12, 4  # sides in pixels of the two thumbnails
 _BANDS, _PARTS = 24, 6  # of a sound: in frequency, and in time
 _FRAME = 256  # samples of a spectrum
@@ -25,11 +27,11 @@ def of_image(array: np.ndarray) -> np.ndarray:
 
 
 def of_audio(array: np.ndarray) -> np.ndarray:
-    """Logarithmic energy in bands and parts of float32 (S,), or the mean over several that begin with their
-    length."""
+    """Logarithmic energy in bands and parts of a packed sound (1 + S,), or the mean over several."""
     if array.ndim == 2:
-        return np.mean([of_audio(each[1 : 1 + int(each[0])]) for each in array], axis=0)
-    wave = np.pad(array, (0, max(0, _FRAME - len(array))))
+        return np.mean([of_audio(each) for each in each_packed(array)], axis=0)
+    wave = unpack(array)
+    wave = np.pad(wave, (0, max(0, _FRAME - len(wave))))
     frames = np.lib.stride_tricks.sliding_window_view(wave, _FRAME)[:: _FRAME // 2]
     power = np.square(np.abs(np.fft.rfft(frames * np.hanning(_FRAME)))).astype(np.float32)  # (T, 129)
     edges = np.unique(np.geomspace(1, power.shape[1], _BANDS + 1).astype(int))

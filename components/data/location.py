@@ -81,7 +81,10 @@ def read_bytes(path: str) -> bytes:
     most = policy().most_bytes
     if not is_url(path):
         with Path(path).open("rb") as file:
-            data = file.read(most + 1)
+            expected = min(os.fstat(file.fileno()).st_size, most)
+            data = file.read(expected + 1)  # asked for `most`, it would make room for that every time
+            if len(data) > expected:
+                data += file.read(most + 1 - len(data))
     else:
         system, inner = filesystem(path)
         if not isinstance(system, Web) and int(system.info(inner).get("size") or 0) > most:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,7 +109,7 @@ def inspect_audio(data: bytes) -> tuple[str | None, float | None]:
         return f"truncated sound ({short} bytes are missing at the end)", None
     lowest, highest, frames = np.inf, -np.inf, 0
     try:
-        with sf.SoundFile(io.BytesIO(data)) as sound:
+        with sound_file(data) as sound:
             if unfit := unfit_sound(sound):
                 return unfit, None
             while len(block := sound.read(_BLOCK, dtype="float32", always_2d=True)):
@@ -124,6 +127,30 @@ def inspect_audio(data: bytes) -> tuple[str | None, float | None]:
     if frames < declared:
         return f"truncated sound ({frames} of {declared} frames)", None
     return None, float(highest - lowest) / 2
+
+
+@contextmanager
+def sound_file(data: bytes) -> Iterator[sf.SoundFile]:
+    """A sound opened from its bytes; where the system has files in memory libsndfile reads such a one.
+
+    Given bytes, it would come back to Python for every piece, and threads would wait for each other.
+
+    Raises:
+        soundfile.SoundFileError: If libsndfile does not know it.
+    """
+    if not hasattr(os, "memfd_create"):
+        with sf.SoundFile(io.BytesIO(data)) as sound:
+            yield sound
+        return
+    handle = os.memfd_create("sound", os.MFD_CLOEXEC)
+    try:
+        with os.fdopen(os.dup(handle), "wb") as file:
+            file.write(data)
+        os.lseek(handle, 0, os.SEEK_SET)
+        with sf.SoundFile(handle, closefd=False) as sound:
+            yield sound
+    finally:
+        os.close(handle)
 
 
 def unfit_sound(sound: sf.SoundFile) -> str | None:

@@ -21,6 +21,7 @@ from components.explain.image import png
 from components.explain.parts import Score, occlude
 from components.preprocess import Preprocessor
 from components.preprocess.audio import AudioPreprocessor
+from components.preprocess.pcm import pack, unpack
 
 _WINDOW = 0.032  # seconds
 _BACKGROUND = 0.1  # quantile of the magnitudes; zeros would be a sound that no microphone has heard
@@ -39,7 +40,7 @@ def explain_audio(score: Score, preprocessor: Preprocessor, value: Any, detail: 
     """
     assert isinstance(preprocessor, AudioPreprocessor)
     rate = preprocessor.rate
-    wave = torch.from_numpy(preprocessor.canonical(value))  # (S,)
+    wave = torch.from_numpy(unpack(preprocessor.canonical(value)))  # (S,)
     size = 2 ** math.ceil(math.log2(max(16.0, _WINDOW * rate)))
     taper = torch.hann_window(size)
     spectrum = torch.stft(
@@ -56,7 +57,7 @@ def explain_audio(score: Score, preprocessor: Preprocessor, value: Any, detail: 
         left = torch.istft(
             torch.where(keep, spectrum, quiet), size, size // 4, window=taper, length=len(wave)
         )
-        return left.clamp(-1, 1).numpy()
+        return pack(left.clamp(-1, 1).numpy())
 
     grid = occlude(score, hide, bands, times)[::-1]  # high above low
     return Inside(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from components.preprocess import Preprocessor
+from components.preprocess.pcm import each_packed, unpack
 
 SUMMARIES: dict[str, tuple[str, ...]] = {
     "image": ("brightness", "contrast"),
@@ -35,16 +35,8 @@ def summarise(preprocessor: Preprocessor, value: Any) -> tuple[float, ...]:
         return float(value.mean()), float(value.std())
     if preprocessor.modality == "text":
         return float(len(value)), float(len(value.split()))
-    wave = np.concatenate(list(_waves(value)))
+    wave = np.concatenate([unpack(each) for each in each_packed(value)])
     seconds = len(wave) / preprocessor.state()["rate"]
     level = float(np.sqrt((wave.astype(np.float64) ** 2).mean()))
     crest = 20 * np.log10(float(np.abs(wave).max()) / level) if level else 0.0
     return seconds, float(crest), float((wave[1:] * wave[:-1] < 0).sum() / seconds)
-
-
-def _waves(value: np.ndarray) -> Iterator[np.ndarray]:
-    """One sound, or several that each begin with their length."""
-    if value.ndim == 1:
-        yield value
-    else:
-        yield from (item[1 : 1 + int(item[0])] for item in value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self
@@ -12,9 +11,11 @@ import soundfile as sf
 import soxr
 import torch
 
-from components.data.media import declared_frames, missing_at_the_end, unfit_sound
+from components.data.media import declared_frames, missing_at_the_end, sound_file, unfit_sound
 from components.errors import DataError
+from components.preprocess import pcm
 from components.preprocess.media import MediaValue, media_bytes, named
+from components.preprocess.pcm import pack, unpack
 from components.preprocess.protocol import Samples
 from components.storage.digest import code_digest, digest_json
 
@@ -69,10 +70,10 @@ class AudioPreprocessor:
         return cls(**{name: value for name, value in state.items() if name != "modality"})
 
     def fingerprint(self) -> str:
-        return digest_json([self.state(), code_digest(sys.modules[__name__])])
+        return digest_json([self.state(), code_digest(sys.modules[__name__]), code_digest(pcm)])
 
     def canonical(self, value: MediaValue) -> np.ndarray:
-        """Mono sound, float32 (S,) in [-1, 1] with 1 <= S <= samples.
+        """Mono sound in [-1, 1], packed in int16 (1 + S,), 1 <= S <= samples: components/preprocess/pcm.py.
 
         Raises:
             DataError: If the file cannot be read or decoded, or holds no samples.
@@ -89,14 +90,14 @@ class AudioPreprocessor:
         wave = KEEPS[self.keep](wave, self.samples)
         if self.normalise:
             wave = level(wave)
-        return np.ascontiguousarray(np.clip(wave, -1.0, 1.0), dtype=np.float32)
+        return pack(np.clip(wave, -1.0, 1.0, dtype=np.float32))
 
     def collate(self, rows: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
         """``wave``: float32 (B, samples), zeros after the end; ``length``: int64 (B,)."""
         wave = np.zeros((len(rows), self.samples), np.float32)
-        for row, values in zip(wave, rows, strict=True):
-            row[: len(values)] = values
-        return {"wave": torch.from_numpy(wave), "length": torch.tensor([len(values) for values in rows])}
+        for row, packed in zip(wave, rows, strict=True):
+            row[: len(packed) - 1] = unpack(packed)
+        return {"wave": torch.from_numpy(wave), "length": torch.tensor([len(packed) - 1 for packed in rows])}
 
     def _decode(self, data: bytes) -> np.ndarray:
         """Mono at ``rate``; of a long sound only the part that is kept, where that is known beforehand.
@@ -107,7 +108,7 @@ class AudioPreprocessor:
         """
         if short := missing_at_the_end(data):
             raise ValueError(f"truncated ({short} bytes are missing at the end)")
-        with sf.SoundFile(io.BytesIO(data)) as sound:
+        with sound_file(data) as sound:
             if unfit := unfit_sound(sound):
                 raise ValueError(unfit)
             frames = max(1, round(self.seconds * sound.samplerate))  # at 1 Hz a short part is one frame
@@ -126,7 +127,7 @@ class AudioPreprocessor:
                 wave = resample(part, sound.samplerate, self.rate)
                 skip = round((start - first) / sound.samplerate * self.rate)
                 return wave[skip : skip + self.samples]
-        with sf.SoundFile(io.BytesIO(data)) as sound:  # from its start, as ingest has read it
+        with sound_file(data) as sound:  # from its start, as ingest has read it
             return resample(mono(sound), sound.samplerate, self.rate)
 
 

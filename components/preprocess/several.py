@@ -12,6 +12,7 @@ import torch
 from components.preprocess.audio import AudioPreprocessor
 from components.preprocess.image import ImagePreprocessor
 from components.preprocess.media import MediaValue
+from components.preprocess.pcm import each_packed, pack_several
 from components.preprocess.protocol import Samples
 from components.storage.digest import code_digest, digest
 
@@ -48,7 +49,7 @@ class SeveralPreprocessor:
         return digest(self.each.fingerprint(), code_digest(sys.modules[__name__]))
 
     def canonical(self, value: Sequence[MediaValue]) -> np.ndarray:
-        """All items of a row: pictures (n, size, size, 3), or sounds (n, 1 + S) that begin with their length.
+        """All items of a row: pictures (n, size, size, 3), or packed sounds (n, 3 + S).
 
         Raises:
             DataError: If a file cannot be read or decoded.
@@ -56,15 +57,12 @@ class SeveralPreprocessor:
         items = [self.each.canonical(item) for item in value]
         if self.modality == "image":
             return np.stack(items)
-        longest = max(len(item) for item in items)
-        padded = [np.pad(item, (0, longest - len(item))) for item in items]
-        lengths = np.array([[len(item)] for item in items], np.float32)  # exact up to 2^24 samples
-        return np.concatenate([lengths, np.stack(padded)], axis=1)
+        return pack_several(items)
 
     def collate(self, rows: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
         """What the items' own preprocessor collates, and ``items``: int64 (B,), how many each row has."""
         if self.modality == "image":
             flat = [item for row in rows for item in row]
         else:
-            flat = [item[1 : 1 + int(item[0])] for row in rows for item in row]
+            flat = [item for row in rows for item in each_packed(row)]
         return {**self.each.collate(flat), "items": torch.tensor([len(row) for row in rows])}

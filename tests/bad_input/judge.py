@@ -19,6 +19,7 @@ from components.data.media import inspect
 from components.errors import BraidError, DataError
 from components.preprocess.audio import AudioPreprocessor
 from components.preprocess.image import ImagePreprocessor
+from components.preprocess.pcm import unpack
 from components.preprocess.protocol import Preprocessor
 from components.preprocess.tabular import TabularPreprocessor
 from components.preprocess.text import NgramTokenizer, SubwordTokenizer, TextPreprocessor
@@ -96,7 +97,7 @@ def try_sound(case: Case) -> str | None:
     made = _media(case, "audio", AudioPreprocessor(sounds.RATE, 4.0, "middle", False, False))
     for keep, trim in (("loudest", True), ("end", False), ("start", True)):
         part = AudioPreprocessor(sounds.RATE, 0.05, keep, trim, True)  # type: ignore[arg-type]
-        if made is not None and not 1 <= len(_finite(part.canonical(case.content))) <= part.samples:
+        if made is not None and not 1 <= len(_finite(unpack(part.canonical(case.content)))) <= part.samples:
             raise SubstitutedError(f"another length where {keep} is kept")
     return None if made is not None else str(inspect(case.content, "audio").reason)
 
@@ -105,7 +106,8 @@ def _media(case: Case, modality: str, preprocessor: Preprocessor) -> np.ndarray 
     """What the encoder is given; None where both ingest and preprocessing refuse the file."""
     reason = inspect(case.content, modality).reason
     try:
-        made = _finite(preprocessor.canonical(case.content))
+        made = preprocessor.canonical(case.content)
+        made = _finite(unpack(made) if modality == "audio" else made)
     except DataError as error:
         if reason is None:
             raise SubstitutedError(f"good to ingest, but preprocessing says: {error}") from error

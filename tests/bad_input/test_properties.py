@@ -21,6 +21,7 @@ from components.data.delimited import open_delimited
 from components.data.readers import open_jsonl
 from components.preprocess.audio import AudioPreprocessor
 from components.preprocess.image import ImagePreprocessor
+from components.preprocess.pcm import unpack
 from tests.bad_input.pictures import saved
 from tests.bad_input.sounds import recorded
 from tests.bad_input.targets import TARGETS, config
@@ -74,9 +75,8 @@ def test_a_sound_of_any_layout_keeps_its_level(
     channels: int, rate: int, subtype: str, frames: int, level: float
 ) -> None:
     each = level * (np.arange(channels) + 1) / channels
-    wave = AudioPreprocessor(rate, 1e4, "middle", False, False).canonical(
-        recorded(np.tile(each, (frames, 1)), rate=rate, subtype=subtype)
-    )
+    data = recorded(np.tile(each, (frames, 1)), rate=rate, subtype=subtype)
+    wave = unpack(AudioPreprocessor(rate, 1e4, "middle", False, False).canonical(data))
     assert wave.shape == (frames,)
     np.testing.assert_allclose(wave, each.mean(), atol=8e-3)  # a step of 8 bits
 

@@ -39,7 +39,7 @@ SETTINGS: dict[str, Any] = {
         "bootstrap": 100,
         "robustness": {"rows": 12, "severities": [5], "missing_rates": [0.5]},
         "explanations": {"samples": 2},
-    }
+    },
 }
 SCORE_ROWS, CHUNK = 1024, 128
 SCORE = "a chunk of scoring"

@@ -19,6 +19,7 @@ from components.preprocess import Preprocessor
 from components.preprocess.audio import AudioPreprocessor
 from components.preprocess.image import ImagePreprocessor
 from components.preprocess.ngrams import NgramTokenizer
+from components.preprocess.pcm import unpack
 from components.preprocess.tabular import TabularPreprocessor
 from components.preprocess.text import TextPreprocessor
 
@@ -241,7 +242,7 @@ def listener() -> AudioPreprocessor:
 class TestAudio:
     @pytest.mark.parametrize("start", [0.0, 0.3, 0.7, 0.9])
     def test_the_stretch_that_decides_has_the_greatest_effect(self, start: float) -> None:
-        score = score_of(lambda wave: float(np.square(wave).sum()))
+        score = score_of(lambda packed: float(np.square(unpack(packed)).sum()))
         found = EXPLAINERS["audio"](score, listener(), sound(start, 1000), 64)
         grid = np.array(found.grid)
         assert grid.shape == (4, 16)
@@ -254,13 +255,13 @@ class TestAudio:
     def test_the_band_that_decides_has_the_greatest_effect_high_ones_above(
         self, pitch: float, band: int
     ) -> None:
-        score = score_of(lambda wave: float(np.square(wave).sum()))
+        score = score_of(lambda packed: float(np.square(unpack(packed)).sum()))
         found = EXPLAINERS["audio"](score, listener(), sound(0.4, pitch), 64)
         assert np.array(found.grid).sum(1).argmax() == band
         assert (found.seconds, found.hertz) == (1.0, RATE / 2)
 
     def test_a_sound_of_which_nothing_is_hidden_stays_as_it_is(self) -> None:
-        wave = listener().canonical(sound(0.3, 700))
+        wave = unpack(listener().canonical(sound(0.3, 700)))
         heard: list[np.ndarray] = []
 
         def score(arrays: Sequence[np.ndarray | None]) -> np.ndarray:
@@ -268,14 +269,14 @@ class TestAudio:
             return np.zeros(len(arrays))
 
         EXPLAINERS["audio"](score, listener(), sound(0.3, 700), 64)
-        np.testing.assert_allclose(heard[0], wave, atol=1e-6)  # float32, there and back
-        assert all(array.shape == wave.shape and array.dtype == np.float32 for array in heard)
+        np.testing.assert_allclose(unpack(heard[0]), wave, atol=2**-16)  # 16 bits, there and back
+        assert all(len(unpack(array)) == len(wave) for array in heard)
 
     @pytest.mark.parametrize("samples", [1, 5, 300])
     def test_the_shortest_sounds_and_silence_are_taken(self, samples: int) -> None:
         file = io.BytesIO()
         sf.write(file, np.zeros(samples), RATE, format="WAV")
-        score = score_of(lambda wave: float(np.square(wave).sum()))
+        score = score_of(lambda packed: float(np.square(unpack(packed)).sum()))
         found = EXPLAINERS["audio"](score, listener(), file.getvalue(), 64)
         assert found.strongest == 0
         assert Image.open(io.BytesIO(found.picture)).size[1] == 64

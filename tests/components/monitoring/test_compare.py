@@ -24,6 +24,7 @@ from components.monitoring.sample import Sample, read_sample, write_sample
 from components.monitoring.summaries import summarise
 from components.predictor import Predictor
 from components.preprocess.audio import AudioPreprocessor
+from components.preprocess.pcm import pack, pack_several
 from components.preprocess.several import SeveralPreprocessor
 from components.targets import AnyTarget, Multilabel, Regression, Targets
 from tests.components.conftest import Built
@@ -141,8 +142,8 @@ class TestSamples:
         rate = 4000
         tone = np.sin(2 * np.pi * 250 * (np.arange(rate) + 0.5) / rate).astype(np.float32)
         one = AudioPreprocessor(rate, 2.0, "start", False, True)
-        assert summarise(one, tone) == pytest.approx((1.0, 20 * np.log10(np.sqrt(2)), 500), abs=1.1)
-        two = np.stack([np.concatenate([[rate], tone]), np.concatenate([[rate // 2], tone])])
+        assert summarise(one, pack(tone)) == pytest.approx((1.0, 20 * np.log10(np.sqrt(2)), 500), abs=1.1)
+        two = pack_several([pack(tone), pack(tone[: rate // 2])])
         assert summarise(SeveralPreprocessor(one, "mean"), two)[0] == pytest.approx(1.5)
 
 
