@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 from torch.utils.data import DataLoader, Dataset
-from transformers import ASTForAudioClassification, pipeline
+from transformers import ASTFeatureExtractor, ASTForAudioClassification, pipeline
 
 from components.encoders import Encoder
 from components.preprocess import Preprocessor
@@ -64,7 +64,11 @@ def audio_pipeline(model: str) -> Rival:
     """`pipeline("audio-classification")` of transformers, 32 sounds a batch: it has none for features."""
     network = ASTForAudioClassification.from_pretrained(model)
     classify: Any = pipeline(  # its type knows of no list
-        "audio-classification", model=network, feature_extractor=model, batch_size=_BATCH, device="cpu"
+        "audio-classification",
+        model=network,
+        feature_extractor=ASTFeatureExtractor.from_pretrained(model),
+        batch_size=_BATCH,
+        device="cpu",
     )
     return lambda cells: list(classify(list(cells)))
 
