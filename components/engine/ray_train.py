@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 
 from components.config.engine import EngineConfig
 from components.engine.cluster import own_error
+from components.storage.atomic import write_json
 from components.storage.tensors import load_tensors
 from components.training.checkpoint import Epoch, known_epochs
 from components.training.faults import TrainingError
@@ -18,6 +20,7 @@ from components.training.task import Training
 
 _EVERY = 0.5  # seconds between two looks at the checkpoint
 _DAY = 24 * 3600
+_REFUSAL = "refused.json"
 
 
 def train(ray: Any, training: Training, config: EngineConfig, gpus: int) -> Iterator[Epoch]:
@@ -72,9 +75,11 @@ def _fit(training: Training, config: EngineConfig, gpus: int) -> str | None:
             failure_config=FailureConfig(max_failures=config.cluster.retries),
         ),
     )
-    metrics = trainer.fit().metrics or {}
+    refusal = training.folder / _REFUSAL
+    refusal.unlink(missing_ok=True)
+    trainer.fit()
     shutil.rmtree(storage, ignore_errors=True)  # what Ray Train writes down of a run that has ended
-    return metrics.get("refused")
+    return json.loads(refusal.read_text("utf-8")) if refusal.exists() else None
 
 
 def _worker(training: Training, gpus: int) -> Callable[[], None]:
@@ -88,6 +93,8 @@ def _worker(training: Training, gpus: int) -> Callable[[], None]:
             for epoch in training.run(device):
                 ray.train.report({"epoch": epoch.epoch, "val_loss": epoch.val_loss, "metric": epoch.metric})
         except TrainingError as error:  # all workers find it at the same step: trying again is of no use
-            ray.train.report({"refused": str(error)})
+            write_json(
+                training.folder / _REFUSAL, str(error)
+            )  # Ray Train gives back metrics of checkpoints alone
 
     return work

@@ -35,6 +35,7 @@ def strike(
     number: signal.Signals = signal.SIGKILL,
     command: Sequence[str] | None = None,
     delay: float = 0.0,
+    patience: float = 30.0,
 ) -> int | None:
     """Start ``braid run``, or another command; send its process a signal once ``when`` holds.
 
@@ -44,6 +45,7 @@ def strike(
         number: The signal.
         command: Instead of ``run``.
         delay: Seconds between the moment at which it holds and the signal.
+        patience: Seconds in which all that it has started has to end.
 
     Returns:
         The exit code; None where the command had ended before the signal.
@@ -65,17 +67,21 @@ def strike(
     children = psutil.Process(process.pid).children(recursive=True)
     os.kill(process.pid, number)
     code = process.wait(timeout=60)
-    _, alive = psutil.wait_procs(children, timeout=30)
+    _, alive = psutil.wait_procs(children, timeout=patience)
     assert not alive, "workers and server end with the process that started them"
     return code
 
 
 def signal_at(
-    project: Project, step: str, number: signal.Signals, command: Sequence[str] | None = None
+    project: Project,
+    step: str,
+    number: signal.Signals,
+    command: Sequence[str] | None = None,
+    patience: float = 30.0,
 ) -> int:
     """As :func:`strike`, once ``step`` has begun its work. Gives the exit code."""
     known = set((project.workspace / "runs").glob("*")) if command else set()  # of other commands
-    code = strike(project, lambda: has_begun(project, step, known), number, command)
+    code = strike(project, lambda: has_begun(project, step, known), number, command, patience=patience)
     assert code is not None, f"the run ended before {step}"
     return code
 

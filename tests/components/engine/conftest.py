@@ -47,7 +47,7 @@ class Machines:
         self.cluster.wait_for_nodes()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def machines() -> Iterator[Machines]:
     """Two workers with one core each. The head has none: it is not the one to lose."""
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'braid[ray]'")
