@@ -8,14 +8,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+from filelock import FileLock
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from components.errors import BraidError, ServiceError
 
 _GOES_ON = "what was finished is kept, and the same command goes on where it stopped"
+_SQLITE = "sqlite:///"
 _TRIES, _PAUSE, _PATIENCE = 4, 2.0, 10.0  # seconds
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PASSWORD = re.compile(r"//[^/@\s]*@")
@@ -69,6 +73,19 @@ def check_answers(uri: str) -> None:
         f"MLflow does not answer at {shown} ({_first_line(cause)}): start it, or name another tracking_uri "
         f"in mlflow.yaml; {_GOES_ON}"
     )
+
+
+@cache
+def make_database(uri: str) -> None:
+    """Have MLflow make the tables of a new SQLite file while no other process does: it does not see to that.
+
+    Args:
+        uri: Of tracking or registry; what is not a SQLite file is left alone.
+    """
+    file = Path(uri.removeprefix(_SQLITE))
+    if uri.startswith(_SQLITE) and file.parent.is_dir():
+        with FileLock(file.with_name(f".{file.name}.lock")):
+            MlflowClient(uri, uri)
 
 
 def _gone(error: BaseException) -> str | None:

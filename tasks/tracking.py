@@ -27,7 +27,7 @@ from components.config import TrackingConfig
 from components.secrets import redacted, without_login, without_secrets
 from components.training.checkpoint import Epoch
 from tasks.descriptions import of_experiment
-from tasks.service import check_answers
+from tasks.service import check_answers, make_database
 from tasks.views import VIEWS
 
 KEY, PART = "braid.key", "braid.part"
@@ -50,6 +50,8 @@ def connect(tracking: TrackingConfig) -> MlflowClient:
         ServiceError: If there is a server and it does not answer when this process first asks.
     """
     check_answers(str(tracking.tracking_uri))
+    for uri in {str(tracking.tracking_uri), str(tracking.registry_uri or tracking.tracking_uri)}:
+        make_database(uri)
     mlflow.set_tracking_uri(str(tracking.tracking_uri))
     mlflow.set_registry_uri(str(tracking.registry_uri or tracking.tracking_uri))
     return MlflowClient()

@@ -97,6 +97,13 @@ def is_there(project: Project, step: str, since: float, finished: bool) -> bool:
     return any(each["finished"] or not finished for each in found)
 
 
+def is_finished(project: Project) -> bool:
+    """Whether the newest run has come to its end, though its process may not have."""
+    records = (project.workspace / "runs").glob("*/run.json")
+    newest = max(records, key=lambda file: file.parent.name)
+    return json.loads(newest.read_text("utf-8"))["status"] == "finished"
+
+
 def _standings(project: Project, step: str, known: Set[Path], since: float = 0.0) -> list[dict[str, Any]]:
     found = []
     for file in (project.workspace / "runs").glob(f"*/progress/{step}.json"):

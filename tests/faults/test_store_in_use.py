@@ -63,8 +63,8 @@ def test_a_database_that_is_locked_for_seconds_is_waited_for_and_has_everything_
     lock = sqlite3.connect(store / "mlflow.db", isolation_level=None, check_same_thread=False)
     lock.execute("BEGIN EXCLUSIVE")
     waited = 2.0
-    threading.Timer(waited, lambda: lock.execute("COMMIT")).start()
     began = time.monotonic()
+    threading.Timer(waited, lambda: lock.execute("COMMIT")).start()
     tracking.log_epoch(at, run, epoch(0), "accuracy")
     assert time.monotonic() - began > waited / 2, "it was not locked: this says nothing"
     tracking.log_epoch(at, run, epoch(1), "accuracy")
