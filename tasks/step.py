@@ -11,6 +11,7 @@ from functools import wraps
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
+import prefect.engine
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.sync import concurrency
@@ -96,7 +97,23 @@ def start_worker(workers: int) -> None:
     """Prepare a worker process: its share of the cores, and an end when its parent ends, however it ends."""
     share_cores(workers)
     guard_logs()
+    prefect.engine.handle_engine_signals = _as_errors  # type: ignore[assignment]
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+@contextmanager
+def _as_errors(task_run_id: Any) -> Iterator[None]:
+    """What ends a step becomes an error that reaches the flow.
+
+    Prefect 3.8 leaves by ``exit(1)`` here where its API is gone. That is no ``Exception``, so it ends the
+    thread of the flow that fetches results from the pool, and the flow waits for ever.
+    """
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException as error:
+        raise RuntimeError(f"a step was ended by {type(error).__name__}") from error
 
 
 def _end_with_parent() -> None:
