@@ -103,17 +103,19 @@ def start_worker(workers: int) -> None:
 
 @contextmanager
 def _as_errors(task_run_id: Any) -> Iterator[None]:
-    """What ends a step becomes an error that reaches the flow.
+    """What ends a step becomes an error that reaches the flow and says whether a service is gone.
 
     Prefect 3.8 leaves by ``exit(1)`` here where its API is gone. That is no ``Exception``, so it ends the
-    thread of the flow that fetches results from the pool, and the flow waits for ever.
+    thread of the flow that fetches results from the pool, and the flow waits for ever. What an error was
+    raised from does not come through the pool, so it is looked at on this side.
     """
-    try:
-        yield
-    except Exception:
-        raise
-    except BaseException as error:
-        raise RuntimeError(f"a step was ended by {type(error).__name__}") from error
+    with reached():
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException as error:
+            raise RuntimeError(f"a step was ended by {type(error).__name__}") from error
 
 
 def _end_with_parent() -> None:
