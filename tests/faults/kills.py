@@ -100,8 +100,8 @@ def is_there(project: Project, step: str, since: float, finished: bool) -> bool:
 def is_finished(project: Project) -> bool:
     """Whether the newest run has come to its end, though its process may not have."""
     records = (project.workspace / "runs").glob("*/run.json")
-    newest = max(records, key=lambda file: file.parent.name)
-    return json.loads(newest.read_text("utf-8"))["status"] == "finished"
+    newest = max(records, key=lambda file: file.parent.name, default=None)
+    return newest is not None and json.loads(newest.read_text("utf-8"))["status"] == "finished"
 
 
 def _standings(project: Project, step: str, known: Set[Path], since: float = 0.0) -> list[dict[str, Any]]:

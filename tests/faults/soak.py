@@ -43,6 +43,7 @@ SETTINGS: dict[str, Any] = {
 }
 SCORE_ROWS, CHUNK = 1024, 128
 SCORE = "a chunk of scoring"
+_LONGEST = 2.0  # seconds from the first sign of a stage to the kill inside it
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,9 @@ class Soak:
             )
             code = strike(project, reached, delay=delay)
             before = self._count(point, code, before, items(project))
-        if not is_finished(project):  # killed behind its end, the same command would be another run
+            if is_finished(project):  # killed behind its end: the same command would be another run
+                break
+        if not is_finished(project):
             project.run()
         self._count(POINTS[-1], None, before, items(project))
         self.wrong += [
@@ -174,7 +177,7 @@ class Soak:
         ends = sorted((file.stat().st_mtime, file.stem) for file in files)
         found, last = {}, began
         for end, stage in ends:
-            found[stage], last = min(end - last, 30.0), end
+            found[stage], last = min(end - last, _LONGEST), end
         return found
 
 
