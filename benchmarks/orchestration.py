@@ -128,7 +128,7 @@ def generated_config(folder: Path, rows: int, epochs: int) -> Path:
     config = pipeline_of(
         manifest, _INPUTS, training={"epochs": epochs}, fusion={"name": "gated", "width": 64}
     )
-    values = config.model_dump(mode="json", exclude_defaults=True)
+    values = config.model_dump(mode="json")
     for name in _INPUTS:
         values["inputs"][name]["fit"] = fit
     path = folder / "generated.yaml"
