@@ -106,7 +106,8 @@ def shuffled_blocks(votes: Votes, strata: Sequence[str], level: float, seed: int
     """Blocks of rows whose agreement is lost, in a table whose other rows agree.
 
     The block of the largest sum of lost agreement is compared with those that come up when rows of the same
-    label change places at random: a table sorted by label, of which one is hard to tell, is no alarm.
+    label change places at random: a table sorted by label, of which one is hard to tell, is no alarm. Nor is
+    one in which rows of like difficulty stand side by side.
 
     Args:
         votes: Of one input, in the order of the table.
@@ -137,7 +138,27 @@ def shuffled_blocks(votes: Votes, strata: Sequence[str], level: float, seed: int
         if len(inside) < _LEAST or inside.mean() > _GONE * expected or inside.mean() + error > 0.7 * expected:
             continue
         blocks.append(Block(first, last, float(inside.mean() / expected)))
+    outside = np.ones(len(lost), bool)
+    for block in blocks:
+        outside[block.first : block.last + 1] = False
+    if _goes_together(usual / 2 - votes.agreement, groups, outside):
+        return []
     return sorted(blocks, key=lambda block: block.first)
+
+
+def _goes_together(lost: Array, groups: NDArray[np.int64], some: NDArray[np.bool_]) -> bool:
+    """Whether neighbours among some rows are lost or right together, more than their labels explain.
+
+    It is so of a table in which like rows stand side by side (an alphabet, a catalogue): there hard rows make
+    blocks by themselves, and changing places at random says nothing.
+    """
+    rest = lost.copy()
+    for group in np.unique(groups[some]):
+        rows = (groups == group) & some
+        rest[rows] -= lost[rows].mean()
+    pairs = some[:-1] & some[1:]
+    together = float((rest[:-1] * rest[1:])[pairs].mean() / max(float(np.square(rest[some]).mean()), 1e-12))
+    return together > 3 / np.sqrt(max(int(pairs.sum()), 1))
 
 
 def _usual(agreement: Array, groups: NDArray[np.int64]) -> Array:

@@ -92,3 +92,15 @@ def test_a_table_sorted_by_label_of_which_one_is_hard_raises_no_alarm(seed: int)
     vectors[hard] = 0.6 * np.eye(8)[1] + np.random.default_rng(seed).normal(size=(int(hard.sum()), 8))
     order = np.argsort(labels, kind="stable")
     assert voted(vectors[order], labels[order]) == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_hard_rows_that_stand_together_in_an_ordered_table_are_no_blocks(seed: int) -> None:
+    vectors, labels = made(seed, strength=3.0)
+    rng = np.random.default_rng(seed)
+    hard = np.repeat(rng.random(ROWS // 30) < 0.3, 30)  # stretches of 30 rows that no model tells
+    noise = rng.normal(size=vectors.shape)
+    assert voted(np.where(hard[:, None], noise, vectors), labels) == []
+    assert voted(np.where(np.arange(ROWS)[:, None] // 30 == 7, noise, vectors), labels), (
+        "one alone is a block"
+    )
