@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Part = Literal["settings", "data", "model", "metric", "environment"]
-_OF_THE_MOMENT = ("seconds", "epoch_seconds")
+_OF_THE_MOMENT = ("seconds", "epoch_seconds", "audit_seconds")
 _OF_THE_TEAM = ("system/", "champion_gain", "extracted_rows_")  # load, champion and cache of the day
 
 

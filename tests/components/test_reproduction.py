@@ -55,6 +55,7 @@ def test_each_difference_is_told_to_the_last_bit(
     [
         ("seconds", "seconds_of_sound"),
         ("epoch_seconds", "epochs"),
+        ("audit_seconds", "audit_warnings"),
         ("system/cpu_utilization", "system_accuracy"),
         ("champion_gain_low", "fusion_gain_low"),
         ("extracted_rows_image", "data_rows"),

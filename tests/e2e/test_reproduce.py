@@ -20,7 +20,7 @@ DIFFERENT, DATA, MODEL = 7, 3, 4
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory, api: str) -> tuple[Project, dict[str, Any]]:
     """A project with one run."""
-    project = make_project(tmp_path_factory.mktemp("reproduced"), 120, api, training={"epochs": 4})
+    project = make_project(tmp_path_factory.mktemp("reproduced"), 120, api, training={"epochs": 4}, audit={})
     return project, project.run("--set", "fusion.width=24")
 
 
