@@ -114,6 +114,28 @@ def own_error(error: BaseException | None) -> BraidError | None:
     return cause if isinstance(cause, BraidError) else error
 
 
+@contextmanager
+def followed(ray: Any, work: Any) -> Iterator[None]:
+    """A block of a generator that follows work on the cluster: left by its end, the work is cancelled.
+
+    Args:
+        work: Reference, or stream of them.
+
+    Raises:
+        BraidError: That of a worker, as it was raised there.
+    """
+    try:
+        yield
+    except GeneratorExit:
+        ray.cancel(work, force=True)
+        raise
+    except ray.exceptions.RayError as error:
+        own = own_error(error)
+        if own is None:
+            raise
+        raise own from None
+
+
 def _is_joined() -> bool:
     """Whether this process is in a cluster; Ray is not imported for that."""
     ray = sys.modules.get("ray")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from components.config.engine import ClusterConfig
-from components.engine.cluster import own_error
+from components.engine.cluster import followed
 
 
 def steps(
@@ -20,20 +20,12 @@ def steps(
         num_cpus=config.cpus, num_gpus=gpus, num_returns="streaming", max_retries=config.retries
     )
     stream = remote.remote(begin)
-    try:
+    with followed(ray, stream):
         for reference in stream:
             is_end, value = ray.get(reference)
             if is_end:
                 return value
             yield value
-    except GeneratorExit:
-        ray.cancel(stream, force=True)
-        raise
-    except ray.exceptions.RayError as error:
-        own = own_error(error)
-        if own is None:
-            raise
-        raise own from None
     raise RuntimeError("a Ray task ended without a result")  # it says one, or raises
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from components.config.engine import EngineConfig
-from components.engine.cluster import own_error
+from components.engine.cluster import followed
 from components.storage.atomic import write_json
 from components.storage.tensors import load_tensors
 from components.training.checkpoint import Epoch, known_epochs
@@ -32,7 +32,7 @@ def train(ray: Any, training: Training, config: EngineConfig, gpus: int) -> Iter
     fit = ray.remote(_fit).options(num_cpus=0, max_retries=config.cluster.retries)
     running = fit.remote(training, config, gpus)
     told = 0
-    try:
+    with followed(ray, running):
         while True:
             ended, _ = ray.wait([running], timeout=_EVERY)
             for epoch in known_epochs(training.folder / CHECKPOINT)[told:]:
@@ -41,14 +41,6 @@ def train(ray: Any, training: Training, config: EngineConfig, gpus: int) -> Iter
             if ended:
                 break
         refusal = ray.get(running)
-    except GeneratorExit:
-        ray.cancel(running, force=True)
-        raise
-    except ray.exceptions.RayError as error:
-        own = own_error(error)
-        if own is None:
-            raise
-        raise own from None
     if refusal is not None:
         raise TrainingError(refusal)
     training.network.load_state_dict(load_tensors(training.folder / BEST))
