@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -25,9 +22,9 @@ from components.training.checkpoint import Epoch
 from flows.runs import claim
 from tasks import tracking
 from tasks.service import check_answers, reached
+from tests.at_once import answers_at_once
 from tests.components.conftest import configure, write_manifest
 
-ROOT = Path(__file__).parents[2]
 PREPARE = """
 import json, sys
 from pathlib import Path
@@ -114,26 +111,8 @@ def test_a_run_that_was_cut_off_before_the_clock_was_set_back_is_gone_on_with(tm
 def test_two_processes_that_fill_one_store_at_once_leave_every_row(tmp_path: Path) -> None:
     write_manifest(tmp_path)
     config = json.dumps(configure().model_dump(mode="json"))
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", PREPARE, config, str(tmp_path), name],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for name in ("one", "two")
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    answers = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
+    said = answers_at_once(PREPARE, [[config, str(tmp_path), name] for name in ("one", "two")])
+    answers = [json.loads(each) for each in said]
     assert answers[0] == answers[1]
     folder = Path(answers[0][0])
     assert not list(folder.glob("*.damaged"))
