@@ -17,7 +17,7 @@ class Rates:
     """One modality.
 
     Attributes:
-        prepare, extract: Core milliseconds a row; NaN where it has not been measured.
+        prepare, extract: Core milliseconds a row.
         canonical, feature: Bytes a row on disk: length by type, before compression.
     """
 
@@ -69,7 +69,7 @@ def table(measured: dict[str, Rates], assumed: Assumed) -> str:
     for name, rates in measured.items():
         hours = [assumed.samples * each / 3.6e6 / assumed.share for each in (rates.prepare, rates.extract)]
         canonical, feature = (assumed.samples * each / 1e12 for each in (rates.canonical, rates.feature))
-        machine_hours = sum(each for each in hours if not math.isnan(each)) / assumed.cores
+        machine_hours = sum(hours) / assumed.cores
         cost = machine_hours * assumed.price
         cells = [
             name,
@@ -87,8 +87,6 @@ def table(measured: dict[str, Rates], assumed: Assumed) -> str:
 
 def _shown(value: float) -> str:
     """Two figures: the rates hold no more."""
-    if math.isnan(value):
-        return "not measured"
     if value < 100:
         return f"{value:.2g}"
     digits = len(str(int(value))) - 2

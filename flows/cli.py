@@ -25,60 +25,13 @@ from rich.console import Console
 import flows.environment  # noqa: F401  (has to come first: it sets what the others read)
 
 # isort: split
-from prefect.settings import get_current_settings
-
+# What a command works with is imported when it runs: it takes seconds, in which Prefect's server can start.
 from components.config import ConfigError, load_pipeline, load_tracking
-from components.config.distill import load_distill
 from components.config.engine import EngineConfig
 from components.config.explain import explain as explain_fault
 from components.config.form import Form
-from components.config.load import overridden
-from components.config.monitor import MonitorConfig
-from components.config.score import ScoreConfig
-from components.config.sweep import load_sweep
-from components.data.ingest import ingest
-from components.engine.cluster import import_ray
 from components.errors import BraidError, DataError
-from components.scoring.rows import open_table
-from components.search import Search
 from components.secrets import redacted, without_secrets
-from components.training.device import choose_device
-from flows.as_json import (
-    distilled_json,
-    monitored_json,
-    outcome_json,
-    promotion_json,
-    reproduced_json,
-    scored_json,
-    sweep_json,
-)
-from flows.deployments import Place
-from flows.deployments import deploy as give_to_pools
-from flows.display import (
-    followed,
-    show_check,
-    show_distilled,
-    show_hits,
-    show_monitored,
-    show_outcome,
-    show_promotion,
-    show_reproduced,
-    show_scored,
-    show_sweep,
-)
-from flows.distill import distill as distill_flow
-from flows.local_server import prefect_api
-from flows.monitor import monitor as monitor_flow
-from flows.reproduce import check_data, place_of
-from flows.reproduce import reproduce as reproduce_run
-from flows.retrain import retrain
-from flows.score import score as score_flow
-from flows.sweep import sweep_flow
-from flows.up import up as serve
-from tasks import champions, registry, tracking
-from tasks.promote import promote_version
-from tasks.reproduce import carried
-from tasks.service import reached
 
 UNEXPECTED, USAGE, DATA, MODEL, REFUSED, DRIFTED, DIFFERENT, INTERRUPTED = 1, 2, 3, 4, 5, 6, 7, 130
 
@@ -122,6 +75,32 @@ HERE = Path(".braid")
 MLFLOW = Path("mlflow.yaml")
 
 
+@contextmanager
+def _serving(module: str, workspace: Path, mlflow: Path, shown: Path | None = None) -> Iterator[None]:
+    """Prefect's API for the flow of a module, and its progress on the terminal.
+
+    Args:
+        module: Imported while a server starts.
+        workspace: Where a server keeps its data.
+        mlflow: Names the database that is made meanwhile, where it is new.
+        shown: Workspace of the run, where it has one of its own.
+    """
+    from flows.bars import followed
+    from flows.imports import imported
+    from flows.local_server import prefect_api
+
+    place = shown or workspace
+
+    def prepare() -> None:
+        imported([module])
+        from tasks.service import make_database
+
+        make_database(str(load_tracking(mlflow, place.resolve()).tracking_uri))
+
+    with followed(console, place), prefect_api(workspace.resolve(), prepare):
+        yield
+
+
 @app.command()
 def run(
     config: Config,
@@ -133,13 +112,19 @@ def run(
     """Run a pipeline: data to a registered, evaluated model. Goes on where a killed run stopped."""
     with reported(workspace):
         pipeline = load_pipeline(config, overrides or [])
-        with followed(console, workspace), prefect_api(workspace.resolve()):
+        with _serving("flows.retrain", workspace, mlflow):
+            from flows.retrain import retrain
+
             outcome = retrain(
                 config, overrides=tuple(overrides or ()), workspace=workspace, tracking_file=mlflow
             )
     if as_json:
+        from flows.as_json import outcome_json
+
         print(outcome_json(outcome))
     else:
+        from flows.display import show_outcome
+
         show_outcome(Console(), outcome, pipeline)
 
 
@@ -153,14 +138,22 @@ def sweep(
 ) -> None:
     """Compare fusions over seeds, search their options, register the winner. Goes on after a kill."""
     with reported(workspace):
+        from components.config.sweep import load_sweep
+
         parallel = load_sweep(config, overrides or []).parallel
-        with followed(console, workspace), prefect_api(workspace.resolve()):
+        with _serving("flows.sweep", workspace, mlflow):
+            from flows.sweep import sweep_flow
+
             outcome = sweep_flow(parallel)(
                 config, overrides=tuple(overrides or ()), workspace=workspace, tracking_file=mlflow
             )
     if as_json:
+        from flows.as_json import sweep_json
+
         print(sweep_json(outcome))
     else:
+        from flows.display import show_sweep
+
         show_sweep(Console(), outcome)
 
 
@@ -174,14 +167,22 @@ def distill(
 ) -> None:
     """Teach students with fewer inputs by a trained model, and measure what its help is worth."""
     with reported(workspace):
+        from components.config.distill import load_distill
+
         load_distill(config, overrides or [])
-        with followed(console, workspace), prefect_api(workspace.resolve()):
+        with _serving("flows.distill", workspace, mlflow):
+            from flows.distill import distill as distill_flow
+
             distilled = distill_flow(
                 config, overrides=tuple(overrides or ()), workspace=workspace, tracking_file=mlflow
             )
     if as_json:
+        from flows.as_json import distilled_json
+
         print(distilled_json(distilled))
     else:
+        from flows.display import show_distilled
+
         show_distilled(Console(), distilled)
 
 
@@ -223,17 +224,26 @@ def score(
 ) -> None:
     """Score a table with a registered model, a chunk at a time. Goes on where a killed job stopped."""
     with reported(workspace):
+        from components.config.score import ScoreConfig
+        from components.scoring.rows import open_table
+
         given = {
             "model": model, "manifest": manifest, "out": out, "id": id, "format": format, "explain": explain,
             "chunk_rows": chunk_rows, "max_bad": max_bad, "sql": sql, "table": table,
         }  # fmt: skip
         config = checked(ScoreConfig, given, "braid score")
         open_table(config)  # what is not there is told at once
-        with followed(console, workspace), prefect_api(workspace.resolve()):
+        with _serving("flows.score", workspace, mlflow):
+            from flows.score import score as score_flow
+
             scored = score_flow(config, workspace, mlflow)
     if as_json:
+        from flows.as_json import scored_json
+
         print(scored_json(scored))
     else:
+        from flows.display import show_scored
+
         show_scored(Console(), scored)
 
 
@@ -257,15 +267,25 @@ def monitor(
 ) -> None:
     """Compare new rows with those that a model was judged on: has the data drifted?"""
     with reported(workspace):
+        from components.config.load import overridden
+        from components.config.monitor import MonitorConfig
+        from components.scoring.rows import open_table
+
         given = {"model": model, "manifest": manifest, "format": format, "rows": rows, "level": level}
         given = overridden(given, overrides or [], MonitorConfig)
         config = checked(MonitorConfig, given, "braid monitor")
         open_table(config)  # what is not there is told at once
-        with followed(console, workspace), prefect_api(workspace.resolve()):
+        with _serving("flows.monitor", workspace, mlflow):
+            from flows.monitor import monitor as monitor_flow
+
             monitored = monitor_flow(config, workspace, mlflow)
     if as_json:
+        from flows.as_json import monitored_json
+
         print(monitored_json(monitored))
     else:
+        from flows.display import show_monitored
+
         show_monitored(Console(), monitored)
     if fail_on_drift and monitored.drift.drifted:
         raise typer.Exit(DRIFTED)
@@ -277,6 +297,8 @@ def check(
 ) -> None:
     """Check a pipeline file and its data; show what would be used. Trains nothing."""
     with reported(workspace):
+        from components.data.ingest import ingest
+
         pipeline = load_pipeline(config, overrides or [])
         device = _device(pipeline.engine)
         folder = workspace / "data" / pipeline.name
@@ -295,11 +317,16 @@ def check(
             )
         )
     else:
+        from flows.display import show_check
+
         show_check(Console(), pipeline, dataset, device)
 
 
 def _device(engine: EngineConfig) -> str:
     """What networks would run on, in a word. Raises a BraidError where that is not to be had here."""
+    from components.engine.cluster import import_ray
+    from components.training.device import choose_device
+
     if engine.name == "local":
         return str(choose_device(engine.device))
     import_ray()
@@ -320,6 +347,8 @@ def report(
 ) -> None:
     """Print where the HTML report of a run is, fetched from MLflow if need be."""
     with reported(workspace):
+        from tasks import tracking
+
         at = load_tracking(mlflow, workspace.resolve())
         found = tracking.find_run(at, name)
         if found is None:
@@ -349,17 +378,25 @@ def reproduce(
 ) -> None:
     """Repeat a finished run from nothing and compare both to the last bit; exit code 7 if results differ."""
     with reported(workspace):
+        from flows.reproduce import check_data, place_of
+        from flows.reproduce import reproduce as reproduce_run
+        from tasks.reproduce import carried
+
         original = carried(load_tracking(mlflow, workspace.resolve()), name)
         pipeline = original.pipeline(overrides or [])
         place = place_of(workspace.resolve(), original)
         if not overrides:  # they may choose other rows
             with console.status("looking whether the data is the same"):
                 check_data(original, pipeline, place)
-        with followed(console, place), prefect_api(workspace.resolve()):
+        with _serving("flows.reproduce", workspace, place / "mlflow.yaml", place):
             found = reproduce_run(original, pipeline, place)
     if as_json:
+        from flows.as_json import reproduced_json
+
         print(reproduced_json(found))
     else:
+        from flows.display import show_reproduced
+
         show_reproduced(Console(), found)
     if not found.same_results:
         raise typer.Exit(DIFFERENT)
@@ -383,12 +420,17 @@ def search(
 ) -> None:
     """Find the nearest samples of one input for a query of another, with a logged model."""
     with reported(workspace):
+        from components.search import Search
+        from tasks import registry
+
         at = load_tracking(mlflow, workspace.resolve())
         bundle = registry.kept_bundle(at, registry.find_model(at, model), workspace / "models")
         hits = Search(bundle).find(query, source, wanted, top, manifest)
     if as_json:
         print(json.dumps([asdict(hit) for hit in hits], ensure_ascii=False))
     else:
+        from flows.display import show_hits
+
         show_hits(Console(), hits, wanted)
 
 
@@ -408,11 +450,17 @@ def promote(
 ) -> None:
     """Make a version champion where the rule of its run says so; else refuse, with exit code 5."""
     with reported(workspace):
+        from tasks.promote import promote_version
+
         at = load_tracking(mlflow, workspace.resolve())
         found = promote_version(at, workspace, name, version, force, why)
     if as_json:
+        from flows.as_json import promotion_json
+
         print(promotion_json(found))
     else:
+        from flows.display import show_promotion
+
         show_promotion(Console(), found, f"{name} version {version}")
     if found.moved is None:
         raise typer.Exit(REFUSED)
@@ -428,6 +476,8 @@ def rollback(
 ) -> None:
     """Make the champion before the present one champion again. Said again, it walks further back."""
     with reported(workspace):
+        from tasks import champions
+
         at = load_tracking(mlflow, workspace.resolve())
         moved = champions.roll_back(at, workspace, name, why)
     if as_json:
@@ -446,6 +496,8 @@ def up(
 ) -> None:
     """Serve Prefect's and MLflow's pages and all flows on this machine, until interrupted."""
     with reported(workspace, "stopped; the same command goes on where it was"):
+        from flows.up import up as serve
+
         serve(operations, workspace.resolve(), mlflow.resolve(), lambda line: print(line, flush=True))
 
 
@@ -464,6 +516,11 @@ def deploy(
 ) -> None:
     """Give all flows to work pools of the Prefect server that PREFECT_API_URL names."""
     with reported(workspace):
+        from prefect.settings import get_current_settings
+
+        from flows.deployments import Place
+        from flows.deployments import deploy as give_to_pools
+
         if not get_current_settings().api.url:
             raise BraidError(
                 "PREFECT_API_URL is not set: it says which server to deploy to, for example "
@@ -515,8 +572,13 @@ def reported(
 ) -> Iterator[None]:
     """End with a message and an exit code instead of a traceback."""
     try:
-        with reached():
+        try:
             yield
+        except Exception:
+            from tasks.service import reached  # it knows MLflow's errors, and imports it
+
+            with reached():
+                raise
     except KeyboardInterrupt:
         raise _ended(interrupted, INTERRUPTED) from None
     except ConfigError as error:

@@ -1,20 +1,15 @@
-"""What the terminal shows: bars while a run works, a table when it is done."""
+"""What the terminal shows when a command is done: tables."""
 
 from __future__ import annotations
 
-import os
-import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Column, Table
+from rich.table import Table
 
 from components.config import PipelineConfig
 from components.data.ingest import Dataset
@@ -26,57 +21,14 @@ from flows.distill import Distilled
 from flows.monitor import Monitored
 from flows.reproduce import Reproduced
 from flows.retrain import Outcome
-from flows.runs import newest_of
 from flows.score import Scored
 from flows.sweep import SweepOutcome
 from tasks import align, distill, monitor, sweep
-from tasks.progress import standings
 from tasks.promote import Promotion
 from tasks.report import balance_warnings
 from tasks.score import headline
 
-_EVERY = 0.3  # seconds between two looks
 _SHOWN = 12  # differences of one kind
-
-
-@contextmanager
-def followed(console: Console, workspace: Path) -> Iterator[None]:
-    """Show the progress of the run that this process works on, for as long as the block lasts."""
-    columns = (
-        TextColumn("{task.fields[mark]} {task.description}", table_column=Column(no_wrap=True, min_width=20)),
-        BarColumn(bar_width=None, table_column=Column(min_width=8, max_width=20, ratio=1)),
-        TimeElapsedColumn(table_column=Column(no_wrap=True)),
-        TextColumn("{task.fields[note]}", style="dim", table_column=Column(ratio=3, overflow="fold")),
-    )
-    stop = threading.Event()
-    with Progress(*columns, console=console, expand=True) as bars:
-        starting = bars.add_task("starting", total=None, mark=" ", note="Prefect and MLflow")
-        thread = threading.Thread(target=_follow, args=(bars, starting, workspace, stop), daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
-
-
-def _follow(bars: Progress, starting: TaskID, workspace: Path, stop: threading.Event) -> None:
-    tasks: dict[str, TaskID] = {}
-    run: Path | None = None
-    over = False
-    while not over:
-        over = stop.wait(_EVERY)
-        run = run or newest_of(workspace, os.getpid())
-        for standing in standings(run) if run else []:
-            bars.update(starting, visible=False)
-            if standing.step not in tasks:
-                tasks[standing.step] = bars.add_task(standing.step, mark=" ", note="")
-            task = tasks[standing.step]
-            note = escape(standing.note)
-            bars.update(task, total=standing.total, completed=standing.done, note=note)
-            if standing.finished:
-                bars.update(task, mark="[green]✓[/]")
-                bars.stop_task(task)
 
 
 def show_outcome(console: Console, outcome: Outcome, config: PipelineConfig) -> None:

@@ -6,8 +6,7 @@ started it, however that ends. Where ``braid up`` serves the workspace, its serv
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,25 +16,33 @@ from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
 from components.config.served import served
+from components.variables import variables
 from flows.servers import port_near, prefect_server
 
 _started: set[str] = set()  # addresses of servers that end with this process
 
 
 @contextmanager
-def prefect_api(workspace: Path) -> Iterator[str]:
-    """The address of the configured Prefect server, of that of ``braid up``, or of one for this block."""
+def prefect_api(workspace: Path, meanwhile: Callable[[], object] = lambda: None) -> Iterator[str]:
+    """The address of the configured Prefect server, of that of ``braid up``, or of one for this block.
+
+    Args:
+        workspace: Of the command.
+        meanwhile: Called while a server starts, which takes seconds; at once where there is one already.
+    """
     configured = get_current_settings().api.url
     running = served(workspace)
     if configured:
+        meanwhile()
         yield configured
     elif running is not None:
+        meanwhile()
         with configured_as(running.prefect_api):
             yield running.prefect_api
     else:
         workspace.mkdir(parents=True, exist_ok=True)
         with (
-            prefect_server(workspace, port_near(0), ephemeral=True) as server,
+            prefect_server(workspace, port_near(0), ephemeral=True, meanwhile=meanwhile) as server,
             configured_as(server.address),
         ):
             _started.add(server.address)
@@ -50,17 +57,14 @@ def has_pages() -> bool:
 @contextmanager
 def configured_as(address: str) -> Iterator[None]:
     """Point this process, its threads and its children at an API; send what is queued for it at the end."""
-    before = os.environ.get("PREFECT_API_URL")
-    os.environ["PREFECT_API_URL"] = address
-    refresh_global_settings_context()
     try:
-        with temporary_settings({PREFECT_API_URL: address}):
-            yield
+        with variables({"PREFECT_API_URL": address}):
+            refresh_global_settings_context()
+            try:
+                with temporary_settings({PREFECT_API_URL: address}):
+                    yield
+            finally:
+                APILogHandler().flush()
+                EventsWorker.drain_all(timeout=10)
     finally:
-        APILogHandler().flush()
-        EventsWorker.drain_all(timeout=10)
-        if before is None:
-            os.environ.pop("PREFECT_API_URL", None)
-        else:
-            os.environ["PREFECT_API_URL"] = before
         refresh_global_settings_context()

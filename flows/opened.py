@@ -16,7 +16,7 @@ from components.errors import ServiceError
 from components.storage.digest import digest_json
 from flows.local_server import has_pages
 from flows.runs import claim
-from flows.workers import stop_workers
+from flows.workers import start_workers, stop_workers
 from tasks import links, tracking
 from tasks.context import Context
 from tasks.report import git_commit
@@ -86,6 +86,7 @@ def begun(
     purpose = digest_json({"kind": kind, "config": dict(settings), "base": str(base), "facts": facts})
     workspace.mkdir(parents=True, exist_ok=True)
     with claim(workspace, name, purpose, str(flow_run.id), key) as record, reached():
+        start_workers()
         tags = {"config": name, "prefect_flow_run": str(flow_run.id), "kind": kind, **(more_tags or {})}
         tags |= {"prefect_flow_run_url": flow_run.ui_url} if flow_run.ui_url and has_pages() else {}
         tags |= {"git_commit": commit} if (commit := git_commit()) else {}

@@ -11,7 +11,7 @@ import random
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from prefect.server.api.server import create_app as prefect_app
+from flows.imports import imported
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -25,6 +25,9 @@ _WAIT = 0.05  # seconds before the second try; doubles
 
 def create_app() -> App:
     """What uvicorn serves."""
+    imported(["prefect.server.api.server"])
+    from prefect.server.api.server import create_app as prefect_app
+
     return patient(prefect_app())
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,12 @@ from typing import Any
 from prefect import flow
 
 from components.config import PipelineConfig, TrackingConfig, load_tracking
+from components.config.tracking import VARIABLES
 from components.data.ingest import ingest
 from components.errors import DataError
 from components.reproduction import Difference, differences
 from components.storage.atomic import write_bytes
+from components.variables import variables
 from flows.opened import opened
 from flows.retrain import Outcome, retrained
 from flows.workers import WORKERS, run_name, workers
@@ -24,7 +24,6 @@ from tasks.reproduce import Carried, carried
 
 FOLDER = "reproductions"
 _FINISHED = "finished"
-_ELSEWHERE = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_NAME")
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,9 @@ def reproduce(run: Carried, pipeline: PipelineConfig, place: Path) -> Reproduced
         place: Workspace of the repetition.
     """
     write_bytes(place / "mlflow.yaml", b"system_metrics: false\n")
-    with _alone(run.threads):
+    # It logs to its own workspace, whatever the environment names; with as many threads as then, as how a sum
+    # is divided among threads decides its last bits.
+    with variables({**dict.fromkeys(VARIABLES), "OMP_NUM_THREADS": str(run.threads)}):
         outcome = repeat(run.file, pipeline.model_dump(mode="json"), place)
         again = carried(_own(place), outcome.mlflow_run)
     found = differences(run.account, again.account)
@@ -126,18 +127,3 @@ def reproduce(run: Carried, pipeline: PipelineConfig, place: Path) -> Reproduced
 
 def _own(place: Path) -> TrackingConfig:
     return load_tracking(place / "mlflow.yaml", place)
-
-
-@contextmanager
-def _alone(threads: int) -> Iterator[None]:
-    """Runs started in this block log to their own workspace, whatever the environment names, with so many
-    threads a process: how a sum is divided among threads decides its last bits."""
-    before = {name: os.environ.pop(name, None) for name in (*_ELSEWHERE, "OMP_NUM_THREADS")}
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,13 +39,16 @@ class Server:
 
 
 @contextmanager
-def prefect_server(workspace: Path, port: int, ephemeral: bool) -> Iterator[Server]:
+def prefect_server(
+    workspace: Path, port: int, ephemeral: bool, meanwhile: Callable[[], object] = lambda: None
+) -> Iterator[Server]:
     """Prefect's server, with ``prefect.db`` of the workspace, until the block ends.
 
     Args:
         workspace: An absolute folder.
         port: To listen on.
         ephemeral: Whether it is for one command: no schedulers and no pages.
+        meanwhile: Called while it starts, which takes seconds.
     """
     address = f"http://{_HOST}:{port}/api"
     environment = {
@@ -59,9 +62,8 @@ def prefect_server(workspace: Path, port: int, ephemeral: bool) -> Iterator[Serv
         environment["PREFECT__SERVER_EPHEMERAL"] = "1"
     command = [sys.executable, "-m", "uvicorn", "--factory", "flows.patient_server:create_app"]
     command += ["--host", _HOST, "--port", str(port), "--log-level", "error"]
-    with _running(
-        "Prefect's server", command, workspace / "prefect-server.log", environment, address
-    ) as server:
+    log = workspace / "prefect-server.log"
+    with _running("Prefect's server", command, log, environment, address, meanwhile) as server:
         yield server
 
 
@@ -100,10 +102,16 @@ def port_near(wanted: int) -> int:
 
 @contextmanager
 def _running(
-    name: str, command: list[str], log: Path, environment: dict[str, str], address: str
+    name: str,
+    command: list[str],
+    log: Path,
+    environment: dict[str, str],
+    address: str,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> Iterator[Server]:
     process = tethered.start(command, log, environment)
     try:
+        meanwhile()
         _wait_until_healthy(name, address, process, log)
         yield Server(name, address, process, log)
     finally:

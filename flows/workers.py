@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 from pathlib import Path
 
+from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 from prefect.settings import get_current_settings
 from prefect.task_runners import ProcessPoolTaskRunner
 
+from flows.imports import imported
 from tasks.step import start_worker
 
 WORKERS = get_current_settings().tasks.runner.process_pool_max_workers or 2  # inputs worked on side by side
@@ -18,6 +21,19 @@ _PATIENCE = 5.0  # seconds
 def workers(number: int) -> ProcessPoolTaskRunner:
     """Processes that share the cores."""
     return ProcessPoolTaskRunner(max_workers=number, initializer=start_worker, initargs=(number,))
+
+
+def start_workers() -> None:
+    """Have the processes of the flow that this is called from start and import the steps while it goes on.
+
+    Else each would do so when it is first needed, and a new one takes seconds.
+    """
+    context = FlowRunContext.get()
+    runner = context.task_runner if context is not None else None
+    if isinstance(runner, ProcessPoolTaskRunner) and runner._executor is not None:
+        steps = sorted(name for name in sys.modules if name.startswith("tasks."))
+        for _ in range(runner._max_workers):
+            runner._executor.submit(imported, steps)
 
 
 def stop_workers() -> None:

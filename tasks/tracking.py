@@ -24,8 +24,10 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from components.config import TrackingConfig
+from components.config.tracking import VARIABLES
 from components.secrets import redacted, without_login, without_secrets
 from components.training.checkpoint import Epoch
+from components.variables import variables
 from tasks.descriptions import of_experiment
 from tasks.service import check_answers, make_database
 from tasks.views import VIEWS
@@ -52,8 +54,10 @@ def connect(tracking: TrackingConfig) -> MlflowClient:
     check_answers(str(tracking.tracking_uri))
     for uri in {str(tracking.tracking_uri), str(tracking.registry_uri or tracking.tracking_uri)}:
         make_database(uri)
-    mlflow.set_tracking_uri(str(tracking.tracking_uri))
-    mlflow.set_registry_uri(str(tracking.registry_uri or tracking.tracking_uri))
+    # MLflow writes what it is told into the environment, where it would be the wish for every workspace.
+    with variables({name: os.environ.get(name) for name in VARIABLES}):
+        mlflow.set_tracking_uri(str(tracking.tracking_uri))
+        mlflow.set_registry_uri(str(tracking.registry_uri or tracking.tracking_uri))
     return MlflowClient()
 
 

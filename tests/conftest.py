@@ -10,28 +10,26 @@ import pytest
 from hypothesis import HealthCheck, settings
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from components.config.tracking import VARIABLES
+from components.variables import variables
 from flows.local_server import prefect_api
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared-machine")
 
-_MLFLOW_PLACES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+for _name in VARIABLES:  # of who starts the tests
+    os.environ.pop(_name, None)
 
 
 @pytest.fixture(autouse=True)
 def mlflow_forgets_its_place() -> Iterator[None]:
     """Where MLflow tracks and registers is the process's: no test leaves it to the next one."""
-    before = {name: os.environ.get(name) for name in _MLFLOW_PLACES}
-    yield
-    if "mlflow" in sys.modules:
-        sys.modules["mlflow"].set_tracking_uri(None)
-        sys.modules["mlflow"].set_registry_uri("")
-    for name, value in before.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
+    with variables({name: os.environ.get(name) for name in VARIABLES}):
+        yield
+        if "mlflow" in sys.modules:
+            sys.modules["mlflow"].set_tracking_uri(None)
+            sys.modules["mlflow"].set_registry_uri("")
 
 
 @pytest.fixture(scope="session")

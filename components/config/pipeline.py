@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
-from torch.nn import ModuleDict, ParameterDict
 
 from components.config.alignment import AlignmentConfig, ClipConfig, SigLipConfig
 from components.config.audit import AuditConfig
@@ -26,7 +26,14 @@ from components.config.training import TrainingConfig
 RESERVED = frozenset(
     {"id", "split", "target", "group", "average", "fusion", "joint", "delivered", "alignment", "pretraining"}
 )
-_MODULES = (ModuleDict(), ParameterDict())  # networks keep their parts by the inputs' names
+
+
+@cache
+def _modules() -> tuple[Any, ...]:
+    """Of torch, which takes seconds to import: networks keep their parts in these by the inputs' names."""
+    from torch.nn import ModuleDict, ParameterDict
+
+    return ModuleDict(), ParameterDict()
 
 
 class EvaluationConfig(Section):
@@ -141,7 +148,7 @@ class PipelineConfig(Section):
         for name in inputs:
             if not name.isidentifier():
                 raise ValueError(f"{name!r} cannot name an input: use letters, digits and _")
-            if name in RESERVED or any(hasattr(module, name) for module in _MODULES):
+            if name in RESERVED or any(hasattr(module, name) for module in _modules()):
                 raise ValueError(f"{name!r} cannot name an input: it means something else. Take {name}_input")
         return inputs
 

@@ -12,6 +12,14 @@ from components.config.file import read_mapping
 from components.config.section import Section
 from components.config.served import served
 
+VARIABLES = {
+    "MLFLOW_TRACKING_URI": "tracking_uri",
+    "MLFLOW_REGISTRY_URI": "registry_uri",
+    "BRAID_MLFLOW_PAGE_URL": "page_url",
+    "MLFLOW_EXPERIMENT_NAME": "experiment",
+}
+"""Environment variables that win over an option, by name."""
+
 
 class TrackingConfig(Section):
     """Where MLflow keeps things. MLflow's own environment variables win over the file."""
@@ -58,12 +66,7 @@ def load_tracking(path: Path | None, workspace: Path) -> TrackingConfig:
     except ValidationError as error:
         raise ConfigError(explain(error, TrackingConfig, str(path))) from error
 
-    environment = {
-        "tracking_uri": os.environ.get("MLFLOW_TRACKING_URI"),
-        "registry_uri": os.environ.get("MLFLOW_REGISTRY_URI"),
-        "page_url": os.environ.get("BRAID_MLFLOW_PAGE_URL"),
-        "experiment": os.environ.get("MLFLOW_EXPERIMENT_NAME"),
-    }
+    environment = {option: os.environ.get(name) for name, option in VARIABLES.items()}
     config = config.model_copy(update={key: value for key, value in environment.items() if value})
     if config.tracking_uri is None:
         running = served(workspace)

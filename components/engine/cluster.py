@@ -11,6 +11,7 @@ from typing import Any
 
 from components.config.engine import EngineConfig
 from components.errors import BraidError
+from components.variables import variables
 
 ADDRESS = "RAY_ADDRESS"
 """Ray's own environment variable: the cluster that a process joins."""
@@ -86,15 +87,11 @@ def running(*engines: EngineConfig) -> Iterator[None]:
         yield
         return
     ray = connect(asking[0])
-    before = os.environ.get(ADDRESS)
-    os.environ[ADDRESS] = asking[0].cluster.address or before or ray.get_runtime_context().gcs_address
+    given = asking[0].cluster.address or os.environ.get(ADDRESS)
     try:
-        yield
+        with variables({ADDRESS: given or ray.get_runtime_context().gcs_address}):
+            yield
     finally:
-        if before is None:
-            del os.environ[ADDRESS]
-        else:
-            os.environ[ADDRESS] = before
         ray.shutdown()
 
 

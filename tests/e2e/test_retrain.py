@@ -226,15 +226,11 @@ def test_signature_takes_rows_without_some_columns(project: Project, first_run: 
     assert {column.name for column in model.metadata.signature.inputs} == {"picture", "sound", "words"}
 
 
-def test_promote_and_rollback_as_a_user_does(
-    project: Project, first_run: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_promote_and_rollback_as_a_user_does(project: Project, first_run: dict[str, Any]) -> None:
     """A second run's version: refused from its record, forced, rolled back, scored anew, all by command."""
     unmeasured = ("evaluation.robustness.rows=0", "evaluation.explanations.samples=0")  # they take longest
     changes = [part for each in ("promotion.mode=dry_run", *unmeasured) for part in ("--set", each)]
     dry = project.run(*changes)
-    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_NAME"):
-        monkeypatch.delenv(variable, raising=False)
     name, first, version = "tiny", first_run["model"]["version"], dry["model"]["version"]
     client = MlflowClient(project.tracking_uri, project.tracking_uri)
 

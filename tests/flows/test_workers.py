@@ -37,20 +37,52 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.e2e
-@pytest.mark.parametrize(
-    ("how", "told"), [("exit", "RuntimeError"), ("kill", "BrokenProcessPool"), ("other", "KeyError")]
-)
-def test_the_flow_is_told_and_does_not_wait(tmp_path: Path, api: str, how: str, told: str) -> None:
-    (tmp_path / "ending.py").write_text(FLOW)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PREFECT_API_URL": api}
-    done = subprocess.run(
-        [sys.executable, "ending.py", how],
-        cwd=tmp_path,
-        env=environment,
+def executed(folder: Path, api: str, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    (folder / "script.py").write_text(script)
+    return subprocess.run(
+        [sys.executable, "script.py", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PREFECT_API_URL": api},
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("how", "told"), [("exit", "RuntimeError"), ("kill", "BrokenProcessPool"), ("other", "KeyError")]
+)
+def test_the_flow_is_told_and_does_not_wait(tmp_path: Path, api: str, how: str, told: str) -> None:
+    done = executed(tmp_path, api, FLOW, how)
     assert done.stdout.split() == [told], done.stderr[-2000:]
+
+
+STARTED = """
+import multiprocessing, sys
+import flows.environment
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from flows.workers import start_workers, workers
+
+@task(persist_result=False, cache_policy=NO_CACHE)
+def imported():
+    return "tasks.descriptions" in sys.modules
+
+@flow(task_runner=workers(2), persist_result=False)
+def one():
+    start_workers()
+    print(len(multiprocessing.active_children()))
+    print(imported.submit().result())
+
+if __name__ == "__main__":  # a worker imports this file too, but not as that
+    import tasks.descriptions
+    one()
+"""
+
+
+@pytest.mark.e2e
+def test_workers_start_and_import_the_steps_before_the_first_one(tmp_path: Path, api: str) -> None:
+    done = executed(tmp_path, api, STARTED)
+    assert done.stdout.split() == ["2", "True"], done.stderr[-2000:]

@@ -28,9 +28,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def at(store: Path, monkeypatch: pytest.MonkeyPatch) -> TrackingConfig:
-    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_NAME"):
-        monkeypatch.delenv(name, raising=False)
+def at(store: Path) -> TrackingConfig:
     return load_tracking(None, store)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,9 +25,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def at(store: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> TrackingConfig:
-    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_NAME"):
-        monkeypatch.delenv(name, raising=False)
+def at(store: Path, request: pytest.FixtureRequest) -> TrackingConfig:
     config = load_tracking(None, store)
     return config.model_copy(update={"experiment": request.node.name, "tags": {"team": "nature"}})
 
@@ -280,6 +279,14 @@ def test_the_environment_says_where_runs_go(
     experiment = tracking.connect(at).get_run(run).info.experiment_id
     assert tracking.connect(at).get_experiment(experiment).name == "from the environment"
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_second_workspace_of_a_process_is_not_tracked_in_the_first_one(
+    at: TrackingConfig, tmp_path: Path
+) -> None:
+    tracking.connect(at)
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+    assert load_tracking(None, tmp_path).tracking_uri == f"sqlite:///{tmp_path / 'mlflow.db'}"
 
 
 def test_a_page_is_named_only_where_a_server_shows_it(at: TrackingConfig, run: str) -> None:

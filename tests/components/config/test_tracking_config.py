@@ -11,17 +11,6 @@ from components.config import ConfigError, load_tracking
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture(autouse=True)
-def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (
-        "MLFLOW_TRACKING_URI",
-        "MLFLOW_REGISTRY_URI",
-        "MLFLOW_EXPERIMENT_NAME",
-        "BRAID_MLFLOW_PAGE_URL",
-    ):
-        monkeypatch.delenv(name, raising=False)
-
-
 def write(folder: Path, text: str) -> Path:
     path = folder / "mlflow.yaml"
     path.write_text(text, "utf-8")

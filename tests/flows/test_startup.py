@@ -1,0 +1,45 @@
+"""What a user waits for before a command does anything."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows import servers
+from flows.imports import imported
+from flows.local_server import prefect_api
+
+HEAVY = {"torch", "prefect", "mlflow", "pandas", "scipy", "matplotlib"}
+
+
+def test_help_and_wrong_usage_wait_for_no_library() -> None:
+    told = "import flows.cli, sys; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout
+    assert "typer" in modules.split()
+    assert not HEAVY & set(modules.split())
+
+
+def test_a_flow_is_imported_while_the_server_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a_flow_of_this_test.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    started: list[subprocess.Popen[bytes]] = []
+    begun = servers.tethered.start
+
+    def start(*arguments: object) -> subprocess.Popen[bytes]:
+        assert "a_flow_of_this_test" not in sys.modules
+        started.append(begun([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log", {}))
+        return started[0]
+
+    def wait(*arguments: object) -> None:
+        assert started[0].poll() is None
+        assert "a_flow_of_this_test" in sys.modules
+
+    monkeypatch.setattr(servers.tethered, "start", start)
+    monkeypatch.setattr(servers, "_wait_until_healthy", wait)
+    with prefect_api(tmp_path / "workspace", lambda: imported(["a_flow_of_this_test"])) as address:
+        assert address.startswith("http://127.0.0.1:")
+    assert started[0].poll() is not None
