@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import soundfile as sf
 import torch
 from sentence_transformers import SentenceTransformer
 from torch.utils.data import DataLoader, Dataset
@@ -61,7 +62,10 @@ def image_pipeline(model: str) -> Rival:
 
 
 def audio_pipeline(model: str) -> Rival:
-    """`pipeline("audio-classification")` of transformers, 32 sounds a batch: it has none for features."""
+    """`pipeline("audio-classification")` of transformers, 32 sounds a batch: it has none for features.
+
+    It is given what soundfile decodes, as it asks for ffmpeg to decode files itself.
+    """
     network = ASTForAudioClassification.from_pretrained(model)
     classify: Any = pipeline(  # its type knows of no list
         "audio-classification",
@@ -70,7 +74,12 @@ def audio_pipeline(model: str) -> Rival:
         batch_size=_BATCH,
         device="cpu",
     )
-    return lambda cells: list(classify(list(cells)))
+
+    def decoded(cell: str) -> dict[str, Any]:
+        clip, rate = sf.read(cell, dtype="float32")
+        return {"raw": clip, "sampling_rate": rate}
+
+    return lambda cells: list(classify(decoded(cell) for cell in cells))
 
 
 def sentence_encode(model: str, bf16: bool) -> Rival:

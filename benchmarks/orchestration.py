@@ -95,7 +95,8 @@ def cost_of(command: Sequence[str], folder: Path) -> Cost:
     root = Path(__file__).parents[1]
     paths = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": paths, "PREFECT_TASKS_RUNNER_PROCESS_POOL_MAX_WORKERS": "1"}
-    environment.pop("MLFLOW_TRACKING_URI", None)
+    for name in ("MLFLOW_TRACKING_URI", "PYTHONDONTWRITEBYTECODE"):  # it would compile braid in each process
+        environment.pop(name, None)
     begin, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     wall, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
