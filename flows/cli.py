@@ -574,6 +574,8 @@ def reported(
     try:
         try:
             yield
+        except BraidError:
+            raise
         except Exception:
             from tasks.service import reached  # it knows MLflow's errors, and imports it
 
