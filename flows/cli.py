@@ -10,30 +10,41 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import traceback
 import webbrowser
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
 import flows.environment  # noqa: F401  (has to come first: it sets what the others read)
 
 # isort: split
 # What a command works with is imported when it runs: it takes seconds, in which Prefect's server can start.
-from components.config import ConfigError, load_pipeline, load_tracking
+from components.config import load_pipeline, load_tracking
 from components.config.engine import EngineConfig
-from components.config.explain import explain as explain_fault
-from components.config.form import Form
-from components.errors import BraidError, DataError
-from components.secrets import redacted, without_secrets
-
-UNEXPECTED, USAGE, DATA, MODEL, REFUSED, DRIFTED, DIFFERENT, INTERRUPTED = 1, 2, 3, 4, 5, 6, 7, 130
+from components.errors import BraidError
+from components.secrets import without_secrets
+from flows.command import (
+    DIFFERENT,
+    DRIFTED,
+    HERE,
+    MLFLOW,
+    REFUSED,
+    AsJson,
+    Config,
+    ModelName,
+    Name,
+    Overrides,
+    TrackingFile,
+    Why,
+    Workspace,
+    checked,
+    console,
+    reported,
+    serving,
+)
 
 app = typer.Typer(
     help="Retrain multimodal models and prove whether the new one deserves to replace the old one.",
@@ -43,62 +54,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-console = Console(stderr=True)
-
-Config = Annotated[Path, typer.Argument(help="Pipeline file (YAML). Shipped examples are in configs/.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", help="Change an option, for example --set fusion.name=gated. May be given more than once."
-    ),
-]
-Workspace = Annotated[
-    Path,
-    typer.Option(
-        envvar="BRAID_WORKSPACE", help="Folder with caches and runs, and by default MLflow's database."
-    ),
-]
-TrackingFile = Annotated[Path, typer.Option("--mlflow", help="Where runs are logged: mlflow.yaml.")]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")
-]
-ModelName = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL_OR_RUN",
-        help="Registered model, whose champion is taken, or NAME/VERSION, NAME@ALIAS; or a run: key, "
-        "MLflow run id, name or 'last'.",
-    ),
-]
-Filled = TypeVar("Filled", bound=Form)
-HERE = Path(".braid")
-MLFLOW = Path("mlflow.yaml")
-
-
-@contextmanager
-def _serving(module: str, workspace: Path, mlflow: Path, shown: Path | None = None) -> Iterator[None]:
-    """Prefect's API for the flow of a module, and its progress on the terminal.
-
-    Args:
-        module: Imported while a server starts.
-        workspace: Where a server keeps its data.
-        mlflow: Names the database that is made meanwhile, where it is new.
-        shown: Workspace of the run, where it has one of its own.
-    """
-    from flows.bars import followed
-    from flows.imports import imported
-    from flows.local_server import prefect_api
-
-    place = shown or workspace
-
-    def prepare() -> None:
-        imported([module])
-        from tasks.service import make_database
-
-        make_database(str(load_tracking(mlflow, place.resolve()).tracking_uri))
-
-    with followed(console, place), prefect_api(workspace.resolve(), prepare):
-        yield
 
 
 @app.command()
@@ -112,7 +67,7 @@ def run(
     """Run a pipeline: data to a registered, evaluated model. Goes on where a killed run stopped."""
     with reported(workspace):
         pipeline = load_pipeline(config, overrides or [])
-        with _serving("flows.retrain", workspace, mlflow):
+        with serving("flows.retrain", workspace, mlflow):
             from flows.retrain import retrain
 
             outcome = retrain(
@@ -141,7 +96,7 @@ def sweep(
         from components.config.sweep import load_sweep
 
         parallel = load_sweep(config, overrides or []).parallel
-        with _serving("flows.sweep", workspace, mlflow):
+        with serving("flows.sweep", workspace, mlflow):
             from flows.sweep import sweep_flow
 
             outcome = sweep_flow(parallel)(
@@ -170,7 +125,7 @@ def distill(
         from components.config.distill import load_distill
 
         load_distill(config, overrides or [])
-        with _serving("flows.distill", workspace, mlflow):
+        with serving("flows.distill", workspace, mlflow):
             from flows.distill import distill as distill_flow
 
             distilled = distill_flow(
@@ -233,7 +188,7 @@ def score(
         }  # fmt: skip
         config = checked(ScoreConfig, given, "braid score")
         open_table(config)  # what is not there is told at once
-        with _serving("flows.score", workspace, mlflow):
+        with serving("flows.score", workspace, mlflow):
             from flows.score import score as score_flow
 
             scored = score_flow(config, workspace, mlflow)
@@ -275,7 +230,7 @@ def monitor(
         given = overridden(given, overrides or [], MonitorConfig)
         config = checked(MonitorConfig, given, "braid monitor")
         open_table(config)  # what is not there is told at once
-        with _serving("flows.monitor", workspace, mlflow):
+        with serving("flows.monitor", workspace, mlflow):
             from flows.monitor import monitor as monitor_flow
 
             monitored = monitor_flow(config, workspace, mlflow)
@@ -388,7 +343,7 @@ def reproduce(
         if not overrides:  # they may choose other rows
             with console.status("looking whether the data is the same"):
                 check_data(original, pipeline, place)
-        with _serving("flows.reproduce", workspace, place / "mlflow.yaml", place):
+        with serving("flows.reproduce", workspace, place / "mlflow.yaml", place):
             found = reproduce_run(original, pipeline, place)
     if as_json:
         from flows.as_json import reproduced_json
@@ -432,10 +387,6 @@ def search(
         from flows.display import show_hits
 
         show_hits(Console(), hits, wanted)
-
-
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Registered model.")]
-Why = Annotated[str, typer.Option(help="Reason, kept with the version.")]
 
 
 @app.command()
@@ -552,56 +503,6 @@ def ui(
             raise BraidError(
                 f"MLflow's server ended with code {server.returncode}; is port {port} free? Try --port."
             )
-
-
-def checked(form: type[Filled], given: dict[str, Any], command: str) -> Filled:
-    """What a command was given as its flow takes it.
-
-    Raises:
-        ConfigError: If anything of it is not valid.
-    """
-    try:
-        return form.model_validate(given)
-    except ValidationError as error:
-        raise ConfigError(explain_fault(error, form, command)) from None
-
-
-@contextmanager
-def reported(
-    workspace: Path, interrupted: str = "interrupted; the same command goes on where it stopped"
-) -> Iterator[None]:
-    """End with a message and an exit code instead of a traceback."""
-    try:
-        try:
-            yield
-        except BraidError:
-            raise
-        except Exception:
-            from tasks.service import reached  # it knows MLflow's errors, and imports it
-
-            with reached():
-                raise
-    except KeyboardInterrupt:
-        raise _ended(interrupted, INTERRUPTED) from None
-    except ConfigError as error:
-        raise _ended(str(error), USAGE) from None
-    except DataError as error:
-        raise _ended(str(error), DATA) from None
-    except BraidError as error:
-        raise _ended(str(error), MODEL) from None
-    except Exception as error:
-        log = workspace / "error.txt"
-        with suppress(OSError):  # what has happened is told also where nothing can be written
-            log.parent.mkdir(parents=True, exist_ok=True)
-            log.write_text(redacted(traceback.format_exc()), "utf-8")
-        said = redacted(f"{type(error).__name__}: {error}")
-        raise _ended(f"unexpected: {said}\nThe details are in {log}", UNEXPECTED) from None
-
-
-def _ended(message: str, code: int) -> typer.Exit:
-    console.print("[bold red]braid:[/]", end=" ")
-    console.print(message, markup=False, highlight=False, soft_wrap=True)
-    return typer.Exit(code)
 
 
 def main() -> None:

@@ -9,7 +9,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from flows.cli import DATA, USAGE, app
+from flows.cli import app
+from flows.command import DATA, USAGE
 from tests.bad_input import configs, manifests, pictures
 from tests.bad_input.case import Case
 from tests.bad_input.pictures import quarters, saved

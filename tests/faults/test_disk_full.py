@@ -18,7 +18,7 @@ from components.config import PipelineConfig
 from components.data.ingest import ingest
 from components.errors import ServiceError
 from components.prepare import prepare
-from flows.cli import MODEL, reported
+from flows.command import MODEL, reported
 from flows.runs import claim
 from tasks.service import reached
 from tests.components.conftest import configure, write_manifest
