@@ -10,7 +10,6 @@ import pytest
 
 from flows import servers
 from flows.imports import imported
-from flows.local_server import prefect_api
 
 HEAVY = {"torch", "prefect", "mlflow", "pandas", "scipy", "matplotlib"}
 
@@ -25,7 +24,6 @@ def test_help_and_wrong_usage_wait_for_no_library() -> None:
 def test_a_flow_is_imported_while_the_server_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a_flow_of_this_test.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delenv("PREFECT_API_URL", raising=False)
     started: list[subprocess.Popen[bytes]] = []
     begun = servers.tethered.start
 
@@ -40,6 +38,7 @@ def test_a_flow_is_imported_while_the_server_starts(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(servers.tethered, "start", start)
     monkeypatch.setattr(servers, "_wait_until_healthy", wait)
-    with prefect_api(tmp_path / "workspace", lambda: imported(["a_flow_of_this_test"])) as address:
-        assert address.startswith("http://127.0.0.1:")
+    needed = lambda: imported(["a_flow_of_this_test"])  # noqa: E731
+    with servers.prefect_server(tmp_path, 1, ephemeral=True, meanwhile=needed) as server:
+        assert server.process is started[0]
     assert started[0].poll() is not None
