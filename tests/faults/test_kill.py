@@ -68,10 +68,8 @@ def test_no_half_written_file_is_left_where_it_could_be_read(
     assert not [path for path in visible if path.suffix in {".tmp", ".damaged"}]
 
 
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [(signal.SIGTERM, -signal.SIGTERM), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)])
 def test_an_interrupted_run_is_killed_in_mlflow_and_gone_on_with(
     tmp_path: Path, undisturbed: Project, api: str, number: signal.Signals, code: int
 ) -> None:
