@@ -22,11 +22,13 @@ demo: $(READY)
 up: $(READY)
 	$(BIN)/braid up
 
+# What one process has compiled the hundreds that follow need not, whatever the machine says of bytecode.
+test test-slow soak: export PYTHONDONTWRITEBYTECODE =
+
 # By file, so that what a file's tests share is made once. (pytest-xdist 3.8 has groups too, but pytest 9.2 no
 # longer lets it mark tests with them: each test then goes anywhere, and every shared run is made twice.)
-# What one process has compiled the hundreds that follow need not, whatever the machine says of bytecode.
 test: $(READY) packages
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-slow: $(READY) packages
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow

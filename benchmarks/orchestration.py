@@ -32,6 +32,7 @@ from benchmarks.machine import machine
 from benchmarks.pipeline import build_pipeline
 from components.audit.audit import audit
 from components.config.load import load_pipeline
+from components.config.tracking import VARIABLES
 from components.evaluation.explanation_figures import explanation_figures
 from components.evaluation.figures import all_figures
 from components.evaluation.report import render_report
@@ -95,7 +96,7 @@ def cost_of(command: Sequence[str], folder: Path) -> Cost:
     root = Path(__file__).parents[1]
     paths = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": paths, "PREFECT_TASKS_RUNNER_PROCESS_POOL_MAX_WORKERS": "1"}
-    for name in ("MLFLOW_TRACKING_URI", "PYTHONDONTWRITEBYTECODE"):  # it would compile braid in each process
+    for name in (*VARIABLES, "PYTHONDONTWRITEBYTECODE"):  # the latter has each process compile braid anew
         environment.pop(name, None)
     begin, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)

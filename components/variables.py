@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 
 
 @contextmanager
@@ -20,6 +20,11 @@ def variables(values: Mapping[str, str | None]) -> Iterator[None]:
         yield
     finally:
         _set(before)
+
+
+def kept(names: Iterable[str]) -> AbstractContextManager[None]:
+    """Leave variables as they are, whatever a library does to them in the block."""
+    return variables({name: os.environ.get(name) for name in names})
 
 
 def _set(values: Mapping[str, str | None]) -> None:

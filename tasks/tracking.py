@@ -27,7 +27,7 @@ from components.config import TrackingConfig
 from components.config.tracking import VARIABLES
 from components.secrets import redacted, without_login, without_secrets
 from components.training.checkpoint import Epoch
-from components.variables import variables
+from components.variables import kept
 from tasks.descriptions import of_experiment
 from tasks.service import check_answers, make_database
 from tasks.views import VIEWS
@@ -55,7 +55,7 @@ def connect(tracking: TrackingConfig) -> MlflowClient:
     for uri in {str(tracking.tracking_uri), str(tracking.registry_uri or tracking.tracking_uri)}:
         make_database(uri)
     # MLflow writes what it is told into the environment, where it would be the wish for every workspace.
-    with variables({name: os.environ.get(name) for name in VARIABLES}):
+    with kept(VARIABLES):
         mlflow.set_tracking_uri(str(tracking.tracking_uri))
         mlflow.set_registry_uri(str(tracking.registry_uri or tracking.tracking_uri))
     return MlflowClient()

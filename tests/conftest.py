@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from components.config.tracking import VARIABLES
-from components.variables import variables
+from components.variables import kept
 from flows.local_server import prefect_api
 
 # How long an example takes says how busy the machine is, not whether the code is right.
@@ -25,7 +25,7 @@ for _name in VARIABLES:  # of who starts the tests
 @pytest.fixture(autouse=True)
 def mlflow_forgets_its_place() -> Iterator[None]:
     """Where MLflow tracks and registers is the process's: no test leaves it to the next one."""
-    with variables({name: os.environ.get(name) for name in VARIABLES}):
+    with kept(VARIABLES):
         yield
         if "mlflow" in sys.modules:
             sys.modules["mlflow"].set_tracking_uri(None)

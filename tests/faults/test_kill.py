@@ -27,7 +27,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory, api: str) -> tuple[Project,
     own_server = make_project(tmp_path_factory.mktemp("killed"), **QUICK)
     project = replace(own_server, api=api)
     found = []
-    for step, at_its_end in (("fit-fusion", False), ("promote", False)):
+    for step, at_its_end in (("extract-picture", True), ("fit-fusion", False), ("promote", False)):
         started = time.time()
         code = strike(project, lambda s=step, t=started, e=at_its_end: is_there(project, s, t, e))  # type: ignore[misc]
         assert code == -signal.SIGKILL
