@@ -101,6 +101,11 @@ class Case:
     rivals: Callable[[Any, Preprocessor], dict[str, Rival]]
     share: float
 
+    @property
+    def few(self) -> list[str]:
+        """The rows that rivals get: a batch at least."""
+        return self.cells[: max(rivals.BATCH, int(len(self.cells) * self.share))]
+
 
 def case(name: str, rows: int, folder: Path, share: float) -> Case:
     """One of :data:`ROWS`, generated below ``folder``; rivals get this share of the rows."""
@@ -247,9 +252,9 @@ def measure(bench: Bench, rounds: int) -> dict[str, list[Took]]:
     case, cores = bench.case, torch.get_num_threads()
     encoder = open_encoder(bench.weights, bench.config.inputs["cell"].encoder, bench.preprocessor)
     others = case.rivals(encoder, bench.preprocessor)
-    few = case.cells[: max(32, int(len(case.cells) * case.share))]
+    few = case.few
     for run in others.values():
-        run(few[:32])
+        run(few[: rivals.BATCH])
     found: dict[str, list[Took]] = {}
 
     def keep(what: str, each: Took) -> None:
@@ -275,11 +280,10 @@ def measure(bench: Bench, rounds: int) -> dict[str, list[Took]]:
 
 def report(name: str, bench: Bench, found: dict[str, list[Took]]) -> str:
     """Markdown."""
-    rows = len(bench.case.cells)
     lines = [
         f"### {name}",
         "",
-        f"{rows} rows ({int(rows * bench.case.share)} for rivals), braid and limit in {bench.numbers}, "
+        f"{len(bench.case.cells)} rows ({len(bench.case.few)} for rivals), braid and limit in {bench.numbers}, "
         f"{len(found['braid'])} rounds; load average {os.getloadavg()[0]:.1f}",
         "",
         "| | rows a second | core-ms a row | limit / it, clock | limit / it, cores | it / braid, clock "

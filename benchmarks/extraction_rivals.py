@@ -16,7 +16,7 @@ from components.encoders import Encoder
 from components.preprocess import Preprocessor
 
 Rival = Callable[[Sequence[str]], Any]
-_BATCH = 32
+BATCH = 32
 
 
 def loop(encoder: Encoder, preprocessor: Preprocessor) -> Rival:
@@ -47,7 +47,7 @@ def data_loader(encoder: Encoder, preprocessor: Preprocessor, workers: int, bf16
     @torch.inference_mode()
     def run(cells: Sequence[str]) -> np.ndarray:
         loader: DataLoader[Any] = DataLoader(
-            _Files(cells, preprocessor), _BATCH, num_workers=workers, collate_fn=preprocessor.collate
+            _Files(cells, preprocessor), BATCH, num_workers=workers, collate_fn=preprocessor.collate
         )
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             return torch.cat([encoder(batch).float() for batch in loader]).numpy()
@@ -57,7 +57,7 @@ def data_loader(encoder: Encoder, preprocessor: Preprocessor, workers: int, bf16
 
 def image_pipeline(model: str) -> Rival:
     """`pipeline("image-feature-extraction")` of transformers, 32 pictures a batch."""
-    extract: Any = pipeline("image-feature-extraction", model=model, batch_size=_BATCH, device="cpu")
+    extract: Any = pipeline("image-feature-extraction", model=model, batch_size=BATCH, device="cpu")
     return lambda cells: list(extract(list(cells), return_tensors=True))
 
 
@@ -71,7 +71,7 @@ def audio_pipeline(model: str) -> Rival:
         "audio-classification",
         model=network,
         feature_extractor=ASTFeatureExtractor.from_pretrained(model),
-        batch_size=_BATCH,
+        batch_size=BATCH,
         device="cpu",
     )
 
@@ -87,4 +87,4 @@ def sentence_encode(model: str, bf16: bool) -> Rival:
     encoder = SentenceTransformer(
         model, device="cpu", model_kwargs={"dtype": torch.bfloat16 if bf16 else torch.float32}
     )
-    return lambda cells: encoder.encode(list(cells), batch_size=_BATCH, show_progress_bar=False)
+    return lambda cells: encoder.encode(list(cells), batch_size=BATCH, show_progress_bar=False)
