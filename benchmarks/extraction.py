@@ -283,8 +283,8 @@ def report(name: str, bench: Bench, found: dict[str, list[Took]]) -> str:
     lines = [
         f"### {name}",
         "",
-        f"{len(bench.case.cells)} rows ({len(bench.case.few)} for rivals), braid and limit in {bench.numbers}, "
-        f"{len(found['braid'])} rounds; load average {os.getloadavg()[0]:.1f}",
+        f"{len(bench.case.cells)} rows ({len(bench.case.few)} for rivals), braid and limit in "
+        f"{bench.numbers}, {len(found['braid'])} rounds; load average {os.getloadavg()[0]:.1f}",
         "",
         "| | rows a second | core-ms a row | limit / it, clock | limit / it, cores | it / braid, clock "
         "| it / braid, cores |",

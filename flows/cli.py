@@ -188,7 +188,7 @@ def score(
         }  # fmt: skip
         config = checked(ScoreConfig, given, "braid score")
         open_table(config)  # what is not there is told at once
-        with serving("flows.score", workspace, mlflow):
+        with serving("flows.score", workspace, mlflow, workers=False):
             from flows.score import score as score_flow
 
             scored = score_flow(config, workspace, mlflow)
@@ -230,7 +230,7 @@ def monitor(
         given = overridden(given, overrides or [], MonitorConfig)
         config = checked(MonitorConfig, given, "braid monitor")
         open_table(config)  # what is not there is told at once
-        with serving("flows.monitor", workspace, mlflow):
+        with serving("flows.monitor", workspace, mlflow, workers=False):
             from flows.monitor import monitor as monitor_flow
 
             monitored = monitor_flow(config, workspace, mlflow)

@@ -17,6 +17,7 @@ from components.config.explain import explain
 from components.config.form import Form
 from components.errors import BraidError, DataError
 from components.secrets import redacted
+from flows import preload
 
 UNEXPECTED, USAGE, DATA, MODEL, REFUSED, DRIFTED, DIFFERENT, INTERRUPTED = 1, 2, 3, 4, 5, 6, 7, 130
 
@@ -55,7 +56,9 @@ Why = Annotated[str, typer.Option(help="Reason, kept with the version.")]
 
 
 @contextmanager
-def serving(module: str, workspace: Path, mlflow: Path, shown: Path | None = None) -> Iterator[None]:
+def serving(
+    module: str, workspace: Path, mlflow: Path, shown: Path | None = None, workers: bool = True
+) -> Iterator[None]:
     """Prefect's API for the flow of a module, and its progress on the terminal.
 
     Args:
@@ -63,7 +66,10 @@ def serving(module: str, workspace: Path, mlflow: Path, shown: Path | None = Non
         workspace: Where a server keeps its data.
         mlflow: Names the database that is made meanwhile, where it is new.
         shown: Workspace of the run, where it has one of its own.
+        workers: Whether the flow has worker processes.
     """
+    if workers:
+        preload.begin()
     from flows.bars import followed
     from flows.imports import imported
     from flows.local_server import prefect_api

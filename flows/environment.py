@@ -23,6 +23,8 @@ _DEFAULTS = {
     "GIT_PYTHON_REFRESH": "quiet",
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONWARNINGS": "ignore",
+    # Who asks whether there is a GPU does not begin to use it: workers are forked from who has asked.
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
     # glibc gives large buffers back to the kernel at every step, and a third of a convolution step
     # is then page faults; workers started from here keep them.
     "MALLOC_MMAP_THRESHOLD_": "4294967296",

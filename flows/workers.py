@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
+from typing import Self
 
 from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 from prefect.settings import get_current_settings
-from prefect.task_runners import ProcessPoolTaskRunner
+from prefect.task_runners import ProcessPoolTaskRunner, _initialize_process_pool_worker
 
+from flows import preload
 from flows.imports import imported
 from tasks.step import start_worker
 
@@ -18,22 +24,46 @@ WORKERS = get_current_settings().tasks.runner.process_pool_max_workers or 2  # i
 _PATIENCE = 5.0  # seconds
 
 
-def workers(number: int) -> ProcessPoolTaskRunner:
-    """Processes that share the cores."""
-    return ProcessPoolTaskRunner(max_workers=number, initializer=start_worker, initargs=(number,))
+class Workers(ProcessPoolTaskRunner):
+    """Processes that share the cores, as many as ``max_workers``.
+
+    Prefect 3.8 starts them anew, each to import everything for itself; these come from :mod:`flows.preload`.
+    """
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        if self._executor is not None:
+            self._executor.shutdown()  # it has started nothing yet
+        self._executor = ProcessPoolExecutor(
+            self._max_workers,
+            mp_context=preload.context(),
+            initializer=_initialize_process_pool_worker,
+            initargs=(self._subprocess_message_queue, start_worker, (self._max_workers, dict(os.environ))),
+        )
+        return self
+
+
+def workers(number: int) -> Workers:
+    """A task runner with this many processes."""
+    return Workers(max_workers=number)
 
 
 def start_workers() -> None:
     """Have the processes of the flow that this is called from start and import the steps while it goes on.
 
-    Else each would do so when it is first needed, and a new one takes seconds.
+    Else each would do so when it is first needed, which takes seconds.
     """
     context = FlowRunContext.get()
     runner = context.task_runner if context is not None else None
-    if isinstance(runner, ProcessPoolTaskRunner) and runner._executor is not None:
-        steps = sorted(name for name in sys.modules if name.startswith("tasks."))
-        for _ in range(runner._max_workers):
-            runner._executor.submit(imported, steps)
+    if isinstance(runner, Workers) and runner._executor is not None:
+        Thread(target=_start, args=(runner._executor, runner._max_workers), daemon=True).start()
+
+
+def _start(pool: ProcessPoolExecutor, number: int) -> None:
+    steps = sorted(name for name in sys.modules if name.startswith("tasks."))
+    with suppress(RuntimeError):  # the flow has ended already
+        for _ in range(number):
+            pool.submit(imported, steps)
 
 
 def stop_workers() -> None:

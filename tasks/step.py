@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from multiprocessing.connection import wait
@@ -15,6 +15,7 @@ import prefect.engine
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.sync import concurrency
+from prefect.context import refresh_global_settings_context
 from prefect.tasks import exponential_backoff
 
 from components.config.engine import EngineConfig
@@ -93,8 +94,16 @@ def follow(steps: Generator[Yielded, None, Returned], each: Callable[[Yielded], 
         each(item)
 
 
-def start_worker(workers: int) -> None:
-    """Prepare a worker process: its share of the cores, and an end when its parent ends, however it ends."""
+def start_worker(workers: int, environment: Mapping[str, str]) -> None:
+    """Prepare a worker process: its share of the cores, and an end when its parent ends, however it ends.
+
+    Args:
+        workers: Processes that share the cores.
+        environment: Of the flow; what this process was forked from may be older than that.
+    """
+    os.environ.clear()
+    os.environ.update(environment)
+    refresh_global_settings_context()
     share_cores(workers)
     guard_logs()
     prefect.engine.handle_engine_signals = _as_errors  # type: ignore[assignment]

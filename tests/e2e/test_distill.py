@@ -170,8 +170,8 @@ def test_without_a_champion_the_command_that_makes_one_is_told(tmp_path: Path, a
     project = make_project(tmp_path, rows=40, api=api)
     alone = {**FILE, "students": {"hint": {"inputs": ["words"]}}}
     (tmp_path / "lesson.yaml").write_text(yaml.safe_dump(alone))
-    done = project.braid("distill", str(tmp_path / "lesson.yaml"))
-    assert done.returncode == 4
+    done = project.inside("distill", str(tmp_path / "lesson.yaml"))
+    assert done.exit_code == 4
     assert f"braid run {tmp_path / 'tiny.yaml'} --workspace {project.workspace}" in done.stderr
 
 

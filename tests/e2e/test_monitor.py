@@ -12,13 +12,10 @@ import httpx
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
-from prefect.settings import PREFECT_API_URL, temporary_settings
-from typer.testing import CliRunner
 
 from components.config import TrackingConfig
 from components.config.monitor import MonitorConfig
 from components.errors import BraidError
-from flows.cli import app
 from tasks.monitor import find_task
 from tests.e2e.conftest import Project, write_manifest, write_noisy_manifest
 
@@ -40,10 +37,8 @@ def noisy(tiny: Project) -> Path:
 
 
 def monitor(project: Project, table: Path, *more: str) -> tuple[int, dict[str, Any]]:
-    """The command in this process: to start another takes longer than all that it does."""
-    command = ["monitor", "tiny", str(table), "--json", "--workspace", str(project.workspace), *more]
-    with temporary_settings({PREFECT_API_URL: project.api}):
-        done = CliRunner().invoke(app, command)
+    """The command in this process."""
+    done = project.inside("monitor", "tiny", str(table), "--json", *more)
     assert done.stdout, done.stderr
     return done.exit_code, json.loads(done.stdout)
 

@@ -73,13 +73,13 @@ def test_a_change_in_the_data_is_told_before_anything_is_trained(
     whole = manifest.read_text("utf-8")
     try:
         manifest.write_text("\n".join(whole.splitlines()[:-1]) + "\n", "utf-8")
-        again = project.braid("reproduce", first["mlflow_run"])
-        assert again.returncode == DATA
+        again = project.inside("reproduce", first["mlflow_run"])
+        assert again.exit_code == DATA
         assert "was of other data" in again.stderr
         assert "rows 120 then, 119 now" in again.stderr
         manifest.unlink()
-        again = project.braid("reproduce", first["mlflow_run"])
-        assert again.returncode == DATA
+        again = project.inside("reproduce", first["mlflow_run"])
+        assert again.exit_code == DATA
         assert "cannot be read any more: data.source: there is no manifest.csv" in again.stderr
     finally:
         manifest.write_text(whole, "utf-8")
@@ -93,9 +93,9 @@ def test_a_run_that_lacks_what_it_would_be_repeated_from_says_what(
     file = Path(str(artifacts).removeprefix("file://")) / "environment.json"
     aside = shutil.move(file, project.folder / "aside.json")
     try:
-        again = project.braid("reproduce", first["mlflow_run"])
-        assert again.returncode == MODEL
+        again = project.inside("reproduce", first["mlflow_run"])
+        assert again.exit_code == MODEL
         assert "it lacks environment.json" in again.stderr
-        assert project.braid("reproduce", "nobody").returncode == MODEL
+        assert project.inside("reproduce", "nobody").exit_code == MODEL
     finally:
         shutil.move(aside, file)

@@ -10,12 +10,9 @@ from typing import Any
 import mlflow
 import pandas as pd
 import pytest
-from click.testing import Result
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from typer.testing import CliRunner
 
-from flows.cli import app
 from tests.e2e.conftest import Project, python
 
 pytestmark = pytest.mark.e2e
@@ -234,9 +231,6 @@ def test_promote_and_rollback_as_a_user_does(project: Project, first_run: dict[s
     name, first, version = "tiny", first_run["model"]["version"], dry["model"]["version"]
     client = MlflowClient(project.tracking_uri, project.tracking_uri)
 
-    def braid(*arguments: str) -> Result:  # in this process: starting one takes longer than the command
-        return CliRunner().invoke(app, [*arguments, "--workspace", str(project.workspace)])
-
     def alias(wanted: str) -> str:
         return str(client.get_model_version_by_alias(name, wanted).version)
 
@@ -251,12 +245,12 @@ def test_promote_and_rollback_as_a_user_does(project: Project, first_run: dict[s
     page = Path(dry["report"]).read_text("utf-8")
     assert "loss in the worst subset" in page
 
-    refused = braid("promote", name, version, "--json")
+    refused = project.inside("promote", name, version, "--json")
     assert refused.exit_code == 5
     found = json.loads(refused.stdout)
     assert (found["promoted"], found["source"]) == (False, "recorded")
     assert alias("champion") == first
-    forced = braid("promote", name, version, "--force", "--why", "a try")
+    forced = project.inside("promote", name, version, "--force", "--why", "a try")
     assert forced.exit_code == 0, forced.stderr
     assert alias("champion") == version
 
@@ -264,17 +258,17 @@ def test_promote_and_rollback_as_a_user_does(project: Project, first_run: dict[s
         return client.get_run(run).data.tags["champion"]
 
     assert (crowned(first_run["mlflow_run"]), crowned(dry["mlflow_run"])) == ("former", "yes")
-    again = braid("promote", name, first, "--json")  # its run was compared with nobody
+    again = project.inside("promote", name, first, "--json")  # its run was compared with nobody
     assert again.exit_code == 5, again.stderr
     assert json.loads(again.stdout)["source"] == "scored"
     assert json.loads(again.stdout)["verdict"]["gain"]["value"] == 0
-    back = braid("rollback", name, "--json")
+    back = project.inside("rollback", name, "--json")
     assert json.loads(back.stdout)["champion"] == first
     assert alias("champion") == first
     assert (crowned(first_run["mlflow_run"]), crowned(dry["mlflow_run"])) == ("yes", "former")
-    none = braid("rollback", name)
+    none = project.inside("rollback", name)
     assert none.exit_code == 4
     assert "no champion before it is known" in none.stderr
-    unknown = braid("promote", "nobody", "1")
+    unknown = project.inside("promote", "nobody", "1")
     assert unknown.exit_code == 4
     assert "registered models: tiny" in unknown.stderr

@@ -14,7 +14,7 @@ from tests.e2e.conftest import ROOT, Project
 from tests.e2e.test_retrain import runs_of
 
 pytestmark = pytest.mark.e2e
-ROWS, CLASSES, EPOCHS = 70, 10, 2
+ROWS, CLASSES, EPOCHS = 50, 10, 2
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +96,13 @@ def killed(tmp_path_factory: pytest.TempPathFactory, api: str) -> tuple[Project,
     """A sweep that was killed between its trials and then left to finish."""
     training = {"epochs": 6, "batch_size": 16, "learning_rate": 0.01}
     evaluation = {"bootstrap": 200, "worst_samples": 0}
-    project = make_project(tmp_path_factory.mktemp("sweep"), training=training, evaluation=evaluation)
+    project = make_project(
+        tmp_path_factory.mktemp("sweep"), api=api, training=training, evaluation=evaluation
+    )
     (project.folder / "compare.yaml").write_text(yaml.safe_dump(SWEEP, sort_keys=False))
     kill_after(project, 1)
     assert 0 < told(project) < TRIALS
-    light = replace(project, api=api)
-    return light, sweep(light)
+    return project, sweep(project)
 
 
 def test_a_killed_sweep_goes_on_and_makes_no_trial_twice(killed: tuple[Project, dict[str, Any]]) -> None:

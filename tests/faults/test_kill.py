@@ -24,12 +24,11 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory, api: str) -> tuple[Project, dict[str, Any], list[Items]]:
     """A run that was killed again and again and then left to finish; what there was after each kill."""
-    own_server = make_project(tmp_path_factory.mktemp("killed"), **QUICK)
-    project = replace(own_server, api=api)
-    found = []
-    for step, at_its_end in (("extract-picture", True), ("fit-fusion", False), ("promote", False)):
+    project = make_project(tmp_path_factory.mktemp("killed"), api=api, **QUICK)
+    own_server, found = replace(project, api=None), []
+    for struck, step, at_its_end in ((own_server, "extract-picture", True), (project, "fit-fusion", False)):
         started = time.time()
-        code = strike(project, lambda s=step, t=started, e=at_its_end: is_there(project, s, t, e))  # type: ignore[misc]
+        code = strike(struck, lambda s=step, t=started, e=at_its_end: is_there(project, s, t, e))  # type: ignore[misc]
         assert code == -signal.SIGKILL
         found.append(items(project))
     result = project.run()

@@ -89,9 +89,8 @@ class Up:
         """The process that a flow run works in."""
         for process in psutil.Process(self.process.pid).children(recursive=True):
             try:
-                if process.environ().get("PREFECT__FLOW_RUN_ID") == run and "spawn_main" not in " ".join(
-                    process.cmdline()
-                ):
+                belongs = process.environ().get("PREFECT__FLOW_RUN_ID") == run
+                if belongs and "multiprocessing" not in " ".join(process.cmdline()):  # as of its workers
                     return process
             except psutil.Error:
                 continue

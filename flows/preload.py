@@ -1,0 +1,42 @@
+"""Where worker processes come from: forked from one that has imported the steps and done nothing else.
+
+To import them takes a process ten seconds on a slow core. That one process does so while the command imports
+its flow and Prefect's server starts; then a worker begins in a tenth of a second.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import sys
+import threading
+from multiprocessing import forkserver
+from multiprocessing.context import BaseContext
+
+# Elsewhere a fork does not suit libraries of the system, or there is none: a worker imports for itself.
+METHOD = "forkserver" if sys.platform == "linux" else "spawn"
+_STEPS = "flows.preloaded"
+
+
+def context() -> BaseContext:
+    """How worker processes are started; nothing is, by asking."""
+    chosen = multiprocessing.get_context(METHOD)
+    chosen.set_forkserver_preload([_STEPS])
+    return chosen
+
+
+def begin() -> None:
+    """Start the process that workers are forked from now, not with the first of them, and do not wait for it.
+
+    It ends with this one. Ctrl-C in the terminal is for this one to hear, which then ends the workers.
+    """
+    if context().get_start_method() != "forkserver":
+        return
+    if threading.current_thread() is not threading.main_thread():  # which alone may do so
+        forkserver.ensure_running()
+        return
+    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, heard)
