@@ -14,7 +14,8 @@ from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 
 # Elsewhere a fork does not suit libraries of the system, or there is none: a worker imports for itself.
-METHOD = "forkserver" if sys.platform == "linux" else "spawn"
+# Python 3.11.0 would listen to every user of the machine (CVE-2022-42919).
+METHOD = "forkserver" if sys.platform == "linux" and sys.version_info >= (3, 11, 1) else "spawn"
 _STEPS = "flows.preloaded"
 
 
