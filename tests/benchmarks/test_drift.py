@@ -47,6 +47,7 @@ def test_the_interval_of_a_rate_is_exact() -> None:
     assert clopper_pearson(2, 10) == pytest.approx((0.0252, 0.5561), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_on_the_demo_nothing_is_quiet_and_noise_in_the_sound_is_told(tmp_path: Path) -> None:
     """The benchmark at small size: encoders that have hardly learned are enough to see noise by."""
     file = ROOT / "configs" / "demo.yaml"

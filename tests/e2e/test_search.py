@@ -15,7 +15,7 @@ from components.errors import ModelError
 from tasks.registry import find_model
 from tests.e2e.conftest import PIPELINE, Project, make_project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 TWO = {name: PIPELINE["inputs"][name] for name in ("picture", "words")}
 ALIGNMENT = {
     "use": "auxiliary",

@@ -37,6 +37,7 @@ def seed_project(tmp_path_factory: pytest.TempPathFactory, api: str) -> Project:
     return Project(folder, api)
 
 
+@pytest.mark.slow
 def test_seed_trains_jointly_and_logs_metrics_and_model(seed_project: Project) -> None:
     few = [f"{part}.epochs={EPOCHS}" for part in ("training", "inputs.image.fit", "inputs.text.fit")]
     few += ["evaluation.bootstrap=100", "evaluation.robustness.rows=10", "evaluation.explanations.samples=1"]

@@ -113,6 +113,7 @@ def metrics_of(project: Project, run: str) -> dict[str, float]:
     return MlflowClient(project.tracking_uri, project.tracking_uri).get_run(run).data.metrics
 
 
+@pytest.mark.slow
 def test_a_number_is_learned_told_with_its_interval_and_scored_with_inputs_missing(
     tmp_path: Path, api: str
 ) -> None:

@@ -90,6 +90,7 @@ def test_a_server_answers_nobody_without_a_password(services: Services, name: st
     assert call(f"{address}{path}", auth=("admin", "guessed")).status_code == 401
 
 
+@pytest.mark.slow
 def test_each_prediction_is_in_the_table_once(
     project: TeamProject, first_run: dict[str, Any], services: Services
 ) -> None:

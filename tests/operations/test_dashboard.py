@@ -112,6 +112,7 @@ def test_the_link_leads_to_the_mlflow_run_with_the_same_parameters(
     shot(page, "mlflow-run")
 
 
+@pytest.mark.slow
 def test_two_runs_are_compared_in_mlflow(up: Up, submitted: str, page: Page) -> None:
     other = up.trigger("retrain", changes={"fusion": "concat", "epochs": 5})
     assert up.end_of(other)["type"] == "COMPLETED"
