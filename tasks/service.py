@@ -75,17 +75,21 @@ def check_answers(uri: str) -> None:
     )
 
 
-@cache
 def make_database(uri: str) -> None:
     """Have MLflow make the tables of a new SQLite file while no other process does: it does not see to that.
 
     Args:
-        uri: Of tracking or registry; what is not a SQLite file is left alone.
+        uri: Of tracking or registry; what is not a SQLite file in a folder that is there is left alone.
     """
+    if uri.startswith(_SQLITE) and Path(uri.removeprefix(_SQLITE)).parent.is_dir():
+        _make_tables(uri)
+
+
+@cache
+def _make_tables(uri: str) -> None:
     file = Path(uri.removeprefix(_SQLITE))
-    if uri.startswith(_SQLITE) and file.parent.is_dir():
-        with FileLock(file.with_name(f".{file.name}.lock")):
-            MlflowClient(uri, uri)
+    with FileLock(file.with_name(f".{file.name}.lock")):
+        MlflowClient(uri, uri)
 
 
 def _gone(error: BaseException) -> str | None:
