@@ -9,32 +9,29 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import sys
-import threading
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 
 # Elsewhere a fork does not suit libraries of the system, or there is none: a worker imports for itself.
 # Python 3.11.0 would listen to every user of the machine (CVE-2022-42919).
 METHOD = "forkserver" if sys.platform == "linux" and sys.version_info >= (3, 11, 1) else "spawn"
-_STEPS = "flows.preloaded"
+STEPS = "flows.preloaded"  # the module that imports them
 
 
 def context() -> BaseContext:
     """How worker processes are started; nothing is, by asking."""
     chosen = multiprocessing.get_context(METHOD)
-    chosen.set_forkserver_preload([_STEPS])
+    chosen.set_forkserver_preload([STEPS])
     return chosen
 
 
 def begin() -> None:
     """Start the process that workers are forked from now, not with the first of them, and do not wait for it.
 
-    It ends with this one. Ctrl-C in the terminal is for this one to hear, which then ends the workers.
+    It ends with this one. Ctrl-C in the terminal is for this one to hear, which then ends the workers. To be
+    called from the main thread, which alone may say who hears it.
     """
     if context().get_start_method() != "forkserver":
-        return
-    if threading.current_thread() is not threading.main_thread():  # which alone may do so
-        forkserver.ensure_running()
         return
     heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

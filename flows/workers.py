@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from threading import Thread
 from typing import Self
@@ -17,7 +17,6 @@ from prefect.settings import get_current_settings
 from prefect.task_runners import ProcessPoolTaskRunner, _initialize_process_pool_worker
 
 from flows import preload
-from flows.imports import imported
 from tasks.step import start_worker
 
 WORKERS = get_current_settings().tasks.runner.process_pool_max_workers or 2  # inputs worked on side by side
@@ -60,10 +59,9 @@ def start_workers() -> None:
 
 
 def _start(pool: ProcessPoolExecutor, number: int) -> None:
-    steps = sorted(name for name in sys.modules if name.startswith("tasks."))
     with suppress(RuntimeError):  # the flow has ended already
         for _ in range(number):
-            pool.submit(imported, steps)
+            pool.submit(import_module, preload.STEPS)
 
 
 def stop_workers() -> None:

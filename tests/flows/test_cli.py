@@ -9,10 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from click.testing import Result
-from typer.testing import CliRunner
 
-from flows.cli import app
 from tests.e2e.conftest import PIPELINE, Project, make_project
 
 
@@ -26,10 +23,6 @@ def project(good: Project, tmp_path: Path) -> Project:
     """A copy that a test may spoil."""
     shutil.copytree(good.folder, tmp_path / "project")
     return Project(tmp_path / "project")
-
-
-def braid(project: Project, *arguments: str) -> Result:
-    return CliRunner().invoke(app, [*arguments, "--workspace", str(project.workspace)])
 
 
 def edit(project: Project, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
@@ -66,7 +59,7 @@ def test_a_bad_file_goes_to_quarantine_with_its_reason(
     project: Project, spoil: Callable[[Project], None], row: str, column: str, reason: str
 ) -> None:
     spoil(project)
-    result = braid(project, "check", str(project.config))
+    result = project.inside("check", str(project.config))
     assert result.exit_code == 0, result.output
     quarantine = pd.read_parquet(project.workspace / "data" / "tiny" / "quarantine.parquet")
     assert quarantine[["id", "input"]].to_numpy().tolist() == [[row, column]]
@@ -76,7 +69,7 @@ def test_a_bad_file_goes_to_quarantine_with_its_reason(
 def test_too_many_bad_rows_stop_with_what_is_wrong(project: Project) -> None:
     for row in range(10):
         (project.folder / "media" / f"{row}.png").write_bytes(b"no picture")
-    result = braid(project, "check", str(project.config))
+    result = project.inside("check", str(project.config))
     assert result.exit_code == 3
     assert "row-000" in result.output
     assert "max_bad" in result.output
@@ -118,7 +111,7 @@ def test_an_error_names_place_and_remedy(
     project: Project, change: Callable[[Project], object], code: int, words: list[str]
 ) -> None:
     change(project)
-    result = braid(project, "check", str(project.config))
+    result = project.inside("check", str(project.config))
     assert result.exit_code == code, result.output
     for word in words:
         assert word in result.output
@@ -126,14 +119,14 @@ def test_an_error_names_place_and_remedy(
 
 
 def test_check_shows_what_would_be_used_and_trains_nothing(good: Project) -> None:
-    result = braid(good, "check", str(good.config), "--json")
+    result = good.inside("check", str(good.config), "--json")
     assert result.exit_code == 0, result.output
     assert '"rows": 80' in result.output
     assert not (good.workspace / "cache").exists()
 
 
 def test_an_unknown_run_has_no_report(good: Project) -> None:
-    result = braid(good, "report", "nothing")
+    result = good.inside("report", "nothing")
     assert result.exit_code == 4
     assert "nothing" in result.output
 
@@ -151,7 +144,7 @@ def test_an_unknown_run_has_no_report(good: Project) -> None:
 def test_what_cannot_be_scored_is_told_at_once(
     good: Project, arguments: list[str], code: int, message: str
 ) -> None:
-    result = braid(good, "score", "tiny", *(each.format(folder=good.folder) for each in arguments))
+    result = good.inside("score", "tiny", *(each.format(folder=good.folder) for each in arguments))
     assert result.exit_code == code
     assert message in result.stderr
     assert "Traceback" not in result.stderr
@@ -169,7 +162,7 @@ def test_what_cannot_be_scored_is_told_at_once(
 def test_what_cannot_be_monitored_is_told_at_once(
     good: Project, arguments: list[str], code: int, message: str
 ) -> None:
-    result = braid(good, "monitor", "tiny", *(each.format(folder=good.folder) for each in arguments))
+    result = good.inside("monitor", "tiny", *(each.format(folder=good.folder) for each in arguments))
     assert result.exit_code == code
     assert message in result.stderr
     assert "Traceback" not in result.stderr
@@ -178,6 +171,6 @@ def test_what_cannot_be_monitored_is_told_at_once(
 def test_to_deploy_takes_a_server(good: Project) -> None:
     file = good.folder / "operations.yaml"
     file.write_text("retrain: {files: [tiny.yaml]}")
-    result = braid(good, "deploy", str(file))
+    result = good.inside("deploy", str(file))
     assert result.exit_code == 4
     assert "PREFECT_API_URL is not set" in result.stderr
