@@ -34,16 +34,16 @@ test-slow: $(READY) packages
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
 soak: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.soak
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.acceptance.faults.soak
 
 FUZZ_SECONDS ?= 60
 
 # Seven targets; what fails is kept in .braid/fuzz. bad-input writes what became of the corpora into docs/reliability.md.
 fuzz: $(READY)
-	$(BIN)/python -m tests.bad_input.fuzz_all --seconds $(FUZZ_SECONDS)
+	$(BIN)/python -m tests.acceptance.bad_input.fuzz_all --seconds $(FUZZ_SECONDS)
 
 bad-input: $(READY)
-	$(BIN)/python -m tests.bad_input.table
+	$(BIN)/python -m tests.acceptance.bad_input.table
 
 # Known weaknesses of the fixed versions; asks a database on the network.
 vulnerabilities: $(READY)

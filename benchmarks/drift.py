@@ -29,19 +29,19 @@ import pandas as pd
 from scipy.stats import beta
 
 from benchmarks.machine import machine
-from benchmarks.pipeline import Built, build_pipeline
-from components.bundle import REFERENCE
 from components.config.load import load_pipeline
 from components.config.monitor import MOST_ROWS, MonitorConfig
-from components.corruption import corrupt, corruptions
 from components.data.quarantine import Quarantine
+from components.data.samples import input_value, read_samples
+from components.inference.bundle import REFERENCE
+from components.inference.predictor import Predictor
+from components.inference.reference_rows import Sample, read_sample
 from components.monitoring.compare import compare
-from components.monitoring.drift import Drift
 from components.monitoring.incoming import Incoming, look
 from components.monitoring.reference import draw_reference
-from components.monitoring.sample import Sample, read_sample
-from components.predictor import Predictor
-from components.samples import input_value, read_samples
+from components.monitoring.results import Drift
+from components.pipeline.run import Built, build_pipeline
+from components.robustness.corruptions import corrupt, corruptions
 from components.storage.atomic import replacing
 from components.targets.collection import PREFIX
 

@@ -35,14 +35,14 @@ from transformers import ViTConfig, ViTModel
 from benchmarks.machine import machine
 from components.config import PipelineConfig
 from components.config.engine import ClusterConfig, EngineConfig
-from components.data.ingest import Dataset, ingest
-from components.encoder_weights import encoder_digest, open_preprocessor
-from components.encoders import build_encoder
+from components.data.ingest import ingest
+from components.data.samples import read_samples
 from components.engine.cluster import running
-from components.extract import extract
-from components.prepare import prepare
-from components.references import EncoderWeights, Prepared
-from components.samples import read_samples
+from components.models.encoders import build_encoder
+from components.models.weights import encoder_digest, open_preprocessor
+from components.pipeline.extract import extract
+from components.pipeline.preprocess import prepare
+from components.references import Dataset, EncoderWeights, Prepared
 from components.storage.shards import ShardStore
 from components.storage.tensors import save_tensors
 

@@ -31,7 +31,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import flows.environment  # noqa: F401  (the settings of memory that runs have)
+import flows.workers.environment  # noqa: F401  (the settings of memory that runs have)
 from benchmarks import extraction_media as media
 from benchmarks import extraction_rivals as rivals
 from benchmarks.extraction_rivals import Rival
@@ -39,19 +39,19 @@ from benchmarks.machine import machine
 from benchmarks.number_formats import apart
 from components.config import PipelineConfig
 from components.config.encoders import PretrainedConfig
-from components.data.ingest import Dataset, ingest
-from components.embedder import Embedder, batches_of
-from components.encoder_weights import encoder_digest, open_encoder, open_preprocessor
-from components.encoders import build_encoder
-from components.extract import extract
-from components.fit import take_frozen
-from components.prepare import prepare
+from components.data.ingest import ingest
+from components.data.samples import read_samples
+from components.inference.embedder import Embedder, batches_of
+from components.models.encoders import build_encoder
+from components.models.weights import encoder_digest, open_encoder, open_preprocessor
+from components.pipeline.extract import extract
+from components.pipeline.fit import take_frozen
+from components.pipeline.preprocess import prepare
 from components.preprocess import Preprocessor
-from components.references import EncoderWeights, Prepared
-from components.samples import read_samples
+from components.references import Dataset, EncoderWeights, Prepared
+from components.runtime.device import choose_device, embedding_format, precision
 from components.storage.shards import ShardStore
 from components.storage.tensors import save_tensors
-from components.training.device import choose_device, embedding_format, precision
 
 _DONE = "BRAID_BENCHMARK_STARTED"
 ROWS = {"image-vit": 768, "image-resnet": 1536, "text": 4096, "audio": 3072, "audio-ast": 512}

@@ -12,7 +12,7 @@ from sentence_transformers import SentenceTransformer
 from torch.utils.data import DataLoader, Dataset
 from transformers import ASTFeatureExtractor, ASTForAudioClassification, pipeline
 
-from components.encoders import Encoder
+from components.models.encoders import Encoder
 from components.preprocess import Preprocessor
 
 Rival = Callable[[Sequence[str]], Any]

@@ -14,16 +14,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import flows.environment  # noqa: F401  (workers keep freed buffers by its settings: measured with them)
+import flows.workers.environment  # noqa: F401  (workers keep freed buffers by its settings: measured with them)
 from benchmarks.child import Child, in_child
 from benchmarks.generated import pipeline_of, write_rows
 from benchmarks.machine import machine
 from benchmarks.steps import fresh_encoder
 from components.config.pipeline import PipelineConfig
-from components.data.ingest import Dataset, ingest
-from components.extract import extract
-from components.prepare import prepare
-from components.references import Features, Prepared
+from components.data.ingest import ingest
+from components.pipeline.extract import extract
+from components.pipeline.preprocess import prepare
+from components.references import Dataset, Features, Prepared
 
 FEW = 10_000
 Steps = dict[str, Child[object]]

@@ -26,24 +26,24 @@ import torch
 from torch import Tensor
 
 from benchmarks.machine import machine
-from benchmarks.pipeline import Built, build_pipeline
 from components.config.load import load_pipeline
-from components.deliver import open_split
-from components.delivered import Embeddings
 from components.evaluation.bootstrap import Rivals, mean_gain
-from components.evaluation.distillation import t_interval
-from components.evaluation.metrics import higher_is_better, metric
-from components.fusion import build_fusion
-from components.missing import draws, filled, zero_parts
-from components.networks import Fused
+from components.evaluation.intervals import t_interval
+from components.inference.ensemble import Embeddings
+from components.inference.predictor import Predictor
+from components.models.fusion import build_fusion
+from components.models.networks import Batch, Fused
 from components.objectives import Supervised
-from components.predictor import Predictor
+from components.pipeline.package import open_split
+from components.pipeline.run import Built, build_pipeline
+from components.robustness.missing import draws, filled, zero_parts
+from components.runtime.device import choose_device
+from components.seeding import seed_of
 from components.targets import known_rows
-from components.training.batches import Batch, EmbeddingSource
-from components.training.device import choose_device
+from components.targets.metrics import higher_is_better, metric
+from components.training.batches import EmbeddingSource
 from components.training.loop import best_epoch, predict
 from components.training.loop import train as fit_network
-from components.training.resumable import seed_of
 
 GONE = 0.5
 RATES = (0.25, 0.5)

@@ -21,8 +21,8 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks.extraction_media import minilm
 from benchmarks.machine import machine
 from components.config.encoders import PretrainedConfig
-from components.embedder import Embedder
-from components.encoders import build_encoder
+from components.inference.embedder import Embedder
+from components.models.encoders import build_encoder
 from components.preprocess.text import TextPreprocessor, build_tokenizer
 
 

@@ -28,21 +28,21 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
-import flows.environment  # noqa: F401  (settings of the allocator, for both sides alike)
+import flows.workers.environment  # noqa: F401  (settings of the allocator, for both sides alike)
 from benchmarks.generated import pipeline_of, write_rows
 from benchmarks.machine import machine
-from benchmarks.pipeline import build_pipeline
-from components.audit.audit import audit
+from components.audit.run import audit
 from components.config.load import load_pipeline
 from components.config.tracking import VARIABLES
-from components.evaluation.explanation_figures import explanation_figures
 from components.evaluation.figures import all_figures
-from components.evaluation.report import render_report
-from components.evaluation.results import DataSummary, Report
-from components.evaluation.robustness_figures import robustness_figures
-from components.explanations import explain_samples
-from components.judge import judge
-from components.robustness import measure_robustness
+from components.explanations.explain import explain_samples
+from components.explanations.figures import explanation_figures
+from components.pipeline.evaluate import judge
+from components.pipeline.run import build_pipeline
+from components.report.content import DataSummary, Report
+from components.report.page import render_report
+from components.robustness.figures import robustness_figures
+from components.robustness.measure import measure_robustness
 from components.storage.atomic import write_bytes
 
 _INPUTS = ("table", "text", "image")
@@ -135,7 +135,7 @@ def measure(config: Path, folder: Path, rounds: int) -> tuple[list[Cost], list[C
             place = folder / f"{config.stem}-{name}-{number}"
             place.mkdir(parents=True)
             command = (
-                ["flows.cli", "run", str(config), "--workspace", str(place / ".braid")]
+                ["flows.cli.app", "run", str(config), "--workspace", str(place / ".braid")]
                 if name == "run"
                 else ["benchmarks.orchestration", "--direct", str(config), "--workspace", str(place)]
             )

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import flows.environment  # noqa: F401  (settings of the allocator, as in a run)
+import flows.workers.environment  # noqa: F401  (settings of the allocator, as in a run)
 from benchmarks.child import Child, in_child
 from benchmarks.generated import Change, pipeline_of, write_rows
 from benchmarks.machine import machine

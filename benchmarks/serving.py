@@ -31,7 +31,7 @@ import pandas as pd
 from mlflow.pyfunc import PyFuncModel
 
 from benchmarks.machine import machine
-from flows.servers import port_near
+from flows.servers.processes import port_near
 
 BATCHES, CLIENTS = (1, 32, 1024), (1, 4, 8)
 MOST = 2000  # requests of one measurement

@@ -11,12 +11,12 @@ from typing import TypeVar
 import torch
 
 from components.config.pipeline import PipelineConfig
-from components.data.ingest import Dataset, ingest
-from components.encoder_weights import encoder_digest, open_preprocessor
-from components.encoders import build_encoder
-from components.extract import extract
-from components.prepare import prepare
-from components.references import EncoderWeights, Features, Prepared
+from components.data.ingest import ingest
+from components.models.encoders import build_encoder
+from components.models.weights import encoder_digest, open_preprocessor
+from components.pipeline.extract import extract
+from components.pipeline.preprocess import prepare
+from components.references import Dataset, EncoderWeights, Features, Prepared
 from components.storage.tensors import save_tensors
 
 Result = TypeVar("Result")

@@ -40,8 +40,8 @@ from torch.utils.data import DataLoader
 from benchmarks.machine import machine
 from components.config.fusion import ConcatConfig, FusionConfig, GatedConfig
 from components.config.training import TrainingConfig
-from components.fusion import build_fusion
-from components.networks import Fused
+from components.models.fusion import build_fusion
+from components.models.networks import Fused
 from components.objectives import Supervised
 from components.targets import Classification, Targets
 from components.training.batches import EmbeddingSource

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import typing
 from collections.abc import Iterator
+from difflib import get_close_matches
 
-from components.secrets import redacted
+from components.redaction import redacted
 
 _LONGEST = 600  # letters of a line; names of columns may have any length
 
@@ -51,3 +53,13 @@ def _shortened(line: str) -> str:
         return line
     half = _LONGEST // 2
     return f"{line[:half]} ... {line[-half:]}"
+
+
+class ConfigError(BraidError):
+    """A configuration file or an override is not valid."""
+
+
+def nearest(word: str, known: typing.Iterable[str]) -> str:
+    """``" Did you mean 'x'?"`` if something known is spelt nearly like ``word``, else nothing."""
+    matches = get_close_matches(str(word), [str(name) for name in known], n=1, cutoff=0.5)
+    return f" Did you mean {matches[0]!r}?" if matches else ""

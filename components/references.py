@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from components.targets.collection import Targets
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -138,3 +140,30 @@ class Taught:
     embedding: int
     uses: tuple[str, ...]
     answered: int
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A reference to checked data; JSON-serialisable.
+
+    Attributes:
+        samples: Path of the samples table.
+        quarantine: Path of the table of rows left out.
+        digest: Of the samples: ids, contents, splits, targets and groups; not of where files lie.
+        source: Path, URL or id that was read.
+        rows: Rows of the samples table.
+        quarantined: Rows left out.
+        targets: What is predicted: classes of the training rows, scale of numbers.
+        splits: Rows of each split.
+        missing: Rows in which an input is missing, for each input.
+    """
+
+    samples: str
+    quarantine: str
+    digest: str
+    source: str
+    rows: int
+    quarantined: int
+    targets: Targets
+    splits: dict[str, int]
+    missing: dict[str, int]

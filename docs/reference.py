@@ -16,11 +16,11 @@ from pydantic.fields import FieldInfo
 
 from components.config import PipelineConfig, TrackingConfig
 from components.config.distill import DistillConfig
-from components.config.explain import DISCRIMINATORS
 from components.config.monitor import MonitorConfig
 from components.config.operations import Operations
 from components.config.sweep import SweepConfig
 from components.config.targets import task
+from components.config.validation import DISCRIMINATORS
 
 PAGE = Path(__file__).with_name("configuration.md")
 HEAD = """\

@@ -8,15 +8,14 @@ from pathlib import Path
 from prefect import flow
 from prefect.futures import PrefectFuture
 
-from components.config.changes import DistillChanges
 from components.config.distill import Plan, load_distill
-from components.data.ingest import Dataset
+from components.config.forms import DistillChanges
+from components.distillation.results import DistillationResult
+from components.distillation.setup import Lesson
 from components.engine.cluster import running
-from components.evaluation.distillation import DistillationResult
-from components.lesson import Lesson
-from components.references import Taught
-from flows.opened import opened
-from flows.workers import WORKERS, run_name, workers
+from components.references import Dataset, Taught
+from flows.run.lifecycle import opened
+from flows.workers.pool import WORKERS, run_name, workers
 from tasks.context import Context
 from tasks.distill import compare_task, register_task
 from tasks.ingest import ingest_task

@@ -9,10 +9,10 @@ from prefect import flow
 
 from components.config import load_tracking
 from components.config.monitor import MonitorConfig
-from components.monitoring.drift import Drift
+from components.monitoring.results import Drift
 from components.scoring.job import Model
-from flows.opened import begun
-from flows.workers import table_run_name
+from flows.run.lifecycle import begun
+from flows.workers.pool import table_run_name
 from tasks.context import Run
 from tasks.monitor import announce_task, compare_task, find_task
 

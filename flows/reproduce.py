@@ -14,12 +14,12 @@ from components.config import PipelineConfig, TrackingConfig, load_tracking
 from components.config.tracking import VARIABLES
 from components.data.ingest import ingest
 from components.errors import DataError
-from components.reproduction import Difference, differences
+from components.reproduction.differences import Difference, differences
+from components.runtime.environ import variables
 from components.storage.atomic import write_bytes
-from components.variables import variables
-from flows.opened import opened
 from flows.retrain import Outcome, retrained
-from flows.workers import WORKERS, run_name, workers
+from flows.run.lifecycle import opened
+from flows.workers.pool import WORKERS, run_name, workers
 from tasks.reproduce import Carried, carried
 
 FOLDER = "reproductions"

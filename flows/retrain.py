@@ -11,16 +11,15 @@ from prefect import flow
 from prefect.futures import PrefectFuture
 
 from components.config import load_pipeline
-from components.config.changes import RetrainChanges
-from components.data.ingest import Dataset
-from components.encoders import needs_fit
+from components.config.forms import RetrainChanges
 from components.engine.cluster import running
 from components.evaluation.results import Evaluation
-from components.evaluation.retrieval import Retrievals
-from components.references import Features, FusedModel, Prepared, Trained
+from components.models.encoders import needs_fit
+from components.references import Dataset, Features, FusedModel, Prepared, Trained
+from components.retrieval.results import Retrievals
 from components.training.loop import BEST
-from flows.opened import opened
-from flows.workers import WORKERS, run_name, workers
+from flows.run.lifecycle import opened
+from flows.workers.pool import WORKERS, run_name, workers
 from tasks.align import align_task, pretrain_task, retrieval_task
 from tasks.audit import audit_task
 from tasks.context import Context

@@ -11,11 +11,11 @@ from components.config import load_tracking
 from components.config.score import ScoreConfig
 from components.scoring.job import Job
 from components.scoring.summary import Summary, finished
-from flows.opened import begun
-from flows.workers import table_run_name
-from tasks import tracking
+from flows.run.lifecycle import begun
+from flows.workers.pool import table_run_name
 from tasks.context import Run
 from tasks.score import open_task, score_task, write_task
+from tasks.tracking import runs
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def score(
     at = load_tracking(tracking_file, workspace)
     job = open_task(config, at, workspace)
     before = finished(job)
-    if before is not None and not tracking.has_ended_well(at, before.run):
+    if before is not None and not runs.has_ended_well(at, before.run):
         before = None  # scored, but cut off before all of it was logged
     summary = before or _score(job, workspace, tracking_file)
     written = write_task(at, job, summary) if config.sql is not None else None

@@ -13,11 +13,11 @@ from prefect import Flow, flow, get_run_logger
 from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
 
-from components.config.changes import SweepChanges
+from components.config.forms import SweepChanges
 from components.config.sweep import SweepConfig, load_sweep
-from components.encoders import needs_fit
 from components.engine.cluster import running
 from components.errors import ModelError
+from components.models.encoders import needs_fit
 from components.references import Features, Prepared, Single
 from components.storage.atomic import write_json
 from components.storage.digest import digest_json
@@ -26,10 +26,9 @@ from components.sweep.plan import Entry, Trial, expand
 from components.sweep.ranking import Comparison, Entrant, Ranking
 from components.sweep.study import Study, open_storage
 from components.sweep.trial import TrialResult
-from flows.opened import begun
 from flows.retrain import retrain
-from flows.workers import WORKERS, run_name, workers
-from tasks import tracking
+from flows.run.lifecycle import begun
+from flows.workers.pool import WORKERS, run_name, workers
 from tasks.context import Context
 from tasks.extract import extract_task
 from tasks.fit import fit_task, probe_task
@@ -37,6 +36,7 @@ from tasks.ingest import ingest_task
 from tasks.preprocess import preprocess_task
 from tasks.progress import Progress
 from tasks.sweep import Arm, rank_task, score_task, trial_task
+from tasks.tracking import runs
 
 
 @dataclass(frozen=True)
@@ -149,8 +149,8 @@ def _extract(sweep: Context, entry: Entry, seeds: list[int]) -> list[Arm]:
         config = entry.configured([f"seed={seed}"])
         label = f"{config.name}-{seed}"
         tags = {"config": config.name, "kind": "features"}
-        run = tracking.nested_run(at, sweep.mlflow_run, f"features {label}", tags)
-        tracking.log_params(at, run, config.model_dump(mode="json"))
+        run = runs.nested_run(at, sweep.mlflow_run, f"features {label}", tags)
+        runs.log_params(at, run, config.model_dump(mode="json"))
         context = replace(sweep, key=f"{sweep.key}/{label}", config=config, mlflow_run=run)
         dataset = ingest_task.submit(context).result()
         prepared: dict[str, PrefectFuture[Prepared]] = {}
@@ -175,7 +175,7 @@ def _extract(sweep: Context, entry: Entry, seeds: list[int]) -> list[Arm]:
         progress(number, len(seeds), f"seed {context.config.seed}")
         extracted = {name: future.result() for name, future in features.items()}
         fits: dict[str, Single] = {name: future.result() for name, future in singles.items()}
-        tracking.end_run(at, context.mlflow_run, "FINISHED")
+        runs.end_run(at, context.mlflow_run, "FINISHED")
         arms.append(Arm(context, sweep.mlflow_run, dataset, extracted, fits))
     rows = sum(feature.extracted for arm in arms for feature in arm.features.values())
     progress.finish(f"{rows} rows extracted for {len(seeds)} seeds")
@@ -306,5 +306,5 @@ def _register(entry: Entry, sweep: Context, ranking: Ranking, tracking_file: Pat
     found: dict[str, Any] = json.loads(stored.read_text("utf-8"))
     version = found["model"]
     tags = {f"registered.{ranking.pipeline}": f"{version['name']}/{version['version']}"}
-    tracking.set_tags(sweep.tracking, sweep.mlflow_run, tags)
+    runs.set_tags(sweep.tracking, sweep.mlflow_run, tags)
     return found

@@ -8,18 +8,17 @@ from pathlib import Path
 import pandas as pd
 from prefect.artifacts import create_table_artifact
 
-from components.align import align, open_aligned, pretrain
-from components.data.ingest import Dataset
-from components.evaluation.retrieval import Retrieval, Retrievals
 from components.objectives import Pairwise
-from components.references import FusedModel, Prepared, Trained
-from components.retrieve import judge_retrieval
+from components.pipeline.align import align, open_aligned, pretrain
+from components.references import Dataset, FusedModel, Prepared, Trained
+from components.retrieval.evaluate import judge_retrieval
+from components.retrieval.results import Retrieval, Retrievals
 from components.storage.atomic import write_bytes
-from tasks import tracking
 from tasks.context import Context
 from tasks.progress import Progress
 from tasks.step import gpu_slot, step
-from tasks.training import tracked
+from tasks.tracked_training import tracked
+from tasks.tracking import runs
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Retrieved:
     """Where the judgement of search is.
 
     Attributes:
-        result: JSON of :class:`components.evaluation.retrieval.Retrievals`.
+        result: JSON of :class:`components.retrieval.results.Retrievals`.
     """
 
     result: str
@@ -67,11 +66,11 @@ def retrieval_task(context: Context, dataset: Dataset, fused: FusedModel, aligne
     result = context.folder / "retrieval.json"
     write_bytes(result, found.to_json().encode())
 
-    tracking.log_metrics(at, run, metrics(found))
-    tracking.log_table(at, run, table(found), "retrieval")
+    runs.log_metrics(at, run, metrics(found))
+    runs.log_table(at, run, table(found), "retrieval")
     caption = f"Search on test: {headline(found)}"
     create_table_artifact(table(found).to_dict("records"), key="retrieval", description=caption)  # type: ignore[arg-type]
-    tracking.log_file(at, run, result)
+    runs.log_file(at, run, result)
     progress.finish(headline(found) or "no row has two inputs")
     return Retrieved(str(result))
 

@@ -10,16 +10,15 @@ import pandas as pd
 from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
-from components.audit.audit import audit
-from components.data.ingest import Dataset
-from components.evaluation.audit import Audit
-from components.references import Features, Prepared
+from components.audit.results import Audit
+from components.audit.run import audit
+from components.references import Dataset, Features, Prepared
 from components.storage.atomic import write_bytes
-from tasks import tracking
 from tasks.context import Context
 from tasks.evaluate import Evaluated
 from tasks.progress import Progress
 from tasks.step import step
+from tasks.tracking import runs
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Audited:
     """Where the audit is.
 
     Attributes:
-        result: JSON of :class:`components.evaluation.audit.Audit`.
+        result: JSON of :class:`components.audit.results.Audit`.
     """
 
     result: str
@@ -51,11 +50,11 @@ def audit_task(
     found = audit(dataset, prepared, features, evaluated.read(), context.config)
     result = context.folder / "audit.json"
     write_bytes(result, found.to_json().encode("utf-8"))
-    tracking.log_metrics(at, run, metrics_of(found))
-    tracking.set_tags(at, run, {"audit": "+".join(found.kinds) or "good"})
+    runs.log_metrics(at, run, metrics_of(found))
+    runs.set_tags(at, run, {"audit": "+".join(found.kinds) or "good"})
     for name, table in tables(found).items():
-        tracking.log_table(at, run, table, name)
-    tracking.log_file(at, run, result)
+        runs.log_table(at, run, table, name)
+    runs.log_file(at, run, result)
     for warning in found.warnings:
         get_run_logger().warning("%s", warning)
     lines = [f"- {warning}" for warning in found.warnings] or ["Nothing to object to."]

@@ -8,25 +8,24 @@ import pandas as pd
 import torch
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from components.data.ingest import Dataset
-from components.evaluation.distillation import Arm, DistillationResult, Judge, StudentResult
-from components.evaluation.distillation_figures import gains
+from components.data.samples import read_samples
+from components.distillation.figures import gains
+from components.distillation.results import Arm, DistillationResult, Judge, StudentResult
+from components.distillation.teacher import open_taught
 from components.evaluation.intervals import Gain, Interval
-from components.fuse import training_prior
-from components.predictor import predictions_of
-from components.ranking import rank
-from components.references import Taught
-from components.samples import read_samples
+from components.inference.predictor import predictions_of
+from components.pipeline.fuse import training_prior
+from components.references import Dataset, Taught
+from components.seeding import seed_of
 from components.storage.atomic import write_bytes
 from components.targets import known_rows
-from components.teacher import open_taught
-from components.training.resumable import seed_of
-from tasks import tracking
+from components.targets.metrics import rank
 from tasks.context import Context
 from tasks.learn import Learned
 from tasks.progress import Progress
 from tasks.promote import Registered, promote_task
 from tasks.step import step
+from tasks.tracking import runs
 
 _HELPS = {"yes": "helps", "no": "does not help", "unclear": "may or may not help"}
 
@@ -49,17 +48,17 @@ def compare_task(
     path = context.folder / "distillation.json"
     write_bytes(path, found.to_json().encode())
 
-    tracking.log_metrics(at, run, _metrics(found))
+    runs.log_metrics(at, run, _metrics(found))
     notes = [headline(found, student) for student in found.students]
     helps = {f"teacher_helps_{student.name}": student.verdict for student in found.students}
-    tracking.set_tags(at, run, {**helps, tracking.NOTE: "\n\n".join(notes)})
-    tracking.log_figures(at, run, {"distillation": gains(found)})
+    runs.set_tags(at, run, {**helps, runs.NOTE: "\n\n".join(notes)})
+    runs.log_figures(at, run, {"distillation": gains(found)})
     for name, table in tables(found).items():
-        tracking.log_table(at, run, table, name)
+        runs.log_table(at, run, table, name)
         rows = table.astype(object).where(table.notna(), None).to_dict("records")
         key = name.replace("_", "-")
         create_table_artifact(rows, key=key, description="\n\n".join(notes))  # type: ignore[arg-type]
-    tracking.log_file(at, run, path)
+    runs.log_file(at, run, path)
     create_markdown_artifact(_markdown(context, found), key="distillation-summary")
     progress.finish("; ".join(f"{s.name}: {_signed(s.over_rows)}" for s in found.students))
     return str(path)
@@ -71,8 +70,8 @@ def register_task(context: Context, dataset: Dataset, learned: list[Learned], st
     best = max(learned, key=lambda each: _rank(each, context.config.target.metric))
     registered = promote_task.fn(best.context, dataset, best.evaluated)
     tags = {"registered_as": f"{registered.version.name}/{registered.version.version}"}
-    tracking.set_tags(context.tracking, best.context.mlflow_run, tags)
-    tracking.end_run(context.tracking, best.context.mlflow_run, "FINISHED")
+    runs.set_tags(context.tracking, best.context.mlflow_run, tags)
+    runs.end_run(context.tracking, best.context.mlflow_run, "FINISHED")
     return registered
 
 
@@ -169,7 +168,7 @@ def _compare(
         confidence=settings.confidence,
         resamples=settings.bootstrap,
         rows=int(known.sum()),
-        teacher_name=tracking.get_run(context.tracking, context.mlflow_run).data.tags.get("teacher", ""),
+        teacher_name=runs.get_run(context.tracking, context.mlflow_run).data.tags.get("teacher", ""),
         teacher_inputs=taught.uses,
         teacher=judge.interval(answers),
         students=tuple(students),

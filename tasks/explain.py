@@ -8,16 +8,16 @@ from pathlib import Path
 import pandas as pd
 from prefect.artifacts import create_markdown_artifact
 
-from components.data.ingest import Dataset
-from components.evaluation.explanation_figures import explanation_figures
-from components.evaluation.explanations import Effect, ExplainedSample, Explanations, Inside
-from components.explanations import explain_samples
+from components.explanations.explain import explain_samples
+from components.explanations.figures import explanation_figures
+from components.explanations.results import Effect, ExplainedSample, Explanations, Inside
+from components.references import Dataset
 from components.storage.atomic import write_bytes
-from tasks import tracking
 from tasks.context import Context
 from tasks.evaluate import Evaluated
 from tasks.progress import Progress
 from tasks.step import gpu_slot, step
+from tasks.tracking import runs
 
 _WORDS = 3  # strongest words or columns that the dashboard is told of an input
 
@@ -27,7 +27,7 @@ class Explained:
     """Where the explanations are.
 
     Attributes:
-        result: JSON of :class:`components.evaluation.explanations.Explanations`.
+        result: JSON of :class:`components.explanations.results.Explanations`.
     """
 
     result: str
@@ -47,9 +47,9 @@ def explain_task(context: Context, dataset: Dataset, evaluated: Evaluated) -> Ex
         found = explain_samples(dataset, context.bundle, predictions, context.config, progress)
     result = context.folder / "explanations.json"
     write_bytes(result, found.to_json().encode("utf-8", "surrogatepass"))
-    tracking.log_file(at, run, result)
-    tracking.log_figures(at, run, explanation_figures(found))
-    tracking.log_table(at, run, table(found), "explanations")
+    runs.log_file(at, run, result)
+    runs.log_figures(at, run, explanation_figures(found))
+    runs.log_table(at, run, table(found), "explanations")
     create_markdown_artifact(_markdown(found), key="explanations")
     progress.finish(f"{len(found.samples)} rows looked into")
     return Explained(str(result))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from components.data.ingest import Dataset
-from components.extract import extract
-from components.references import EncoderWeights, Features, Prepared, Single
-from tasks import tracking
+from components.pipeline.extract import extract
+from components.references import Dataset, EncoderWeights, Features, Prepared, Single
 from tasks.context import Context
 from tasks.progress import Progress
 from tasks.step import gpu_slot, step
+from tasks.tracking import runs
 
 
 @step(name="extract", task_run_name="extract {name}", tags=["features"])
@@ -27,7 +26,7 @@ def extract_task(
     with gpu_slot(context.config.engine):
         features = extract(dataset, prepared, weights, context.config, context.cache / "features", progress)
     progress.finish(f"{features.extracted} of {features.rows} rows extracted")
-    tracking.log_metrics(
+    runs.log_metrics(
         context.tracking,
         context.mlflow_run,
         {f"extracted_rows_{label.replace(' ', '_')}": features.extracted},

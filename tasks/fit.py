@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from components.data.ingest import Dataset
-from components.encoders import needs_fit
-from components.fit import fit, probe, take_frozen
-from components.references import EncoderWeights, Features, Prepared, Single, Trained
+from components.models.encoders import needs_fit
+from components.pipeline.fit import fit, probe, take_frozen
+from components.references import Dataset, EncoderWeights, Features, Prepared, Single, Trained
 from tasks.context import Context
 from tasks.progress import Progress
 from tasks.step import gpu_slot, step
-from tasks.training import tracked
+from tasks.tracked_training import tracked
 
 
 @step(name="fit", task_run_name="fit {name}", tags=["training"])

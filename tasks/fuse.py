@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.data.ingest import Dataset
-from components.fuse import fuse, joint_encoders, train_jointly
-from components.references import EncoderWeights, Features, FusedModel, Prepared, Single, Trained
+from components.pipeline.fuse import fuse, joint_encoders, train_jointly
+from components.references import Dataset, EncoderWeights, Features, FusedModel, Prepared, Single, Trained
 from components.training.loop import BEST
 from tasks.context import Context
 from tasks.step import gpu_slot, step
-from tasks.training import tracked
+from tasks.tracked_training import tracked
 
 
 @step(name="fuse", task_run_name="train fusion", tags=["training"])

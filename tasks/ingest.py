@@ -7,15 +7,16 @@ import json
 import pandas as pd
 from prefect import get_run_logger
 
-from components.data.ingest import Dataset, ingest
-from components.environment import environment
-from components.samples import read_samples
-from components.secrets import redacted
-from tasks import tracking
+from components.data.ingest import ingest
+from components.data.samples import read_samples
+from components.redaction import redacted
+from components.references import Dataset
+from components.reproduction.environment import environment
+from tasks.artifacts import show_quarantine
 from tasks.context import Context
 from tasks.progress import Progress
-from tasks.quarantine import show_quarantine
 from tasks.step import step
+from tasks.tracking import runs
 
 
 @step(name="ingest", task_run_name="ingest", tags=["data"])
@@ -23,7 +24,7 @@ def ingest_task(context: Context) -> Dataset:
     """Read and check the manifest; what cannot be used goes to quarantine, with its reason."""
     progress = Progress(context, "ingest")
     found = environment(context.config.engine.device)
-    tracking.log_text(context.tracking, context.mlflow_run, json.dumps(found, indent=1), tracking.ENVIRONMENT)
+    runs.log_text(context.tracking, context.mlflow_run, json.dumps(found, indent=1), runs.ENVIRONMENT)
     shared = context.workspace / "data" / context.config.name
     dataset = ingest(context.config, shared, context.base, progress, tables=context.folder)
     progress.finish(
@@ -34,10 +35,10 @@ def ingest_task(context: Context) -> Dataset:
 
     quarantine = pd.read_parquet(dataset.quarantine)
     at, run = context.tracking, context.mlflow_run
-    tracking.log_dataset(at, run, read_samples(dataset), dataset.source, context.config.name, dataset.digest)
-    tracking.log_table(at, run, quarantine, "quarantine")
-    tracking.set_tags(at, run, {tracking.DATA_TAG: dataset.digest})
-    tracking.log_metrics(
+    runs.log_dataset(at, run, read_samples(dataset), dataset.source, context.config.name, dataset.digest)
+    runs.log_table(at, run, quarantine, "quarantine")
+    runs.set_tags(at, run, {runs.DATA_TAG: dataset.digest})
+    runs.log_metrics(
         at,
         run,
         {

@@ -6,24 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from components.data.ingest import Dataset
-from components.deliver import deliver
-from components.encoders import needs_fit
+from components.distillation.setup import Lesson
 from components.evaluation.results import Judged
-from components.extract import extract
-from components.fit import fit, probe, take_frozen
-from components.fuse import fuse
-from components.judge import judge
-from components.lesson import Lesson
-from components.references import EncoderWeights, Features, FusedModel, Prepared, Single, Trained
+from components.evaluation.tables import metrics_of
+from components.models.encoders import needs_fit
+from components.pipeline.evaluate import judge
+from components.pipeline.extract import extract
+from components.pipeline.fit import fit, probe, take_frozen
+from components.pipeline.follow import follow
+from components.pipeline.fuse import fuse
+from components.pipeline.package import deliver
+from components.references import Dataset, EncoderWeights, Features, FusedModel, Prepared, Single, Trained
 from components.storage.atomic import replacing, write_bytes
 from components.training.loop import BEST
-from tasks import tracking
 from tasks.context import Context
-from tasks.evaluate import Evaluated, metrics_of
+from tasks.evaluate import Evaluated
 from tasks.progress import Progress
-from tasks.step import follow, gpu_slot, step
-from tasks.training import tracked
+from tasks.step import gpu_slot, step
+from tasks.tracked_training import tracked
+from tasks.tracking import runs
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,13 @@ def learn_task(
     with replacing(predictions) as temporary:
         judgement.predictions.to_parquet(temporary, index=False)
 
-    run = tracking.nested_run(at, context.mlflow_run, part, {})
+    run = runs.nested_run(at, context.mlflow_run, part, {})
     kind = "alone" if lesson is None else "with teacher"
-    tracking.set_tags(at, run, {"student": student, "teaching": kind})
-    tracking.log_metrics(at, run, metrics_of(judgement.evaluations[0]))
+    runs.set_tags(at, run, {"student": student, "teaching": kind})
+    runs.log_metrics(at, run, metrics_of(judgement.evaluations[0]))
     for file in (result, predictions):
-        tracking.log_file(at, run, file)
-    tracking.end_run(at, run, "FINISHED")
+        runs.log_file(at, run, file)
+    runs.end_run(at, run, "FINISHED")
     evaluated = Evaluated(str(result), str(predictions), {part: training.folder})
     return Learned(replace(context, mlflow_run=run), student, lesson is not None, evaluated, training)
 

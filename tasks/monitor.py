@@ -11,24 +11,24 @@ from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.events import emit_event
 
-from components.bundle import REFERENCE
 from components.config import TrackingConfig
 from components.config.monitor import MonitorConfig
 from components.data.quarantine import Quarantine
 from components.errors import ModelError
+from components.inference.bundle import REFERENCE
+from components.inference.predictor import Predictor
+from components.inference.reference_rows import read_sample
 from components.monitoring.compare import compare
-from components.monitoring.drift import MEASURES, Drift
 from components.monitoring.figures import drift_figure
 from components.monitoring.incoming import look
-from components.monitoring.sample import read_sample
-from components.predictor import Predictor
+from components.monitoring.results import MEASURES, Drift
 from components.scoring.job import Model
 from components.storage.atomic import write_json
-from tasks import registry, tracking
+from tasks.artifacts import show_quarantine
 from tasks.context import Run
 from tasks.progress import Progress
-from tasks.quarantine import show_quarantine
 from tasks.step import gpu_slot, step
+from tasks.tracking import registry, runs
 
 EVENT = "braid.drift"
 
@@ -62,12 +62,12 @@ def compare_task(run: Run, config: MonitorConfig, model: Model) -> Drift:
     drift = compare(old, incoming, predictor.bundle.inputs, predictor.bundle.delivered.targets, config)
     progress.finish(headline(drift))
 
-    tracking.set_tags(at, id, {**_tags(model, drift), "mlflow.note.content": headline(drift)})
-    tracking.log_metrics(at, id, metrics(drift))
-    tracking.log_table(at, id, table(drift), "drift")
-    tracking.log_figures(at, id, {"drift": drift_figure(drift)})
+    runs.set_tags(at, id, {**_tags(model, drift), "mlflow.note.content": headline(drift)})
+    runs.log_metrics(at, id, metrics(drift))
+    runs.log_table(at, id, table(drift), "drift")
+    runs.log_figures(at, id, {"drift": drift_figure(drift)})
     write_json(run.folder / "drift.json", asdict(drift))
-    tracking.log_file(at, id, run.folder / "drift.json")
+    runs.log_file(at, id, run.folder / "drift.json")
     _quarantine(run, incoming.quarantine)
     rows: list[dict[str, Any]] = table(drift).astype(str).to_dict("records")  # type: ignore[assignment]
     create_table_artifact(rows, key="drift", description=headline(drift))
@@ -99,7 +99,7 @@ def announce_task(run: Run, config: MonitorConfig, model: Model, drift: Drift) -
         ``mlflow_run``: The monitoring run.
         ``headline``: A sentence for people.
     """
-    tags = tracking.get_run(run.tracking, model.run).data.tags
+    tags = runs.get_run(run.tracking, model.run).data.tags
     emit_event(
         event=EVENT,
         resource={
@@ -176,7 +176,7 @@ def table(drift: Drift) -> pd.DataFrame:
 def _quarantine(run: Run, quarantine: Quarantine) -> None:
     path = run.folder / "quarantine.parquet"
     quarantine.write(path)
-    tracking.log_file(run.tracking, run.mlflow_run, path)
+    runs.log_file(run.tracking, run.mlflow_run, path)
     show_quarantine(quarantine.table.to_pandas(), f"{len(quarantine.rows)} of the rows drawn have faults")
 
 

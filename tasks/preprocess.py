@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from components.data.ingest import Dataset
-from components.prepare import prepare
-from components.references import Prepared
+from components.pipeline.preprocess import prepare
+from components.references import Dataset, Prepared
 from tasks.context import Context
 from tasks.progress import Progress
 from tasks.step import step

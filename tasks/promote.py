@@ -12,19 +12,20 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from pydantic import TypeAdapter
 
 from components.config import PipelineConfig, TrackingConfig
-from components.data.ingest import Dataset
+from components.data.examples import as_table, with_content
+from components.data.samples import read_samples
 from components.errors import ModelError
-from components.evaluation.decision import Verdict
 from components.evaluation.results import Evaluation
-from components.evaluation.robustness import Robustness
-from components.examples import as_table, with_content
-from components.promotion import FIRST, Rival, compare
-from components.samples import read_samples
-from tasks import champions, descriptions, registry, tracking
+from components.evaluation.tables import headline
+from components.promotion.compare import FIRST, Rival, compare
+from components.promotion.verdict import Verdict
+from components.references import Dataset
+from components.robustness.results import Robustness
 from tasks.context import Context
-from tasks.evaluate import Evaluated, headline
+from tasks.evaluate import Evaluated
 from tasks.progress import Progress
 from tasks.step import step
+from tasks.tracking import champions, descriptions, registry, runs
 
 _EXAMPLES = 3
 EVIDENCE, RECIPE, ROBUSTNESS = "promotion.json", "promotion-recipe.json", "robustness.json"
@@ -120,9 +121,9 @@ def promote_task(context: Context, dataset: Dataset, evaluated: Evaluated) -> Re
     }
     about = descriptions.of_model(config, dataset)
     version = registry.register(context, uri, about, headline(evaluation), facts, challenge=not dry)
-    tracking.set_tags(at, context.mlflow_run, {"model_version": f"{version.name}/{version.version}"})
+    runs.set_tags(at, context.mlflow_run, {"model_version": f"{version.name}/{version.version}"})
     recipe = TypeAdapter(Recipe).dump_json(Recipe(dataset, config)).decode("utf-8", "surrogatepass")
-    tracking.log_text(at, context.mlflow_run, recipe, RECIPE)
+    runs.log_text(at, context.mlflow_run, recipe, RECIPE)
     progress(2, 3, "comparing with the champion")
     verdict = champions.settle(
         at,
@@ -269,7 +270,7 @@ def _record(
     crowned: bool,
 ) -> None:
     at, run = context.tracking, context.mlflow_run
-    client = tracking.connect(at)
+    client = runs.connect(at)
     tags = {
         "promotion": reason,
         **{f"promotion.{check.name.replace(' ', '_')}": _told(check.passed) for check in verdict.checks},
@@ -278,14 +279,14 @@ def _record(
         client.set_model_version_tag(version.name, version.version, name, value)
     decision = f"{'Champion' if crowned else 'Not champion'} when its run ended: {reason}"
     client.update_model_version(version.name, version.version, f"{result}\n\n{decision}")
-    tracking.set_tags(at, run, tags)
+    runs.set_tags(at, run, tags)
     if not crowned:  # champions.py tags the run of who is it, and of who was
-        known = tracking.get_run(at, run).data.tags.get(tracking.CHAMPION_TAG)
-        tracking.set_tags(at, run, {tracking.CHAMPION_TAG: known or "no"})
-    tracking.log_text(at, run, verdict.to_json(), EVIDENCE)
+        known = runs.get_run(at, run).data.tags.get(runs.CHAMPION_TAG)
+        runs.set_tags(at, run, {runs.CHAMPION_TAG: known or "no"})
+    runs.log_text(at, run, verdict.to_json(), EVIDENCE)
     if verdict.gain is not None:
         gain = verdict.gain
-        tracking.log_metrics(
+        runs.log_metrics(
             at,
             run,
             {"champion_gain": gain.value, "champion_gain_low": gain.low, "champion_gain_high": gain.high},
@@ -304,10 +305,10 @@ def _robustness(at: TrackingConfig, version: registry.Version) -> Robustness | N
 
 def _fetched(at: TrackingConfig, run: str, path: str) -> str | None:
     """Text of an artifact of a run; None where the run has none of this name."""
-    if path not in [file.path for file in tracking.connect(at).list_artifacts(run)]:
+    if path not in [file.path for file in runs.connect(at).list_artifacts(run)]:
         return None
     with TemporaryDirectory() as folder:
-        return tracking.download(at, run, path, Path(folder)).read_text("utf-8", "surrogatepass")
+        return runs.download(at, run, path, Path(folder)).read_text("utf-8", "surrogatepass")
 
 
 def _called(version: registry.Version) -> str:

@@ -10,25 +10,28 @@ import pandas as pd
 import yaml
 from prefect.artifacts import create_markdown_artifact
 
-from components.data.ingest import Dataset
+from components.audit.results import Audit
+from components.data.samples import read_samples
 from components.data.splits import SPLITS
-from components.evaluation.audit import Audit
-from components.evaluation.report import render_report
-from components.evaluation.results import DataSummary, Evaluation, QuarantineRow, Report
-from components.samples import read_samples
-from components.secrets import redacted, without_secrets
+from components.evaluation.results import Evaluation
+from components.evaluation.tables import headline, tables
+from components.redaction import redacted, without_secrets
+from components.references import Dataset
+from components.report.content import DataSummary, QuarantineRow, Report
+from components.report.page import render_report
 from components.storage.atomic import write_bytes
 from components.targets import Classification, Multilabel, Regression, cells_of
-from tasks import descriptions, links, tracking
+from tasks import artifacts
 from tasks.align import Retrieved
 from tasks.audit import Audited
 from tasks.context import Context
-from tasks.evaluate import Evaluated, headline, read_curves, tables
+from tasks.evaluate import Evaluated, read_curves
 from tasks.explain import Explained
 from tasks.progress import Progress
 from tasks.promote import Registered
 from tasks.robustness import Stressed
 from tasks.step import step
+from tasks.tracking import descriptions, runs
 
 _QUARANTINE_SHOWN = 50
 
@@ -76,11 +79,11 @@ def report_task(
     )
     path = context.folder / "report.html"
     write_bytes(path, render_report(report).encode("utf-8", "surrogatepass"))
-    tracking.log_file(at, run, path)
+    runs.log_file(at, run, path)
 
-    tracking.set_tags(at, run, {tracking.NOTE: _note(context, evaluation, registered)})
+    runs.set_tags(at, run, {runs.NOTE: _note(context, evaluation, registered)})
     create_markdown_artifact(_markdown(context, evaluated, registered, report.audit), key="summary")
-    links.show_report(at, run, path)
+    artifacts.show_report(at, run, path)
     progress.finish(path.name)
     return str(path)
 
@@ -89,10 +92,10 @@ def _note(context: Context, evaluation: Evaluation, registered: Registered) -> s
     """The MLflow run's description, with links to pages of the same MLflow server and to Prefect."""
     at, run, version = context.tracking, context.mlflow_run, registered.version
     addresses = {
-        "report": tracking.run_page(at, run, "report.html"),
+        "report": runs.run_page(at, run, "report.html"),
         f"{version.name} version {version.version}": f"#/models/{version.name}/versions/{version.version}",
     }
-    flow_run = tracking.get_run(at, run).data.tags.get("prefect_flow_run_url")
+    flow_run = runs.get_run(at, run).data.tags.get("prefect_flow_run_url")
     if flow_run:
         addresses["Prefect flow run"] = flow_run
     decision = f"{version.name} version {version.version} became {registered.state}: {registered.reason}"

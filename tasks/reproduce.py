@@ -15,8 +15,8 @@ from mlflow.entities import Run
 from components.config import PipelineConfig, TrackingConfig
 from components.config.load import configured
 from components.errors import ModelError
-from components.reproduction import Account, is_compared
-from tasks import tracking
+from components.reproduction.differences import Account, is_compared
+from tasks.tracking import runs
 
 _KINDS = ("retrain", "reproduce")
 
@@ -46,7 +46,7 @@ class Carried:
 
     def pipeline(self, overrides: list[str]) -> PipelineConfig:
         """Its pipeline, with changes if there are any."""
-        return configured(self.settings, overrides, f"{tracking.CONFIG} of run {self.name}")
+        return configured(self.settings, overrides, f"{runs.CONFIG} of run {self.name}")
 
 
 def carried(at: TrackingConfig, name: str) -> Carried:
@@ -55,7 +55,7 @@ def carried(at: TrackingConfig, name: str) -> Carried:
     Raises:
         ModelError: If there is none, or it carries too little to be repeated.
     """
-    run = tracking.find_run(at, name)
+    run = runs.find_run(at, name)
     if run is None:
         raise ModelError(f"there is no run {name!r} in {at.tracking_uri}; `braid ui` shows those there are")
     tags = run.data.tags
@@ -67,26 +67,26 @@ def carried(at: TrackingConfig, name: str) -> Carried:
         raise ModelError(
             f"run {name!r} is {run.info.status.lower()}: only a finished run has something to compare with"
         )
-    there = {file.path for file in tracking.connect(at).list_artifacts(run.info.run_id)}
-    lacking = [path for path in (tracking.CONFIG, tracking.ENVIRONMENT) if path not in there]
-    lacking += [f"the tag {tag}" for tag in (tracking.DATA_TAG, tracking.MODEL_TAG) if tag not in tags]
+    there = {file.path for file in runs.connect(at).list_artifacts(run.info.run_id)}
+    lacking = [path for path in (runs.CONFIG, runs.ENVIRONMENT) if path not in there]
+    lacking += [f"the tag {tag}" for tag in (runs.DATA_TAG, runs.MODEL_TAG) if tag not in tags]
     if lacking:
         raise ModelError(
             f"run {name!r} cannot be repeated: it lacks {', '.join(lacking)}. An earlier braid made it, or "
             "somebody deleted them; run the pipeline once more and repeat that run"
         )
-    settings = yaml.safe_load(_text(at, run, tracking.CONFIG))
+    settings = yaml.safe_load(_text(at, run, runs.CONFIG))
     return Carried(
         run=run.info.run_id,
         name=str(run.info.run_name),
         file=Path(tags["config_file"]),
         settings=settings,
         account=Account(
-            settings=tracking.flatten(settings),
-            data=tags[tracking.DATA_TAG],
-            model=tags[tracking.MODEL_TAG],
+            settings=runs.flatten(settings),
+            data=tags[runs.DATA_TAG],
+            model=tags[runs.MODEL_TAG],
             environment={
-                **tracking.flatten(json.loads(_text(at, run, tracking.ENVIRONMENT))),
+                **runs.flatten(json.loads(_text(at, run, runs.ENVIRONMENT))),
                 **({"git_commit": tags["git_commit"]} if "git_commit" in tags else {}),
             },
             metrics=_metrics(at, run),
@@ -96,15 +96,15 @@ def carried(at: TrackingConfig, name: str) -> Carried:
 
 def _metrics(at: TrackingConfig, run: Run) -> dict[str, float]:
     """The run's own metrics, and those of its parts at every step."""
-    client = tracking.connect(at)
+    client = runs.connect(at)
     found = {name: value for name, value in run.data.metrics.items() if is_compared(name)}
-    for part in tracking.parts(at, run):
+    for part in runs.parts(at, run):
         for name in filter(is_compared, sorted(part.data.metrics)):
             for metric in client.get_metric_history(part.info.run_id, name):
-                found[f"{part.data.tags[tracking.PART]}: {name} at {metric.step}"] = metric.value
+                found[f"{part.data.tags[runs.PART]}: {name} at {metric.step}"] = metric.value
     return found
 
 
 def _text(at: TrackingConfig, run: Run, path: str) -> str:
     with TemporaryDirectory() as folder:
-        return tracking.download(at, run.info.run_id, path, Path(folder)).read_text("utf-8")
+        return runs.download(at, run.info.run_id, path, Path(folder)).read_text("utf-8")

@@ -8,16 +8,16 @@ from pathlib import Path
 import pandas as pd
 from prefect.artifacts import create_table_artifact
 
-from components.data.ingest import Dataset
-from components.evaluation.robustness import Robustness
-from components.evaluation.robustness_figures import robustness_figures
-from components.robustness import measure_robustness
+from components.references import Dataset
+from components.robustness.figures import robustness_figures
+from components.robustness.measure import measure_robustness
+from components.robustness.results import Robustness
 from components.storage.atomic import write_bytes
-from tasks import tracking
 from tasks.context import Context
 from tasks.evaluate import Evaluated
 from tasks.progress import Progress
 from tasks.step import gpu_slot, step
+from tasks.tracking import runs
 
 _CAPTIONS = {
     "robustness": "Test rows with one input damaged. Relative: share of the undamaged result that is left; "
@@ -32,7 +32,7 @@ class Stressed:
     """Where the robustness curves are.
 
     Attributes:
-        result: JSON of :class:`components.evaluation.robustness.Robustness`.
+        result: JSON of :class:`components.robustness.results.Robustness`.
     """
 
     result: str
@@ -52,14 +52,14 @@ def robustness_task(context: Context, dataset: Dataset, evaluated: Evaluated) ->
     result = context.folder / "robustness.json"
     write_bytes(result, found.to_json().encode())
 
-    tracking.log_metrics(at, run, _metrics(found))
-    tracking.log_figures(at, run, robustness_figures(found))
+    runs.log_metrics(at, run, _metrics(found))
+    runs.log_figures(at, run, robustness_figures(found))
     for name, table in tables(found).items():
-        tracking.log_table(at, run, table, name)
+        runs.log_table(at, run, table, name)
         rows = table.astype(object).where(table.notna(), None).to_dict("records")
         key, caption = name.replace("_", "-"), _CAPTIONS[name]
         create_table_artifact(rows, key=key, description=caption)  # type: ignore[arg-type]
-    tracking.log_file(at, run, result)
+    runs.log_file(at, run, result)
     progress.finish(headline(found))
     return Stressed(str(result))
 

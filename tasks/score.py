@@ -13,16 +13,16 @@ from prefect.artifacts import create_table_artifact
 from components.config import TrackingConfig
 from components.config.score import ScoreConfig
 from components.data.quarantine import SCHEMA
-from components.predictor import Predictor
+from components.inference.predictor import Predictor
 from components.scoring.chunks import schema, score
 from components.scoring.job import Job, Model, plan
 from components.scoring.sql import Sink
 from components.scoring.summary import Summary
-from tasks import registry, tracking
+from tasks.artifacts import SHOWN, show_quarantine
 from tasks.context import Run
 from tasks.progress import Progress
-from tasks.quarantine import SHOWN, show_quarantine
 from tasks.step import gpu_slot, step
+from tasks.tracking import registry, runs
 
 
 @step(name="open job", task_run_name="find {config.model}", tags=["data"])
@@ -42,7 +42,7 @@ def score_task(run: Run, job: Job) -> Summary:
     """Score the rows that are not scored yet; counts and rates to MLflow and the dashboard."""
     progress = Progress(run, "score")
     at, id = run.tracking, run.mlflow_run
-    tracking.set_tags(at, id, _tags(job))
+    runs.set_tags(at, id, _tags(job))
     predictor = Predictor(Path(job.model.bundle))
     with gpu_slot():
         summary = score(job, predictor, id, progress)
@@ -51,9 +51,9 @@ def score_task(run: Run, job: Job) -> Summary:
     )
     if summary.absent:
         get_run_logger().warning("%s lacks the columns %s", job.config.manifest, ", ".join(summary.absent))
-    tracking.log_metrics(at, id, metrics(summary))
-    tracking.log_table(at, id, _labels(summary), "answers")
-    tracking.log_file(at, id, job.quarantine)
+    runs.log_metrics(at, id, metrics(summary))
+    runs.log_table(at, id, _labels(summary), "answers")
+    runs.log_file(at, id, job.quarantine)
     create_table_artifact(_cells(_labels(summary)), key="scored", description=headline(summary))
     faults = next(pq.ParquetFile(job.quarantine).iter_batches(SHOWN), SCHEMA.empty_table())
     shown = f"{summary.faulty} rows with faults; the first entries are shown, all are in {job.quarantine}"
@@ -66,7 +66,7 @@ def write_task(at: TrackingConfig, job: Job, summary: Summary) -> int:
     """Predictions to the database, those that are there left as they are; gives rows written now."""
     sink = sink_of(job.config)
     written = sink.write(job.parts)
-    tracking.set_tags(at, summary.run, {"sql": f"{sink.shown} {sink.table}"})
+    runs.set_tags(at, summary.run, {"sql": f"{sink.shown} {sink.table}"})
     get_run_logger().info("%s rows written to %s, table %s", written, sink.shown, sink.table)
     return written
 

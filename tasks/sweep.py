@@ -10,10 +10,10 @@ import pandas as pd
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from components.config import PipelineConfig, TrackingConfig
-from components.data.ingest import Dataset
-from components.delivered import FUSION
 from components.evaluation.intervals import Interval
-from components.references import Features, Single
+from components.inference.ensemble import FUSION
+from components.pipeline.follow import follow
+from components.references import Dataset, Features, Single
 from components.storage.atomic import write_bytes
 from components.sweep.figures import ranking_figure
 from components.sweep.plan import Trial
@@ -21,10 +21,10 @@ from components.sweep.ranking import Comparison, Entrant, Ranking, Row, rank_ent
 from components.sweep.score import DELIVERED, Scored, score
 from components.sweep.trial import Pruner, TrialResult, begin_trial
 from components.training.checkpoint import Epoch
-from tasks import tracking
 from tasks.context import Context
 from tasks.progress import Progress
-from tasks.step import follow, gpu_slot, step
+from tasks.step import gpu_slot, step
+from tasks.tracking import runs
 
 _DIGITS = 8  # of a trial's digest, in names
 
@@ -67,12 +67,12 @@ def trial_task(
     at, metric = arm.context.tracking, config.target.metric
     facts = {"config": config.name, "dataset_digest": arm.dataset.digest}
     tags = {**facts, "kind": "trial", "fusion": trial.fusion}
-    run = tracking.nested_run(at, arm.sweep_run, label, tags)
-    tracking.log_params(at, run, config.model_dump(mode="json"))
+    run = runs.nested_run(at, arm.sweep_run, label, tags)
+    runs.log_params(at, run, config.model_dump(mode="json"))
     pruner = None if earlier is None else Pruner(metric, earlier, config.training.epochs)
 
     def tell(epoch: Epoch) -> None:
-        tracking.log_epoch(at, run, epoch, metric)
+        runs.log_epoch(at, run, epoch, metric)
 
     with gpu_slot(config.engine):
         cache = arm.context.cache / "trainings"
@@ -84,13 +84,11 @@ def trial_task(
         values |= {"parameters": training.parameters, "best_epoch": training.best_epoch}
         values |= {"epochs": training.epochs}
     known = {name: value for name, value in values.items() if value == value}
-    tracking.log_final(at, run, known, len(result.history))
+    runs.log_final(at, run, known, len(result.history))
     overrides = " ".join(f"--set {text}" for text in trial.overrides)
     note = result.note or f"{result.status}: best val {metric} {result.metric:.3f} with `{overrides}`"
-    tracking.set_tags(
-        at, run, {"status": result.status, "overrides": overrides, tracking.NOTE: f"{label}: {note}"}
-    )
-    tracking.end_run(at, run, "FAILED" if result.status == "failed" else "FINISHED")
+    runs.set_tags(at, run, {"status": result.status, "overrides": overrides, runs.NOTE: f"{label}: {note}"})
+    runs.end_run(at, run, "FAILED" if result.status == "failed" else "FINISHED")
     return result
 
 
@@ -109,17 +107,17 @@ def score_task(
         scored = score(arm.dataset, arm.features, arm.singles, result.training, config, predictions)
         write_bytes(stored, scored.to_json().encode("utf-8", "surrogatepass"))
 
-    run = tracking.nested_run(at, arm.sweep_run, label, {})
+    run = runs.nested_run(at, arm.sweep_run, label, {})
     own, delivered = scored.scores[FUSION], scored.scores[DELIVERED]
     values = {**_bounds(f"test_{metric}", own.test), **_bounds(f"{DELIVERED}_test_{metric}", delivered.test)}
-    tracking.log_metrics(at, run, _defined({**values, f"{DELIVERED}_val_{metric}": delivered.val}))
-    tracking.set_tags(at, run, {comparison: "yes", DELIVERED: scored.chosen})
-    tracking.end_run(at, run, "FINISHED")
+    runs.log_metrics(at, run, _defined({**values, f"{DELIVERED}_val_{metric}": delivered.val}))
+    runs.set_tags(at, run, {comparison: "yes", DELIVERED: scored.chosen})
+    runs.end_run(at, run, "FINISHED")
     for name, found in scored.scores.items():
         if found.kind in ("single", "average", "ideal"):
             prefix = name.replace(" ", "_")
             values = {f"{prefix}_val_{metric}": found.val, **_bounds(f"{prefix}_test_{metric}", found.test)}
-            tracking.log_metrics(at, arm.context.mlflow_run, _defined(values))
+            runs.log_metrics(at, arm.context.mlflow_run, _defined(values))
     target = arm.dataset.targets.primary
     return Entrant(trial, comparison, scored, result.training.parameters, result.seconds, target)
 
@@ -149,20 +147,20 @@ def rank_task(
     )
     path = context.folder / f"ranking-{config.name}.json"
     write_bytes(path, ranking.to_json().encode("utf-8", "surrogatepass"))
-    tracking.log_file(at, run, path)
+    runs.log_file(at, run, path)
     for name, rows in (("ranking", ranking.rows), ("budget", ranking.matched)):
         if rows:
             table = ranking.table(rows)
-            tracking.log_table(at, run, table, f"{name}_{config.name}")
-            tracking.log_figures(at, run, {f"{name}_{config.name}": ranking_figure(ranking, rows)})
+            runs.log_table(at, run, table, f"{name}_{config.name}")
+            runs.log_figures(at, run, {f"{name}_{config.name}": ranking_figure(ranking, rows)})
             shown: list[dict[str, Any]] = table.astype(object).where(table.notna(), None).to_dict("records")  # type: ignore[assignment]
             caption = headline(ranking) if name == "ranking" else f"All at about {budget} parameters"
             create_table_artifact(shown, key=_key(f"{name}-{config.name}"), description=caption)
     text = markdown(ranking)
-    tracking.log_text(at, run, text, f"ranking_{config.name}.md")
+    runs.log_text(at, run, text, f"ranking_{config.name}.md")
     create_markdown_artifact(text, key=_key(f"sweep-{config.name}"))
-    tracking.log_metrics(at, run, _metrics(ranking))
-    tracking.set_tags(at, run, {f"winner.{config.name}": ranking.winner})
+    runs.log_metrics(at, run, _metrics(ranking))
+    runs.set_tags(at, run, {f"winner.{config.name}": ranking.winner})
     _describe(at, run, ranking)
     progress.finish(headline(ranking))
     return ranking
@@ -170,10 +168,10 @@ def rank_task(
 
 def _describe(at: TrackingConfig, run: str, ranking: Ranking) -> None:
     """The sweep's description: the result of each pipeline that is ranked."""
-    said = tracking.get_run(at, run).data.tags.get(tracking.NOTE, "")
+    said = runs.get_run(at, run).data.tags.get(runs.NOTE, "")
     line = f"**{ranking.pipeline}**: {headline(ranking)}"
     others = [text for text in said.split("\n\n") if text and not text.startswith(f"**{ranking.pipeline}**:")]
-    tracking.set_tags(at, run, {tracking.NOTE: "\n\n".join([*others, line])})
+    runs.set_tags(at, run, {runs.NOTE: "\n\n".join([*others, line])})
 
 
 def headline(ranking: Ranking) -> str:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.data.ingest import Dataset
+from components.distillation.teacher import teach
 from components.errors import ModelError
-from components.references import Taught
+from components.references import Dataset, Taught
 from components.storage.atomic import replacing
-from components.teacher import teach
-from tasks import registry, tracking
 from tasks.context import Context
 from tasks.progress import Progress
 from tasks.step import gpu_slot, step
+from tasks.tracking import registry, runs
 
 
 @step(name="teach", task_run_name="ask the teacher", tags=["features"])
@@ -29,7 +28,7 @@ def teach_task(context: Context, dataset: Dataset, teacher: str | None, pipeline
     bundle = _bundle(context, teacher, pipeline)
     with gpu_slot():
         taught = teach(dataset, context.config, bundle, context.cache / "teachers", progress)
-    tracking.log_metrics(context.tracking, context.mlflow_run, {"teacher_rows_answered": taught.answered})
+    runs.log_metrics(context.tracking, context.mlflow_run, {"teacher_rows_answered": taught.answered})
     progress.finish(f"{taught.answered} of {dataset.rows} rows answered from {' + '.join(taught.uses)}")
     return taught
 
@@ -55,7 +54,7 @@ def _bundle(context: Context, teacher: str | None, pipeline: Path) -> Path:
                 f"teacher: there is no {uri} in {registered_in}. "
                 f"Train it first: braid run {pipeline} --workspace {context.workspace}"
             )
-        tracking.set_tags(context.tracking, context.mlflow_run, {"teacher": version.uri})
+        runs.set_tags(context.tracking, context.mlflow_run, {"teacher": version.uri})
         with replacing(copy) as temporary:
             temporary.mkdir(parents=True)
             registry.download_bundle(context.tracking, version.uri, temporary)

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, settings
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from components.config.tracking import VARIABLES
-from components.variables import kept
-from flows.local_server import prefect_api
+from components.runtime.environ import kept
+from flows.servers.local import prefect_api
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -20,10 +20,10 @@ from components.config import load_pipeline
 from components.config.distill import load_distill
 from components.config.operations import load_operations
 from components.config.sweep import load_sweep
-from components.encoders.protocol import Encoder, masked_mean
-from components.fusion import embeddings
-from components.fusion.protocol import Fusion
-from flows.cli import app
+from components.models.encoders.protocol import Encoder, masked_mean
+from components.models.fusion import masking as embeddings
+from components.models.fusion.protocol import Fusion
+from flows.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

@@ -9,12 +9,13 @@ from typing import Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from components.config.explain import ConfigError, explain, nearest
-from components.config.file import read_mapping
 from components.config.fusion import LateConfig
 from components.config.load import load_pipeline, overridden, override
 from components.config.pipeline import PipelineConfig
 from components.config.section import Section
+from components.config.validation import explain
+from components.config.yaml_file import read_mapping
+from components.errors import ConfigError, nearest
 
 _FIXED = ("columns", "modality", "required", "silent")  # what the rows themselves depend on
 

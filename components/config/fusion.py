@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from components.config import plugins
 from components.config.section import Section, heads_divide_width
+from components.errors import nearest
 
 
 class ModalityDropout(Section):
@@ -163,7 +164,7 @@ class PluginConfig(_Fusion):
     @field_validator("plugin")
     @classmethod
     def _is_installed(cls, name: str) -> str:
-        return plugins.must_be_installed(plugins.FUSIONS, name)
+        return must_be_installed(ENTRY_POINTS, name)
 
 
 MOST_ENTRIES = 2**15  # of the tensor product; the layer behind it has as many rows of weights
@@ -203,3 +204,23 @@ FusionConfig = Annotated[
     | PluginConfig,
     Field(discriminator="name"),
 ]
+
+
+ENTRY_POINTS = "braid.fusions"  # group of those that are plugins
+
+
+def must_be_installed(group: str, name: str) -> str:
+    """Give ``name`` back if an installed distribution has an entry point of that name in the group.
+
+    Raises:
+        ValueError: If none has; names those there are and the nearest spelling.
+    """
+    known = sorted({entry.name for entry in entry_points(group=group)})
+    if name in known:
+        return name
+    if not known:
+        raise ValueError(
+            f"{name!r} is not installed, nor is any other: no distribution has entry points in the group "
+            f"{group!r}. Install the one that should into this environment"
+        )
+    raise ValueError(f"{name!r} is not one of those installed: {', '.join(known)}.{nearest(name, known)}")

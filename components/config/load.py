@@ -10,9 +10,10 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from components.config.explain import ConfigError, choice_fields, explain
-from components.config.file import read_mapping, read_yaml
 from components.config.pipeline import PipelineConfig
+from components.config.validation import choice_fields, explain
+from components.config.yaml_file import read_mapping, read_yaml
+from components.errors import ConfigError
 
 _CHOICES = ("name", "task", "cure")  # a modality is not one: its columns would not fit another
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from components.config.data import Format
-from components.config.form import Form
-from components.config.section import Section
+from components.config.section import Form, Section
 
 MOST_ROWS = 5000  # the kernel between all pairs of rows is held in memory
 

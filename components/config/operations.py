@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, ValidationError, field_validator
 
-from components.config.explain import ConfigError, explain
-from components.config.file import read_mapping
 from components.config.section import Section
+from components.config.validation import explain
+from components.config.yaml_file import read_mapping
+from components.errors import ConfigError
 
 
 class Schedule(Section):

@@ -13,15 +13,15 @@ from components.config.balance import OGMGE, BalanceConfig, NoCure
 from components.config.data import DataConfig
 from components.config.encoders import PretrainedConfig
 from components.config.engine import EngineConfig
-from components.config.explain import nearest
-from components.config.explanations import ExplanationsConfig
+from components.config.evaluation import EvaluationConfig
 from components.config.fusion import FusionConfig, LateConfig, TensorConfig, tensor_entries
 from components.config.inputs import InputConfig
 from components.config.monitor import MonitoringConfig
-from components.config.robustness import RobustnessConfig
+from components.config.promotion import PromotionConfig
 from components.config.section import Section
 from components.config.targets import ClassificationTarget, OrdinalTarget, TargetConfig
 from components.config.training import TrainingConfig
+from components.errors import nearest
 
 RESERVED = frozenset(
     {"id", "split", "target", "group", "average", "fusion", "joint", "delivered", "alignment", "pretraining"}
@@ -34,64 +34,6 @@ def _modules() -> tuple[Any, ...]:
     from torch.nn import ModuleDict, ParameterDict
 
     return ModuleDict(), ParameterDict()
-
-
-class EvaluationConfig(Section):
-    """How models are chosen and judged."""
-
-    bootstrap: int = Field(1000, ge=100, description="Resamples behind each interval.")
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of the intervals.")
-    coverage: float = Field(
-        0.9, gt=0, lt=1, description="How often conformal sets and intervals shall hold the truth."
-    )
-    worst_samples: int = Field(12, ge=0, description="Samples with the highest loss shown in the report.")
-    robustness: RobustnessConfig = Field(
-        default_factory=RobustnessConfig, description="Curves under damaged and missing inputs."
-    )
-    explanations: ExplanationsConfig = Field(
-        default_factory=ExplanationsConfig, description="What is decisive inside the inputs of some samples."
-    )
-
-
-class PromotionConfig(Section):
-    """When the registered model becomes champion."""
-
-    model: str | None = Field(None, description="Name in the registry; null takes the pipeline's name.")
-    metric: str | None = Field(None, description="Metric compared; null takes that of the target.")
-    confidence: float = Field(
-        0.95, gt=0.5, lt=1, description="Level of the paired test by which a challenger must win."
-    )
-    min_gain: float = Field(0.0, ge=0, description="Gain that the paired interval must exceed.")
-    max_subset_loss: float | None = Field(
-        0.05,
-        ge=0,
-        description="Most that the challenger may lose to the champion when it is given only some of the "
-        "inputs, in the subset where it loses most. Points of a metric that rises with quality, the share of "
-        "growth of one that falls. null does not look.",
-    )
-    max_calibration_loss: float | None = Field(
-        0.05,
-        ge=0,
-        description="Most by which the calibration error on test may grow, in points of probability. Of "
-        "classes: top class; of labels: every label; of numbers: central intervals. null does not look.",
-    )
-    max_robustness_loss: float | None = Field(
-        0.05,
-        ge=0,
-        description="Most that may be lost under damage and under missing inputs, where "
-        "evaluation.robustness measured both models; in units as for max_subset_loss. null does not look.",
-    )
-    max_further_loss: float | None = Field(
-        0.05,
-        ge=0,
-        description="Most that may be lost in each of further_targets by its own metric; in units as for "
-        "max_subset_loss. null does not look.",
-    )
-    mode: Literal["auto", "dry_run"] = Field(
-        "auto",
-        description="auto moves the aliases champion and challenger; dry_run decides and records, and moves "
-        "none.",
-    )
 
 
 class PipelineConfig(Section):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, SecretStr
 
 from components.config.data import Format
-from components.config.form import Form
+from components.config.section import Form
 
 BATCH = 128
 """Rows that the model is asked about at a time. Chunks are whole batches: their size changes no answer."""

@@ -10,12 +10,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
-from components.config.explain import ConfigError, explain, nearest
-from components.config.file import read_mapping
 from components.config.fusion import FusionConfig
 from components.config.load import overridden
 from components.config.section import Section
 from components.config.training import TrainingConfig
+from components.config.validation import explain
+from components.config.yaml_file import read_mapping
+from components.errors import ConfigError, nearest
 
 FUSION_SECTIONS: dict[str, type[BaseModel]] = {
     str(section.model_fields["name"].default): section

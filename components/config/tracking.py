@@ -7,10 +7,11 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from components.config.explain import ConfigError, explain
-from components.config.file import read_mapping
 from components.config.section import Section
-from components.config.served import served
+from components.config.validation import explain
+from components.config.yaml_file import read_mapping
+from components.errors import ConfigError
+from components.runtime.services import served
 
 VARIABLES = {
     "MLFLOW_TRACKING_URI": "tracking_uri",

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from components.data.location import resolve
-from components.data.policy import OutsideError, confined, policy
+from components.data.files.location import resolve
+from components.data.files.policy import OutsideError, confined, policy
 from components.errors import DataError
 from components.storage.digest import digest_bytes
 

@@ -11,12 +11,11 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
-from components.config.explain import nearest
 from components.config.inputs import TabularInput
 from components.config.pipeline import PipelineConfig
-from components.data.manifest import Manifest
+from components.data.sources.manifest import Manifest
 from components.data.splits import SPLITS, normal_split
-from components.errors import DataError
+from components.errors import DataError, nearest
 
 logger = logging.getLogger(__name__)
 

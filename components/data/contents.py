@@ -11,12 +11,12 @@ import pyarrow as pa
 from components.config.inputs import AudioInput, ImageInput, InputConfig, TabularInput, TextInput
 from components.config.pipeline import PipelineConfig
 from components.data.cells import media_of, text_of, word_of
+from components.data.files.location import is_url
+from components.data.files.media_columns import media_columns
+from components.data.files.media_index import Media, MediaIndex
 from components.data.keys import convert
-from components.data.location import is_url
-from components.data.manifest import Manifest
-from components.data.media_columns import media_columns
-from components.data.media_index import Media, MediaIndex
 from components.data.quarantine import Quarantine
+from components.data.sources.manifest import Manifest
 from components.storage.column import Column
 from components.storage.digest import digest, digest_json
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
@@ -21,46 +20,20 @@ from components.config.pipeline import PipelineConfig
 from components.data.checks import check_columns, check_splits
 from components.data.contents import content_schema, read_contents
 from components.data.keys import check_targets, read_keys
+from components.data.labels import build_targets, strata
 from components.data.quarantine import Quarantine
-from components.data.readers import open_manifest
+from components.data.sources.readers import open_manifest
 from components.data.splits import SPLITS, assign
-from components.data.targets import build_targets, strata
 from components.errors import DataError
+from components.references import Dataset
 from components.storage.atomic import replacing
 from components.storage.column import Column
 from components.storage.digest import TableDigest
-from components.targets.collection import PREFIX, Targets
+from components.targets.collection import PREFIX
 
 _ROW_GROUP = 16384
 WATCHED = "group."
 """What the names of columns begin with that nothing is learned from, for the audit to look at."""
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A reference to checked data; JSON-serialisable.
-
-    Attributes:
-        samples: Path of the samples table.
-        quarantine: Path of the table of rows left out.
-        digest: Of the samples: ids, contents, splits, targets and groups; not of where files lie.
-        source: Path, URL or id that was read.
-        rows: Rows of the samples table.
-        quarantined: Rows left out.
-        targets: What is predicted: classes of the training rows, scale of numbers.
-        splits: Rows of each split.
-        missing: Rows in which an input is missing, for each input.
-    """
-
-    samples: str
-    quarantine: str
-    digest: str
-    source: str
-    rows: int
-    quarantined: int
-    targets: Targets
-    splits: dict[str, int]
-    missing: dict[str, int]
 
 
 def ingest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,10 @@ import pyarrow as pa
 from components.config.pipeline import PipelineConfig
 from components.data.cells import UnusableCellError, unusable, word_of
 from components.data.checks import check_keys
-from components.data.groups import looks_like_group
-from components.data.manifest import Manifest
+from components.data.labels import unusable_target
 from components.data.quarantine import Quarantine
+from components.data.sources.manifest import Manifest
 from components.data.splits import normal_split
-from components.data.targets import unusable_target
 from components.errors import DataError
 from components.storage.column import Column
 
@@ -153,3 +153,26 @@ def convert(
         except TypeError as error:
             raise unusable(error, name, column, first + len(cells), kind) from error
     return cells, bad
+
+
+_GROUPS = frozenset(
+    {
+        "speaker",
+        "patient",
+        "subject",
+        "participant",
+        "person",
+        "user",
+        "customer",
+        "client",
+        "author",
+        "writer",
+    }
+    | {"reader", "session", "site", "hospital", "clinic", "device", "camera", "scene", "video", "recording"}
+    | {"family", "household", "donor", "animal", "plant", "station", "group"}
+)
+
+
+def looks_like_group(column: str) -> bool:
+    """Whether a column is called like people, places or occasions that give several rows."""
+    return any(word.rstrip("s") in _GROUPS for word in re.split(r"[^a-z]+", column.lower()))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.data.media_index import MISSING
+from components.data.files.media_index import MISSING
 from components.errors import DataError
 from components.storage.atomic import replacing
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from components.config.engine import EngineConfig
 from components.errors import BraidError
-from components.variables import variables
+from components.runtime.environ import variables
 
 ADDRESS = "RAY_ADDRESS"
 """Ray's own environment variable: the cluster that a process joins."""

@@ -8,8 +8,8 @@ import torch
 
 from components.config.engine import EngineConfig
 from components.engine.protocol import Answer, Arguments, Returned, Table, Worker, Yielded
+from components.runtime.device import choose_device
 from components.training.checkpoint import Epoch
-from components.training.device import choose_device
 from components.training.task import Training
 
 

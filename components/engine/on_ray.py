@@ -10,8 +10,8 @@ from components.config.engine import EngineConfig
 from components.engine import ray_data, ray_steps, ray_train
 from components.engine.cluster import connect, gpus_each
 from components.engine.protocol import Answer, Arguments, Returned, Table, Worker, Yielded
+from components.runtime.device import choose_device
 from components.training.checkpoint import Epoch
-from components.training.device import choose_device
 from components.training.task import Training
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from components.evaluation.metrics import higher_is_better
 from components.evaluation.results import Gain, Interval
-from components.evaluation.weighted import BINNED, COUNTED, RANKED, FloatArray
+from components.metrics.classification import BINNED, COUNTED, RANKED, FloatArray
 from components.targets import Classification
+from components.targets.metrics import higher_is_better
 from components.targets.target import Scorer, Target
 
 # Weights held at once: 16 MB. Small enough for the cache to help, large enough for NumPy to be efficient.

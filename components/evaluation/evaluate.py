@@ -10,10 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from components.conformal import abstains, covered, sizes
-from components.evaluation import metrics
 from components.evaluation.bootstrap import bootstrap_intervals, mcnemar, paired_gain
-from components.evaluation.calibration import label_reliability, quantile_reliability, reliability
 from components.evaluation.results import (
     UNDEFINED,
     BalanceResult,
@@ -30,7 +27,9 @@ from components.evaluation.results import (
     SubsetResult,
 )
 from components.evaluation.shapley import interactions, leaning_shares, shapley_shares, subsets
-from components.targets import AnyTarget, Classification, Multilabel, Regression
+from components.metrics.calibration import label_reliability, quantile_reliability, reliability
+from components.targets import AnyTarget, Classification, Multilabel, Regression, metrics
+from components.targets.conformal import abstains, covered, sizes
 from components.targets.target import FloatArray
 
 

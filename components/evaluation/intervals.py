@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 
+import numpy as np
 from pydantic import ConfigDict, TypeAdapter
+from scipy import stats
 
 Verdict = Literal["yes", "no", "unclear"]
 
@@ -54,3 +57,12 @@ class Gain(Stored):
         if self.low > 0:
             return "yes"
         return "no" if self.high <= 0 else "unclear"
+
+
+def t_interval(values: Sequence[float], confidence: float) -> Interval:
+    """Mean of values that vary like a Gaussian, with Student's interval; NaN bounds with fewer than two."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return Interval(mean, float("nan"), float("nan"))
+    reach = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1) * stats.sem(values))
+    return Interval(mean, mean - reach, mean + reach)

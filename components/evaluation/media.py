@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 from PIL import Image, ImageOps
 
-from components.data.location import read_bytes
+from components.data.files.location import read_bytes
 from components.evaluation.results import Media
 
 _SIDE = 240  # pixels; two for each of the 120 that the report shows, for dense screens

@@ -5,12 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from components.evaluation.audit import Audit
-from components.evaluation.decision import Verdict as Decision
-from components.evaluation.explanations import Explanations
 from components.evaluation.intervals import UNDEFINED, Gain, Interval, Stored, Verdict
-from components.evaluation.retrieval import Retrievals
-from components.evaluation.robustness import Robustness
 
 MediaKind = Literal["image", "audio", "text", "tabular"]
 CandidateKind = Literal["single", "average", "fusion", "delivered"]
@@ -245,46 +240,3 @@ class Curve(Stored):
     validation: tuple[float, ...]
     best_epoch: int | None = None  # counted from 0
     metric: str | None = None  # of `validation`; None is the evaluation's metric
-
-
-@dataclass(frozen=True)
-class QuarantineRow(Stored):
-    """A row, or one input of it, that could not be used."""
-
-    id: str
-    input: str
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class DataSummary(Stored):
-    """What the model was trained and judged on."""
-
-    source: str
-    digest: str
-    splits: dict[str, int]
-    missing: dict[str, int] = field(default_factory=dict)  # rows without the input
-    class_rows: dict[str, dict[str, int]] = field(default_factory=dict)  # class or label → split → rows
-    quarantined: int = 0
-    quarantine: tuple[QuarantineRow, ...] = ()
-
-
-@dataclass(frozen=True)
-class Report(Stored):
-    """All that the HTML report shows."""
-
-    title: str
-    created: str  # for people: "2026-11-23 22:30 UTC"
-    evaluation: Evaluation
-    data: DataSummary
-    further: tuple[Evaluation, ...] = ()  # of the targets besides the primary one
-    curves: tuple[Curve, ...] = ()
-    config: str = ""  # YAML
-    reproduce: dict[str, str] = field(default_factory=dict)  # run ids, versions, command
-    promotion: str | None = None  # one line: what became of the champion, and why
-    verdict: Decision | None = None  # every check of the rule
-    robustness: Robustness | None = None
-    explanations: Explanations | None = None
-    retrieval: Retrievals | None = None
-    audit: Audit | None = None

@@ -12,17 +12,14 @@ from numpy.typing import NDArray
 
 from components.config.inputs import InputConfig
 from components.config.monitor import MonitorConfig
-from components.monitoring.classifier import domain_auc
-from components.monitoring.columns import Moved, categories, labels, numbers, rates
-from components.monitoring.drift import Drift, Kind, Test
-from components.monitoring.holm import holm
+from components.inference.reference_rows import Cells, Sample
 from components.monitoring.incoming import LEAST_ROWS, Incoming
-from components.monitoring.mmd import mmd
-from components.monitoring.sample import Cells, Sample
+from components.monitoring.results import Drift, Kind, Test
+from components.monitoring.statistics import Moved, categories, domain_auc, holm, labels, mmd, numbers, rates
 from components.preprocess.values import to_number
+from components.seeding import seed_of
 from components.targets import AnyTarget, Multilabel, Regression, Targets
 from components.targets.multilabel import split_labels
-from components.training.resumable import seed_of
 
 _NONE = Moved(0.0, 1.0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from components.evaluation.style import GREY, RED, SKY, row_axes
-from components.monitoring.drift import Drift, Test
+from components.monitoring.results import Drift, Test
 
 _MOST = 40  # rows that a page can show
 

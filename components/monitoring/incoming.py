@@ -13,14 +13,15 @@ import pandas as pd
 from components.config.monitor import MonitorConfig
 from components.config.score import BATCH
 from components.data.cells import NotUnicodeError, unusable, word_of
-from components.data.manifest import Batch, Manifest
-from components.data.media_index import MISSING
+from components.data.files.media_index import MISSING
 from components.data.quarantine import Fault, Quarantine
+from components.data.sources.manifest import Batch, Manifest
 from components.errors import DataError
-from components.fusion.embeddings import as_vector
-from components.monitoring.sample import MEDIA, Cells, Sample, table_columns
+from components.inference.cells import read_cells
+from components.inference.predictor import Predictor
+from components.inference.reference_rows import MEDIA, Cells, Sample, table_columns
+from components.models.fusion.masking import as_vector
 from components.monitoring.summaries import SUMMARIES, summarise
-from components.predictor import Predictor, read_cells
 from components.scoring.rows import chunked, model_columns, open_table, usable
 from components.storage.digest import digest_bytes
 

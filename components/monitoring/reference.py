@@ -15,17 +15,16 @@ import pandas as pd
 import torch
 
 from components.config.pipeline import PipelineConfig
-from components.data.ingest import Dataset
-from components.delivered import Delivered, Embeddings
-from components.encoder_weights import open_preprocessor
-from components.fusion.embeddings import as_vector
-from components.monitoring.sample import MEDIA, Cells, Sample, table_columns
+from components.data.samples import input_value, read_samples
+from components.inference.ensemble import Delivered, Embeddings
+from components.inference.reference_rows import MEDIA, Cells, Sample, table_columns
+from components.models.fusion.masking import as_vector
+from components.models.weights import open_preprocessor
 from components.monitoring.summaries import SUMMARIES, summarise
-from components.references import Prepared
-from components.samples import input_value, read_samples
+from components.references import Dataset, Prepared
+from components.seeding import seed_of
 from components.storage.shards import ShardStore
 from components.targets.collection import cells_of
-from components.training.resumable import seed_of
 
 HELD_OUT = ("val", "test")
 

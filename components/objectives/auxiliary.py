@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from components.models.networks import Batch
 from components.objectives.objective import Objective
 from components.objectives.pairwise import Pairwise
 from components.objectives.supervised import Supervised
-from components.training.batches import Batch
 
 
 class Auxiliary(Objective):
@@ -21,7 +21,7 @@ class Auxiliary(Objective):
     Args:
         supervised: Decides when training stops.
         alignment: Of what ``projections`` gives.
-        projections: A :class:`components.aligned.Aligned` over the network's embeddings.
+        projections: A :class:`components.models.projections.Aligned` over the network's embeddings.
         weight: Of the alignment.
     """
 
@@ -34,7 +34,7 @@ class Auxiliary(Objective):
         self.metric = supervised.metric
 
     def forward(self, network: nn.Module, batch: Batch, present: Tensor) -> Tensor:
-        """``network`` is a :class:`components.networks.Joint`."""
+        """``network`` is a :class:`components.models.networks.Joint`."""
         embeddings = network.embed(batch.inputs, present)  # type: ignore[operator]  # a Module may have any
         supervised = self.supervised.loss(network.fused(embeddings, present).float(), batch.targets)  # type: ignore[operator]
         outputs = self.projections(embeddings, present)

@@ -17,9 +17,9 @@ from components.config.balance import (
     Sequential,
 )
 from components.config.training import TrainingConfig
+from components.models.networks import Batch
 from components.objectives.supervised import Supervised
 from components.targets import Targets, known_rows
-from components.training.batches import Batch
 
 _TINY = 1e-6
 

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from components.config.distill import ObjectiveConfig
+from components.models.networks import Batch
 from components.objectives.divergence import divergence
 from components.objectives.objective import Objective
 from components.objectives.supervised import Supervised
-from components.training.batches import Batch
 
 NATURAL, EMBEDDING = "teacher.natural", "teacher.embedding"
 """Further tensors of a batch: the teacher's natural parameters (B, K) and vectors (B, E); NaN in rows

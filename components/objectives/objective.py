@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from components.training.batches import Batch
+from components.models.networks import Batch
 
 
 class Objective(nn.Module):

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from components.evaluation.ranking_scores import score_rankings
+from components.metrics.retrieval import score_rankings
+from components.models.networks import Batch
 from components.objectives.objective import Objective
 from components.targets import known_rows
-from components.training.batches import Batch
 
 _MOST = 2048  # validation rows that are compared, each with every other
 

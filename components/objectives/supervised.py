@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from components.config.training import TrainingConfig
-from components.evaluation.metrics import metric
+from components.models.networks import Batch
 from components.objectives.objective import Objective
 from components.targets import Regression, Targets, known_rows
-from components.training.batches import Batch
+from components.targets.metrics import metric
 
 
 class Supervised(Objective):

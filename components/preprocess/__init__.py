@@ -6,7 +6,6 @@ from typing import Any
 
 from components.config.encoders import PretrainedConfig
 from components.config.inputs import AudioInput, ImageInput, InputConfig, TabularInput, TextInput
-from components.encoders.checkpoint import PretrainedFacts, describe_pretrained
 from components.errors import ModelError
 from components.preprocess.audio import AudioPreprocessor
 from components.preprocess.image import ImagePreprocessor
@@ -14,6 +13,7 @@ from components.preprocess.protocol import Preprocessor
 from components.preprocess.several import SeveralPreprocessor
 from components.preprocess.tabular import TabularPreprocessor
 from components.preprocess.text import TextPreprocessor, build_tokenizer
+from components.pretrained import PretrainedFacts, describe_pretrained
 
 __all__ = ["Preprocessor", "build_preprocessor", "load_preprocessor"]
 

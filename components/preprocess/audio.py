@@ -11,10 +11,10 @@ import soundfile as sf
 import soxr
 import torch
 
-from components.data.media import declared_frames, missing_at_the_end, sound_file, unfit_sound
+from components.data.files.content import MediaValue, media_bytes, named
+from components.data.files.media import declared_frames, missing_at_the_end, sound_file, unfit_sound
 from components.errors import DataError
 from components.preprocess import pcm
-from components.preprocess.media import MediaValue, media_bytes, named
 from components.preprocess.pcm import pack, unpack
 from components.preprocess.protocol import Samples
 from components.storage.digest import code_digest, digest_json
@@ -104,7 +104,7 @@ class AudioPreprocessor:
 
         Raises:
             ValueError: If the file lacks what it announces, announces days, or holds what is not a number,
-                as :func:`components.data.media.inspect_audio` has it.
+                as :func:`components.data.files.media.inspect_audio` has it.
         """
         if short := missing_at_the_end(data):
             raise ValueError(f"truncated ({short} bytes are missing at the end)")

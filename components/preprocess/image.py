@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from components.data.media import IMAGE_FORMATS, unfit_image
+from components.data.files.content import MediaValue, media_bytes, named
+from components.data.files.media import IMAGE_FORMATS, unfit_image
 from components.errors import DataError
-from components.preprocess.media import MediaValue, media_bytes, named
 from components.preprocess.protocol import Samples
 from components.storage.digest import code_digest, digest
 

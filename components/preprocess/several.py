@@ -9,9 +9,9 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 
+from components.data.files.content import MediaValue
 from components.preprocess.audio import AudioPreprocessor
 from components.preprocess.image import ImagePreprocessor
-from components.preprocess.media import MediaValue
 from components.preprocess.pcm import each_packed, pack_several
 from components.preprocess.protocol import Samples
 from components.storage.digest import code_digest, digest

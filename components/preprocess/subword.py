@@ -9,8 +9,8 @@ from typing import Any, Self
 import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers, trainers
 
-from components.encoders.checkpoint import describe_pretrained
 from components.errors import ModelError
+from components.pretrained import describe_pretrained
 
 _FILES = frozenset({"tokenizer.json", "vocab.txt", "vocab.json"})
 _PADDING, _UNKNOWN = "<pad>", "<unk>"  # ids 0 and 1
@@ -111,7 +111,7 @@ class PretrainedTokenizer:
             ModelError: If the model cannot be found, has no tokenizer, or one that the `tokenizers`
                 library does not run.
         """
-        from transformers import AutoTokenizer  # takes seconds: see components/encoders/checkpoint.py
+        from transformers import AutoTokenizer  # takes seconds: see components/pretrained.py
 
         facts = describe_pretrained(model, revision)
         if not any(file.name in _FILES or file.suffix == ".model" for file in Path(facts.path).iterdir()):

@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.data.quarantine import SCHEMA, Fault, Quarantine
-from components.predictor import Predictor
+from components.inference.attribution import check_number
+from components.inference.predictor import Predictor
 from components.scoring.job import Job
 from components.scoring.rows import Chunk, open_rows, read_chunks
 from components.scoring.summary import Summary, sum_up
-from components.shares import check_number
 from components.storage.atomic import replacing
 from components.storage.work import work
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from components.config import ConfigError
 from components.config.score import ScoreConfig
-from components.data.location import content_version
+from components.data.files.location import content_version
 from components.scoring.rows import open_table
 from components.storage.atomic import write_json
 from components.storage.digest import digest_file, digest_json

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from components.config.data import DataConfig, Format
-from components.config.explain import nearest
 from components.config.inputs import AudioInput, ImageInput, InputConfig, TextInput
 from components.config.score import ScoreConfig
 from components.data.cells import (
@@ -27,14 +26,14 @@ from components.data.cells import (
     whole,
     word_of,
 )
-from components.data.location import resolve
-from components.data.manifest import Batch, Manifest
-from components.data.media import MediaFacts, inspect
-from components.data.media_index import look
+from components.data.files.location import resolve
+from components.data.files.media import MediaFacts, inspect
+from components.data.files.media_index import look
 from components.data.quarantine import Fault
-from components.data.readers import open_manifest
-from components.errors import DataError
-from components.predictor import is_null, read_media
+from components.data.sources.manifest import Batch, Manifest
+from components.data.sources.readers import open_manifest
+from components.errors import DataError, nearest
+from components.inference.cells import is_null, read_media
 
 _SHOWN = 5
 _LOOKERS = 8  # threads that open media files

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
+from components.data.sources.database import open_database
 from components.errors import BraidError
-from components.storage.database import open_database
 
 _KEY = ("run_id", "row")  # a job has one run, and in it each row of the table one prediction
 

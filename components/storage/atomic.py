@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import shutil
@@ -9,9 +11,9 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from components.storage.checksum import SummedFile
+from xxhash import xxh3_128
 
 
 @contextmanager
@@ -72,3 +74,32 @@ def _flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def checksum_file(path: Path) -> str:
+    """XXH3 of a file's bytes, 128 bits in hexadecimal; read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, xxh3_128).hexdigest()
+
+
+class SummedFile(io.BufferedIOBase):
+    """Passes on what is written, and takes its checksum on the way.
+
+    Attributes:
+        path: Where the bytes are.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._state = file, xxh3_128()
+        self.path = Path(file.name)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self._state.update(data)
+        return self._file.write(data)
+
+    def checksum(self) -> str:
+        """As :func:`checksum_file` of all that was written."""
+        return self._state.hexdigest()

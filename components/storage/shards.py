@@ -25,8 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.storage.atomic import named_by_checksum
-from components.storage.checksum import SummedFile, checksum_file
+from components.storage.atomic import SummedFile, checksum_file, named_by_checksum
 from components.storage.index import ShardIndex
 
 logger = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 
 from components.config.fusion import FusionConfig
-from components.fusion import build_fusion
-from components.networks import Fused
+from components.models.fusion import build_fusion
+from components.models.networks import Fused
 from components.targets import Targets
 
 _WIDEST = 2**16

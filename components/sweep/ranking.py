@@ -9,14 +9,13 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from components.delivered import FUSION
 from components.evaluation.bootstrap import Rivals, mean_gain
-from components.evaluation.distillation import t_interval
-from components.evaluation.intervals import Gain, Interval, Stored
-from components.ranking import rank
+from components.evaluation.intervals import Gain, Interval, Stored, t_interval
+from components.inference.ensemble import FUSION
 from components.sweep.plan import Trial
 from components.sweep.score import DELIVERED, Kind, Score, Scored
 from components.targets import AnyTarget
+from components.targets.metrics import rank
 
 Comparison = Literal["selected", "budget"]
 

@@ -12,18 +12,17 @@ import torch
 from torch import Tensor
 
 from components.config.pipeline import PipelineConfig
-from components.data.ingest import Dataset
-from components.deliver import assemble, fair_natural, open_split
-from components.delivered import AVERAGE, FUSION, Delivered, Embeddings
 from components.evaluation.bootstrap import bootstrap_intervals
 from components.evaluation.intervals import Interval, Stored
-from components.evaluation.metrics import metric
-from components.fusion.embeddings import as_vector
-from components.references import Features, FusedModel, Single, Trained
+from components.inference.ensemble import AVERAGE, FUSION, Delivered, Embeddings
+from components.models.fusion.masking import as_vector
+from components.pipeline.package import assemble, fair_natural, open_split
+from components.references import Dataset, Features, FusedModel, Single, Trained
+from components.seeding import seed_of
 from components.storage.atomic import replacing
 from components.targets import AnyTarget, known_rows
+from components.targets.metrics import metric
 from components.training.loop import BEST
-from components.training.resumable import seed_of
 
 IDEAL, DELIVERED = "product rule", "delivered"
 Kind = Literal["single", "average", "ideal", "fusion", "delivered"]

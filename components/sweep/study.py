@@ -10,12 +10,12 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from components.config.explain import ConfigError
 from components.config.sweep import SpaceConfig, is_whole, option
-from components.ranking import rank
+from components.errors import ConfigError
+from components.seeding import seed_of
 from components.sweep.plan import Trial
 from components.sweep.trial import TrialResult, direction
-from components.training.resumable import seed_of
+from components.targets.metrics import rank
 
 _RESULT, _DIGEST = "result", "digest"
 _STATES = {

@@ -10,16 +10,13 @@ from typing import Literal
 import optuna
 
 from components.config.pipeline import PipelineConfig
-from components.data.ingest import Dataset
 from components.engine import open_engine
 from components.evaluation.intervals import Stored
-from components.evaluation.metrics import higher_is_better
-from components.fuse import fuse
-from components.ranking import rank
-from components.references import Features, Single, Trained
-from components.training.checkpoint import Epoch
+from components.pipeline.fuse import fuse
+from components.references import Dataset, Features, Single, Trained
+from components.targets.metrics import higher_is_better, rank
+from components.training.checkpoint import Epoch, read_history
 from components.training.faults import TrainingError
-from components.training.resumable import read_history
 
 _STARTUP_TRIALS = 4  # none is pruned before so many have ended
 _WARMUP = 0.25  # share of the epochs that every trial is given
@@ -97,7 +94,7 @@ def run_trial(
     """Train the pipeline's fusion on cached features.
 
     Args:
-        dataset, features, singles, config, cache: As :func:`components.fuse.fuse` takes them.
+        dataset, features, singles, config, cache: As :func:`components.pipeline.fuse.fuse` takes them.
         pruner: Ends it early; None lets it run.
 
     Yields:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from components.evaluation.calibration import fit_temperature
-from components.evaluation.checks import check_probabilities
-from components.evaluation.weighted import METRICS, WeightedMetrics, row_losses
+from components.metrics.calibration import fit_temperature
+from components.metrics.checks import check_probabilities
+from components.metrics.classification import METRICS, WeightedMetrics, row_losses
 from components.targets.target import FloatArray, Scorer, Target
 
 _TINY = float(np.finfo(np.float64).eps)

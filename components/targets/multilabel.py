@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from components.evaluation.calibration import fit_binary_temperature
-from components.evaluation.checks import check_label_probabilities
-from components.evaluation.multilabel import METRICS, WeightedMultilabel
+from components.metrics.calibration import fit_binary_temperature
+from components.metrics.checks import check_label_probabilities
+from components.metrics.multilabel import METRICS, WeightedMultilabel
 from components.targets.target import FloatArray, Scorer, Target
 
 _TINY = 1e-9

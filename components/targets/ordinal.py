@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from torch import Tensor
 
-from components.evaluation.ordinal import METRICS, WeightedOrdinal
+from components.metrics.ordinal import METRICS, WeightedOrdinal
 from components.targets.classification import Classification
 from components.targets.target import FloatArray, Scorer
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from components.evaluation.checks import check_numbers
-from components.evaluation.regression import METRICS, WeightedRegression, gaussian_losses
+from components.metrics.checks import check_numbers
+from components.metrics.regression import METRICS, WeightedRegression, gaussian_losses
 from components.targets.target import FloatArray, Scorer, Target
 
 _LEAST_PRECISION = 1e-4  # of a standardised target: a standard deviation a hundred times that of all rows

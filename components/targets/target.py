@@ -29,7 +29,7 @@ class Target(ABC):
     Attributes:
         name: Column of the manifest.
         metric: By which training stops, candidates are chosen and the headline is told.
-        metrics: Names of all metrics, see :mod:`components.evaluation.metrics`.
+        metrics: Names of all metrics, see :mod:`components.targets.metrics`.
     """
 
     name: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,33 +11,15 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from components.augment import AUGMENTS
 from components.config.inputs import InputConfig
-from components.encoder_weights import open_preprocessor
-from components.networks import Part
+from components.data.samples import load_embeddings, presence
+from components.models.networks import Batch, Part
+from components.models.weights import open_preprocessor
 from components.preprocess import Preprocessor
+from components.preprocess.augment import AUGMENTS
 from components.references import Features, Prepared
-from components.samples import load_embeddings, presence
 from components.storage.shards import Rows, ShardStore
 from components.targets import Targets
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows given to a network.
-
-    Attributes:
-        inputs: Embeddings (B, ...) for each input; or a :class:`components.networks.Part` for each
-            input that is in any of the rows.
-        present: (B, M) bool, columns in sorted order of the input names.
-        targets: (B,) or (B, L) by target.
-        further: What else an objective looks at, (B, ...) by name.
-    """
-
-    inputs: Mapping[str, Any]
-    present: Tensor
-    targets: Mapping[str, Tensor]
-    further: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Source(Protocol):

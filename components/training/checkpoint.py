@@ -121,3 +121,9 @@ def _laid_out(value: Tensor, weight: Tensor) -> Tensor:
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def read_history(folder: Path | str) -> list[Epoch]:
+    """Epochs of a finished training."""
+    values = json.loads((Path(folder) / "done.json").read_text("utf-8"))
+    return [Epoch(**epoch) for epoch in values["history"]]

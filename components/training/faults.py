@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from components.errors import BraidError
+from components.runtime.device import out_of_memory
 from components.training.batches import Source
-from components.training.device import out_of_memory
 
 logger = logging.getLogger(__name__)
 

@@ -16,15 +16,15 @@ from torch.optim.swa_utils import AveragedModel
 from components.config.fusion import ModalityDropout
 from components.config.training import LoopConfig
 from components.objectives import Objective
-from components.ranking import rank
+from components.runtime.device import out_of_memory, precision
 from components.storage.tensors import is_whole, load_tensors, save_tensors
+from components.targets.metrics import rank
 from components.training import checkpoint
 from components.training.batches import Source
 from components.training.checkpoint import Epoch, Progress
-from components.training.device import out_of_memory, precision
+from components.training.distributed import Peers
 from components.training.faults import Halving, NotFinite
 from components.training.modality_dropout import hide, rate_at
-from components.training.peers import Peers
 
 CHECKPOINT, BEST = "checkpoint.safetensors", "best.safetensors"
 
@@ -52,7 +52,7 @@ def train(
     (not where several workers share it). A step whose gradient is not finite is left out.
 
     In a process group of torch's, all its workers call this on the same folder: see
-    :class:`components.training.peers.Peers`.
+    :class:`components.training.distributed.Peers`.
 
     Args:
         network: Takes ``(batch.inputs, batch.present)``.

@@ -9,8 +9,6 @@ import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
 
-from components.evaluation.metrics import metric
-from components.ranking import rank
 from components.targets import (
     AnyTarget,
     Classification,
@@ -21,6 +19,7 @@ from components.targets import (
     Targets,
     known_rows,
 )
+from components.targets.metrics import metric, rank
 
 _STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
 _PENALTIES = (1000.0, 100.0, 10.0, 1.0, 0.1)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from components.fusion.late import Late
+from components.models.fusion.late import Late
 from components.targets import AnyTarget, Targets, known_rows
 
 _RIDGE = 3.0  # pull, in rows, towards the product of calibrated posteriors

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks.drift import clopper_pearson, gather, measure, options, report, take
-from benchmarks.pipeline import build_pipeline
 from components.config import load_pipeline
-from components.monitoring.sample import Sample
+from components.inference.reference_rows import Sample
+from components.pipeline.run import build_pipeline
 
 ROOT = Path(__file__).parents[2]
 DRAWS = 4

@@ -11,8 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.pipeline import Built, build_pipeline
 from components.config import PipelineConfig
+from components.pipeline.run import Built, build_pipeline
+from tests.components.small_evaluations import (
+    make_arguments,  # noqa: F401  (fixtures)
+    make_arguments_of,  # noqa: F401
+    make_evaluation,  # noqa: F401
+    make_evaluation_of,  # noqa: F401
+)
 
 Result = TypeVar("Result")
 CLASSES = ("ant", "bee", "cat")

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from flows import servers
-from flows.imports import imported
+from flows.servers import processes
+from flows.workers.imports import imported
 
 HEAVY = {"torch", "prefect", "mlflow", "pandas", "scipy", "matplotlib"}
 
 
 def test_help_and_wrong_usage_wait_for_no_library() -> None:
-    told = "import flows.cli, sys; print(*sys.modules)"
+    told = "import flows.cli.app, sys; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout
     assert "typer" in modules.split()
     assert not HEAVY & set(modules.split())
@@ -25,7 +25,7 @@ def test_a_flow_is_imported_while_the_server_starts(tmp_path: Path, monkeypatch:
     (tmp_path / "a_flow_of_this_test.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
     started: list[subprocess.Popen[bytes]] = []
-    begun = servers.tethered.start
+    begun = processes.tethered.start
 
     def start(*arguments: object) -> subprocess.Popen[bytes]:
         assert "a_flow_of_this_test" not in sys.modules
@@ -36,9 +36,9 @@ def test_a_flow_is_imported_while_the_server_starts(tmp_path: Path, monkeypatch:
         assert started[0].poll() is None
         assert "a_flow_of_this_test" in sys.modules
 
-    monkeypatch.setattr(servers.tethered, "start", start)
-    monkeypatch.setattr(servers, "_wait_until_healthy", wait)
+    monkeypatch.setattr(processes.tethered, "start", start)
+    monkeypatch.setattr(processes, "_wait_until_healthy", wait)
     needed = lambda: imported(["a_flow_of_this_test"])  # noqa: E731
-    with servers.prefect_server(tmp_path, 1, ephemeral=True, meanwhile=needed) as server:
+    with processes.prefect_server(tmp_path, 1, ephemeral=True, meanwhile=needed) as server:
         assert server.process is started[0]
     assert started[0].poll() is not None

@@ -13,16 +13,16 @@ import pytest
 import soundfile as sf
 from PIL import Image
 
-from components.audit.audit import audit
+from components.audit.results import Audit
+from components.audit.run import audit
 from components.config import PipelineConfig
 from components.config.pipeline import PipelineConfig as Pipeline
-from components.data.embedded import materialise
 from components.data.ingest import ingest
+from components.data.sources.embedded import materialise
 from components.errors import DataError
-from components.evaluation.audit import Audit
 from components.evaluation.intervals import Interval
 from components.evaluation.results import Evaluation
-from components.prepare import prepare
+from components.pipeline.preprocess import prepare
 
 Rows = list[dict[str, str]]
 INPUTS: dict[str, Any] = {

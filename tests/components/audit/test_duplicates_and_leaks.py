@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.audit.duplicates import near_pairs, shared
-from components.audit.leaks import said, told, torn
-from components.data.groups import looks_like_group
+from components.audit.leakage import near_pairs, said, shared, told, torn
+from components.data.keys import looks_like_group
 
 
 def test_content_of_test_that_train_has_is_counted() -> None:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from components.config import PipelineConfig, TrackingConfig
-from components.config.changes import DistillChanges, RetrainChanges, SweepChanges
+from components.config.forms import DistillChanges, RetrainChanges, SweepChanges
 from components.config.operations import Operations
 from components.config.score import ScoreConfig
 from components.config.section import Section

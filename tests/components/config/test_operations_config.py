@@ -10,12 +10,12 @@ import yaml
 from pydantic import ValidationError
 
 from components.config import ConfigError, load_pipeline
-from components.config.changes import AnyFusion, DistillChanges, RetrainChanges, SweepChanges
 from components.config.distill import load_distill
+from components.config.forms import AnyFusion, DistillChanges, RetrainChanges, SweepChanges
 from components.config.operations import load_operations
 from components.config.score import ScoreConfig
 from components.config.sweep import SWEPT, load_sweep
-from components.config.variables import filled
+from components.runtime.environ import filled
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 

@@ -11,7 +11,7 @@ import yaml
 from components.config import ConfigError
 from components.config.load import as_override, overridden
 from components.config.sweep import SWEPT, SweepConfig, load_sweep, option
-from components.fusion import FUSIONS
+from components.models.fusion import FUSIONS
 from components.sweep.plan import expand
 
 ROOT = Path(__file__).parents[3]

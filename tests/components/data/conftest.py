@@ -13,7 +13,8 @@ import soundfile as sf
 from PIL import Image
 
 from components.config import PipelineConfig
-from components.data.ingest import Dataset, ingest
+from components.data.ingest import ingest
+from components.references import Dataset
 
 TEXT = {"note": {"modality": "text", "columns": "text"}}
 

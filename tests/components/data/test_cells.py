@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from components.data.cells import NotUnicodeError, UnusableCellError, media_of, text_of, word_of
-from components.data.location import resolve
+from components.data.files.location import resolve
 
 
 @pytest.mark.parametrize(

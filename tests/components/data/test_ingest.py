@@ -15,9 +15,10 @@ import pytest
 import soundfile as sf
 from pydantic import TypeAdapter
 
-from components.data.ingest import Dataset, ingest
-from components.data.manifest import Manifest
+from components.data.ingest import ingest
+from components.data.sources.manifest import Manifest
 from components.errors import DataError
+from components.references import Dataset
 from components.storage.digest import digest_file
 
 Make = Callable[..., Any]

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from components.data.ingest import Dataset
+from components.references import Dataset
 
 VIEWS = {
     "views": {"modality": "image", "columns": ["front", "back"]},

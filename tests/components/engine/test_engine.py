@@ -16,7 +16,7 @@ from components.engine import open_engine
 from components.engine.cluster import EngineError, connect, own_error, running
 from components.errors import DataError
 from components.training.checkpoint import known_epochs
-from components.training.peers import Peers
+from components.training.distributed import Peers
 
 VALUES: dict[str, Any] = {
     "name": "x",

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from components.data.ingest import ingest
+from components.data.samples import read_samples
 from components.errors import DataError
-from components.extract import Extraction, extract
-from components.prepare import prepare
-from components.samples import read_samples
+from components.pipeline.extract import Extraction, extract
+from components.pipeline.preprocess import prepare
 from components.storage.shards import Codec, ShardStore
 from tests.components.conftest import Built
 from tests.components.engine.conftest import Machines
@@ -75,7 +75,7 @@ def test_a_machine_that_dies_half_way_costs_nothing(
             time.sleep(0.5)
             yield from super().__call__(shards)
 
-    monkeypatch.setattr("components.extract.Extraction", Slow)
+    monkeypatch.setattr("components.pipeline.extract.Extraction", Slow)
     config = two_machines.ask(tiny.config)
     config = config.model_copy(update={"engine": config.engine.model_copy(update={"shard_rows": 6})})
     written: list[int] = []

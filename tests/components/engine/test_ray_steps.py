@@ -11,8 +11,8 @@ import pytest
 
 from components.engine import open_engine
 from components.errors import ModelError
+from components.pipeline.follow import follow
 from components.sweep.trial import Pruner, begin_trial
-from tasks.step import follow
 from tests.components.conftest import Built, finish
 from tests.components.engine.conftest import Machines
 

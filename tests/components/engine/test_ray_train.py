@@ -15,8 +15,8 @@ from components.config.engine import EngineConfig
 from components.config.fusion import ConcatConfig, ModalityDropout
 from components.config.training import TrainingConfig
 from components.engine import open_engine
-from components.fusion import build_fusion
-from components.networks import Fused
+from components.models.fusion import build_fusion
+from components.models.networks import Fused
 from components.objectives import Supervised
 from components.training.batches import EmbeddingSource
 from components.training.checkpoint import Epoch

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from components.config.engine import EngineConfig
+from components.data.samples import read_samples
 from components.engine.cluster import ADDRESS, running
-from components.extract import extract
-from components.samples import read_samples
+from components.pipeline.extract import extract
 from components.storage.shards import ShardStore
 from tests.components.conftest import Built
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from components.evaluation.bootstrap import bootstrap_intervals, mcnemar, paired_gain
-from components.evaluation.weighted import METRICS
+from components.metrics.classification import METRICS
 from tests.components.small_targets import classes as kinds
 
 TWO = kinds(2)

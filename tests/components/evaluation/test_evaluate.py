@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from components.evaluation.evaluate import evaluate
-from components.evaluation.metrics import metric
 from components.evaluation.results import Evaluation, Media
+from components.targets.metrics import metric
 
 
 def test_a_fusion_of_noisy_views_helps_and_the_best_single_input_is_the_strongest(make_evaluation):

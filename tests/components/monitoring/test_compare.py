@@ -11,18 +11,18 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from components.bundle import REFERENCE
 from components.config import PipelineConfig
 from components.config.monitor import MonitorConfig
 from components.data.quarantine import Quarantine
 from components.errors import DataError
+from components.inference.bundle import REFERENCE
+from components.inference.predictor import Predictor
+from components.inference.reference_rows import Sample, read_sample, write_sample
 from components.monitoring.compare import compare
-from components.monitoring.drift import Drift, Test
 from components.monitoring.incoming import Incoming, look
 from components.monitoring.reference import draw_reference
-from components.monitoring.sample import Sample, read_sample, write_sample
+from components.monitoring.results import Drift, Test
 from components.monitoring.summaries import summarise
-from components.predictor import Predictor
 from components.preprocess.audio import AudioPreprocessor
 from components.preprocess.pcm import pack, pack_several
 from components.preprocess.several import SeveralPreprocessor

@@ -7,10 +7,7 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import chi2_contingency, fisher_exact, ks_2samp, kstest
 
-from components.monitoring.classifier import domain_auc
-from components.monitoring.columns import categories, labels, numbers, psi, rates
-from components.monitoring.holm import holm
-from components.monitoring.mmd import mmd
+from components.monitoring.statistics import categories, domain_auc, holm, labels, mmd, numbers, psi, rates
 
 RUNS = 60
 

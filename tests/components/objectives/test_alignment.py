@@ -12,7 +12,6 @@ from scipy.linalg import inv, sqrtm
 from scipy.special import log_softmax
 from torch import Tensor, nn
 
-from components.aligned import Aligned
 from components.config.alignment import (
     AlignmentConfig,
     AlignmentObjective,
@@ -21,10 +20,11 @@ from components.config.alignment import (
     PositiveConfig,
     SigLipConfig,
 )
+from components.models.networks import Batch
+from components.models.projections import Aligned
 from components.objectives import ALIGNMENTS, Pairwise, build_alignment
 from components.objectives.correlation import canonical_maps
 from components.targets import Classification, Targets
-from components.training.batches import Batch
 
 TARGETS = Targets((Classification("label", "accuracy", ("a", "b", "c")),))
 OBJECTIVES: dict[str, AlignmentObjective] = {

@@ -12,8 +12,8 @@ from torch import Tensor
 from components.config.balance import OGMGE, Auxiliary, GradientBlending, NoCure, Sequential
 from components.config.fusion import ConcatConfig
 from components.config.training import TrainingConfig
-from components.fusion import build_fusion
-from components.networks import Fused
+from components.models.fusion import build_fusion
+from components.models.networks import Batch, Fused
 from components.objectives.balance import (
     AuxiliaryLoss,
     Blending,
@@ -23,7 +23,7 @@ from components.objectives.balance import (
     only,
 )
 from components.targets import Classification, Targets
-from components.training.batches import Batch, EmbeddingSource
+from components.training.batches import EmbeddingSource
 from components.training.loop import train
 
 TARGETS = Targets((Classification("y", "accuracy", ("no", "yes")),))

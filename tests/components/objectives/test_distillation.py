@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from components.config.distill import ObjectiveConfig
 from components.config.fusion import ConcatConfig
 from components.config.training import TrainingConfig
-from components.fusion import build_fusion
-from components.networks import Fused, Single
+from components.models.fusion import build_fusion
+from components.models.networks import Batch, Fused, Single
 from components.objectives import Distillation, Supervised
 from components.objectives.distillation import (
     EMBEDDING,
@@ -25,7 +25,7 @@ from components.objectives.distillation import (
 )
 from components.objectives.divergence import divergence
 from components.targets import Classification, Head, Multilabel, Regression, Targets
-from components.training.batches import Batch, EmbeddingSource, WithFurther
+from components.training.batches import EmbeddingSource, WithFurther
 
 CLASS = Classification("label", "accuracy", ("ant", "bee", "cat"))
 LABELS = Multilabel("tags", "f1_macro", ("a", "b"), "|", "none")

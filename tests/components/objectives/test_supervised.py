@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from components.config.training import TrainingConfig
+from components.models.networks import Batch
 from components.objectives import Supervised
 from components.targets import Head, Targets
-from components.training.batches import Batch
 from tests.components.small_targets import KINDS, classes, drawn_natural, drawn_values, labels, number
 
 CPU = torch.device("cpu")

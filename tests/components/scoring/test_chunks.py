@@ -21,7 +21,7 @@ from components.config import ConfigError
 from components.config.inputs import AudioInput
 from components.config.score import BATCH, ScoreConfig
 from components.errors import DataError
-from components.predictor import Predictor
+from components.inference.predictor import Predictor
 from components.scoring.chunks import score
 from components.scoring.job import Job, Model, plan
 from components.scoring.rows import chunked, open_rows, open_table, read_chunks

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from components.config.inputs import TextInput
 from components.config.score import ScoreConfig
-from components.data.manifest import Manifest
+from components.data.sources.manifest import Manifest
 from components.scoring.job import Job, Model
 from components.scoring.rows import Rows
 from components.scoring.summary import sum_up

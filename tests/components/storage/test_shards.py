@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.storage import shards
-from components.storage.checksum import checksum_file
+from components.storage.atomic import checksum_file
 from components.storage.digest import digest as key
 from components.storage.shards import Codec, ShardStore
 

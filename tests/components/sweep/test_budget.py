@@ -9,8 +9,8 @@ from pydantic import TypeAdapter
 
 from components.config.fusion import FusionConfig
 from components.config.sweep import SWEPT
-from components.fusion import build_fusion
-from components.networks import Fused
+from components.models.fusion import build_fusion
+from components.models.networks import Fused
 from components.sweep.budget import count_parameters, width_for
 from components.targets import Classification, Targets
 

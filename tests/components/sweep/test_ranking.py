@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from components.delivered import Delivered, Embeddings
 from components.evaluation.bootstrap import Rivals, mean_gain, paired_gain
 from components.evaluation.intervals import Interval
+from components.inference.ensemble import Delivered, Embeddings
 from components.sweep.ranking import over_seeds
 from components.sweep.score import ideal
 from components.targets import Classification, Head, Targets

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from components.samples import read_samples
+from components.data.samples import read_samples
 from components.training.batches import EmbeddingSource, SampleSource, open_embeddings, open_samples
 from tests.components.conftest import CLASSES, Built
 

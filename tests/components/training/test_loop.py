@@ -22,15 +22,16 @@ from components.config.fusion import (
     TransformerConfig,
 )
 from components.config.training import TrainingConfig
-from components.fusion import build_fusion
-from components.networks import Fused
+from components.models.fusion import build_fusion
+from components.models.networks import Fused
 from components.objectives import Supervised
+from components.pipeline.train_once import train_once
+from components.seeding import seed_of
 from components.storage.tensors import is_whole
 from components.training.batches import EmbeddingSource
-from components.training.checkpoint import Epoch
+from components.training.checkpoint import Epoch, read_history
 from components.training.faults import TrainingError
 from components.training.loop import BEST, CHECKPOINT, best_epoch, predict, train
-from components.training.resumable import read_history, seed_of, train_once
 from tests.components.small_targets import NAME, alone
 
 Xor = Callable[..., EmbeddingSource]

@@ -8,7 +8,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from components.evaluation.metrics import metric
+from components.targets.metrics import metric
 from components.training.probe import fit_probe
 from tests.components.small_targets import NAME, alone
 from tests.components.small_targets import classes as kinds

@@ -8,8 +8,8 @@ import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
 
-from components.evaluation.metrics import metric
 from components.targets import AnyTarget, Head, Multilabel, Regression, Targets
+from components.targets.metrics import metric
 from components.training.probe import fit_probe
 from tests.components.small_targets import KINDS, classes, labels, number, ordered
 

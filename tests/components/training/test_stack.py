@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from components.fusion.late import Late
+from components.models.fusion.late import Late
 from components.training.stack import held_out, stack
 from tests.components.small_targets import NAME, alone
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from components.fusion.late import Late
+from components.models.fusion.late import Late
 from components.targets import Targets
 from components.training.stack import held_out, stack
 from tests.components.small_targets import classes, labels, number

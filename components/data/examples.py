@@ -1,0 +1,60 @@
+"""Rows of the samples table in the form in which users give rows to a model."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+
+import pandas as pd
+
+from components.config.inputs import InputConfig
+from components.data.files.content import media_bytes
+from components.data.samples import media_paths
+
+_LARGEST = 256 * 1024  # bytes of a file in an example that is kept with every model
+
+
+def as_table(samples: pd.DataFrame, inputs: Mapping[str, InputConfig]) -> pd.DataFrame:
+    """The manifest's columns again, from the samples table's ``<input>.<part>`` columns.
+
+    Text that was joined from several columns stands in the first of them.
+    """
+    columns: dict[str, pd.Series] = {}
+    for name, config in inputs.items():
+        match config.modality:
+            case "image" | "audio":
+                paths = [media_paths(cell, config) for cell in samples[f"{name}.path"]]
+                for place, column in enumerate(config.columns):
+                    columns[column] = pd.Series([row[place] for row in paths], samples.index, dtype=object)
+            case "text":
+                columns[config.columns[0]] = samples[f"{name}.text"]
+            case _:
+                columns |= {column: samples[f"{name}.{column}"] for column in config.columns}
+    table = pd.DataFrame(columns, index=samples.index).astype(object)
+    return table.where(table.notna(), None)
+
+
+def with_content(table: pd.DataFrame, inputs: Mapping[str, InputConfig]) -> pd.DataFrame:
+    """The same rows with base64 text for paths, as they can be sent to another machine.
+
+    A file of more than 256 KiB is left out: a row may lack any input.
+
+    Args:
+        table: Rows of :func:`as_table`.
+        inputs: By name.
+    """
+    table = table.copy()
+    for config in inputs.values():
+        if config.modality in ("image", "audio"):
+            for column in [each for each in config.columns if each in table]:
+                table[column] = pd.Series(
+                    [_content(path) for path in table[column]], table.index, dtype=object
+                )
+    return table
+
+
+def _content(path: str | None) -> str | None:
+    data = None if path is None else media_bytes(path)
+    if data is None or len(data) > _LARGEST:
+        return None
+    return f"data:;base64,{base64.b64encode(data).decode()}"

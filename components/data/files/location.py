@@ -1,0 +1,134 @@
+"""Where files lie: local paths, and URLs that fsspec reads (s3://, gs://, https://, ...)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from components.data.files.policy import policy
+from components.data.files.web import Web
+from components.errors import DataError
+
+_STAMPS = ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "created")
+
+
+def is_url(path: str) -> bool:
+    """Whether fsspec is needed to read ``path``."""
+    return "://" in path and not path.startswith("file://")
+
+
+def resolve(root: str, path: str) -> str:
+    """Absolute path or URL of a cell that may be relative to ``root``."""
+    if path.startswith("file://"):
+        return unquote(urlsplit(path).path)
+    if is_url(path):
+        return path
+    if "\\" in path and "/" not in path:
+        path = path.replace("\\", "/")  # a manifest written on Windows
+    if is_url(root):
+        return f"{root.rstrip('/')}/{path.lstrip('/')}"
+    joined = os.path.join(root, path)  # noqa: PTH118  (for every row; pathlib, which tidies up, is slow)
+    return str(Path(joined)) if "/." in joined or "//" in joined or joined.endswith("/") else joined
+
+
+def plain(path: str) -> str:
+    """A URL without its query; a local path as it is."""
+    return path.partition("?")[0] if is_url(path) else path
+
+
+def parent(path: str) -> str:
+    """Folder, or URL of the folder, in which ``path`` lies."""
+    path = plain(path)
+    return path.rsplit("/", 1)[0] if is_url(path) else str(Path(path).parent)
+
+
+def filename(path: str) -> str:
+    """Last part of a path or URL."""
+    return path.rstrip("/").rsplit("/", 1)[-1]
+
+
+def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """File system of a URL or local path, and the path within it.
+
+    Raises:
+        PermissionError: If the policy does not allow it.
+        DataError: If the package for that kind of URL is not installed.
+    """
+    if not is_url(url):
+        return LocalFileSystem(), url.removeprefix("file://")
+    policy().check(url)
+    if url.lower().startswith(("http://", "https://")):
+        return Web(), url
+    try:
+        return fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise DataError(
+            f"{url}: cannot be opened: {error}. Object stores need: pip install 'braid[cloud]'"
+        ) from error
+
+
+def read_bytes(path: str) -> bytes:
+    """Content of a file.
+
+    Raises:
+        OSError: If it cannot be read, may not be, or is too large; FileNotFoundError if there is none.
+    """
+    most = policy().most_bytes
+    if not is_url(path):
+        with Path(path).open("rb") as file:
+            expected = min(os.fstat(file.fileno()).st_size, most)
+            data = file.read(expected + 1)  # asked for `most`, it would make room for that every time
+            if len(data) > expected:
+                data += file.read(most + 1 - len(data))
+    else:
+        system, inner = filesystem(path)
+        if not isinstance(system, Web) and int(system.info(inner).get("size") or 0) > most:
+            raise OSError(_too_large(most))
+        data = bytes(system.cat_file(inner))
+    if len(data) > most:
+        raise OSError(_too_large(most))
+    return data
+
+
+def _too_large(most: int) -> str:
+    return f"larger than {most / 2**20:g} MB (BRAID_MOST_MEGABYTES)"
+
+
+def version(path: str) -> str:
+    """Text that changes when the file changes: size and time of the last change (or entity tag).
+
+    Raises:
+        OSError: If it cannot be looked at; FileNotFoundError if there is none.
+    """
+    if not is_url(path):
+        status = os.stat(path)  # noqa: PTH116  (for every row: twice as fast)
+        if not stat.S_ISREG(status.st_mode):
+            raise IsADirectoryError("not a file")
+        return f"{status.st_size}-{status.st_mtime_ns}"
+    system, inner = filesystem(path)
+    info = system.info(inner)
+    if info.get("type") == "directory":
+        raise IsADirectoryError("not a file")
+    stamp = next((info[key] for key in _STAMPS if info.get(key)), "")
+    return f"{info.get('size')}-{stamp}"
+
+
+def content_version(source: str) -> str:
+    """As :func:`version`, also of a folder: size and time of each file in it; the name of what is neither.
+
+    Raises:
+        OSError: If it cannot be looked at.
+    """
+    try:
+        return version(source)
+    except IsADirectoryError:
+        system, inner = filesystem(source)
+        files = sorted(system.find(inner))
+        return ",".join(f"{file}:{version(resolve('', system.unstrip_protocol(file)))}" for file in files)
+    except FileNotFoundError:  # a data set of a hub
+        return source

@@ -1,0 +1,213 @@
+"""Reads what a step needs of the samples table, and no more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from components.config.inputs import InputConfig
+from components.data.ingest import WATCHED
+from components.errors import DataError
+from components.references import Dataset, Features
+from components.storage.column import Column
+from components.storage.digest import digest
+from components.storage.index import Digests, packed
+from components.storage.shards import ShardStore
+from components.targets.collection import PREFIX
+
+
+def read_samples(dataset: Dataset, inputs: Sequence[str] = (), *, values: bool = False) -> pd.DataFrame:
+    """The samples with their id, split and targets, and of some inputs the digest or all columns.
+
+    Args:
+        dataset: What ingest made.
+        inputs: Names of inputs whose columns are wanted.
+        values: Read paths, text and cells too, not only digests.
+    """
+    return pd.read_parquet(dataset.samples, columns=_columns(dataset, inputs, values))
+
+
+def _columns(dataset: Dataset, inputs: Sequence[str], values: bool) -> list[str]:
+    columns = ["id", "split"]
+    for column in pq.read_schema(dataset.samples).names:
+        name, _, part = column.partition(".")
+        wanted = column.startswith(PREFIX) or (name in inputs and part and (values or part == "digest"))
+        if wanted:
+            columns.append(column)
+    return columns
+
+
+def read_column(dataset: Dataset, name: str) -> Column:
+    """One column of the samples table."""
+    return Column(pq.read_table(dataset.samples, columns=[name]).column(name))
+
+
+def read_digests(dataset: Dataset, name: str) -> tuple[np.ndarray, Digests]:
+    """Rows in which an input is there, (n,) int64, and the digests of what they hold."""
+    file, column = pq.ParquetFile(dataset.samples), f"{name}.digest"
+    rows, parts, start = [np.empty(0, np.int64)], [], 0
+    for group in range(file.num_row_groups):
+        cells = file.read_row_group(group, [column]).column(column)
+        rows.append(start + np.flatnonzero(cells.is_valid().to_numpy()))
+        parts.append(packed(cells.drop_null().to_pylist()))
+        start += len(cells)
+    return np.concatenate(rows), Digests.of(map(Digests, parts))
+
+
+class SampleRows:
+    """Some rows of the samples table in its order, read where they are asked for: a row group is held.
+
+    Args:
+        dataset: What ingest made.
+        inputs: Names of inputs whose columns are wanted; id, split and targets are there too.
+        rows: (N,) int64, ascending: positions in the table.
+    """
+
+    def __init__(self, dataset: Dataset, inputs: Sequence[str], rows: np.ndarray) -> None:
+        self._file, self._rows = pq.ParquetFile(dataset.samples), rows
+        self._columns = _columns(dataset, inputs, values=True)
+        groups = range(self._file.num_row_groups)
+        self._ends = np.cumsum([self._file.metadata.row_group(group).num_rows for group in groups])
+        self._held: tuple[int, pa.Table] | None = None
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, part: slice) -> pd.DataFrame:
+        """Consecutive rows, numbered from 0."""
+        rows = self._rows[part]
+        groups = np.searchsorted(self._ends, rows, side="right")
+        tables = [
+            self._group(group).take(rows[groups == group] - (self._ends[group - 1] if group else 0))
+            for group in np.unique(groups).tolist()
+        ]
+        return pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame(columns=self._columns)
+
+    def cells(self, column: str) -> Iterator[str | None]:
+        """Cells of one column for all rows; nothing else is read."""
+        start = 0
+        for group, stop in enumerate(np.searchsorted(self._rows, self._ends).tolist()):
+            if start < stop:
+                rows = self._rows[start:stop] - (self._ends[group - 1] if group else 0)
+                cells = self._file.read_row_group(group, [column]).column(column)
+                yield from Column(cells.take(pa.array(rows)))
+            start = stop
+
+    def _group(self, group: int) -> pa.Table:
+        if self._held is None or self._held[0] != group:
+            self._held = None
+            self._held = group, self._file.read_row_group(group, self._columns)
+        return self._held[1]
+
+
+class TrainingColumns:
+    """Columns of training rows that preprocessors learn from; each is read anew whenever it is gone through.
+
+    Args:
+        rows: The training rows.
+        names: Of their columns.
+    """
+
+    def __init__(self, rows: SampleRows, names: Sequence[str]) -> None:
+        self._rows, self._names = rows, names
+
+    def keys(self) -> Sequence[str]:
+        """Names of the columns."""
+        return self._names
+
+    def __getitem__(self, name: str) -> Cells:
+        return Cells(self._rows, name)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Cells of one column, which can be gone through again and again."""
+
+    rows: SampleRows
+    column: str
+
+    def __iter__(self) -> Iterator[str | None]:
+        return self.rows.cells(self.column)
+
+
+def read_groups(dataset: Dataset) -> pd.DataFrame:
+    """Columns of groups: ``group``, by which rows were divided, and by name those that the audit looks at."""
+    watched = [name for name in pq.read_schema(dataset.samples).names if name.startswith(WATCHED)]
+    table = pd.read_parquet(dataset.samples, columns=["group", *watched])
+    return table.rename(columns=lambda name: str(name).removeprefix(WATCHED))
+
+
+def learning_rows(dataset: Dataset, inputs: Sequence[str]) -> pd.DataFrame:
+    """Training and validation rows in which any of the inputs is there.
+
+    Raises:
+        DataError: If there are none of one of the two.
+    """
+    samples = read_samples(dataset, inputs)
+    samples = samples[samples[[f"{name}.digest" for name in inputs]].notna().any(axis=1)]
+    for split in ("train", "val"):
+        if not (samples["split"] == split).any():
+            raise DataError(
+                f"inputs.{', '.join(inputs)}: missing in every {split} row of {dataset.source}, so "
+                "there is nothing to learn from or to stop by. Leave it out, or divide the rows otherwise "
+                "(data.split)."
+            )
+    return samples[samples["split"].isin(["train", "val"])]
+
+
+def rows_digest(samples: pd.DataFrame, inputs: Sequence[str]) -> str:
+    """Digest of which rows there are: split, targets and content, in their order; not their ids."""
+    targets = [column for column in samples if str(column).startswith(PREFIX)]
+    columns = ["split", *targets, *(f"{name}.digest" for name in sorted(inputs))]
+    return digest(samples[columns].to_csv(index=False))
+
+
+def presence(samples: pd.DataFrame, inputs: Sequence[str]) -> np.ndarray:
+    """Which inputs each row has; columns in sorted order of the names. (N, M) bool."""
+    return np.stack([samples[f"{name}.digest"].notna().to_numpy() for name in sorted(inputs)], axis=1)
+
+
+def input_value(row: Mapping[str, Any], name: str, config: InputConfig) -> Any:
+    """What a preprocessor takes, from one row of the samples table."""
+    match config.modality:
+        case "image" | "audio":
+            paths = media_paths(row[f"{name}.path"], config)
+            return paths[0] if len(paths) == 1 == len(config.columns) else [path for path in paths if path]
+        case "text":
+            return row[f"{name}.text"]
+        case _:
+            prefix = f"{name}."
+            return {
+                column.removeprefix(prefix): value
+                for column, value in row.items()
+                if column.startswith(prefix) and column != f"{name}.digest"
+            }
+
+
+def media_paths(cell: Any, config: InputConfig) -> list[str | None]:
+    """Paths of a row's files, one for each column, from the samples table; None where there is none."""
+    if pd.isna(cell):
+        return [None] * len(config.columns)
+    return json.loads(cell) if len(config.columns) > 1 else [cell]
+
+
+def load_embeddings(samples: pd.DataFrame, name: str, features: Features) -> Tensor:
+    """Embeddings of one input for all rows, zeros where it is absent. (N, D) or (N, T, D) float32."""
+    digests = samples[f"{name}.digest"]
+    there = digests.notna().to_numpy()
+    if not there.any():
+        return torch.zeros(len(samples), features.encoder.width)
+    found = ShardStore(Path(features.store), "parquet").stack(digests[there].tolist())
+    result = np.zeros((len(samples), *found.shape[1:]), np.float32)
+    result[there] = found
+    return torch.from_numpy(result)

@@ -1,0 +1,50 @@
+"""What a student is given beside its rows: the teacher's answers to them, and an objective that uses them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from components.config.distill import ObjectiveConfig
+from components.distillation.teacher import open_taught
+from components.objectives import Distillation, Supervised, distillation, divergence
+from components.objectives.distillation import EMBEDDING, NATURAL
+from components.references import Dataset, Taught
+from components.storage.digest import code_digest, digest
+from components.training.batches import Source, WithFurther
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A teacher's answers and how to learn from them.
+
+    Attributes:
+        taught: The answers.
+        objective: Weights and temperature.
+    """
+
+    taught: Taught
+    objective: ObjectiveConfig
+
+    def facts(self, dataset: Dataset, samples: pd.DataFrame) -> dict[str, Any]:
+        """What a training on these rows depends on besides what it does without a teacher."""
+        train = samples[samples["split"] == "train"]
+        return {
+            "teacher": Path(self.taught.store).name,
+            "rows": digest(*open_taught(dataset, train, self.taught)[2]),
+            "objective": self.objective.model_dump(mode="json"),
+            "code": code_digest(distillation, divergence),
+        }
+
+    def beside(self, source: Source, dataset: Dataset, samples: pd.DataFrame, device: torch.device) -> Source:
+        """The source of these training rows, with the teacher's answers."""
+        natural, embedding, _ = open_taught(dataset, samples, self.taught)
+        return WithFurther(source, {NATURAL: natural, EMBEDDING: embedding}, device)
+
+    def over(self, supervised: Supervised, width: int) -> Distillation:
+        """The objective of a student with vectors of length ``width``."""
+        return Distillation(supervised, self.objective, width, self.taught.embedding)

@@ -1,0 +1,29 @@
+"""What is decisive inside one input of one row: a function a modality.
+
+Each takes the score of the row, the input's preprocessor, what that takes of the row, and how many parts
+there may be, and gives the effect of each part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from components.explanations.audio import explain_audio
+from components.explanations.image import explain_image
+from components.explanations.parts import Score
+from components.explanations.results import Inside
+from components.explanations.tabular import explain_table
+from components.explanations.text import explain_text
+from components.preprocess import Preprocessor
+
+__all__ = ["EXPLAINERS", "Explainer", "Score"]
+
+Explainer = Callable[[Score, Preprocessor, Any, int], Inside]
+
+EXPLAINERS: dict[str, Explainer] = {
+    "image": explain_image,
+    "text": explain_text,
+    "audio": explain_audio,
+    "tabular": explain_table,
+}

@@ -1,0 +1,97 @@
+"""Stretches of time and bands of frequency of a sound: each turned down to the sound's own background.
+
+It is done on the waveform, by a short-time Fourier transform and back, and not inside a network, because
+waveforms are what every encoder takes: the spectrogram of `audio_cnn` is its own, those of pretrained models
+are made by feature extractors in numpy, and wav2vec 2.0 has none.
+"""
+
+from __future__ import annotations
+
+import math
+from math import isqrt
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from components.explanations.image import png
+from components.explanations.parts import Score, occlude
+from components.explanations.results import Inside
+from components.models.encoders.audio_cnn import mel_filters
+from components.preprocess import Preprocessor
+from components.preprocess.audio import AudioPreprocessor
+from components.preprocess.pcm import pack, unpack
+
+_WINDOW = 0.032  # seconds
+_BACKGROUND = 0.1  # quantile of the magnitudes; zeros would be a sound that no microphone has heard
+_MELS, _FRAMES = 64, 240  # of the spectrogram that is shown
+_WHITE = 0.3  # quantile of the levels that is white; the loudest is black
+
+
+def explain_audio(score: Score, preprocessor: Preprocessor, value: Any, detail: int) -> Inside:
+    """Effects of patches of time and frequency, on the sound as the model hears it.
+
+    Args:
+        score: Of the row.
+        preprocessor: Of the input.
+        value: Path, URL or bytes.
+        detail: Most patches: 64 are 16 stretches of time × 4 bands, evenly spaced on the mel scale.
+    """
+    assert isinstance(preprocessor, AudioPreprocessor)
+    rate = preprocessor.rate
+    wave = torch.from_numpy(unpack(preprocessor.canonical(value)))  # (S,)
+    size = 2 ** math.ceil(math.log2(max(16.0, _WINDOW * rate)))
+    taper = torch.hann_window(size)
+    spectrum = torch.stft(
+        wave, size, size // 4, window=taper, pad_mode="constant", return_complex=True
+    )  # (bins, frames)
+    quiet = _quieten(spectrum)
+    bands = max(1, isqrt(detail) // 2)
+    times = min(detail // bands, spectrum.shape[1])
+    band = torch.from_numpy(_bands(rate, size, bands))  # (bins,)
+    time = torch.arange(spectrum.shape[1]) * times // spectrum.shape[1]  # (frames,)
+
+    def hide(kept: np.ndarray) -> np.ndarray:
+        keep = torch.from_numpy(kept)[band][:, time]  # (bins, frames)
+        left = torch.istft(
+            torch.where(keep, spectrum, quiet), size, size // 4, window=taper, length=len(wave)
+        )
+        return pack(left.clamp(-1, 1).numpy())
+
+    grid = occlude(score, hide, bands, times)[::-1]  # high above low
+    return Inside(
+        "audio",
+        grid=tuple(map(tuple, grid.tolist())),
+        picture=png(_picture(spectrum.abs().square(), rate, size)),
+        seconds=len(wave) / rate,
+        hertz=rate / 2,
+    )
+
+
+def _quieten(spectrum: Tensor) -> Tensor:
+    """Nothing louder than the background; phases stay."""
+    size = spectrum.abs()
+    background = torch.from_numpy(np.quantile(size.numpy(), _BACKGROUND, keepdims=True)).to(size)
+    return spectrum * (background / size.clamp(min=1e-12)).clamp(max=1)
+
+
+def _bands(rate: int, size: int, bands: int) -> np.ndarray:
+    """Band of each bin of a Fourier transform, the bands evenly spaced on the mel scale. (size // 2 + 1,)."""
+    mel = np.log1p(np.linspace(0, rate / 2, size // 2 + 1) / 700)
+    return np.minimum((mel / mel[-1] * bands).astype(int), bands - 1)
+
+
+def _picture(power: Tensor, rate: int, size: int) -> np.ndarray:
+    """Log-mel spectrogram, loud is dark, high is up: uint8 (mels, frames).
+
+    Args:
+        power: (bins, frames).
+        rate: Hz.
+        size: Of the Fourier transform.
+    """
+    level = torch.log10(mel_filters(rate, size, _MELS).T @ power + 1e-12)  # (mels, frames)
+    level = torch.nn.functional.adaptive_max_pool1d(level, min(level.shape[1], _FRAMES))
+    span = (level.max() - np.quantile(level.numpy(), _WHITE)).clamp(min=1.0)  # of silence too
+    grey = ((level.max() - level) / span).clamp(0, 1) * 255
+    return grey.flip(0).round().byte().numpy()

@@ -1,0 +1,45 @@
+"""Columns of a table: each emptied, which is what the model knows as missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from components.evaluation.media import cell_text
+from components.explanations.parts import Score, runs, share_out
+from components.explanations.results import Effect, Inside
+from components.inference.cells import is_null
+from components.preprocess import Preprocessor
+
+
+def explain_table(score: Score, preprocessor: Preprocessor, value: Any, detail: int) -> Inside:
+    """Shapley values of columns, or of runs of neighbouring columns where there are too many.
+
+    They sum to what the answer loses without the input. Empty cells have none.
+
+    Args:
+        score: Of the row.
+        preprocessor: Of the input.
+        value: Cells by column.
+        detail: Most columns or runs.
+    """
+    filled = [column for column, cell in value.items() if not is_null(cell)]
+    groups = [filled[run] for run in runs(len(filled), detail)]
+
+    def hide(kept: np.ndarray) -> np.ndarray | None:
+        left = {
+            column: value[column]
+            for group, keep in zip(groups, kept, strict=True)
+            if keep
+            for column in group
+        }
+        return preprocessor.canonical(left) if left else None
+
+    found = share_out(score, hide, len(groups)).tolist()
+    effects = [
+        Effect(", ".join(cell_text(value[column]) for column in group), effect, ", ".join(group))
+        for group, effect in zip(groups, found, strict=True)
+    ]
+    empty = [Effect("–", None, column) for column in value if column not in filled]
+    return Inside("tabular", effects=(*effects, *empty))

@@ -1,0 +1,50 @@
+"""Words of a text: each left out of the raw text, before any tokenizer sees it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from components.explanations.parts import Score, leave_out, runs
+from components.explanations.results import Effect, Inside
+from components.preprocess import Preprocessor
+
+_OWN = "\u3040-\u30ff\u3400-\u9fff"  # scripts without blanks between words: each sign is one
+_WORD = re.compile(rf"[{_OWN}]|[^\s{_OWN}]+")
+_CHARACTERS = 2000  # what comes after them is kept as it is, and not shown
+
+
+def explain_text(score: Score, preprocessor: Preprocessor, value: Any, detail: int) -> Inside:
+    """Effects of words, or of runs of neighbouring words where there are too many.
+
+    Args:
+        score: Of the row.
+        preprocessor: Of the input.
+        value: The text.
+        detail: Most words or runs.
+    """
+    text = str(value)
+    words = [match.span() for match in _WORD.finditer(text[:_CHARACTERS])]
+    groups = [words[run] for run in runs(len(words), detail)]
+    spans = [(group[0][0], group[-1][1]) for group in groups]
+
+    def hide(kept: np.ndarray) -> np.ndarray | None:
+        left, end = "", 0
+        for (start, stop), keep in zip(spans, kept, strict=True):
+            left += text[end:start] + (text[start:stop] if keep else "")
+            end = stop
+        left += text[end:]
+        return preprocessor.canonical(left) if left.strip() else None
+
+    effects: list[Effect] = []
+    end = 0
+    for (start, stop), effect in zip(spans, leave_out(score, hide, len(spans)).tolist(), strict=True):
+        if start > end:
+            effects.append(Effect(text[end:start], None))
+        effects.append(Effect(text[start:stop], effect))
+        end = stop
+    if len(text) > _CHARACTERS:
+        effects.append(Effect(" …", None))
+    return Inside("text", effects=tuple(effects))

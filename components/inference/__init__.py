@@ -1,0 +1,1 @@
+"""The delivered model: candidates, selection, bundle, predictor."""

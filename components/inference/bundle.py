@@ -1,0 +1,258 @@
+"""The delivered model as a folder: what scoring needs, and nothing that has to be unpickled.
+
+``model.json`` (targets, inputs, choice, temperatures), ``delivered.safetensors`` (heads, fusion),
+one safetensors file for each set of encoder weights, one JSON file for each preprocessor. For search
+also ``aligned.safetensors`` (projections) and ``gallery.parquet`` (:mod:`components.retrieval.gallery`), for
+monitoring ``reference.parquet`` (see :mod:`components.monitoring.reference`).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from pydantic import TypeAdapter, ValidationError
+
+from components.config.alignment import AlignmentConfig
+from components.config.encoders import PretrainedConfig
+from components.config.fusion import FusionConfig
+from components.config.inputs import InputConfig
+from components.errors import ModelError
+from components.inference.ensemble import Delivered
+from components.inference.reference_rows import Sample, write_sample
+from components.models.encoders import Encoder
+from components.models.fusion import build_fusion
+from components.models.networks import Fused
+from components.models.projections import Aligned
+from components.models.weights import open_encoder, open_preprocessor
+from components.preprocess import Preprocessor, load_preprocessor
+from components.pretrained import locate
+from components.references import EncoderWeights, Prepared
+from components.storage.atomic import replacing, write_json
+from components.storage.digest import digest_file, digest_json
+from components.storage.tensors import load_tensors, save_tensors
+from components.targets import Head, Targets
+
+VERSION = 2
+GALLERY = "gallery.parquet"
+REFERENCE = "reference.parquet"
+
+
+@dataclass(frozen=True)
+class Searchable:
+    """What search across modalities needs.
+
+    Attributes:
+        network: Projections of the embeddings that the fusion takes.
+        config: Their options.
+        gallery: What is searched.
+    """
+
+    network: Aligned
+    config: AlignmentConfig
+    gallery: pa.Table
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A delivered model in memory.
+
+    Attributes:
+        inputs: Options by input.
+        preprocessors: By input.
+        single_encoders: By input: those of the single fits.
+        fusion_encoders: By input: those of the fusion; the same objects unless trained jointly.
+        delivered: Candidates and choice.
+        facts: Name, seed, digests and versions, for people and reports.
+        aligned: Projections for search; None where the pipeline has no ``alignment``.
+    """
+
+    inputs: dict[str, InputConfig]
+    preprocessors: dict[str, Preprocessor]
+    single_encoders: dict[str, Encoder]
+    fusion_encoders: dict[str, Encoder]
+    delivered: Delivered
+    facts: dict[str, Any]
+    aligned: Aligned | None = None
+
+
+def save_bundle(
+    folder: Path,
+    *,
+    delivered: Delivered,
+    inputs: Mapping[str, InputConfig],
+    fusion: FusionConfig,
+    prepared: Mapping[str, Prepared],
+    single: Mapping[str, EncoderWeights],
+    fused: Mapping[str, EncoderWeights],
+    facts: Mapping[str, Any],
+    search: Searchable | None = None,
+    sample: Sample | None = None,
+) -> None:
+    """Write a bundle; the folder appears whole or not at all.
+
+    Args:
+        folder: Replaced if it exists.
+        delivered: Candidates and choice.
+        inputs, fusion: Options.
+        prepared: Preprocessors by input.
+        single, fused: Encoders by input of the single fits and of the fusion.
+        facts: Kept as they are.
+        search: What search needs, if it shall be possible.
+        sample: What new data can be compared with, if the model shall carry it.
+    """
+    if folder.exists():
+        shutil.rmtree(folder)
+    with replacing(folder) as temporary:
+        temporary.mkdir(parents=True)
+        files: dict[str, str | None] = {}  # digest → file, or None where the checkpoint beside says it all
+        encoders: dict[str, dict[str, str | None]] = {"single": {}, "fusion": {}}
+        for purpose, weights in (("single", single), ("fusion", fused)):
+            for name, reference in weights.items():
+                if reference.file is None:
+                    files[reference.digest] = None
+                if reference.digest not in files:
+                    encoder = open_encoder(reference, inputs[name].encoder, open_preprocessor(prepared[name]))
+                    files[reference.digest] = f"{purpose}-{name}.safetensors"
+                    save_tensors(temporary / f"{purpose}-{name}.safetensors", encoder.state_dict())
+                encoders[purpose][name] = files[reference.digest]
+        for name, preprocessor in prepared.items():
+            shutil.copyfile(preprocessor.state, temporary / f"{name}.preprocessor.json")
+        save_tensors(temporary / "delivered.safetensors", delivered.state_dict())
+        if search is not None:
+            save_tensors(temporary / "aligned.safetensors", search.network.state_dict())
+            pq.write_table(search.gallery, temporary / GALLERY)
+        if sample is not None:
+            write_sample(sample, temporary / REFERENCE)
+        write_json(
+            temporary / "model.json",
+            {
+                "version": VERSION,
+                "targets": delivered.targets.to_json(),
+                "inputs": {
+                    name: _with_checkpoint(config, temporary, name).model_dump(mode="json")
+                    for name, config in inputs.items()
+                },
+                "fusion": fusion.model_dump(mode="json") if delivered.fused is not None else None,
+                "encoders": encoders,
+                "delivered": delivered.settings(),
+                "alignment": None if search is None else search.config.model_dump(mode="json"),
+                "facts": dict(facts),
+            },
+        )
+
+
+def model_digest(folder: Path) -> str:
+    """Digest of what answers: weights, preprocessing and settings; not of the samples that the model carries
+    and not of ``facts``, which say where it comes from."""
+    carried = {"model.json", GALLERY, REFERENCE}
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in carried)
+    values = json.loads((folder / "model.json").read_text("utf-8"))
+    del values["facts"]
+    names = [(str(file.relative_to(folder)), digest_file(file)) for file in files]
+    return digest_json({"model": values, "files": names})
+
+
+def load_bundle(folder: Path, device: torch.device | None = None) -> Bundle:
+    """Read a bundle; needs neither hub nor workspace.
+
+    Raises:
+        ModelError: If there is none in the folder, one of another format, or one whose fusion is a plugin
+            that is not installed.
+    """
+    device = device or torch.device("cpu")
+    try:
+        values = json.loads((folder / "model.json").read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(f"{folder}: no model (there is no model.json)") from error
+    if values["version"] != VERSION:
+        raise ModelError(
+            f"{folder}: a model of format {values['version']}, this braid reads {VERSION}. "
+            "Read it with the braid that wrote it, or run the pipeline again."
+        )
+    inputs = {
+        name: _at(config, folder)
+        for name, config in TypeAdapter(dict[str, InputConfig]).validate_python(values["inputs"]).items()
+    }
+    preprocessors = {
+        name: load_preprocessor(json.loads((folder / f"{name}.preprocessor.json").read_text("utf-8")))
+        for name in inputs
+    }
+    opened: dict[str, Encoder] = {}
+    encoders: dict[str, dict[str, Encoder]] = {}
+    for purpose, files in values["encoders"].items():
+        for name, file in files.items():
+            key = file or name
+            if key not in opened:
+                reference = EncoderWeights(name, str(folder / file) if file else None, "", "", 0)
+                opened[key] = open_encoder(reference, inputs[name].encoder, preprocessors[name]).to(device)
+            encoders.setdefault(purpose, {})[name] = opened[key]
+
+    tensors = load_tensors(folder / "delivered.safetensors")
+    delivered = _delivered(values, encoders)
+    delivered.load_state_dict(tensors)
+    delivered.set_settings(values["delivered"])
+    return Bundle(
+        inputs,
+        preprocessors,
+        encoders["single"],
+        encoders.get("fusion") or encoders["single"],
+        delivered.to(device).eval(),
+        values["facts"],
+        _aligned(values, encoders, folder, device),
+    )
+
+
+def _aligned(
+    values: dict[str, Any], encoders: dict[str, dict[str, Encoder]], folder: Path, device: torch.device
+) -> Aligned | None:
+    if values.get("alignment") is None:
+        return None
+    config = AlignmentConfig.model_validate(values["alignment"])
+    aligned = Aligned({name: encoder.width for name, encoder in encoders["fusion"].items()}, config)
+    aligned.load_state_dict(load_tensors(folder / "aligned.safetensors"))
+    return aligned.to(device).eval()
+
+
+def _with_checkpoint(config: InputConfig, folder: Path, name: str) -> InputConfig:
+    """Options whose pretrained model is a folder of the bundle, which is filled here."""
+    if not isinstance(config.encoder, PretrainedConfig):
+        return config
+    checkpoint = locate(config.encoder.model, config.encoder.revision)
+    copy = folder / f"{name}.checkpoint"
+    copy.mkdir()
+    for pattern in ("*.json", "*.safetensors", "*.txt", "*.model"):
+        for file in checkpoint.glob(pattern):
+            shutil.copyfile(file, copy / file.name)
+    encoder = config.encoder.model_copy(update={"model": copy.name, "revision": None})
+    return config.model_copy(update={"encoder": encoder})
+
+
+def _at(config: InputConfig, folder: Path) -> InputConfig:
+    """Options whose pretrained model is found wherever the bundle lies now."""
+    if not isinstance(config.encoder, PretrainedConfig):
+        return config
+    encoder = config.encoder.model_copy(update={"model": str(folder / config.encoder.model)})
+    return config.model_copy(update={"encoder": encoder})
+
+
+def _delivered(values: dict[str, Any], encoders: dict[str, dict[str, Encoder]]) -> Delivered:
+    targets = Targets.from_json(values["targets"])
+    heads = {name: Head(encoder.width, targets) for name, encoder in encoders["single"].items()}
+    fused = None
+    if values["fusion"] is not None:
+        try:
+            config = TypeAdapter(FusionConfig).validate_python(values["fusion"])
+        except ValidationError as error:  # a plugin that is not installed where the model is used
+            reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise ModelError(f"the model's fusion cannot be opened here: {reason}") from error
+        widths = {name: encoder.width for name, encoder in encoders["fusion"].items()}
+        fused = Fused(build_fusion(config, widths, targets), targets)
+    return Delivered(heads, fused, targets, torch.zeros(targets.width))

@@ -1,0 +1,228 @@
+"""The model that is delivered: every candidate, calibrated, and for each set of inputs the best of them.
+
+Candidates are each input alone, the average of their decisions, and the fusion. For every pattern
+of presence the one that did best on validation rows answers, so that a row is never scored by
+something worse than the best input it has, as far as validation can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from components.models.fusion.masking import as_vector
+from components.models.networks import Fused
+from components.targets import AnyTarget, Head, Targets
+
+AVERAGE, FUSION = "average", "fusion"
+Pattern = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """What the candidates take.
+
+    Attributes:
+        single: (N, ...) for each input, from its own encoder.
+        fusion: (N, ...) for each input, from the encoders that the fusion was trained with; the
+            same mapping unless encoders and fusion were trained jointly.
+        present: (N, M) bool, columns in sorted order of the names.
+    """
+
+    single: Mapping[str, Tensor]
+    fusion: Mapping[str, Tensor]
+    present: Tensor
+
+
+@dataclass
+class Choice:
+    """What validation rows said of one target.
+
+    Attributes:
+        temperatures: By candidate and pattern.
+        candidate: Who answers, by pattern.
+        quantiles: Of conformal prediction, by pattern.
+    """
+
+    temperatures: dict[str, dict[Pattern, float]] = field(default_factory=dict)
+    candidate: dict[Pattern, str] = field(default_factory=dict)
+    quantiles: dict[Pattern, list[float]] = field(default_factory=dict)
+
+
+class Delivered(nn.Module):
+    """Candidates, their temperatures, and the choice among them for each target.
+
+    Args:
+        heads: Linear head of each input.
+        fused: Fusion and head; None with a single input.
+        targets: What is predicted, with K natural parameters.
+        prior: (K,) natural parameters of the answer where nothing is present.
+    """
+
+    def __init__(
+        self, heads: Mapping[str, Head], fused: Fused | None, targets: Targets, prior: Tensor
+    ) -> None:
+        super().__init__()
+        self.inputs = tuple(sorted(heads))
+        self.heads = nn.ModuleDict(heads)
+        self.fused = fused
+        self.targets = targets
+        self.prior: Tensor
+        self.register_buffer("prior", prior.clone())
+        self.choices: dict[str, Choice] = {target.name: Choice() for target in targets}
+
+    def patterns(self) -> list[Pattern]:
+        """Every non-empty subset of the inputs, small ones first."""
+        return [
+            subset for size in range(1, len(self.inputs) + 1) for subset in combinations(self.inputs, size)
+        ]
+
+    def candidates(self, pattern: Pattern) -> list[str]:
+        """Names of what can answer a row with these inputs: singles, then average and fusion."""
+        if self.fused is None:
+            return list(pattern)
+        return [*pattern, *([AVERAGE] if len(pattern) > 1 else []), FUSION]
+
+    def natural(self, target: AnyTarget, candidate: str, embeddings: Embeddings, pattern: Pattern) -> Tensor:
+        """Natural parameters (N, K_t) of one candidate that looks at the inputs of ``pattern``.
+
+        They are not calibrated yet. Every row must have all inputs of the pattern; others are not looked
+        at. The average is that of the singles' calibrated predictions.
+        """
+        part = self.targets.slices[target.name]
+        if candidate == AVERAGE:
+            return target.mix(
+                [
+                    target.predict(
+                        target.proper(
+                            self.natural(target, name, embeddings, (name,))
+                            / self.temperature(target, name, (name,))
+                        )
+                    )
+                    for name in pattern
+                ]
+            )
+        if candidate == FUSION:
+            assert self.fused is not None
+            mask = self.mask(pattern).to(embeddings.present.device).expand(len(embeddings.present), -1)
+            return self.fused(embeddings.fusion, mask).float()[:, part]
+        return self.heads[candidate](as_vector(embeddings.single[candidate])).float()[:, part]
+
+    def temperature(self, target: AnyTarget, candidate: str, pattern: Pattern) -> float:
+        """What the natural parameters of a candidate are divided by where these inputs are present."""
+        used = (candidate,) if candidate in self.inputs else pattern
+        return self.choices[target.name].temperatures.get(candidate, {}).get(used, 1.0)
+
+    def mask(self, pattern: Pattern) -> Tensor:
+        """(M,) bool of a subset of the inputs."""
+        return torch.tensor([name in pattern for name in self.inputs])
+
+    def prior_prediction(self, target: AnyTarget) -> Tensor:
+        """Answer without any input. (P,) float64."""
+        natural = self.prior[self.targets.slices[target.name]].double().cpu()
+        return target.predict(natural.unsqueeze(0))[0]
+
+    @torch.inference_mode()
+    def predict(
+        self,
+        target: AnyTarget,
+        embeddings: Embeddings,
+        allowed: Sequence[str],
+        candidate: str | None = None,
+        calibrated: bool = True,
+        fusion_natural: Mapping[Pattern, Tensor] | None = None,
+    ) -> Tensor:
+        """Predictions of one target for rows that may use some inputs.
+
+        Args:
+            target: One of the targets.
+            embeddings: Of N rows.
+            allowed: Inputs that may be used; each row uses those of them that it has.
+            candidate: Who answers; None leaves it to the choice made for each pattern.
+            calibrated: Divide natural parameters by their temperature.
+            fusion_natural: (N, K) of the fusion by pattern, instead of asking it.
+
+        Returns:
+            (N, P) float64 on the CPU; the prior where a row has none of the inputs.
+        """
+        result = self.prior_prediction(target).repeat(len(embeddings.present), 1)
+        usable = (candidate,) if candidate in self.inputs else tuple(allowed)
+        part = self.targets.slices[target.name]
+        for pattern, rows in self._rows(embeddings, usable):
+            answers = candidate or self.choices[target.name].candidate[pattern]
+            if answers not in self.candidates(pattern):
+                answers = pattern[0]  # the average of one input is that input
+            if answers == FUSION and fusion_natural is not None and pattern in fusion_natural:
+                natural = fusion_natural[pattern][rows.cpu()][:, part].double()
+            else:
+                natural = self.natural(target, answers, take(embeddings, rows), pattern).double().cpu()
+            if calibrated:
+                natural = natural / self.temperature(target, answers, pattern)
+            result[rows.cpu()] = target.predict(target.proper(natural))
+        return result
+
+    def quantiles(self, target: AnyTarget, embeddings: Embeddings, allowed: Sequence[str]) -> np.ndarray:
+        """Conformal quantiles of each row's own pattern, infinite without any input. (N, Q) float64."""
+        known = self.choices[target.name].quantiles
+        width = max((len(values) for values in known.values()), default=1)
+        result = np.full((len(embeddings.present), width), np.inf)
+        for pattern, rows in self._rows(embeddings, tuple(allowed)):
+            if pattern in known:
+                result[rows.cpu().numpy()] = known[pattern]
+        return result
+
+    def _rows(self, embeddings: Embeddings, usable: Sequence[str]) -> Iterator[tuple[Pattern, Tensor]]:
+        """Each pattern with the rows that have just these of the usable inputs, none without rows."""
+        there = embeddings.present & self.mask(tuple(usable)).to(embeddings.present.device)
+        for pattern in self.patterns():
+            rows = (there == self.mask(pattern).to(there.device)).all(1).nonzero().squeeze(1)
+            if len(rows):
+                yield pattern, rows
+
+    def settings(self) -> dict[str, dict[str, list[list[object]]]]:
+        """Temperatures, choice and quantiles by target, JSON-serialisable."""
+        return {
+            name: {
+                "temperatures": [
+                    [candidate, list(pattern), value]
+                    for candidate, patterns in choice.temperatures.items()
+                    for pattern, value in patterns.items()
+                ],
+                "candidate": [[list(pattern), value] for pattern, value in choice.candidate.items()],
+                "quantiles": [
+                    [list(pattern), [None if np.isinf(value) else value for value in values]]
+                    for pattern, values in choice.quantiles.items()
+                ],
+            }
+            for name, choice in self.choices.items()
+        }
+
+    def set_settings(self, settings: Mapping[str, Mapping[str, list[list[Any]]]]) -> None:
+        """Put back what :meth:`settings` gave."""
+        self.choices = {}
+        for target, stored in settings.items():
+            choice = Choice()
+            for name, pattern, value in stored["temperatures"]:
+                choice.temperatures.setdefault(name, {})[tuple(pattern)] = float(value)
+            for pattern, name in stored["candidate"]:
+                choice.candidate[tuple(pattern)] = str(name)
+            for pattern, values in stored["quantiles"]:
+                choice.quantiles[tuple(pattern)] = [np.inf if v is None else float(v) for v in values]
+            self.choices[target] = choice
+
+
+def take(embeddings: Embeddings, rows: Tensor) -> Embeddings:
+    """Some rows."""
+    single = {name: value[rows] for name, value in embeddings.single.items()}
+    fusion = (
+        single
+        if embeddings.fusion is embeddings.single
+        else {name: value[rows] for name, value in embeddings.fusion.items()}
+    )
+    return Embeddings(single, fusion, embeddings.present[rows])

@@ -1,0 +1,1 @@
+"""Metric kernels on arrays."""

@@ -1,0 +1,133 @@
+"""Probabilities that mean what they say: temperature scaling and the reliability table (Guo et al. 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize, special, stats
+
+from components.errors import DataError, ModelError
+from components.metrics.checks import check_probabilities
+from components.metrics.classification import BINS, FloatArray, IntArray, equal_width_bins
+
+# Beyond these a temperature says that the rows are too few or perfectly separated, not that it is right.
+_COLDEST, _HOTTEST = 0.05, 20.0
+
+
+def softmax(logits: ArrayLike) -> FloatArray:
+    """Probabilities (N, C) from logits (N, C); large logits do not overflow."""
+    return np.asarray(special.softmax(np.asarray(logits, dtype=np.float64), axis=1))
+
+
+def apply(logits: ArrayLike, temperature: float) -> FloatArray:
+    """softmax(logits / temperature), (N, C). The order of the classes, and so the prediction, stays."""
+    return softmax(np.asarray(logits, dtype=np.float64) / temperature)
+
+
+def fit_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
+    """The temperature in [0.05, 20] that minimises the negative log-likelihood of the targets.
+
+    A pull towards 1, worth about one row, keeps rows that are perfectly separated from asking for
+    boundless confidence, for which the first mistake would pay.
+
+    Args:
+        logits: (N, C), of rows that the model was not trained on.
+        targets: class indices (N,).
+
+    Raises:
+        DataError: there are no rows.
+        ModelError: a logit is not a finite number.
+    """
+    scores, truth = np.asarray(logits, dtype=np.float64), np.asarray(targets, dtype=np.int64)
+    if len(truth) == 0:
+        raise DataError("there are no rows to calibrate on; give the val split at least one row")
+    if not np.isfinite(scores).all():
+        raise ModelError("logits are not finite numbers; training diverged: lower training.learning_rate")
+    own = scores[np.arange(len(truth)), truth]
+
+    def likelihood(inverse: float) -> float:
+        return float((special.logsumexp(scores * inverse, axis=1) - own * inverse).sum())
+
+    return _best(likelihood, len(truth))
+
+
+def fit_binary_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
+    """As :func:`fit_temperature`, of independent labels: logits and targets (0 or 1) are (N, L)."""
+    scores, truth = np.asarray(logits, dtype=np.float64), np.asarray(targets, dtype=np.float64)
+    if len(truth) == 0:
+        raise DataError("there are no rows to calibrate on; give the val split at least one row")
+    if not np.isfinite(scores).all():
+        raise ModelError("logits are not finite numbers; training diverged: lower training.learning_rate")
+    signed = np.where(truth > 0.5, -scores, scores)
+    return _best(lambda inverse: float(np.logaddexp(0, signed * inverse).sum()), len(truth))
+
+
+def _best(likelihood: Callable[[float], float], rows: int) -> float:
+    """The temperature of least negative log-likelihood, a function of one over the temperature."""
+
+    def loss(log_temperature: float) -> float:
+        return (likelihood(float(np.exp(-log_temperature))) + log_temperature**2) / rows
+
+    bounds = (np.log(_COLDEST), np.log(_HOTTEST))
+    best = optimize.minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
+    # Where the likelihood is flat (all logits equal), no temperature is better than none.
+    return float(np.exp(best.x)) if best.fun < loss(0.0) else 1.0
+
+
+def reliability(targets: ArrayLike, probabilities: ArrayLike, bins: int = BINS) -> pd.DataFrame:
+    """How often the top class is right, by how sure the model is of it.
+
+    One row for each of `bins` equal-width bins: low, high, count, confidence (mean top probability) and
+    accuracy, these two NaN in empty bins. calibration_error is Σ count·|accuracy − confidence| / N.
+    """
+    targets, probabilities = check_probabilities(targets, probabilities)
+    top = probabilities.argmax(axis=1)
+    confidence = probabilities[np.arange(len(top)), top]
+    return _bins(equal_width_bins(confidence, bins), confidence, top == targets, bins)
+
+
+def _bins(group: IntArray, confidence: FloatArray, right: NDArray[np.bool_], bins: int) -> pd.DataFrame:
+    count = np.bincount(group, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        return pd.DataFrame(
+            {
+                "low": np.arange(bins) / bins,
+                "high": np.arange(1, bins + 1) / bins,
+                "count": count,
+                "confidence": np.bincount(group, confidence, bins) / count,
+                "accuracy": np.bincount(group, right, bins) / count,
+            }
+        )
+
+
+def label_reliability(targets: ArrayLike, probabilities: ArrayLike, bins: int = BINS) -> pd.DataFrame:
+    """As :func:`reliability`, of every label of every row: how often it is there, by its probability."""
+    truth = np.asarray(targets, dtype=np.float64).ravel()
+    confidence = np.asarray(probabilities, dtype=np.float64).ravel()
+    return _bins(equal_width_bins(confidence, bins), confidence, truth > 0.5, bins)
+
+
+def quantile_reliability(
+    targets: ArrayLike, means: ArrayLike, deviations: ArrayLike, bins: int = BINS
+) -> pd.DataFrame:
+    """How often a number lies in the central interval of a probability (Kuleshov et al. 2018).
+
+    One row for each of ``bins`` probabilities: low and high of the bin, count of all rows, confidence (the
+    probability) and accuracy (the share of rows inside).
+    """
+    truth, mean, deviation = (np.asarray(x, dtype=np.float64) for x in (targets, means, deviations))
+    level = (np.arange(bins) + 0.5) / bins
+    reach = stats.norm.ppf(0.5 + level / 2)
+    inside = np.abs(truth - mean)[:, None] <= deviation[:, None] * reach  # (N, bins)
+    return pd.DataFrame(
+        {
+            "low": np.arange(bins) / bins,
+            "high": np.arange(1, bins + 1) / bins,
+            "count": len(truth),
+            "confidence": level,
+            "accuracy": inside.mean(axis=0),
+        }
+    )

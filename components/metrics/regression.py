@@ -1,0 +1,83 @@
+"""Metrics of numbers for many weightings of the same rows at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from components.metrics.classification import FloatArray
+
+METRICS = (
+    "r2",
+    "rmse",
+    "mae",
+    "mape",
+    "log_loss",
+    "interval_coverage",
+    "interval_width",
+    "calibration_error",
+)
+LEVEL = 0.9  # of the central interval that coverage and width are told of
+BINS = 15
+_REACH = float(stats.norm.ppf(0.5 + LEVEL / 2))
+
+
+class WeightedRegression:
+    """The metrics of fixed predictions of a number as a function of row weights.
+
+    r2 is 1 - squared error / variance of the targets; mape the mean of |error / target| over the rows whose
+    target is not 0; log_loss the negative log-likelihood (nats) of the predicted Gaussian;
+    interval_coverage the share of targets inside the central 90 % interval of the Gaussian, interval_width
+    its mean width; calibration_error the mean distance between the probability of a central interval and
+    the share of rows inside, over 15 probabilities (Kuleshov et al. 2018).
+
+    Args:
+        targets: (N,).
+        predictions: (N, 2), mean and standard deviation.
+        names: which of METRICS to compute.
+    """
+
+    def __init__(self, targets: FloatArray, predictions: FloatArray, names: Sequence[str] = METRICS):
+        self.names = tuple(names)
+        mean, deviation = predictions.T
+        error = targets - mean
+        self._targets = targets
+        self._squares = np.square(error)
+        self._counts = targets != 0
+        self._relative = np.abs(np.divide(error, targets, out=np.zeros_like(error), where=self._counts))
+        self._rows = {
+            "mae": np.abs(error),
+            "log_loss": gaussian_losses(targets, predictions),
+            "interval_coverage": (np.abs(error) <= _REACH * deviation).astype(np.float64),
+            "interval_width": 2 * _REACH * deviation,
+        }
+        level = (np.arange(BINS) + 0.5) / BINS
+        self._level = level
+        self._inside = np.abs(error) <= deviation * stats.norm.ppf(0.5 + level / 2)[:, None]  # (bins, N)
+
+    def __call__(self, weights: FloatArray) -> dict[str, FloatArray]:
+        """Metrics for each column of weights (N, R), every column having a positive sum: {name: (R,)}."""
+        total = weights.sum(axis=0)
+        values = {name: row @ weights / total for name, row in self._rows.items()}
+        squared = self._squares @ weights / total
+        centre = self._targets.mean()  # for numerical reasons alone
+        moved = self._targets - centre
+        variance = np.square(moved) @ weights / total - np.square(moved @ weights / total)
+        counted = self._counts.astype(np.float64) @ weights
+        undefined = np.full_like(squared, np.nan)
+        values["rmse"] = np.sqrt(squared)
+        values["r2"] = 1 - np.divide(
+            squared, variance, out=undefined.copy(), where=variance > 1e-12 * centre**2
+        )
+        values["mape"] = np.divide(self._relative @ weights, counted, out=undefined.copy(), where=counted > 0)
+        shares = self._inside.astype(np.float64) @ weights / total  # (bins, R)
+        values["calibration_error"] = np.abs(shares - self._level[:, None]).mean(axis=0)
+        return {name: values[name] for name in self.names}
+
+
+def gaussian_losses(targets: FloatArray, predictions: FloatArray) -> FloatArray:
+    """Negative log-likelihood in nats of targets (N,) under Gaussians (N, 2). (N,)."""
+    mean, deviation = predictions.T
+    return np.asarray(-stats.norm.logpdf(targets, mean, deviation))

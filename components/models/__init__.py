@@ -1,0 +1,1 @@
+"""Neural networks: encoders, fusions, heads."""

@@ -1,0 +1,143 @@
+"""Encoders: one file each, chosen by a plain dictionary.
+
+A new encoder is one file with an `Encoder`, a section in components/config/encoders.py, a builder here and
+an entry in `ENCODERS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from components.config.encoders import (
+    AudioCNNConfig,
+    CNNConfig,
+    EncoderConfig,
+    FTTransformerConfig,
+    GRUConfig,
+    MLPConfig,
+    NgramsConfig,
+    PretrainedConfig,
+    ResNetConfig,
+    TextTransformerConfig,
+)
+from components.errors import ModelError
+from components.models.encoders.audio_cnn import AudioCNN
+from components.models.encoders.cnn import CNN
+from components.models.encoders.ft_transformer import FTTransformer
+from components.models.encoders.gru import GRU
+from components.models.encoders.mlp import MLP
+from components.models.encoders.ngrams import Ngrams
+from components.models.encoders.protocol import AudioFacts, Encoder, ImageFacts, TabularFacts, TextFacts
+from components.models.encoders.resnet import ResNet
+from components.models.encoders.several import Several
+from components.models.encoders.text_transformer import TextTransformer
+from components.preprocess.several import SeveralPreprocessor
+
+__all__ = ["ENCODERS", "Encoder", "build_encoder", "needs_fit"]
+
+
+def _cnn(config: CNNConfig, facts: ImageFacts) -> CNN:
+    return CNN(config.width, config.channels, facts.size, config.dropout)
+
+
+def _resnet(config: ResNetConfig, facts: ImageFacts) -> ResNet:
+    return ResNet(config.width, config.channels, config.blocks, facts.size, config.dropout)
+
+
+def _gru(config: GRUConfig, facts: TextFacts) -> GRU:
+    return GRU(
+        config.width,
+        facts.vocabulary_size,
+        config.embedding,
+        config.layers,
+        config.bidirectional,
+        config.dropout,
+    )
+
+
+def _ngrams(config: NgramsConfig, facts: TextFacts) -> Ngrams:
+    return Ngrams(config.width, config.buckets, config.dropout)
+
+
+def _text_transformer(config: TextTransformerConfig, facts: TextFacts) -> TextTransformer:
+    return TextTransformer(config.width, facts.vocabulary_size, config.layers, config.heads, config.dropout)
+
+
+def _audio_cnn(config: AudioCNNConfig, facts: AudioFacts) -> AudioCNN:
+    return AudioCNN(
+        config.width,
+        config.channels,
+        facts.rate,
+        config.mels,
+        config.window,
+        config.hop,
+        config.dropout,
+    )
+
+
+def _mlp(config: MLPConfig, facts: TabularFacts) -> MLP:
+    return MLP(config.width, facts.numeric, facts.cardinalities, config.hidden, config.dropout)
+
+
+def _ft_transformer(config: FTTransformerConfig, facts: TabularFacts) -> FTTransformer:
+    return FTTransformer(
+        config.width,
+        facts.numeric,
+        facts.cardinalities,
+        config.layers,
+        config.heads,
+        config.dropout,
+    )
+
+
+def _pretrained(config: PretrainedConfig, facts: Any) -> Encoder:
+    # It imports transformers and peft, which takes seconds in each process of a run.
+    from components.models.encoders.pretrained import Pretrained
+
+    return Pretrained(
+        config.model,
+        config.revision,
+        facts.modality,
+        config.pooling,
+        config.tune,
+        config.lora_rank,
+        config.lora_alpha,
+        rate=facts.rate if facts.modality == "audio" else None,
+    )
+
+
+ENCODERS: dict[str, Callable[[Any, Any], Encoder]] = {
+    "cnn": _cnn,
+    "resnet": _resnet,
+    "gru": _gru,
+    "ngrams": _ngrams,
+    "text_transformer": _text_transformer,
+    "audio_cnn": _audio_cnn,
+    "mlp": _mlp,
+    "ft_transformer": _ft_transformer,
+    "pretrained": _pretrained,
+}
+
+
+def build_encoder(config: EncoderConfig, preprocessor: Any) -> Encoder:
+    """The network of an input, new (from scratch) or with its pretrained weights.
+
+    Args:
+        config: the input's `encoder` section.
+        preprocessor: the input's fitted preprocessor; it knows size, rate, vocabulary or columns.
+
+    Raises:
+        ModelError: the options do not fit together, or a pretrained model cannot be opened.
+    """
+    if isinstance(preprocessor, SeveralPreprocessor):
+        return Several(build_encoder(config, preprocessor.each), preprocessor.pooling)
+    try:
+        return ENCODERS[config.name](config, preprocessor)
+    except ValueError as error:
+        raise ModelError(f"encoder {config.name}: {error}") from error
+
+
+def needs_fit(config: EncoderConfig) -> bool:
+    """Whether the encoder is trained before features are extracted: all but a frozen pretrained one."""
+    return not (isinstance(config, PretrainedConfig) and config.tune == "frozen")

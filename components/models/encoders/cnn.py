@@ -1,0 +1,75 @@
+"""Convolutional network for pictures, from scratch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from components.models.encoders.protocol import Encoder
+
+_GRID = 2  # side of the map that is flattened: keeps what is above, below, left and right apart
+_SMALLEST = 3  # a map is halved while its side stays at least this
+_LARGEST = 16  # side at which the last block may work; larger pictures are halved on entry
+
+
+def groups(channels: int, most: int = 8) -> int:
+    """Largest number of groups up to `most` that divides `channels`, for nn.GroupNorm."""
+    return next(n for n in range(most, 0, -1) if channels % n == 0)
+
+
+def scale_pixels(pixels: Tensor) -> Tensor:
+    """uint8 (B, 3, H, W) to float in [-1, 1], in channels_last order, which convolutions are faster in."""
+    return (pixels.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+def entry_stride(size: int, halvings: int) -> int:
+    """Stride of the first convolution, so that the last map of a large picture is not too large."""
+    return next(s for s in (1, 2, 4, 8) if size // (s * 2**halvings) <= _LARGEST or s == 8)
+
+
+class CNN(Encoder):
+    """Blocks of two convolutions and a pooling, a 2 x 2 grid, a projection.
+
+    Normalisation is by groups of channels (Wu & He 2018, arXiv:1803.08494): it treats each row on its own,
+    so small batches train as well as large ones and there are no running statistics to go stale.
+
+    Args:
+        width: length D of the embedding.
+        channels: channels of each block.
+        size: side of the pictures in pixels, from 8; another size than this works too, only less well.
+        dropout: share of values zeroed before the projection.
+
+    Example:
+        >>> pixels = torch.zeros(5, 3, 28, 28, dtype=torch.uint8)
+        >>> CNN(64, [32, 64], size=28, dropout=0.3)({"pixels": pixels}).shape
+        torch.Size([5, 64])
+    """
+
+    def __init__(self, width: int, channels: list[int], size: int, dropout: float) -> None:
+        super().__init__(width)
+        stride = entry_stride(size, len(channels))
+        side = size // stride
+        layers: list[nn.Module] = []
+        before = 3
+        for i, after in enumerate(channels):
+            layers += [
+                nn.Conv2d(before, after, 3, stride=stride if i == 0 else 1, padding=1, bias=False),
+                nn.GroupNorm(groups(after), after),
+                nn.GELU(),
+                nn.Conv2d(after, after, 3, padding=1, groups=1, bias=False),
+                nn.GroupNorm(groups(after), after),
+                nn.GELU(),
+            ]
+            if side // 2 >= _SMALLEST:
+                layers.append(nn.MaxPool2d(2))
+                side //= 2
+            before = after
+        self.blocks = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.pool = nn.AdaptiveAvgPool2d(_GRID)
+        self.project = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(before * _GRID**2, width))
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        """Pixels uint8 (B, 3, H, W) to (B, D)."""
+        x = self.blocks(scale_pixels(batch["pixels"]))  # (B, C, h, w)
+        embedding: Tensor = self.project(self.pool(x))  # (B, D)
+        return embedding

@@ -1,0 +1,45 @@
+"""One embedding of several pictures or sounds."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from components.models.encoders.protocol import Encoder, masked_mean
+
+
+class Several(Encoder):
+    """Embeds every item of a row by one network and pools; the order of the items does not matter.
+
+    ``mean``, or ``attention``: ``sum_k a_k h_k`` with ``a = softmax(w tanh(V h_k))`` (Ilse, Tomczak & Welling
+    2018, https://arxiv.org/abs/1802.04712, equations 7 and 8).
+
+    Args:
+        each: Embeds one item; a sequence of tokens is averaged.
+        pooling: ``mean`` or ``attention``.
+    """
+
+    def __init__(self, each: Encoder, pooling: str) -> None:
+        super().__init__(each.width)
+        self.each = each
+        self.attention = (
+            nn.Sequential(nn.Linear(each.width, each.width), nn.Tanh(), nn.Linear(each.width, 1))
+            if pooling == "attention"
+            else None
+        )
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        """(B, D) from a batch of all rows' items, of which each row has ``items`` (B,)."""
+        items = batch["items"]
+        found = self.each({name: value for name, value in batch.items() if name != "items"})
+        if found.dim() == 3:
+            found = masked_mean(found, found.ne(0).any(-1))  # (N, D)
+        rows = torch.repeat_interleave(torch.arange(len(items), device=found.device), items)
+        if self.attention is None:
+            weight = 1 / items[rows].to(found.dtype)
+        else:
+            score = self.attention(found).squeeze(1)
+            highest = score.new_full((len(items),), -torch.inf).scatter_reduce(0, rows, score, "amax")
+            weight = (score - highest.detach()[rows]).exp()
+            weight = weight / weight.new_zeros(len(items)).index_add(0, rows, weight)[rows]
+        return found.new_zeros(len(items), self.width).index_add(0, rows, found * weight.unsqueeze(1))

@@ -1,0 +1,249 @@
+"""One column of old and new rows: how far its distribution has moved, and whether chance explains it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import chi2_contingency, fisher_exact, ks_2samp, mannwhitneyu
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from components.targets.target import FloatArray
+
+_BINS = 10
+_LEAST_EXPECTED = 5  # rows of a category in each sample, below which the chi-square distribution is off
+_MISSING = object()
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What became of one column.
+
+    Attributes:
+        effect: How far it has moved: the population stability index, or a difference of rates.
+        p: That chance alone moves it so far.
+    """
+
+    effect: float
+    p: float
+
+
+def numbers(old: FloatArray, new: FloatArray) -> Moved:
+    """Kolmogorov-Smirnov test and PSI over the tenths of the old rows.
+
+    Args:
+        old: (N,), NaN where a cell is empty.
+        new: (M,), the same.
+
+    Returns:
+        Empty cells are a bin of their own of the PSI; where there are any, the p-value also tests their share
+        (twice the smaller of the two).
+    """
+    known_old, known_new = old[~np.isnan(old)], new[~np.isnan(new)]
+    gaps = [len(old) - len(known_old), len(new) - len(known_new)]
+    chances = []
+    if len(known_old) and len(known_new):
+        chances.append(ks_2samp(known_old, known_new, method="asymp").pvalue)
+    if any(gaps):
+        chances.append(rates((gaps[0], len(old)), (gaps[1], len(new))).p)
+    counts = [
+        [*_binned(known, known_old), gap] for known, gap in zip((known_old, known_new), gaps, strict=True)
+    ]
+    if not any(gaps):
+        counts = [row[:-1] for row in counts]
+    return Moved(psi(*counts), float(min(1.0, len(chances) * min(chances, default=1.0))))
+
+
+def categories(old: Sequence[str | None], new: Sequence[str | None]) -> Moved:
+    """Chi-square test (Fisher's where there are two categories) and PSI; None is a category.
+
+    Categories that are too rare for the test are counted together.
+    """
+    counts = [Counter(_MISSING if cell is None else cell for cell in cells) for cells in (old, new)]
+    smaller = min(len(old), len(new)) / (len(old) + len(new))
+    totals = counts[0] + counts[1]
+    common = [cell for cell, total in totals.items() if total * smaller >= _LEAST_EXPECTED]
+    table = np.array([[each[cell] for cell in common] for each in counts]).reshape(2, -1)
+    rest = np.array([[len(old)], [len(new)]]) - table.sum(axis=1, keepdims=True)
+    if rest.any():
+        table = np.concatenate([table, rest], axis=1)
+    if table.shape[1] < 2:
+        return Moved(0.0, 1.0)
+    test = fisher_exact(table) if table.shape[1] == 2 else chi2_contingency(table, correction=False)
+    return Moved(psi(*table), float(test.pvalue))
+
+
+def labels(old: Sequence[Sequence[str]], new: Sequence[Sequence[str]]) -> Moved:
+    """The label that has moved farthest, of rows with any number of labels.
+
+    Each label's share is tested by Fisher's test; the p-value is the smallest times the number of labels.
+    """
+    found = []
+    for label in sorted({label for row in (*old, *new) for label in row}):
+        have = [sum(label in row for row in rows) for rows in (old, new)]
+        table = [[count, len(rows) - count] for count, rows in zip(have, (old, new), strict=True)]
+        found.append(Moved(psi(*table), float(fisher_exact(table).pvalue)))
+    if not found:
+        return Moved(0.0, 1.0)
+    return Moved(max(each.effect for each in found), min(1.0, len(found) * min(each.p for each in found)))
+
+
+def rates(old: tuple[int, int], new: tuple[int, int], alternative: str = "two-sided") -> Moved:
+    """Difference of two rates, new less old, by Fisher's exact test.
+
+    Args:
+        old: How many of how many.
+        new: The same.
+        alternative: ``two-sided``, or ``greater`` where only a rise is of interest.
+    """
+    table = [[new[0], new[1] - new[0]], [old[0], old[1] - old[0]]]
+    return Moved(
+        new[0] / new[1] - old[0] / old[1], float(fisher_exact(table, alternative=alternative).pvalue)
+    )
+
+
+def psi(old: Sequence[float] | np.ndarray, new: Sequence[float] | np.ndarray) -> float:
+    """Population stability index of two histograms over the same bins.
+
+    The sum of (q - p) ln(q / p), the symmetric Kullback-Leibler divergence of Jeffreys; by the rule of thumb
+    of credit scoring (Siddiqi 2006) below .1 nothing has changed and above .25 much has. Half a row is added
+    to every bin, so that an empty one does not make it infinite.
+    """
+    p, q = (np.asarray(counts, np.float64) + 0.5 for counts in (old, new))
+    p, q = p / p.sum(), q / q.sum()
+    return float(((q - p) * np.log(q / p)).sum())
+
+
+def _binned(values: FloatArray, old: FloatArray) -> list[int]:
+    """Rows in each tenth of the old values; fewer bins where a value is more frequent than that."""
+    if not len(old):
+        return [len(values)]
+    edges = np.unique(np.quantile(old, np.arange(1, _BINS) / _BINS))
+    return np.bincount(np.searchsorted(edges, values), minlength=len(edges) + 1).tolist()
+
+
+def holm(chances: Sequence[float]) -> list[float]:
+    """Adjusted p-values: those below a level are rejected, and the chance of any false one is that level.
+
+    Holm 1979, "A simple sequentially rejective multiple test procedure". It asks nothing of how the tests
+    hang together, which is why it is used here: an input's tests all look at the same rows.
+    """
+    order = np.argsort(chances)
+    factors = len(chances) - np.arange(len(chances))
+    adjusted = np.maximum.accumulate(np.asarray(chances, np.float64)[order] * factors)
+    result = np.empty(len(chances))
+    result[order] = np.minimum(adjusted, 1.0)
+    return result.tolist()
+
+
+FOLDS = 5
+
+
+_STRENGTH = 0.1  # inverse of the penalty: embeddings have many dimensions for few rows
+
+
+def domain_auc(x: np.ndarray, y: np.ndarray, seed: int) -> tuple[float, float]:
+    """Cross-validated area under the ROC curve of a logistic regression, and its p-value.
+
+    Lopez-Paz & Oquab 2017, "Revisiting classifier two-sample tests", https://arxiv.org/abs/1610.06545. In a
+    fold the classifier has seen none of the vectors that it orders, so that the Mann-Whitney test of that
+    fold is sound. The folds are not independent of each other; twice the mean of their p-values is a p-value
+    whatever they have to do with each other (Vovk & Wang 2020, https://arxiv.org/abs/1212.4966).
+
+    Args:
+        x: (N, D) old vectors, at least one for each fold.
+        y: (M, D) new ones, at least one for each fold.
+        seed: Of the folds.
+
+    Returns:
+        Mean area over the folds (.5: they cannot be told apart), and the p-value.
+    """
+    vectors = np.concatenate([x, y]).astype(np.float64)
+    new = np.repeat([False, True], [len(x), len(y)])
+    areas, chances = [], []
+    for learn, judge in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(vectors, new):
+        model = make_pipeline(
+            StandardScaler(),
+            LogisticRegression(C=_STRENGTH, class_weight="balanced", max_iter=1000),
+        )
+        model.fit(vectors[learn], new[learn])
+        scores, truth = model.decision_function(vectors[judge]), new[judge]
+        test = mannwhitneyu(scores[truth], scores[~truth], alternative="greater")
+        areas.append(test.statistic / (truth.sum() * (~truth).sum()))
+        chances.append(test.pvalue)
+    return float(np.mean(areas)), float(min(1.0, 2 * np.mean(chances)))
+
+
+_CHUNK = 256  # permutations that are worked on at a time
+
+
+_FOR_MEDIAN = 1000  # vectors whose distances give the median
+
+
+_SCALES = (0.125, 0.5, 2.0)  # of the median of the squared distances
+
+
+def mmd(x: np.ndarray, y: np.ndarray, permutations: int, rng: np.random.Generator) -> tuple[float, float]:
+    """Unbiased estimate with a mean of Gaussian kernels, and its permutation test.
+
+    Gretton et al. 2012, "A kernel two-sample test", https://jmlr.org/papers/v13/gretton12a.html, lemma 6
+    (the estimate) and section 8 (median heuristic). Encoders put classes into clusters, and the median
+    distance is then that between clusters; what changes within them is seen by a narrower kernel. So the
+    kernel is the mean of exp(-d² / (s · median of d²)) over some s around 1.
+
+    Args:
+        x: (N, D), N > 1.
+        y: (M, D), M > 1.
+        permutations: Random divisions of all vectors into N and M that the samples' own is compared with.
+        rng: Draws them.
+
+    Returns:
+        MMD, the root of the estimate of MMD² (0 where that is negative), and the p-value, at least
+        1 / (permutations + 1).
+    """
+    kernel = _kernel(np.concatenate([x, y]).astype(np.float64))
+    n, total = len(x), len(x) + len(y)
+    own = np.zeros((total, 1))
+    own[:n] = 1
+    found = _squared(kernel, own)[0]
+    further = 0
+    for start in range(0, permutations, _CHUNK):
+        count = min(_CHUNK, permutations - start)
+        drawn = np.zeros((total, count))
+        for column in range(count):
+            drawn[rng.permutation(total)[:n], column] = 1
+        further += int((_squared(kernel, drawn) >= found - 1e-12).sum())
+    return float(np.sqrt(max(found, 0.0))), (1 + further) / (1 + permutations)
+
+
+def _kernel(z: np.ndarray) -> np.ndarray:
+    """(N, N) with zeros on the diagonal, which the unbiased estimate leaves out."""
+    squares = (z**2).sum(axis=1)
+    distances = np.maximum(squares[:, None] + squares[None, :] - 2 * z @ z.T, 0)
+    step = max(1, len(z) // _FOR_MEDIAN)
+    some = distances[::step, ::step]
+    some = some[np.triu_indices(len(some), 1)]
+    scale = np.median(some) or some.mean() or 1.0  # more than half may be the same vector, or all
+    kernel = sum(np.exp(-distances / (scale * factor)) for factor in _SCALES) / len(_SCALES)
+    np.fill_diagonal(kernel, 0)
+    return kernel
+
+
+def _squared(kernel: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """MMD² for several divisions.
+
+    Args:
+        kernel: (N, N).
+        first: (N, P), 1 for the vectors of the first sample.
+    """
+    n = first[:, 0].sum()
+    m = len(first) - n
+    within = (first * (kernel @ first)).sum(axis=0)
+    across = kernel.sum(axis=1) @ first - within
+    rest = kernel.sum() - within - 2 * across
+    return within / (n * (n - 1)) + rest / (m * (m - 1)) - 2 * across / (n * m)

@@ -1,0 +1,188 @@
+"""Judges the delivered model on the test rows, which nothing before has looked at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
+
+from components.config.pipeline import PipelineConfig
+from components.data.samples import input_value, read_samples
+from components.evaluation.evaluate import CandidatePredictions, DeliveredPredictions, evaluate
+from components.evaluation.media import Media, media_of
+from components.evaluation.results import BalanceResult, Evaluation
+from components.inference.attribution import Predictions, share_columns, subset_predictions
+from components.inference.bundle import load_bundle
+from components.inference.ensemble import AVERAGE, FUSION, Delivered, Embeddings, Pattern
+from components.inference.predictor import answer_columns
+from components.pipeline.package import fair_natural, open_split
+from components.references import Dataset, Features, FusedModel
+from components.seeding import seed_of
+from components.targets import AnyTarget, cells_of, known_rows
+from components.targets.collection import PREFIX
+from components.targets.metrics import higher_is_better, metric
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Evaluations and the predictions that they rest on.
+
+    Attributes:
+        evaluations: Everything that the report shows, of each target, the primary one first.
+        predictions: One row a test sample: id, ``target.<column>`` of every target, and the columns of
+            :meth:`components.inference.predictor.Predictor.predict`, those that explain among them.
+    """
+
+    evaluations: tuple[Evaluation, ...]
+    predictions: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class _Split:
+    samples: pd.DataFrame
+    embeddings: Embeddings
+    values: dict[str, Tensor]
+
+
+def judge(
+    dataset: Dataset,
+    features: Mapping[str, Features],
+    fused: FusedModel | None,
+    bundle: Path,
+    config: PipelineConfig,
+) -> Judgement:
+    """Evaluate every candidate and the delivered model on test.
+
+    Args:
+        dataset: Reference to the samples.
+        features: Embeddings by input.
+        fused: The fusion; None with a single input.
+        bundle: The delivered model.
+        config: The whole pipeline.
+    """
+    names = list(config.inputs)
+    model = load_bundle(bundle).delivered
+    val, test = (_Split(*open_split(dataset, split, features, fused)) for split in ("val", "test"))
+    staged = fused is not None and not fused.joint
+    fair = fair_natural(model, val.embeddings, val.values) if staged else {}
+
+    table = pd.DataFrame({"id": test.samples["id"]})
+    evaluations = []
+    answered = test.embeddings.present.any(1).numpy()
+    for target in model.targets:
+        table[f"{PREFIX}{target.name}"] = cells_of(test.samples, target.name)
+        by_subset = subset_predictions(model, target, test.embeddings, names)
+        quantiles = model.quantiles(target, test.embeddings, names)
+        answers = answer_columns(target, by_subset[tuple(names)], quantiles, answered)
+        answers |= share_columns(model, target, by_subset, test.embeddings)
+        prefix = f"{target.name}_" if len(model.targets) > 1 else ""
+        for column, values in answers.items():
+            table[f"{prefix}{column}"] = values
+        evaluation = _evaluate(target, model, val, test, by_subset, fair, config)
+        evaluations.append(evaluation.with_media(_media(dataset, evaluation, config)))
+    return Judgement(tuple(evaluations), table)
+
+
+def _evaluate(
+    target: AnyTarget,
+    model: Delivered,
+    val: _Split,
+    test: _Split,
+    by_subset: Predictions,
+    fair: Mapping[Pattern, Tensor],
+    config: PipelineConfig,
+) -> Evaluation:
+    """One target, on the rows that have it."""
+    names = list(config.inputs)
+    in_val = known_rows(val.values[target.name]).numpy()
+    in_test = known_rows(test.values[target.name]).numpy()
+
+    def predictions(kind: str, inputs: tuple[str, ...], candidate: str) -> CandidatePredictions:
+        return CandidatePredictions(
+            kind=kind,  # type: ignore[arg-type]  # one of its three words
+            inputs=inputs,
+            validation=model.predict(target, val.embeddings, names, candidate, fusion_natural=fair).numpy()[
+                in_val
+            ],
+            test=model.predict(target, test.embeddings, names, candidate).numpy()[in_test],
+        )
+
+    candidates = {name: predictions("single", (name,), name) for name in names}
+    if model.fused is not None:
+        candidates[AVERAGE] = predictions("average", tuple(names), AVERAGE)
+        candidates[FUSION] = predictions("fusion", tuple(names), FUSION)
+
+    choice = model.choices[target.name].candidate
+    chosen = choice[model.inputs]
+    delivered = DeliveredPredictions(
+        candidate=chosen,
+        validation=model.predict(target, val.embeddings, names, fusion_natural=fair).numpy()[in_val],
+        uncalibrated=model.predict(target, test.embeddings, names, calibrated=False).numpy()[in_test],
+        temperature=model.temperature(target, chosen, model.inputs),
+        subsets={subset: made[in_test] for subset, made in by_subset.items()},
+        answering={subset: choice[tuple(sorted(subset))] for subset in by_subset},
+        quantiles=model.quantiles(target, test.embeddings, names)[in_test],
+    )
+    return evaluate(
+        target=target,
+        inputs=names,
+        values_val=val.values[target.name].numpy()[in_val],
+        values_test=test.values[target.name].numpy()[in_test],
+        ids_test=test.samples["id"][in_test].tolist(),
+        words_test=[str(cell) for cell in cells_of(test.samples[in_test], target.name)],
+        candidates=candidates,
+        delivered=delivered,
+        prior=model.prior_prediction(target).numpy(),
+        balance=_balance(target, model, val, in_val),
+        warn_below=config.balance.warn_below,
+        coverage=config.evaluation.coverage,
+        resamples=config.evaluation.bootstrap,
+        confidence=config.evaluation.confidence,
+        seed=seed_of(config.seed, "bootstrap"),
+        worst_samples=config.evaluation.worst_samples,
+    )
+
+
+def _balance(
+    target: AnyTarget, model: Delivered, val: _Split, known: NDArray[np.bool_]
+) -> dict[str, BalanceResult]:
+    """Each input alone, inside the fused model and in its own fit, on the rows that have it."""
+    if model.fused is None:
+        return {}
+    found = {}
+    for column, name in enumerate(model.inputs):
+        rows = val.embeddings.present[:, column].numpy() & known
+        if not rows.any():
+            continue
+        values = val.values[target.name].numpy()[rows]
+
+        def score(predictions: np.ndarray, values: np.ndarray = values) -> float:
+            return metric(target, target.metric, values, predictions)
+
+        solo = score(model.predict(target, val.embeddings, (name,), name).numpy()[rows])
+        inside = score(model.predict(target, val.embeddings, (name,), FUSION).numpy()[rows])
+        prior = score(np.tile(model.prior_prediction(target).numpy(), (len(values), 1)))
+        gained = solo - prior if higher_is_better(target.metric) else prior - solo
+        kept = inside - prior if higher_is_better(target.metric) else prior - inside
+        found[name] = BalanceResult(solo, inside, prior, kept / gained if gained > 0 else math.nan)
+    return found
+
+
+def _media(dataset: Dataset, evaluation: Evaluation, config: PipelineConfig) -> dict[str, dict[str, Media]]:
+    """What the shown samples look like, by id and input."""
+    samples = read_samples(dataset, list(config.inputs), values=True)
+    wanted = samples[samples["id"].isin([sample.id for sample in evaluation.samples])]
+    return {
+        row["id"]: {
+            name: media_of(options.modality, input_value(row, name, options))  # type: ignore[arg-type]
+            for name, options in config.inputs.items()
+            if not pd.isna(row[f"{name}.digest"])
+        }
+        for row in wanted.to_dict("records")
+    }

@@ -1,0 +1,144 @@
+"""Fit one input on its own: its encoder for the stages to come, and the baseline to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import torch
+
+from components.config.pipeline import PipelineConfig
+from components.data.samples import learning_rows, load_embeddings, rows_digest
+from components.distillation.setup import Lesson
+from components.models.encoders import build_encoder
+from components.models.fusion.masking import as_vector
+from components.models.networks import Single as SingleNetwork
+from components.models.weights import encoder_code, encoder_digest, open_preprocessor
+from components.objectives import Objective, Supervised
+from components.pipeline.align import load_pretrained
+from components.pipeline.train_once import TARGET_CODE, is_trained, train_once
+from components.references import Dataset, EncoderWeights, Features, Prepared, Single, Trained
+from components.seeding import seed_of
+from components.storage.digest import code_digest, digest, digest_json, digest_tensors
+from components.storage.tensors import save_tensors
+from components.storage.work import work
+from components.targets import Head
+from components.training import probe as probe_code
+from components.training.batches import Source, open_samples
+from components.training.checkpoint import Epoch
+from components.training.loop import BEST
+from components.training.probe import fit_probe
+
+
+def fit(
+    dataset: Dataset,
+    prepared: Prepared,
+    config: PipelineConfig,
+    cache: Path,
+    pretrained: Trained | None = None,
+    lesson: Lesson | None = None,
+) -> Generator[Epoch, None, Single]:
+    """Train the encoder of one input together with a linear head of its own.
+
+    Args:
+        dataset: Reference to the samples.
+        prepared: Canonical samples of the input.
+        config: The whole pipeline.
+        cache: Folder of trainings.
+        pretrained: What :func:`components.pipeline.align.pretrain` gave: the encoder begins with its weights.
+        lesson: Of a teacher; the initial weights and the order of the rows are the same without it.
+
+    Yields:
+        Epochs, also those made before an interruption or in an earlier run on the same content.
+
+    Returns:
+        Reference to encoder and head.
+    """
+    name = prepared.input
+    options = config.inputs[name]
+    seed = seed_of(config.seed, "fit", name)
+    torch.manual_seed(seed)
+    encoder = build_encoder(options.encoder, open_preprocessor(prepared))
+    network = SingleNetwork(name, encoder, Head(encoder.width, dataset.targets))
+    if pretrained is not None:
+        load_pretrained({name: encoder}, pretrained, config)
+    samples = learning_rows(dataset, [name])
+    key = digest_json(
+        {
+            "prepared": prepared.fingerprint,
+            "rows": rows_digest(samples, [name]),
+            "options": options.model_dump(mode="json", include={"encoder", "augment", "fit"}),
+            "targets": dataset.targets.to_json(),
+            "seed": seed,
+            "start": None if pretrained is None else digest_tensors(encoder.state_dict()),
+            "code": encoder_code(encoder),
+            **({} if lesson is None else {"lesson": lesson.facts(dataset, samples)}),
+        }
+    )
+
+    def sources(device: torch.device) -> tuple[Source, Source]:
+        train, val = (samples[samples["split"] == split] for split in ("train", "val"))
+        prepared_inputs, inputs = {name: prepared}, {name: options}
+        training: Source = open_samples(train, prepared_inputs, inputs, dataset.targets, device)
+        if lesson is not None:
+            training = lesson.beside(training, dataset, train, device)
+        return training, open_samples(val, prepared_inputs, inputs, dataset.targets, device)
+
+    def objective(training: Source) -> Objective:
+        supervised = Supervised(dataset.targets, options.fit, training.targets)
+        return supervised if lesson is None else lesson.over(supervised, encoder.width)
+
+    training = yield from train_once(
+        cache,
+        name,
+        key,
+        network,
+        objective,
+        sources,
+        options.fit,
+        metric_name=dataset.targets.primary.metric,
+        seed=seed,
+        engine=config.engine,
+    )
+    weights = str(Path(training.folder) / BEST)
+    reference = EncoderWeights(name, weights, "encoder.", encoder_digest(network.encoder), encoder.width)
+    return Single(reference, weights, "head.", training)
+
+
+def take_frozen(prepared: Prepared, config: PipelineConfig) -> EncoderWeights:
+    """Reference to a pretrained encoder whose weights stay as they are."""
+    encoder = build_encoder(config.inputs[prepared.input].encoder, open_preprocessor(prepared))
+    return EncoderWeights(prepared.input, None, "", encoder_digest(encoder), encoder.width)
+
+
+def probe(dataset: Dataset, features: Features, cache: Path) -> Single:
+    """Fit a linear head to the features of a frozen encoder.
+
+    Args:
+        dataset: Reference to the samples.
+        features: Embeddings of the input.
+        cache: Folder of trainings.
+    """
+    name = features.encoder.input
+    samples = learning_rows(dataset, [name])
+    key = digest(
+        Path(features.store).name,
+        rows_digest(samples, [name]),
+        digest_json(dataset.targets.to_json()),
+        code_digest(probe_code, *TARGET_CODE),
+    )
+    with work(cache, f"{name}-probe-{key}") as place:
+        weights = place.folder / BEST
+        if not is_trained(place):
+            vectors = as_vector(load_embeddings(samples, name, features)).numpy()
+            is_train = (samples["split"] == "train").to_numpy()
+            head = fit_probe(
+                dataset.targets,
+                vectors[is_train],
+                dataset.targets.encode(samples[is_train]),
+                vectors[~is_train],
+                dataset.targets.encode(samples[~is_train]),
+            )
+            save_tensors(weights, head.state_dict())
+            place.finish({})
+    return Single(features.encoder, str(weights), "", None)

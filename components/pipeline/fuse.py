@@ -1,0 +1,305 @@
+"""Train the fusion: on cached features, or encoders and all."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from components.config.pipeline import PipelineConfig
+from components.data.samples import (
+    learning_rows,
+    load_embeddings,
+    presence,
+    read_samples,
+    rows_digest,
+)
+from components.distillation.setup import Lesson
+from components.metrics import calibration
+from components.models.encoders import build_encoder
+from components.models.fusion import build_fusion
+from components.models.fusion.digest import fusion_code
+from components.models.fusion.late import Late
+from components.models.fusion.masking import as_vector
+from components.models.networks import Fused, Joint
+from components.models.weights import (
+    encoder_code,
+    encoder_digest,
+    open_encoder,
+    open_preprocessor,
+    read_tensors,
+)
+from components.objectives import Objective, Supervised
+from components.objectives.balance import build_objective
+from components.pipeline.align import auxiliary_facts, load_pretrained, with_auxiliary
+from components.pipeline.train_once import TARGET_CODE, is_trained, train_once
+from components.pipeline.unimodal import balance_key, solo_scores
+from components.references import Dataset, EncoderWeights, Features, Prepared, Single, Trained
+from components.seeding import seed_of
+from components.storage.digest import code_digest, digest, digest_json, digest_tensors
+from components.storage.tensors import load_tensors, save_tensors
+from components.storage.work import work
+from components.training import stack as stack_code
+from components.training.batches import Source, open_embeddings, open_sample_splits
+from components.training.checkpoint import Epoch, read_history
+from components.training.loop import BEST
+from components.training.stack import held_out, stack
+
+
+def fuse(
+    dataset: Dataset,
+    features: Mapping[str, Features],
+    singles: Mapping[str, Single],
+    config: PipelineConfig,
+    cache: Path,
+    lesson: Lesson | None = None,
+) -> Generator[Epoch, None, Trained]:
+    """Train fusion and head on cached features (strategy: staged).
+
+    Late fusion takes the heads of the single inputs and learns on validation rows only how to pool
+    them; see :class:`components.models.fusion.late.Late`.
+
+    Args:
+        dataset: Reference to the samples.
+        features: Embeddings by input.
+        singles: The fits of the single inputs.
+        config: The whole pipeline.
+        cache: Folder of trainings.
+        lesson: Of a teacher, not for late fusion; the initial weights and the order of the rows are the
+            same without it.
+
+    Yields:
+        Epochs, also those made before an interruption or in an earlier run on the same content.
+    """
+    seed = seed_of(config.seed, "fusion")
+    torch.manual_seed(seed)
+    widths = {name: feature.encoder.width for name, feature in features.items()}
+    network = Fused(build_fusion(config.fusion, widths, dataset.targets), dataset.targets)
+    samples = learning_rows(dataset, list(features))
+    facts = {
+        "features": {name: Path(feature.store).name for name, feature in features.items()},
+        "rows": rows_digest(samples, list(features)),
+        "fusion": config.fusion.model_dump(mode="json"),
+        "targets": dataset.targets.to_json(),
+        "seed": seed,
+        "code": fusion_code(network.fusion, config.fusion),
+        **({} if lesson is None else {"lesson": lesson.facts(dataset, samples)}),
+    }
+    if isinstance(network.fusion, Late):
+        return (yield from _pool(dataset, features, singles, config, cache, network, digest_json(facts)))
+
+    learning = {
+        "training": config.training.model_dump(mode="json"),
+        "balance": balance_key(config.balance, dataset, features, singles),
+    }
+
+    def sources(device: torch.device) -> tuple[Source, Source]:
+        train, val = (samples[samples["split"] == split] for split in ("train", "val"))
+        training: Source = open_embeddings(train, features, dataset.targets, device)
+        if lesson is not None:
+            training = lesson.beside(training, dataset, train, device)
+        return training, open_embeddings(val, features, dataset.targets, device)
+
+    def objective(training: Source) -> Objective:
+        strength = solo_scores(dataset, features, singles)
+        supervised = build_objective(
+            config.balance, strength, dataset.targets, config.training, training.targets
+        )
+        return supervised if lesson is None else lesson.over(supervised, network.fusion.width)
+
+    return (
+        yield from train_once(
+            cache,
+            "fusion",
+            digest_json({**facts, **learning}),
+            network,
+            objective,
+            sources,
+            config.training,
+            metric_name=dataset.targets.primary.metric,
+            seed=seed,
+            engine=config.engine,
+            modality_dropout=config.fusion.modality_dropout,
+            inputs=network.inputs,
+        )
+    )
+
+
+def _pool(
+    dataset: Dataset,
+    features: Mapping[str, Features],
+    singles: Mapping[str, Single],
+    config: PipelineConfig,
+    cache: Path,
+    network: Fused,
+    facts: str,
+) -> Generator[Epoch, None, Trained]:
+    """Late fusion on top of fitted inputs: one pass over the validation rows."""
+    late = network.fusion
+    assert isinstance(late, Late)
+    heads = {name: read_tensors(Path(single.head), single.prefix) for name, single in singles.items()}
+    key = digest(
+        facts,
+        code_digest(stack_code, calibration, *TARGET_CODE),
+        *(digest_tensors(heads[name]) for name in late.inputs),
+    )
+    with work(cache, f"fusion-{key}") as place:
+        if not is_trained(place):
+            samples = learning_rows(dataset, list(features))
+            val = samples[samples["split"] == "val"]
+            there = torch.from_numpy(presence(val, list(features)))
+            values = dataset.targets.encode(val)
+            prior = training_prior(dataset)
+            natural = {}
+            for name in late.inputs:
+                late.heads[name].load_state_dict(heads[name])
+                with torch.no_grad():
+                    natural[name] = late.heads[name](as_vector(load_embeddings(val, name, features[name])))
+            objective = Supervised(dataset.targets, config.training, values)
+            (fair,) = held_out(dataset.targets, natural, there, values, prior, [there])
+            stack(late, natural, there, values, prior)
+            train_loss, _ = objective.judge(
+                late.pool(late.scale(natural, there), there).detach(), values, there
+            )
+            val_loss, value = objective.judge(fair, values, there)
+            epoch = Epoch(
+                epoch=0,
+                train_loss=train_loss,
+                val_loss=val_loss,
+                metric=value,
+                learning_rate=0.0,
+                seconds=0.0,
+            )
+            save_tensors(place.folder / BEST, network.state_dict())
+            place.finish({"history": [asdict(epoch)]})
+    history = read_history(place.folder)
+    yield from history
+    learned = (
+        late.log_weight.numel() * 2 + late.bias.numel()
+    )  # temperatures, weights, correction of the prior
+    return Trained("fusion", str(place.folder), 1, 0, history[0].metric, learned)
+
+
+def train_jointly(
+    dataset: Dataset,
+    prepared: Mapping[str, Prepared],
+    features: Mapping[str, Features],
+    singles: Mapping[str, Single],
+    config: PipelineConfig,
+    cache: Path,
+    start: Trained | None = None,
+    pretrained: Trained | None = None,
+) -> Generator[Epoch, None, Trained]:
+    """Train encoders, fusion and head together.
+
+    Args:
+        dataset: Reference to the samples.
+        prepared: Canonical samples by input.
+        features, singles: The fits of the single inputs, to begin from or to compare with.
+        config: The whole pipeline.
+        cache: Folder of trainings.
+        start: The fusion of their features to go on from, for the last phase of a staged training; None
+            starts from nothing (strategy: joint).
+        pretrained: Result of :func:`components.pipeline.align.pretrain`: where nothing else is, encoders
+            from scratch begin with its weights.
+
+    Yields:
+        Epochs, also those made before an interruption or in an earlier run on the same content.
+    """
+    names = sorted(prepared)
+    seed = seed_of(config.seed, "joint")
+    torch.manual_seed(seed)
+    preprocessors = {name: open_preprocessor(prepared[name]) for name in names}
+    options = config.training
+    if start is None:
+        encoders = {name: build_encoder(config.inputs[name].encoder, preprocessors[name]) for name in names}
+        if pretrained is not None:
+            load_pretrained(encoders, pretrained, config)
+    else:
+        encoders = {
+            name: open_encoder(features[name].encoder, config.inputs[name].encoder, preprocessors[name])
+            for name in names
+        }
+        options = options.model_copy(
+            update={"epochs": config.joint_epochs, "learning_rate": config.joint_learning_rate}
+        )
+    widths = {name: encoder.width for name, encoder in encoders.items()}
+    fused = Fused(build_fusion(config.fusion, widths, dataset.targets), dataset.targets)
+    if start is not None:
+        fused.load_state_dict(load_tensors(Path(start.folder) / BEST))
+    network = Joint(encoders, fused)
+
+    samples = learning_rows(dataset, names)
+    key = digest_json(
+        {
+            "prepared": {name: prepared[name].fingerprint for name in names},
+            "rows": rows_digest(samples, names),
+            "inputs": {
+                name: config.inputs[name].model_dump(mode="json", include={"encoder", "augment"})
+                for name in names
+            },
+            "fusion": config.fusion.model_dump(mode="json"),
+            "training": options.model_dump(mode="json"),
+            "balance": balance_key(config.balance, dataset, features, singles),
+            "start": None if start is None and pretrained is None else digest_tensors(network.state_dict()),
+            "alignment": auxiliary_facts(config),
+            "targets": dataset.targets.to_json(),
+            "seed": seed,
+            "code": [
+                fusion_code(fused.fusion, config.fusion),
+                *(encoder_code(encoders[name]) for name in names),
+            ],
+        }
+    )
+
+    def sources(device: torch.device) -> tuple[Source, Source]:
+        return open_sample_splits(samples, prepared, config.inputs, dataset.targets, device)
+
+    return (
+        yield from train_once(
+            cache,
+            "joint",
+            key,
+            network,
+            lambda training: with_auxiliary(
+                build_objective(
+                    config.balance,
+                    solo_scores(dataset, features, singles),
+                    dataset.targets,
+                    options,
+                    training.targets,
+                ),
+                widths,
+                dataset.targets,
+                config,
+            ),
+            sources,
+            options,
+            metric_name=dataset.targets.primary.metric,
+            seed=seed,
+            engine=config.engine,
+            modality_dropout=config.fusion.modality_dropout,
+            inputs=network.inputs,
+        )
+    )
+
+
+def joint_encoders(
+    trained: Trained, prepared: Mapping[str, Prepared], config: PipelineConfig
+) -> dict[str, EncoderWeights]:
+    """References to the encoders of a joint training."""
+    weights = str(Path(trained.folder) / BEST)
+    result = {}
+    for name, reference in prepared.items():
+        draft = EncoderWeights(name, weights, f"encoders.{name}.", "", 0)
+        encoder = open_encoder(draft, config.inputs[name].encoder, open_preprocessor(reference))
+        result[name] = replace(draft, digest=encoder_digest(encoder), width=encoder.width)
+    return result
+
+
+def training_prior(dataset: Dataset) -> torch.Tensor:
+    """Natural parameters of the answer without any input. (K,) float32."""
+    samples = read_samples(dataset)
+    return dataset.targets.prior(dataset.targets.encode(samples[samples["split"] == "train"]))

@@ -1,0 +1,139 @@
+"""From trained parts to the delivered model: calibrate, choose on validation, write the bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from components.config.pipeline import PipelineConfig
+from components.data.samples import load_embeddings, presence, read_samples
+from components.inference.bundle import Searchable, save_bundle
+from components.inference.ensemble import Delivered, Embeddings, Pattern
+from components.inference.selection import calibrate_and_choose
+from components.models.fusion import build_fusion
+from components.models.fusion.late import Late
+from components.models.fusion.masking import as_vector
+from components.models.networks import Fused
+from components.models.weights import read_tensors
+from components.monitoring.reference import draw_reference, make_reference
+from components.pipeline.align import open_aligned
+from components.pipeline.fuse import training_prior
+from components.references import Dataset, Features, FusedModel, Prepared, Single, Trained
+from components.retrieval.gallery import make_gallery
+from components.targets import Head
+from components.training.stack import held_out
+
+
+def open_split(
+    dataset: Dataset, split: str, features: Mapping[str, Features], fused: FusedModel | None
+) -> tuple[Any, Embeddings, dict[str, Tensor]]:
+    """Samples table, embeddings and values of the targets of one split."""
+    samples = read_samples(dataset, list(features))
+    samples = samples[samples["split"] == split].reset_index(drop=True)
+    return samples, open_rows(samples, features, fused), dataset.targets.encode(samples)
+
+
+def open_rows(samples: Any, features: Mapping[str, Features], fused: FusedModel | None) -> Embeddings:
+    """Embeddings of some rows of the samples table."""
+    single = {name: load_embeddings(samples, name, feature) for name, feature in features.items()}
+    fusion = single
+    if fused is not None and any(fused.features[name].store != features[name].store for name in features):
+        fusion = {name: load_embeddings(samples, name, feature) for name, feature in fused.features.items()}
+    return Embeddings(single, fusion, torch.from_numpy(presence(samples, list(features))))
+
+
+def deliver(
+    dataset: Dataset,
+    prepared: Mapping[str, Prepared],
+    singles: Mapping[str, Single],
+    features: Mapping[str, Features],
+    fused: FusedModel | None,
+    config: PipelineConfig,
+    folder: Path,
+    aligned: Trained | None = None,
+) -> None:
+    """Put the candidates together, calibrate them, choose among them and write the bundle.
+
+    Args:
+        dataset: Reference to the samples.
+        prepared, singles, features: By input.
+        fused: The fusion; None with a single input.
+        config: The whole pipeline.
+        folder: Of the bundle.
+        aligned: Projections for search, of the features that the fusion takes.
+    """
+    model = assemble(dataset, singles, features, fused, config)
+    reference = None
+    if config.monitoring.rows:
+        rows = draw_reference(dataset, config)
+        reference = make_reference(dataset, rows, open_rows(rows, features, fused), prepared, model, config)
+    save_bundle(
+        folder,
+        delivered=model,
+        inputs=config.inputs,
+        fusion=config.fusion,
+        prepared=prepared,
+        single={name: single.encoder for name, single in singles.items()},
+        fused={} if fused is None else {name: feature.encoder for name, feature in fused.features.items()},
+        facts={"name": config.name, "seed": config.seed, "dataset": dataset.digest},
+        search=None if aligned is None else _search(dataset, fused, aligned, config),
+        sample=reference,
+    )
+
+
+def assemble(
+    dataset: Dataset,
+    singles: Mapping[str, Single],
+    features: Mapping[str, Features],
+    fused: FusedModel | None,
+    config: PipelineConfig,
+) -> Delivered:
+    """The candidates, calibrated, and the choice among them; arguments as of :func:`deliver`."""
+    targets = dataset.targets
+    heads = {}
+    for name, single in singles.items():
+        heads[name] = Head(single.encoder.width, targets)
+        heads[name].load_state_dict(read_tensors(Path(single.head), single.prefix))
+    network = None
+    if fused is not None:
+        widths = {name: feature.encoder.width for name, feature in fused.features.items()}
+        network = Fused(build_fusion(config.fusion, widths, targets), targets)
+        network.load_state_dict(read_tensors(Path(fused.weights), fused.prefix))
+    model = Delivered(heads, network, targets, training_prior(dataset)).eval()
+
+    _, validation, values = open_split(dataset, "val", features, fused)
+    fair = fair_natural(model, validation, values) if fused is not None and not fused.joint else {}
+    calibrate_and_choose(model, validation, values, config.evaluation.coverage, fair)
+    return model
+
+
+def _search(
+    dataset: Dataset, fused: FusedModel | None, aligned: Trained, config: PipelineConfig
+) -> Searchable:
+    assert fused is not None
+    assert config.alignment is not None
+    network = open_aligned(aligned, fused.features, config)
+    return Searchable(network, config.alignment, make_gallery(dataset, fused.features, network, config))
+
+
+def fair_natural(
+    model: Delivered, validation: Embeddings, values: Mapping[str, Tensor]
+) -> dict[Pattern, Tensor]:
+    """Natural parameters of a staged late fusion for validation rows that its pooling did not learn from.
+
+    Other fusions learn from training rows, so theirs are fair as they are: nothing is given.
+    """
+    if model.fused is None or not isinstance(model.fused.fusion, Late):
+        return {}
+    with torch.no_grad():
+        natural = {
+            name: model.heads[name](as_vector(validation.single[name])).float() for name in model.inputs
+        }
+    patterns = model.patterns()
+    masks = [model.mask(pattern) for pattern in patterns]
+    pooled = held_out(model.targets, natural, validation.present, values, model.prior, masks)
+    return dict(zip(patterns, pooled, strict=True))

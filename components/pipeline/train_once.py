@@ -1,0 +1,100 @@
+"""A training in a work folder: done once for its key, gone on with after a kill, replayed when repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from components.config.engine import EngineConfig
+from components.config.fusion import ModalityDropout
+from components.config.training import LoopConfig
+from components.engine import open_engine
+from components.objectives import Objective, balance, supervised
+from components.preprocess import augment
+from components.references import Trained
+from components.storage.digest import code_digest, digest
+from components.storage.tensors import is_whole, load_tensors
+from components.storage.work import Work, work
+from components.targets import classification, collection, head, multilabel, ordinal, regression
+from components.training import distributed, loop
+from components.training import modality_dropout as modality_dropout_code
+from components.training.batches import Source
+from components.training.checkpoint import Epoch, read_history
+from components.training.loop import BEST, best_epoch
+from components.training.task import Training
+
+TARGET_CODE = (classification, collection, head, multilabel, ordinal, regression)
+
+
+def train_once(
+    root: Path,
+    name: str,
+    key: str,
+    network: nn.Module,
+    objective: Callable[[Source], Objective],
+    sources: Callable[[torch.device], tuple[Source, Source]],
+    config: LoopConfig,
+    *,
+    metric_name: str,
+    seed: int,
+    engine: EngineConfig,
+    modality_dropout: ModalityDropout | None = None,
+    inputs: Sequence[str] = (),
+) -> Generator[Epoch, None, Trained]:
+    """Train ``network`` unless that has been done for ``key``; either way it then has the best weights.
+
+    Args:
+        root: Folder of work folders.
+        name: What is trained, for people.
+        key: Digest of what the result depends on, besides the code of the training itself.
+        network: What is trained.
+        objective: Makes the objective, given the training rows.
+        sources: Opens training and validation rows for a device; called only if there is work to do.
+        metric_name: The objective's.
+        engine: Where it is trained.
+
+    Other arguments are those of :func:`components.training.loop.train`.
+
+    Yields:
+        Every epoch, also those of earlier processes.
+    """
+    code = code_digest(augment, loop, distributed, modality_dropout_code, supervised, balance, *TARGET_CODE)
+    shared = [f"{engine.trainers} trainers"] if engine.trainers > 1 else []
+    with work(root, f"{name}-{digest(key, code, *shared)}") as place:
+        if not is_trained(place):
+            training = Training(
+                network, objective, sources, config, seed, place.folder, modality_dropout, tuple(inputs)
+            )
+            history = []
+            for epoch in open_engine(engine).train(training):
+                history.append(epoch)
+                yield epoch
+            place.finish({"history": [asdict(epoch) for epoch in history]})
+        else:
+            network.load_state_dict(load_tensors(place.folder / BEST))
+            network.eval()
+            history = read_history(place.folder)
+            yield from history
+    best = best_epoch(history, metric_name)
+    return Trained(
+        name=name,
+        folder=str(place.folder),
+        epochs=len(history),
+        best_epoch=best.epoch,
+        metric=best.metric,
+        parameters=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
+    )
+
+
+def is_trained(place: Work) -> bool:
+    """Whether a training is finished and its weights are whole; else it is forgotten."""
+    if place.result is None:
+        return False
+    if is_whole(place.folder / BEST):
+        return True
+    place.forget()
+    return False

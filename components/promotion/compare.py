@@ -1,0 +1,266 @@
+"""Whether a challenger replaces the champion: both on the same test rows, by a rule of several clauses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from components.config.pipeline import PipelineConfig
+from components.config.promotion import PromotionConfig
+from components.data.examples import as_table
+from components.data.samples import read_samples
+from components.evaluation.bootstrap import paired_gain
+from components.evaluation.shapley import subsets
+from components.inference.attribution import MOST_INPUTS
+from components.inference.predictor import Predictor, answer_columns, predictions_of
+from components.promotion.verdict import Check, Verdict
+from components.references import Dataset
+from components.robustness.results import CorruptionCurve, Robustness
+from components.seeding import seed_of
+from components.targets import AnyTarget, Classification, known_rows
+from components.targets.metrics import higher_is_better, metric
+from components.targets.target import FloatArray
+
+_BATCH = 128  # rows whose embeddings are held at once
+CALIBRATION = "calibration_error"  # every kind of target has one, in points of probability
+
+FIRST = Verdict(True, "first model under this name")
+
+
+@dataclass(frozen=True)
+class Rival:
+    """One of the two models.
+
+    Attributes:
+        bundle: Its folder.
+        name: What to call it.
+        robustness: Its recorded curves; None where they were not measured.
+    """
+
+    bundle: Path
+    name: str
+    robustness: Robustness | None = None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Columns of answers of the test rows, by the inputs that the model was given."""
+
+    inputs: tuple[str, ...]
+    targets: tuple[str, ...]
+    answers: Mapping[tuple[str, ...], pd.DataFrame]
+
+    def of(self, target: AnyTarget, inputs: Sequence[str] | None = None) -> FloatArray:
+        """Predictions (N, P) of a target that the model knows."""
+        chosen = self.inputs if inputs is None else tuple(inputs)
+        found = predictions_of(target, self.answers[chosen], several=len(self.targets) > 1)
+        if isinstance(target, Classification):  # it may not know all classes
+            found = np.clip(found, 1e-12, None)
+            found = found / found.sum(axis=1, keepdims=True)
+        return found
+
+
+def compare(dataset: Dataset, challenger: Rival, champion: Rival, config: PipelineConfig) -> Verdict:
+    """Score both models on the same test rows and apply the challenger's rule.
+
+    A loss in a metric that rises with quality is in points of it; in one that falls (an error), it is the
+    share by which the error grew.
+
+    Args:
+        dataset: Reference to the samples.
+        challenger: What may become champion.
+        champion: What is champion.
+        config: The challenger's pipeline, whose promotion rule holds.
+    """
+    rule, target = config.promotion, dataset.targets.primary
+    samples = read_samples(dataset, list(config.inputs), values=True)
+    samples = samples[samples["split"] == "test"].reset_index(drop=True)
+    by_subset = rule.max_subset_loss is not None
+    table = as_table(samples, config.inputs)
+    old_model = Predictor(champion.bundle, config.engine.device)
+    if target.name not in [known.name for known in old_model.bundle.delivered.targets]:
+        return Verdict(True, f"{champion.name} does not predict {target.name!r}", champion=champion.name)
+    new_model = Predictor(challenger.bundle, config.engine.device)
+    shared = [each for each in new_model.inputs if each in old_model.inputs] if by_subset else []
+    asked = subsets(shared) if 0 < len(shared) <= MOST_INPUTS else []
+    old, new = _score(old_model, table, asked), _score(new_model, table, asked)
+
+    encoded = {name: values.numpy() for name, values in dataset.targets.encode(samples).items()}
+    values, rows = encoded[target.name], known_rows(dataset.targets.encode(samples)[target.name]).numpy()
+    name = rule.metric or target.metric
+    gain = paired_gain(
+        target,
+        values[rows],
+        new.of(target)[rows],
+        old.of(target)[rows],
+        name,
+        config.evaluation.bootstrap,
+        rule.confidence,
+        seed_of(config.seed, "promotion"),
+    )
+    won = gain.low > rule.min_gain
+    checks = [Check("gain", gain.low, rule.min_gain, won, f"{name}, low end of the paired interval")]
+    if rule.max_subset_loss is not None:
+        checks.append(subset_check(target, values, rows, new, old, asked, name, rule.max_subset_loss))
+    checks += calibration_check(rule, target, values, rows, new, old)
+    checks += robustness_checks(rule, challenger.robustness, champion.robustness)
+    if rule.max_further_loss is not None:
+        for other in dataset.targets.each[1:]:
+            known = known_rows(dataset.targets.encode(samples)[other.name]).numpy()
+            checks.append(further_check(other, encoded[other.name], known, new, old, rule.max_further_loss))
+    reason = (
+        f"{name} {'better' if won else 'not shown to be better'} than {champion.name} on the same "
+        f"{rows.sum()} test rows: gain {gain.value:+.4f}, {rule.confidence:.0%} interval "
+        f"[{gain.low:+.4f}, {gain.high:+.4f}], required above {rule.min_gain:g}"
+    )
+    broken = [check for check in checks[1:] if not check.passed]
+    if broken:
+        told = "; ".join(
+            f"{check.name} {check.found:.4f} exceeds {check.bound:g} ({check.note})" for check in broken
+        )
+        reason += f"; {'but ' if won else ''}{told}"
+    return Verdict(won and not broken, reason, gain, tuple(checks), champion.name)
+
+
+def loss(name: str, champion: float, challenger: float) -> float:
+    """How much worse the challenger is: points of a metric that rises, the share by which an error grew."""
+    if higher_is_better(name):
+        return champion - challenger
+    return (challenger - champion) / max(abs(champion), 1e-12)
+
+
+def _score(model: Predictor, table: pd.DataFrame, asked: Sequence[tuple[str, ...]]) -> Scores:
+    """Answer all rows with all inputs and with each of the subsets; every file is read once."""
+    names, delivered = tuple(model.inputs), model.bundle.delivered
+    parts: dict[tuple[str, ...], list[pd.DataFrame]] = {}
+    for start in range(0, len(table), _BATCH):
+        batch = table.iloc[start : start + _BATCH]
+        embeddings = model.join(
+            {
+                name: model.embed(name, model.read(name, model.cells(batch, name))[0], len(batch))
+                for name in names
+            }
+        )
+        present = embeddings.present.cpu().numpy()
+        for subset in dict.fromkeys([names, *asked]):
+            answered = np.asarray(present[:, [names.index(name) for name in subset]].any(axis=1))
+            columns: dict[str, object] = {}
+            for target in delivered.targets:
+                predictions = delivered.predict(target, embeddings, subset).numpy()
+                quantiles = delivered.quantiles(target, embeddings, subset)
+                prefix = f"{target.name}_" if len(delivered.targets) > 1 else ""
+                found = answer_columns(target, predictions, quantiles, answered)
+                columns |= {f"{prefix}{column}": cells for column, cells in found.items()}
+            parts.setdefault(subset, []).append(pd.DataFrame(columns))
+    answers = {subset: pd.concat(frames, ignore_index=True) for subset, frames in parts.items()}
+    return Scores(names, tuple(target.name for target in delivered.targets), answers)
+
+
+def subset_check(
+    target: AnyTarget,
+    values: FloatArray,
+    rows: NDArray[np.bool_],
+    new: Scores,
+    old: Scores,
+    asked: Sequence[tuple[str, ...]],
+    name: str,
+    bound: float,
+) -> Check:
+    """The subset of shared inputs in which the challenger loses most, both given only those inputs."""
+    found = {
+        subset: loss(
+            name,
+            metric(target, name, values[rows], old.of(target, subset)[rows]),
+            metric(target, name, values[rows], new.of(target, subset)[rows]),
+        )
+        for subset in asked
+        if not set(subset) == set(new.inputs) == set(old.inputs)
+    }
+    found = {subset: each for subset, each in found.items() if math.isfinite(each)}
+    if not found:
+        note = f"no subset of up to {MOST_INPUTS} shared inputs to compare"
+        return Check("loss in the worst subset", math.nan, bound, True, note)
+    worst = max(found, key=lambda subset: found[subset])
+    return _bounded("loss in the worst subset", found[worst], bound, f"{name}, {' + '.join(worst)} alone")
+
+
+def calibration_check(
+    rule: PromotionConfig,
+    target: AnyTarget,
+    values: FloatArray,
+    rows: NDArray[np.bool_],
+    new: Scores,
+    old: Scores,
+) -> Iterator[Check]:
+    """By how much the calibration error grew; every kind of target has its own."""
+    if rule.max_calibration_loss is None:
+        return
+    before, after = (
+        metric(target, CALIBRATION, values[rows], scores.of(target)[rows]) for scores in (old, new)
+    )
+    note = f"{CALIBRATION} {after:.4f}, champion's {before:.4f}"
+    yield _bounded("loss of calibration", after - before, rule.max_calibration_loss, note)
+
+
+def robustness_checks(
+    rule: PromotionConfig, new: Robustness | None, old: Robustness | None
+) -> Iterator[Check]:
+    """From the recorded curves: each model's own sample of its own run's test rows."""
+    bound = rule.max_robustness_loss
+    if bound is None:
+        return
+    if new is None or old is None or new.metric != old.metric:
+        without = " and ".join(
+            who for who, curves in (("challenger", new), ("champion", old)) if curves is None
+        )
+        note = f"no curves recorded for the {without}" if without else "curves of different metrics"
+        yield Check("loss of robustness", math.nan, bound, True, note)
+        return
+    name = new.metric
+    before = {_ladder(curve): curve.relative for curve in old.corruptions}
+    after = {_ladder(curve): curve.relative for curve in new.corruptions}
+    shared = [ladder for ladder in after if ladder in before]
+    if shared:
+        means = [float(np.mean([curves[ladder] for ladder in shared])) for curves in (before, after)]
+        note = f"mean {name} under {len(shared)} kinds of damage, recorded by each model's run"
+        yield _bounded("loss under damage", loss(name, *means), bound, note)
+    if new.half is not None and old.half is not None and new.half.rate == old.half.rate:
+        found = loss(name, old.half.masked.value, new.half.masked.value)
+        note = f"{name} with {new.half.rate:.0%} of the inputs gone, recorded by each model's run"
+        yield _bounded("loss under missing inputs", found, bound, note)
+
+
+def _ladder(curve: CorruptionCurve) -> tuple[str, str, tuple[int, ...]]:
+    """Curves are compared where input, damage and severities are the same."""
+    return curve.input, curve.corruption, tuple(level.severity for level in curve.levels)
+
+
+def further_check(
+    target: AnyTarget,
+    values: FloatArray,
+    rows: NDArray[np.bool_],
+    new: Scores,
+    old: Scores,
+    bound: float,
+) -> Check:
+    """What is lost in a target that is learned beside the primary one."""
+    title = f"loss in {target.name}"
+    if target.name not in old.targets:
+        return Check(title, math.nan, bound, True, "the champion does not predict it")
+    if not rows.any():
+        return Check(title, math.nan, bound, True, "no test row has it")
+    before, after = (
+        metric(target, target.metric, values[rows], scores.of(target)[rows]) for scores in (old, new)
+    )
+    note = f"{target.metric} {after:.4f}, champion's {before:.4f}"
+    return _bounded(title, loss(target.metric, before, after), bound, note)
+
+
+def _bounded(name: str, found: float, bound: float, note: str) -> Check:
+    return Check(name, found, bound, math.isnan(found) or found <= bound + 1e-9, note)

@@ -1,0 +1,56 @@
+"""Content of the HTML report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from components.audit.results import Audit
+from components.evaluation.intervals import Stored
+from components.evaluation.results import Curve, Evaluation
+from components.explanations.results import Explanations
+from components.promotion.verdict import Verdict as Decision
+from components.retrieval.results import Retrievals
+from components.robustness.results import Robustness
+
+
+@dataclass(frozen=True)
+class QuarantineRow(Stored):
+    """A row, or one input of it, that could not be used."""
+
+    id: str
+    input: str
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class DataSummary(Stored):
+    """What the model was trained and judged on."""
+
+    source: str
+    digest: str
+    splits: dict[str, int]
+    missing: dict[str, int] = field(default_factory=dict)  # rows without the input
+    class_rows: dict[str, dict[str, int]] = field(default_factory=dict)  # class or label → split → rows
+    quarantined: int = 0
+    quarantine: tuple[QuarantineRow, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report(Stored):
+    """All that the HTML report shows."""
+
+    title: str
+    created: str  # for people: "2026-11-23 22:30 UTC"
+    evaluation: Evaluation
+    data: DataSummary
+    further: tuple[Evaluation, ...] = ()  # of the targets besides the primary one
+    curves: tuple[Curve, ...] = ()
+    config: str = ""  # YAML
+    reproduce: dict[str, str] = field(default_factory=dict)  # run ids, versions, command
+    promotion: str | None = None  # one line: what became of the champion, and why
+    verdict: Decision | None = None  # every check of the rule
+    robustness: Robustness | None = None
+    explanations: Explanations | None = None
+    retrieval: Retrievals | None = None
+    audit: Audit | None = None

@@ -1,0 +1,98 @@
+"""The HTML report: one file that needs nothing else, for a browser, a mail or MLflow's artifact view."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from math import isfinite
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from components.evaluation.figures import all_figures
+from components.evaluation.results import Media
+from components.evaluation.style import svg, words
+from components.explanations.heatmap import overlay_png, tint
+from components.explanations.results import Inside
+from components.report.content import Report
+from components.robustness.figures import robustness_figures
+from components.targets.metrics import higher_is_better
+
+QUARANTINE_ROWS = 50
+
+
+def render_report(report: Report) -> str:
+    """The report as one HTML page: styles, figures and media inside, no script, no link.
+
+    Everything that comes from the user's data is escaped.
+    """
+    evaluations = [report.evaluation, *report.further]
+    drawn = [
+        all_figures(evaluation, report.curves if evaluation is report.evaluation else ())
+        for evaluation in evaluations
+    ]
+    if report.robustness is not None:
+        drawn[0] |= robustness_figures(report.robustness)
+    # Safe: matplotlib escapes the text it writes.
+    figures = [{name: Markup(svg(figure)) for name, figure in each.items()} for each in drawn]
+    return _ENVIRONMENT.get_template("page.html.j2").render(
+        report=report,
+        e=report.evaluation,
+        evaluations=evaluations,
+        all_figures=figures,
+        figures=figures[0],
+        quarantine=report.data.quarantine[:QUARANTINE_ROWS],
+    )
+
+
+def _number(value: float, digits: int = 3) -> str:
+    """The value to three digits after the point, an en dash where it is not defined."""
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−") if isfinite(value) else "–"
+
+
+def _signed(value: float) -> str:
+    """The value with its sign, none at 0."""
+    return f"+{_number(value)}" if round(value, 3) > 0 else _number(value)
+
+
+def _p_value(value: float) -> str:
+    if value < 0.001:
+        return "< 0.001"
+    return _number(value)
+
+
+def _thousands(value: int) -> str:
+    return f"{value:,}".replace(",", "\u202f")
+
+
+def _data_uri(media: Media) -> str:
+    return f"data:{media.mime};base64,{b64encode(media.data or b'').decode()}"
+
+
+def _png_uri(data: bytes) -> str:
+    return f"data:image/png;base64,{b64encode(data).decode()}"
+
+
+def _heat_uri(inside: Inside) -> str:
+    return _png_uri(overlay_png(inside.grid, inside.strongest))
+
+
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.filters |= {
+    "number": _number,
+    "signed": _signed,
+    "p_value": _p_value,
+    "thousands": _thousands,
+    "words": words,
+    "data_uri": _data_uri,
+    "png_uri": _png_uri,
+    "heat_uri": _heat_uri,
+    "tint": tint,
+}
+_ENVIRONMENT.tests["rising"] = higher_is_better

@@ -1,0 +1,1 @@
+"""Comparison of a repeated run with the original."""

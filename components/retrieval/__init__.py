@@ -1,0 +1,1 @@
+"""Search across modalities, and its evaluation."""

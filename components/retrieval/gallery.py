@@ -1,0 +1,93 @@
+"""What search looks through: where training rows lie in the shared space, and what they are.
+
+A Parquet file with a row a sample: ``id``; ``target.<name>``; for each input ``<input>.shown`` (path, text
+or cells as JSON) and ``<input>.vector`` (unit vector, null where the input is absent).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from components.config.inputs import InputConfig
+from components.config.pipeline import PipelineConfig
+from components.data.samples import input_value, load_embeddings, read_samples
+from components.models.projections import Aligned
+from components.references import Dataset, Features
+from components.seeding import seed_of
+from components.storage.column import read_vectors as vectors_of
+from components.storage.column import vector_column
+from components.targets.collection import PREFIX
+
+_BATCH = 4096
+
+
+def make_gallery(
+    dataset: Dataset, features: Mapping[str, Features], aligned: Aligned, config: PipelineConfig
+) -> pa.Table:
+    """Training rows, at most ``alignment.gallery`` of them.
+
+    Args:
+        dataset: Reference to the samples.
+        features: Embeddings by input.
+        aligned: Projections of these embeddings.
+        config: The whole pipeline.
+    """
+    assert config.alignment is not None
+    samples = read_samples(dataset, list(config.inputs), values=True)
+    samples = samples[samples["split"] == "train"]
+    drawn = np.random.default_rng(seed_of(config.seed, "gallery")).permutation(len(samples))
+    samples = samples.iloc[np.sort(drawn[: config.alignment.gallery])]
+    columns: dict[str, Any] = {"id": samples["id"].astype(str).tolist()}
+    for column in samples:
+        if str(column).startswith(PREFIX):
+            columns[str(column)] = samples[column].astype("string").tolist()
+    rows = samples.to_dict("records")
+    for name, options in config.inputs.items():
+        there = samples[f"{name}.digest"].notna().to_numpy()
+        columns[f"{name}.shown"] = [
+            shown(input_value(row, name, options), options) if has else None  # type: ignore[arg-type]
+            for row, has in zip(rows, there, strict=True)
+        ]
+        vectors = project(samples, name, features[name], aligned)
+        columns[f"{name}.vector"] = vector_column(vectors[there], there)
+    return pa.table(
+        {name: value if isinstance(value, pa.Array) else _text(value) for name, value in columns.items()}
+    )
+
+
+@torch.inference_mode()
+def project(samples: pd.DataFrame, name: str, features: Features, aligned: Aligned) -> np.ndarray:
+    """Unit vectors (N, W) float32 of one input of a samples table; anything where it is absent."""
+    parts = [np.zeros((0, aligned.width), np.float32)]
+    for start in range(0, len(samples), _BATCH):
+        embeddings = load_embeddings(samples.iloc[start : start + _BATCH], name, features)
+        parts.append(aligned.unit(name, embeddings).numpy())
+    return np.concatenate(parts)
+
+
+def read_vectors(gallery: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors (n, W) float32 of the rows that have an input, and which rows these are: (n,)."""
+    return vectors_of(pq.read_table(gallery, columns=[f"{name}.vector"]).column(0))
+
+
+def shown(value: Any, options: InputConfig) -> str:
+    """What a person is shown of one input of a row: path, text, or cells as JSON."""
+    if options.modality == "tabular":
+        cells = {key: None if pd.isna(cell) else cell for key, cell in value.items()}
+        return json.dumps(cells, ensure_ascii=False, default=str)
+    if isinstance(value, list):
+        return ", ".join(shown(item, options) for item in value)
+    return "(bytes)" if isinstance(value, bytes) else str(value)
+
+
+def _text(values: list[Any]) -> pa.Array:
+    return pa.array([None if value is None or pd.isna(value) else value for value in values], pa.string())

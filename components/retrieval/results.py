@@ -1,0 +1,143 @@
+"""What search from one input to another finds on test rows, as frozen dataclasses that travel as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.evaluation.intervals import Interval, Stored
+from components.metrics.retrieval import (
+    DEPTHS,
+    FloatArray,
+    Rankings,
+    chance_levels,
+    score_rankings,
+)
+
+_CELLS = 8_000_000  # similarities held at once
+
+
+@dataclass(frozen=True)
+class Retrieval(Stored):
+    """Queries by one input, answers of another; equal similarities as in score_rankings().
+
+    `metrics` are recall_1, recall_5, recall_10 (is something right among the first k?), median_rank (of the
+    first right answer, from 1) and mean_average_precision, each with its interval over queries; `chance` is
+    what a random order gives.
+    """
+
+    query: str
+    gallery: str
+    right: str  # "row": the input of the same row; "class": that of any row of the same class
+    queries: int
+    rows: int  # of the gallery
+    metrics: dict[str, Interval]
+    chance: dict[str, float]
+
+    @property
+    def name(self) -> str:
+        """``image_to_audio``, ``image_to_audio_class``."""
+        return f"{self.query}_to_{self.gallery}" + ("_class" if self.right == "class" else "")
+
+
+@dataclass(frozen=True)
+class Retrievals(Stored):
+    """Every ordered pair of inputs."""
+
+    objective: str
+    use: str
+    width: int
+    split: str
+    confidence: float
+    resamples: int
+    seed: int
+    each: tuple[Retrieval, ...]
+    version: int = 1
+
+
+def retrieval(
+    query: str,
+    gallery: str,
+    right: str,
+    queries: np.ndarray,
+    answers: np.ndarray,
+    query_labels: NDArray[np.int64],
+    answer_labels: NDArray[np.int64],
+    *,
+    resamples: int,
+    confidence: float,
+    seed: int,
+) -> Retrieval | None:
+    """Search with every query, and how sure the result is.
+
+    Memory is bounded by a block of queries.
+
+    Args:
+        query, gallery: Names of the two inputs.
+        right: What the labels are: ``row`` or ``class``.
+        queries: (Q, W) unit vectors.
+        answers: (G, W) unit vectors.
+        query_labels, answer_labels: (Q,), (G,): an answer with the query's label is right.
+        resamples, confidence, seed: Of the bootstrap over queries (percentile intervals).
+
+    Returns:
+        None if no query has a right answer in the gallery.
+    """
+    labels, counts = np.unique(answer_labels, return_counts=True)
+    known = np.isin(query_labels, labels)
+    queries, query_labels = queries[known], query_labels[known]
+    if not len(queries):
+        return None
+    found = _joined(list(_blocks(queries, answers, query_labels, answer_labels)))
+    return Retrieval(
+        query=query,
+        gallery=gallery,
+        right=right,
+        queries=len(queries),
+        rows=len(answers),
+        metrics=_intervals(found, resamples, confidence, seed),
+        chance=chance_levels(len(answers), counts[np.searchsorted(labels, query_labels)]),
+    )
+
+
+def _blocks(
+    queries: np.ndarray, answers: np.ndarray, query_labels: np.ndarray, answer_labels: np.ndarray
+) -> Iterator[Rankings]:
+    step = max(1, _CELLS // len(answers))
+    for start in range(0, len(queries), step):
+        part = slice(start, start + step)
+        yield score_rankings(queries[part] @ answers.T, query_labels[part, None] == answer_labels)
+
+
+def _joined(parts: list[Rankings]) -> Rankings:
+    return Rankings(
+        {k: np.concatenate([part.recall[k] for part in parts]) for k in DEPTHS},
+        np.concatenate([part.rank for part in parts]),
+        np.concatenate([part.average_precision for part in parts]),
+    )
+
+
+def _intervals(found: Rankings, resamples: int, confidence: float, seed: int) -> dict[str, Interval]:
+    means = {f"recall_{k}": found.recall[k] for k in DEPTHS}
+    means["mean_average_precision"] = found.average_precision
+    values, size = np.stack(list(means.values())), len(found.rank)
+    rng = np.random.default_rng(seed)
+    drawn: list[FloatArray] = []
+    for _ in range(resamples):
+        rows = rng.integers(0, size, size)
+        drawn.append(np.append(values[:, rows].mean(1), np.median(found.rank[rows])))
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(np.stack(drawn), [tail, 1 - tail], axis=0)
+    whole = (
+        values.min(axis=1) >= 1
+    )  # no resample holds a miss: the exact binomial end (Clopper & Pearson 1934)
+    low[:-1] = np.where(whole, tail ** (1 / size), low[:-1])
+    names = [*means, "median_rank"]
+    centre = [*values.mean(1), np.median(found.rank)]
+    return {
+        name: Interval(float(value), float(least), float(most))
+        for name, value, least, most in zip(names, centre, low, high, strict=True)
+    }

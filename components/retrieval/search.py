@@ -1,0 +1,194 @@
+"""Finds the nearest samples of one input for a query of another, with a delivered model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+
+from components.config.data import DataConfig
+from components.config.inputs import InputConfig
+from components.data.files.location import resolve
+from components.data.sources.readers import open_manifest
+from components.errors import DataError, ModelError, nearest
+from components.inference.bundle import GALLERY
+from components.inference.cells import is_null, read_cells
+from components.inference.predictor import Predictor
+from components.retrieval.gallery import read_vectors, shown
+from components.targets.collection import PREFIX
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One sample that was found.
+
+    Attributes:
+        id: Of the sample.
+        similarity: Cosine in the shared space, -1 to 1.
+        shown: Path, text or cells of the input that was searched for.
+        targets: What is known of the sample, by target.
+    """
+
+    id: str
+    similarity: float
+    shown: str
+    targets: dict[str, str]
+
+
+class Search:
+    """Search across the inputs of one delivered model.
+
+    Args:
+        bundle: Folder written by :func:`components.inference.bundle.save_bundle`.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+
+    Raises:
+        ModelError: If the model was made without an ``alignment``.
+    """
+
+    def __init__(self, bundle: Path, device: str = "auto") -> None:
+        self.predictor = Predictor(bundle, device)
+        self.gallery = bundle / GALLERY
+        if self.predictor.bundle.aligned is None:
+            raise ModelError(
+                f"model {self.predictor.bundle.facts['name']!r} cannot be searched: its pipeline has no "
+                "alignment. Add that section to the pipeline file and run it again."
+            )
+        self.aligned = self.predictor.bundle.aligned
+
+    def find(self, query: Any, source: str, wanted: str, top: int, manifest: str | None = None) -> list[Hit]:
+        """The samples whose input ``wanted`` is nearest to a query.
+
+        Args:
+            query: Path, bytes or base64 text of a picture or sound; text; cells by column, or as JSON.
+            source: Input that the query is of.
+            wanted: Input that is searched.
+            top: Most samples that are given.
+            manifest: Table to search, with the columns of the pipeline file; None searches the training rows
+                that the model carries.
+
+        Returns:
+            The nearest first.
+
+        Raises:
+            ModelError: If the model has no such input.
+            DataError: If the query, or the table, cannot be read.
+        """
+        for option, name in (("from", source), ("to", wanted)):
+            if name not in self.predictor.inputs:
+                known = ", ".join(self.predictor.inputs)
+                raise ModelError(
+                    f"--{option} {name}: not an input of the model; it has: {known}."
+                    f"{nearest(name, self.predictor.inputs)}"
+                )
+        vector = self.embed(source, [self._cells(source, query)])[0]
+        if np.isnan(vector).any():
+            raise DataError(f"--query {query!r}: there is nothing in it to search by")
+        if manifest is None:
+            return self._in_gallery(vector, wanted, top)
+        return self._in_table(vector, wanted, top, manifest)
+
+    @torch.inference_mode()
+    def embed(self, name: str, rows: list[dict[Any, Any]]) -> np.ndarray:
+        """Unit vectors (N, W) of an input, NaN where a row has none.
+
+        Args:
+            name: Of the input.
+            rows: Cells by column.
+
+        Raises:
+            DataError: If one cannot be read; names the input and the reason.
+        """
+        arrays, errors = self.predictor.read(name, rows)
+        if errors:
+            raise DataError(next(iter(errors.values())))
+        part = self.predictor.embed(name, arrays, len(rows))
+        vectors = self.aligned.unit(name, part.fusion).cpu().numpy()
+        vectors[~part.present.numpy()] = np.nan
+        return vectors
+
+    def _cells(self, name: str, query: Any) -> dict[Any, Any]:
+        options = self.predictor.bundle.inputs[name]
+        if options.modality != "tabular" or isinstance(query, dict):
+            return query if isinstance(query, dict) else {options.columns[0]: query}
+        try:
+            cells = json.loads(query)
+        except json.JSONDecodeError as error:
+            raise DataError(_not_cells(query, options)) from error
+        if not isinstance(cells, dict) or not set(cells) & set(options.columns):
+            raise DataError(_not_cells(query, options))
+        return cells
+
+    def _in_gallery(self, vector: np.ndarray, wanted: str, top: int) -> list[Hit]:
+        vectors, rows = read_vectors(self.gallery, wanted)
+        best, similarity = first(vectors @ vector, top)
+        targets = [name for name in pq.read_schema(self.gallery).names if name.startswith(PREFIX)]
+        table = pq.read_table(self.gallery, columns=["id", f"{wanted}.shown", *targets]).take(rows[best])
+        return [
+            Hit(
+                row["id"],
+                float(near),
+                row[f"{wanted}.shown"],
+                {name.removeprefix(PREFIX): row[name] for name in targets if row[name] is not None},
+            )
+            for row, near in zip(table.to_pylist(), similarity, strict=True)
+        ]
+
+    def _in_table(self, vector: np.ndarray, wanted: str, top: int, source: str) -> list[Hit]:
+        """The table is read and embedded a batch at a time, and only the best are kept."""
+        hits: list[Hit] = []
+        for ids, rows in self._batches(wanted, source):
+            similarity = self.embed(wanted, rows) @ vector
+            options = self.predictor.bundle.inputs[wanted]
+            there = np.flatnonzero(~np.isnan(similarity))
+            hits += [
+                Hit(ids[row], float(similarity[row]), shown(read_cells(rows[row], options), options), {})
+                for row in there
+            ]
+            hits = sorted(hits, key=lambda hit: -hit.similarity)[:top]
+        return hits
+
+    def _batches(self, wanted: str, source: str) -> Iterator[tuple[list[str], list[dict[Any, Any]]]]:
+        config, base = DataConfig(source=source), Path.cwd()
+        manifest = open_manifest(config, base, base)
+        options = self.predictor.bundle.inputs[wanted]
+        columns = [column for column in options.columns if column in manifest.columns]
+        if not columns:
+            raise DataError(
+                f"--manifest {source}: has no column {', '.join(map(repr, options.columns))} of input "
+                f"{wanted!r} (has: {', '.join(manifest.columns)})"
+            )
+        named, numbers = "id" in manifest.columns, count()
+        for batch in manifest.batches([*dict.fromkeys([*columns, *(["id"] if named else [])])]):
+            size = len(batch[columns[0]])
+            ids = [str(cell) for cell in batch["id"]] if named else [str(next(numbers)) for _ in range(size)]
+            rows = [{column: batch[column][row] for column in columns} for row in range(size)]
+            yield ids, [_located(cells, options, manifest.root) for cells in rows]
+
+
+def first(similarity: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and similarities of the ``top`` highest of (N,), the highest first."""
+    best = np.argsort(-similarity, kind="stable")[:top]
+    return best, similarity[best]
+
+
+def _located(cells: dict[Any, Any], options: InputConfig, root: str) -> dict[Any, Any]:
+    """Cells whose paths are found from anywhere."""
+    if options.modality not in ("image", "audio"):
+        return cells
+    return {
+        column: resolve(root, cell) if isinstance(cell, str) and not is_null(cell) else cell
+        for column, cell in cells.items()
+    }
+
+
+def _not_cells(query: Any, options: InputConfig) -> str:
+    example = json.dumps({options.columns[0]: 1})
+    return f"--query {query!r}: expected a JSON object with columns of {options.columns}, such as {example}"

@@ -1,0 +1,1 @@
+"""Curves under missing and damaged inputs."""

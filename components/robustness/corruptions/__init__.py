@@ -1,0 +1,70 @@
+"""Damage as it happens to what users give: blur, hiss, typos, empty cells, each on a ladder of five steps.
+
+Every corruption takes a raw value (the file, the text, the cells), a severity from 1 (slight) to 5 (heavy)
+and a generator, and gives a raw value of the same kind, which goes through the model's own preprocessing. A
+ladder is nested: what is damaged at one severity is damaged at every higher one, from the same draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from components.robustness.corruptions.audio import AUDIO
+from components.robustness.corruptions.image import IMAGE
+from components.robustness.corruptions.tabular import TABULAR, number_noise
+from components.robustness.corruptions.text import TEXT
+from components.seeding import seed_of
+
+Corruption = Callable[[Any, int, np.random.Generator], Any]
+
+CORRUPTIONS: dict[str, Mapping[str, Corruption]] = {
+    "image": IMAGE,
+    "audio": AUDIO,
+    "text": TEXT,
+    "tabular": TABULAR,
+}
+SEVERITIES = (1, 2, 3, 4, 5)
+
+
+def corruptions(modality: str, scales: Mapping[str, float] | None = None) -> dict[str, Corruption]:
+    """Corruptions of a modality by name.
+
+    Args:
+        modality: image, audio, text or tabular.
+        scales: Tabular: standard deviation of each numeric column in training.
+    """
+    found = dict(CORRUPTIONS[modality])
+    if modality == "tabular":
+        found["number_noise"] = partial(number_noise, scales=scales or {})
+    return found
+
+
+def corrupt(
+    corruption: Corruption, name: str, value: Any, severity: int, *, seed: int = 0, sample: str = ""
+) -> Any:
+    """One value, damaged.
+
+    The draws come from seed, name and sample, so that they are the same at every severity.
+
+    Args:
+        corruption, name: One of :func:`corruptions`.
+        value: image, audio: path, URL or bytes. text: str. tabular: column → cell. None is missing.
+        severity: 0 to 5; 0 gives the very same value back, and so does a missing one.
+        seed, sample: Of the draws: the run's seed and the sample's id.
+
+    Returns:
+        image: a PNG's bytes. audio: a WAV's bytes. text: str. tabular: column → cell.
+
+    Raises:
+        DataError: If a file cannot be read or decoded.
+        ValueError: If there is no such severity.
+    """
+    if severity not in (0, *SEVERITIES):
+        raise ValueError(f"severity {severity}: expected 0 to {SEVERITIES[-1]}")
+    if severity == 0 or value is None:
+        return value
+    return corruption(value, severity, np.random.default_rng(seed_of(seed, "corruption", name, sample)))

@@ -1,0 +1,94 @@
+"""Damaged pictures, after ImageNet-C (Hendrycks & Dietterich 2019, https://arxiv.org/abs/1903.12261).
+
+Each function takes a file and gives a PNG: RGB, upright, transparent parts on white. A picture whose longer
+side has more than 256 pixels is made that small first: noise and JPEG blocks are then as large beside the
+picture as in ImageNet-C (224 pixels) instead of vanishing when the encoder's size is made of it, and a
+camera's twelve megapixels cost no more than they must.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from components.data.files.content import MediaValue, media_bytes, named
+from components.errors import DataError
+from components.preprocess.image import decode, to_rgb, upright
+
+_SIDE = 256  # pixels
+_REFERENCE = 224  # pixels: side of ImageNet-C's pictures, for which its radii are given
+
+
+def gaussian_blur(value: MediaValue, severity: int, rng: np.random.Generator) -> bytes:
+    """Blur of standard deviation 1, 2, 3, 4, 6 pixels in a picture of 224, in proportion in others.
+
+    Source: ImageNet-C's Gaussian blur; other sizes in proportion to the shorter side.
+    """
+    image = _open(value)
+    radius = (1, 2, 3, 4, 6)[severity - 1] * min(image.size) / _REFERENCE
+    return _png(image.filter(ImageFilter.GaussianBlur(radius)))
+
+
+def gaussian_noise(value: MediaValue, severity: int, rng: np.random.Generator) -> bytes:
+    """Normal noise of standard deviation .08, .12, .18, .26, .38 of the range on every pixel and channel.
+
+    Source: ImageNet-C. The pattern is the same at every severity, only stronger.
+    """
+    pixels = np.asarray(_open(value), dtype=np.float32)
+    noise = rng.standard_normal(pixels.shape, dtype=np.float32)
+    pixels = pixels + 255 * (0.08, 0.12, 0.18, 0.26, 0.38)[severity - 1] * noise
+    return _png(Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8)))
+
+
+def jpeg(value: MediaValue, severity: int, rng: np.random.Generator) -> bytes:
+    """Written as a JPEG of quality 25, 18, 15, 10, 7 and read again. Source: ImageNet-C."""
+    file = io.BytesIO()
+    _open(value).save(file, "JPEG", quality=(25, 18, 15, 10, 7)[severity - 1])
+    return _png(Image.open(file))
+
+
+def occlusion(value: MediaValue, severity: int, rng: np.random.Generator) -> bytes:
+    """A rectangle of the picture's shape and mean colour over .05, .1, .2, .35, .5 of the area.
+
+    Source: occlusion of Zeiler & Fergus 2014 (https://arxiv.org/abs/1311.2901); the shares are ours. Each
+    rectangle lies within that of the next severity.
+    """
+    pixels = np.array(_open(value))  # (H, W, 3)
+    share = np.sqrt((0.05, 0.1, 0.2, 0.35, 0.5)[severity - 1])
+    top, left = rng.random(2)
+    rows, columns = (_span(size, share, at) for size, at in zip(pixels.shape, (top, left), strict=False))
+    pixels[rows, columns] = np.rint(pixels.mean(axis=(0, 1)))
+    return _png(Image.fromarray(pixels))
+
+
+IMAGE: Mapping[str, Callable[[MediaValue, int, np.random.Generator], bytes]] = {
+    "gaussian_blur": gaussian_blur,
+    "gaussian_noise": gaussian_noise,
+    "jpeg": jpeg,
+    "occlusion": occlusion,
+}
+
+
+def _span(size: int, share: float, at: float) -> slice:
+    """Part of a side; ``at`` in [0, 1] says where, such that a larger share holds every smaller one."""
+    return slice(int(np.floor(at * size * (1 - share))), int(np.ceil(size * (at + (1 - at) * share))))
+
+
+def _open(value: MediaValue) -> Image.Image:
+    """RGB, as the model's own decoder sees it, of at most 256 pixels a side."""
+    data = media_bytes(value)
+    try:
+        image = to_rgb(upright(decode(data, _SIDE)))
+    except Exception as error:  # decoders raise all kinds on damaged data
+        raise DataError(f"{named(value)}: cannot be decoded as a picture: {error}") from error
+    image.thumbnail((_SIDE, _SIDE), Image.Resampling.BICUBIC)
+    return image
+
+
+def _png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG", compress_level=1)  # read once and thrown away
+    return file.getvalue()

@@ -1,0 +1,131 @@
+"""Robustness curves of the delivered model: damaged and incomplete copies of test rows, scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from components.config.pipeline import PipelineConfig
+from components.data.examples import as_table
+from components.data.samples import read_samples
+from components.evaluation.results import Evaluation
+from components.inference.predictor import Predictor
+from components.references import Dataset
+from components.robustness.corruptions import corruptions
+from components.robustness.curves import Scorer
+from components.robustness.missing import zero_parts
+from components.robustness.perturb import Ladder, joined, stress
+from components.robustness.results import Robustness
+from components.seeding import seed_of
+from components.targets import known_rows
+
+_BATCH = 128  # rows whose embeddings are held at once
+
+
+def measure_robustness(
+    dataset: Dataset,
+    bundle: Path,
+    evaluation: Evaluation,
+    config: PipelineConfig,
+    progress: Callable[[int, int, str], None] = lambda done, total, note: None,
+) -> Robustness:
+    """Damage each input in each way, hide inputs at random, and score what the model makes of it.
+
+    The model is asked in the way in which users ask it: damaged values go through its own decoders. Memory is
+    bounded by a batch of rows: one damaged file is held at a time, of the others only the canonical form.
+
+    Args:
+        dataset: Reference to the samples.
+        bundle: The delivered model.
+        evaluation: Of that model: its metric, and which inputs did best on validation.
+        config: The whole pipeline; ``evaluation.robustness.rows`` is at least 1.
+        progress: Told how many ladders of how many are done, and the newest.
+    """
+    options = config.evaluation.robustness
+    seed = seed_of(config.seed, "robustness")
+    samples = sample_rows(dataset, config)
+    predictor = Predictor(bundle, config.engine.device)
+    ladders = find_ladders(predictor, config) if options.severities else []
+    names = predictor.inputs
+    hidden = [names, *((name,) for name in config.inputs if len(names) > 1)]
+    rates = [0.0, *options.missing_rates] if options.missing_rates else []
+    zeros = zero_parts(predictor) if rates else {}
+
+    starts = range(0, len(samples), _BATCH)
+    total, done = len(starts) * (len(ladders) + 1), 0
+
+    def tell(note: str) -> None:
+        nonlocal done
+        done += 1
+        progress(done, total, note)
+
+    batches = []
+    for start in starts:
+        rows = samples.iloc[start : start + _BATCH]
+        batches.append(
+            stress(
+                predictor,
+                as_table(rows, config.inputs),
+                rows["id"].astype(str).tolist(),
+                ladders=ladders,
+                severities=options.severities,
+                hidden=hidden,
+                rates=rates,
+                zeros=zeros,
+                seed=seed,
+                tell=tell,
+            )
+        )
+    target = dataset.targets.primary
+    values = dataset.targets.encode(samples)[target.name].numpy()
+    scorer = Scorer(target, names, values, joined(batches), evaluation, seed)
+    return Robustness(
+        metric=evaluation.metric,
+        confidence=evaluation.confidence,
+        resamples=evaluation.resamples,
+        seed=seed,
+        rows=len(samples),
+        test_rows=evaluation.rows["test"],
+        inputs=tuple(config.inputs),
+        corruptions=tuple(
+            scorer.corruption(ladder.input, ladder.name, options.severities)
+            for ladder in ladders
+            if scorer.has(ladder.input).any()
+        ),
+        missing=tuple(scorer.missing(inputs, rates) for inputs in hidden if rates),
+    )
+
+
+def sample_rows(dataset: Dataset, config: PipelineConfig) -> pd.DataFrame:
+    """A seeded sample of the test rows that have the primary target, in their order.
+
+    At most ``evaluation.robustness.rows``.
+    """
+    samples = read_samples(dataset, list(config.inputs), values=True)
+    known = known_rows(dataset.targets.encode(samples)[dataset.targets.primary.name]).numpy()
+    samples = samples[(samples["split"] == "test") & known]
+    rng = np.random.default_rng(seed_of(config.seed, "robustness", "rows"))
+    chosen = rng.permutation(len(samples))[: config.evaluation.robustness.rows]
+    return samples.iloc[np.sort(chosen)].reset_index(drop=True)
+
+
+def find_ladders(predictor: Predictor, config: PipelineConfig) -> list[Ladder]:
+    """Every corruption that is asked for and fits an input."""
+    wanted = config.evaluation.robustness.corruptions
+    return [
+        Ladder(name, kind, corruption)
+        for name, section in config.inputs.items()
+        for kind, corruption in corruptions(section.modality, _scales(predictor, name)).items()
+        if wanted is None or kind in wanted
+    ]
+
+
+def _scales(predictor: Predictor, name: str) -> dict[str, float]:
+    """Standard deviation in training of each numeric column, as the preprocessor estimated it (robustly)."""
+    if predictor.bundle.inputs[name].modality != "tabular":
+        return {}
+    learned = predictor.bundle.preprocessors[name].state()["learned"]
+    return {column: state["scale"] for column, state in learned.items() if state["type"] == "numeric"}

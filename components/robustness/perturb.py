@@ -1,0 +1,167 @@
+"""What the delivered model answers to damaged and to incomplete copies of some rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from components.errors import DataError
+from components.inference.cells import read_cells
+from components.inference.ensemble import AVERAGE, Embeddings, Pattern
+from components.inference.predictor import Part, Predictor
+from components.robustness.corruptions import Corruption, corrupt
+from components.robustness.missing import draws, imputed
+
+DELIVERED = "delivered"
+ByCandidate = dict[str, np.ndarray]
+Damage = tuple[str, str, int]  # input, corruption, severity
+Hiding = tuple[Pattern, float]  # inputs that may be hidden, rate
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """One way to damage one input."""
+
+    input: str
+    name: str
+    corruption: Corruption
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Predictions (N, P) of the primary target for N rows.
+
+    Attributes:
+        present: (N, M) bool, in the order of the predictor's inputs.
+        clean: Of undamaged rows, by candidate: the delivered model, each input, and the average.
+        damaged: Of damaged ones: the delivered model, the damaged input, and the average.
+        masked: Of incomplete ones, by the delivered model.
+        imputed: Of incomplete ones with zeros in the gaps, by the delivered model.
+        kept: (N, M) bool: what incomplete rows still have.
+    """
+
+    present: np.ndarray
+    clean: ByCandidate
+    damaged: dict[Damage, ByCandidate]
+    masked: dict[Hiding, np.ndarray]
+    imputed: dict[Hiding, np.ndarray]
+    kept: dict[Hiding, np.ndarray]
+
+
+def stress(
+    predictor: Predictor,
+    table: pd.DataFrame,
+    ids: Sequence[str],
+    *,
+    ladders: Sequence[Ladder],
+    severities: Sequence[int],
+    hidden: Sequence[Pattern],
+    rates: Sequence[float],
+    zeros: Mapping[str, Part],
+    seed: int,
+    tell: Callable[[str], None],
+) -> Answers:
+    """Answers of one batch of rows.
+
+    Args:
+        predictor: The delivered model.
+        table: Rows as users have them.
+        ids: Of the rows, N.
+        ladders, severities: How inputs are damaged, one at a time.
+        hidden, rates: Sets of inputs that are hidden, and with which chances.
+        zeros: Of :func:`components.robustness.missing.zero_parts`.
+        seed: Of all draws.
+        tell: Told what has been done, once a ladder and once after the rest.
+    """
+    cells = {name: predictor.cells(table, name) for name in predictor.inputs}
+    parts = {
+        name: predictor.embed(name, predictor.read(name, rows)[0], len(ids)) for name, rows in cells.items()
+    }
+    embeddings = predictor.join(parts)
+    answers = Answers(
+        present=embeddings.present.cpu().numpy(),
+        clean=_ask(predictor, embeddings, predictor.inputs),
+        damaged={},
+        masked={},
+        imputed={},
+        kept={},
+    )
+    for ladder in ladders:
+        for severity in severities:
+            copies = _damaged(predictor, ladder, severity, cells[ladder.input], ids, seed)
+            part = predictor.embed(ladder.input, predictor.read(ladder.input, copies)[0], len(ids))
+            worse = predictor.join({**parts, ladder.input: part})
+            answers.damaged[ladder.input, ladder.name, severity] = _ask(predictor, worse, [ladder.input])
+        tell(f"{ladder.name} on {ladder.input}")
+
+    chances = draws(ids, predictor.inputs, seed)  # (N, M)
+    for inputs in hidden:
+        may = np.isin(predictor.inputs, inputs)
+        for rate in rates:
+            kept = answers.present & ~(may & (chances < rate))
+            mask = torch.from_numpy(kept)
+            gaps = replace(embeddings, present=mask.to(predictor.device))
+            filled = {
+                name: imputed(parts[name], zeros[name], mask[:, column])
+                for column, name in enumerate(predictor.inputs)
+            }
+            answers.kept[inputs, rate] = kept
+            answers.masked[inputs, rate] = _ask(predictor, gaps)[DELIVERED]
+            answers.imputed[inputs, rate] = _ask(predictor, predictor.join(filled))[DELIVERED]
+    tell("missing inputs")
+    return answers
+
+
+def joined(batches: Sequence[Answers]) -> Answers:
+    """Answers of all batches, one after the other."""
+    first = batches[0]
+    return Answers(
+        present=np.concatenate([batch.present for batch in batches]),
+        clean=_together([batch.clean for batch in batches]),
+        damaged={key: _together([batch.damaged[key] for batch in batches]) for key in first.damaged},
+        masked=_together([batch.masked for batch in batches]),
+        imputed=_together([batch.imputed for batch in batches]),
+        kept=_together([batch.kept for batch in batches]),
+    )
+
+
+def _together(parts: Sequence[dict[Any, np.ndarray]]) -> dict[Any, np.ndarray]:
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+
+def _ask(predictor: Predictor, embeddings: Embeddings, singles: Sequence[str] = ()) -> ByCandidate:
+    """Answers of the delivered model and, where single inputs are asked for, of those and the average."""
+    model = predictor.bundle.delivered
+    others = [*singles, *([AVERAGE] if singles and len(model.inputs) > 1 else [])]
+    target = model.targets.primary
+    found = {name: model.predict(target, embeddings, model.inputs, name).numpy() for name in others}
+    return {DELIVERED: model.predict(target, embeddings, model.inputs).numpy(), **found}
+
+
+def _damaged(
+    predictor: Predictor,
+    ladder: Ladder,
+    severity: int,
+    rows: Sequence[Mapping[Any, Any]],
+    ids: Sequence[str],
+    seed: int,
+) -> Iterator[Mapping[Any, Any]]:
+    """Cells of the input with damaged content, made one at a time; as they are where that cannot be done."""
+    config = predictor.bundle.inputs[ladder.input]
+    for key, cells in zip(ids, rows, strict=True):
+        try:
+            value = read_cells(cells, config)
+            items: list[Any] = value if isinstance(value, list) else [value]
+            found = [
+                corrupt(ladder.corruption, ladder.name, item, severity, seed=seed, sample=f"{key}/{place}")
+                for place, item in enumerate(items)
+            ]
+        except (DataError, OSError, ValueError):  # the model could not read it either
+            yield cells
+            continue
+        yield found[0] if isinstance(found[0], dict) else dict(zip(config.columns, found, strict=False))

@@ -1,0 +1,161 @@
+"""What damage and missing inputs cost the delivered model, as frozen dataclasses that travel as JSON.
+
+Relative and effective robustness are those of MultiBench (Liang et al. 2021, arXiv:2107.07502, as its
+eval_scripts/robustness.py computes them): the area under the curve of the metric over the imperfection, and
+how far the curve lies above that of late fusion once both begin at the same value. MultiBench then scales
+either to 0..1 over the methods that it compares, and sums the latter over the steps. Here is one method, and
+the steps are of unequal width: both are means over the width, in units of the metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from components.evaluation.intervals import Gain, Interval, Stored
+from components.targets.metrics import higher_is_better
+
+
+@dataclass(frozen=True)
+class Level(Stored):
+    """One severity of one corruption of one input.
+
+    `delivered` is the model that is delivered, with all inputs of a row; `alone` the damaged input by itself;
+    `late` the average of the single inputs' answers, NaN with one input.
+    """
+
+    severity: int
+    delivered: Interval
+    alone: Interval
+    late: float
+
+
+@dataclass(frozen=True)
+class CorruptionCurve(Stored):
+    """One input damaged in one way; the others are as they are. Severity 0, undamaged, comes first.
+
+    All is measured on the `rows` sampled test rows that have the input. `other` is the best other input by
+    itself (chosen on validation), which the damage does not touch. `relative`, `relative_alone`: see
+    relative_robustness. `effective`: see effective_robustness; NaN with one input. `loss` is what the highest
+    severity costs the delivered model: positive when it is worse, for every metric.
+    """
+
+    input: str
+    corruption: str
+    rows: int
+    levels: tuple[Level, ...]
+    relative: float
+    relative_alone: float
+    effective: float
+    loss: float
+    other: str | None = None
+    other_metric: Interval | None = None
+
+
+@dataclass(frozen=True)
+class MissingLevel(Stored):
+    """Inputs hidden with a chance of `rate`.
+
+    `masked` is the delivered model, told what is absent. `zero_imputed` is the same model, told that all is
+    there and given a black picture, silence, an empty text or cells of 0 for what is absent, whether hidden
+    here or absent from the start. So AutoGluon-Multimodal treats a missing picture, but it trains in the same
+    way; this model has never seen zeros. `gain` is masked over zero_imputed on the same rows.
+    `hidden` inputs were taken away; `empty` rows have none left and are answered with the class frequencies
+    of the training rows.
+    """
+
+    rate: float
+    masked: Interval
+    zero_imputed: Interval
+    gain: Gain
+    hidden: int
+    empty: int
+
+
+@dataclass(frozen=True)
+class MissingCurve(Stored):
+    """Some inputs hidden at random, each for itself; the others are as they are. Rate 0 comes first."""
+
+    inputs: tuple[str, ...]
+    levels: tuple[MissingLevel, ...]
+
+
+@dataclass(frozen=True)
+class Robustness(Stored):
+    """Curves of the delivered model on a sample of the test rows."""
+
+    metric: str
+    confidence: float
+    resamples: int
+    seed: int
+    rows: int  # sampled
+    test_rows: int
+    inputs: tuple[str, ...]
+    corruptions: tuple[CorruptionCurve, ...]
+    missing: tuple[MissingCurve, ...]  # all inputs first, then each
+    version: int = 1
+
+    @property
+    def everything(self) -> MissingCurve | None:
+        """The curve in which any input may be hidden; None where no rates were asked for."""
+        return self.missing[0] if self.missing else None
+
+    @property
+    def half(self) -> MissingLevel | None:
+        """About half of all inputs gone: the rate nearest to .5; None where no rates were asked for."""
+        levels = self.everything.levels[1:] if self.everything else ()
+        return min(levels, key=lambda level: abs(level.rate - 0.5), default=None)
+
+    @property
+    def worst(self) -> CorruptionCurve | None:
+        """The corruption that costs most at its highest severity."""
+        return max(self.corruptions, key=lambda curve: curve.loss, default=None)
+
+    @property
+    def harmful(self) -> tuple[CorruptionCurve, ...]:
+        """Corruptions whose highest severity makes the model worse than the best other input by itself.
+
+        Clearly worse: the whole interval of the model lies on the wrong side of that input's value.
+        """
+        rising = higher_is_better(self.metric)
+        return tuple(
+            curve
+            for curve in self.corruptions
+            if curve.other_metric is not None
+            and (
+                curve.levels[-1].delivered.high < curve.other_metric.value
+                if rising
+                else curve.levels[-1].delivered.low > curve.other_metric.value
+            )
+        )
+
+
+def relative_robustness(severities: Sequence[float], values: Sequence[float]) -> float:
+    """Area under the curve by the trapezoidal rule, over the width: the mean height, in units of the metric.
+
+    Args:
+        severities: rising, at least two, 0 first.
+        values: the metric at each.
+    """
+    x = np.asarray(severities, dtype=np.float64)
+    return float(np.trapezoid(values, x) / (x[-1] - x[0]))
+
+
+def effective_robustness(
+    severities: Sequence[float], values: Sequence[float], late: Sequence[float], higher_is_better: bool
+) -> float:
+    """Mean distance of the curve above that of late fusion, shifted to begin at the same value.
+
+    With f the curve, l that of late fusion: the relative robustness of f − (l + f(0) − l(0)). Above 0, the
+    model loses less to the damage than late fusion does, whichever of the two is better on undamaged rows.
+
+    Args:
+        severities, values: as in relative_robustness.
+        late: the metric of late fusion at each severity.
+        higher_is_better: of the metric; where it is not, the sign is turned.
+    """
+    f, baseline = np.asarray(values, dtype=np.float64), np.asarray(late, dtype=np.float64)
+    distance = relative_robustness(severities, ((f - f[0]) - (baseline - baseline[0])).tolist())
+    return distance if higher_is_better else -distance

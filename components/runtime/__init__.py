@@ -1,0 +1,1 @@
+"""Settings of this process: device, environment variables, services."""

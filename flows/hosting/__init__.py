@@ -1,0 +1,1 @@
+"""``braid up``: servers, deployments and automations."""

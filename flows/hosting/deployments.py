@@ -1,0 +1,227 @@
+"""The deployments: each flow with form, schedules and limit, served by ``braid up`` or run by work pools.
+
+``python -m flows.hosting.deployments OPERATIONS WORKSPACE TRACKING_FILE`` serves them in its own process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import flows.workers.environment  # noqa: F401  (has to come first: it sets what the others read)
+
+# isort: split
+from prefect import Flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.exceptions import ObjectNotFound
+from prefect.runner import Runner
+from prefect.schedules import Cron
+from prefect.utilities.annotations import freeze
+
+from components.config import ConfigError
+from components.config.operations import DeploymentConfig, FileDeploymentConfig, Operations, load_operations
+from components.errors import BraidError
+from flows.distill import distill
+from flows.hosting.automations import TAG, ensure_automations
+from flows.monitor import monitor
+from flows.retrain import retrain
+from flows.score import score
+from flows.sweep import sweep
+
+HEAVY = {"retrain", "sweep", "distill"}
+"""Flows that train: where there are GPUs, they go to the work pool that has them."""
+READY = "deployments-ready"
+"""File in the workspace that is there once everything is served."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What all runs of a workspace have in common; their forms show it, but it cannot be changed there."""
+
+    workspace: Path
+    tracking_file: Path
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {"workspace": freeze(str(self.workspace)), "tracking_file": freeze(str(self.tracking_file))}
+
+
+def deployments(operations: Operations, where: Path, place: Place) -> list[RunnerDeployment]:
+    """What is to be served.
+
+    Args:
+        operations: What the operations file says.
+        where: That file, for messages.
+        place: Workspace and mlflow.yaml of all runs.
+
+    Raises:
+        ConfigError: If a schedule is not valid.
+    """
+    files: dict[Flow[..., Any], FileDeploymentConfig] = {
+        retrain: operations.retrain,
+        sweep: operations.sweep,
+        distill: operations.distill,
+    }
+    found = [_of_files(flow, settings, where, place) for flow, settings in files.items() if settings.files]
+    tables: dict[Flow[..., Any], DeploymentConfig] = {score: operations.score, monitor: operations.monitor}
+    return [
+        *found,
+        *(_deployment(flow, settings, where, place.parameters) for flow, settings in tables.items()),
+    ]
+
+
+def _of_files(
+    flow: Flow[..., Any], settings: FileDeploymentConfig, where: Path, place: Place
+) -> RunnerDeployment:
+    """A flow whose form offers files."""
+    names = [str(file) for file in settings.files]
+    schedules = [
+        schedule.model_copy(update={"parameters": _absolute(schedule.parameters, where)})
+        for schedule in settings.schedules
+    ]
+    settings = settings.model_copy(update={"schedules": schedules})
+    made = _deployment(flow, settings, where, {"config": names[0], **place.parameters})
+    config = made._parameter_openapi_schema.properties["config"]
+    config.pop("format", None)
+    config["enum"] = names
+    return made
+
+
+def _absolute(parameters: Mapping[str, Any], where: Path) -> dict[str, Any]:
+    """A schedule's parameters, whose file is relative to the operations file."""
+    found = dict(parameters)
+    if "config" in found:
+        found["config"] = str((where.parent / str(found["config"])).resolve())
+    return found
+
+
+def _deployment(
+    flow: Flow[..., Any], settings: DeploymentConfig, where: Path, parameters: dict[str, Any]
+) -> RunnerDeployment:
+    schedules = []
+    for schedule in settings.schedules:
+        try:
+            schedules.append(
+                Cron(
+                    schedule.cron,
+                    timezone=schedule.timezone,
+                    active=schedule.active,
+                    parameters=schedule.parameters,
+                    slug=schedule.name,
+                )
+            )
+        except ValueError as error:
+            raise ConfigError(f"{where}: {flow.name}.schedules: {schedule.name}.cron: {error}") from error
+    made = flow.to_deployment(
+        flow.name,
+        schedules=schedules,
+        concurrency_limit=ConcurrencyLimitConfig(
+            limit=settings.limit,
+            collision_strategy=ConcurrencyLimitStrategy(settings.collision.upper()),
+        ),
+        parameters=parameters,
+        tags=[TAG],
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+    assert isinstance(made, RunnerDeployment)  # and not a coroutine, as its type would allow
+    return made
+
+
+async def _as_toggled(deployment: RunnerDeployment) -> RunnerDeployment:
+    """The deployment with its schedules paused or active as somebody set them in the dashboard."""
+    async with get_client() as client:
+        try:
+            known = await client.read_deployment_by_name(f"{deployment.flow_name}/{deployment.name}")
+        except ObjectNotFound:
+            return deployment
+    active = {schedule.slug: schedule.active for schedule in known.schedules}
+    for schedule in deployment.schedules or []:
+        schedule.active = active.get(schedule.slug, schedule.active)
+    return deployment
+
+
+def serve(file: Path, workspace: Path, tracking_file: Path) -> None:
+    """Serve what the operations file says, until interrupted."""
+    operations = load_operations(file)
+    made = deployments(operations, file, Place(workspace, tracking_file))
+    asyncio.run(_serve(operations, made, workspace))
+
+
+def deploy(file: Path, place: Place, light: str, heavy: str) -> dict[str, str]:
+    """Give what the operations file says to work pools, whose workers have braid installed.
+
+    Deployments, automations and the limit ``gpu`` become what the file says; schedules stay paused or active
+    as somebody set them in the dashboard.
+
+    Args:
+        file: Operations file. It and the files that it names lie where the workers find them too.
+        place: Workspace and mlflow.yaml, as the workers find them.
+        light: Work pool of flows that do not train.
+        heavy: Work pool of flows that train.
+
+    Returns:
+        The work pool of each deployment.
+
+    Raises:
+        ConfigError: If a file is not valid.
+        BraidError: If there is no such work pool.
+    """
+    operations = load_operations(file)
+    made = deployments(operations, file, place)
+    for each in made:
+        each.work_pool_name = heavy if each.name in HEAVY else light
+        each.job_variables = {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(operations.heartbeat)}}
+    asyncio.run(_deploy(operations, made))
+    return {each.name: str(each.work_pool_name) for each in made}
+
+
+async def _deploy(operations: Operations, made: list[RunnerDeployment]) -> None:
+    async with get_client() as client:
+        there = {pool.name for pool in await client.read_work_pools()}
+    if missing := sorted({str(each.work_pool_name) for each in made} - there):
+        raise BraidError(
+            f"there is no work pool {missing[0]!r}; there are: {', '.join(sorted(there)) or 'none'}. "
+            "infra/work-pools/create.py makes those that braid comes with"
+        )
+    ids = {each.name: await (await _as_toggled(each)).aapply() for each in made}
+    await _settled(operations, ids)
+
+
+async def _serve(operations: Operations, made: list[RunnerDeployment], workspace: Path) -> None:
+    runner = Runner(
+        name="braid",
+        query_seconds=2,
+        heartbeat_seconds=operations.heartbeat,
+        limit=operations.runs,
+        pause_on_shutdown=False,  # schedules go on when `braid up` is started again
+    )
+    ids = {each.name: await runner.aadd_deployment(await _as_toggled(each)) for each in made}
+    await _settled(operations, ids)
+    (workspace / READY).write_text("\n".join(ids))
+    await runner.start()
+
+
+async def _settled(operations: Operations, ids: Mapping[str, UUID]) -> None:
+    """What belongs to the deployments and is no part of them: automations, and the limit on devices.
+
+    Deployments of an earlier file that this one lacks go: nobody would run what is started from them.
+    """
+    await ensure_automations(operations, ids)
+    async with get_client() as client:
+        for name in HEAVY - set(ids):
+            with suppress(ObjectNotFound):
+                gone = await client.read_deployment_by_name(f"{name}/{name}")
+                await client.delete_deployment(gone.id)
+        await client.upsert_global_concurrency_limit_by_name("gpu", operations.gpu_slots)
+
+
+if __name__ == "__main__":
+    serve(*map(Path, sys.argv[1:4]))

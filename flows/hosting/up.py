@@ -1,0 +1,138 @@
+"""``braid up``: Prefect's server, MLflow's server and the deployments, on one machine, until interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+
+from filelock import FileLock, Timeout
+from prefect.settings import get_current_settings
+
+from components.config import load_tracking
+from components.config.operations import load_operations
+from components.errors import BraidError
+from components.runtime.services import Served, last_served, remember, served
+from flows.hosting.deployments import READY, Place, deployments
+from flows.servers.processes import Server, mlflow_server, port_near, prefect_server, tethered
+
+_START_SECONDS = 180
+
+
+def up(file: Path, workspace: Path, tracking_file: Path, told: Callable[[str], None]) -> None:
+    """Serve a workspace until Ctrl-C or SIGTERM.
+
+    A server that the environment (``PREFECT_API_URL``) or mlflow.yaml names is used and not started.
+
+    Args:
+        file: Operations file.
+        workspace: Folder with everything that has to be there again after a restart.
+        tracking_file: mlflow.yaml.
+        told: Is given lines for the terminal.
+
+    Raises:
+        ConfigError: If a file is not valid.
+        BraidError: If the workspace is served already, a server does not start, or one ends by itself.
+    """
+    operations = load_operations(file)
+    # what is wrong with the schedules is told before anything starts
+    deployments(operations, file, Place(workspace, tracking_file))
+    workspace.mkdir(parents=True, exist_ok=True)
+    with _alone(workspace), _interruptible(), ExitStack() as stack:
+        before = last_served(workspace)
+        servers: list[Server] = []
+        api = get_current_settings().api.url
+        if not api:
+            port = _port(operations.prefect_port, before.prefect_api if before else None)
+            servers.append(stack.enter_context(prefect_server(workspace, port, ephemeral=False)))
+            api = servers[-1].address
+        at = load_tracking(tracking_file, workspace)
+        mlflow = str(at.tracking_uri)
+        if not mlflow.startswith("http"):
+            port = _port(operations.mlflow_port, before.mlflow if before else None)
+            servers.append(stack.enter_context(mlflow_server(workspace, at, port)))
+            mlflow = servers[-1].address
+        serving = remember(workspace, api, mlflow, os.getpid())
+        runner = stack.enter_context(_deployments(file, workspace, tracking_file, serving))
+        told(f"Prefect  {serving.dashboard}")
+        told(f"MLflow   {serving.mlflow}")
+        told(f"Serving  {', '.join((workspace / READY).read_text().split())}  (Ctrl-C ends all)")
+        while True:
+            for server in [*servers, runner]:
+                if server.process.poll() is not None:
+                    code = server.process.returncode
+                    raise BraidError(f"{server.name} ended with code {code}; its output is in {server.log}")
+            time.sleep(0.5)
+
+
+@contextmanager
+def _alone(workspace: Path) -> Iterator[None]:
+    """Hold the workspace's lock.
+
+    Raises:
+        BraidError: If another ``braid up`` holds it; names its addresses.
+    """
+    lock = FileLock(workspace / "up.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        running = served(workspace)
+        where = f": {running.dashboard} and {running.mlflow}" if running else ""
+        raise BraidError(f"braid up serves {workspace} already{where}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _port(wanted: int, before: str | None) -> int:
+    """The port that was used last if it is free, so that bookmarks hold; else one near the wanted one."""
+    last = before.removesuffix("/api").rpartition(":")[2] if before else ""
+    if last.isdigit() and int(last) and port_near(int(last)) == int(last):
+        return int(last)
+    return port_near(wanted)
+
+
+@contextmanager
+def _deployments(file: Path, workspace: Path, tracking_file: Path, serving: Served) -> Iterator[Server]:
+    """The process that serves the deployments and runs their flows."""
+    ready, log = workspace / READY, workspace / "deployments.log"
+    ready.unlink(missing_ok=True)
+    places = [str(path.resolve()) for path in (file, workspace, tracking_file)]
+    command = [sys.executable, "-m", "flows.hosting.deployments", *places]
+    said = {"PREFECT_API_URL": serving.prefect_api, "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING"}
+    process = tethered.start(command, log, said)
+    try:
+        _wait(process, ready, log)
+        yield Server("the process that serves the deployments", serving.prefect_api, process, log)
+    finally:
+        tethered.end(process, patience=60)
+
+
+def _wait(process: subprocess.Popen[bytes], ready: Path, log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while not ready.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            last = log.read_text("utf-8", "replace").strip().rpartition("\n")[2]
+            raise BraidError(f"the deployments could not be served: {last} (all of it: {log})")
+        time.sleep(0.1)

@@ -1,0 +1,1 @@
+"""Servers that braid starts."""

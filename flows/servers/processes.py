@@ -1,0 +1,135 @@
+"""Prefect's and MLflow's servers as processes of ours: on 127.0.0.1, with their data in the workspace."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from components.config import TrackingConfig
+from components.errors import BraidError
+from flows.servers import tethered
+
+_START_SECONDS = 180
+_HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that has answered.
+
+    Attributes:
+        name: What to call it.
+        address: Of its API.
+        process: That it runs in.
+        log: File with its output.
+    """
+
+    name: str
+    address: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+@contextmanager
+def prefect_server(
+    workspace: Path, port: int, ephemeral: bool, meanwhile: Callable[[], object] = lambda: None
+) -> Iterator[Server]:
+    """Prefect's server, with ``prefect.db`` of the workspace, until the block ends.
+
+    Args:
+        workspace: An absolute folder.
+        port: To listen on.
+        ephemeral: Whether it is for one command: no schedulers and no pages.
+        meanwhile: Called while it starts, which takes seconds.
+    """
+    address = f"http://{_HOST}:{port}/api"
+    environment = {
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{workspace / 'prefect.db'}",
+        "PREFECT_UI_ENABLED": "0" if ephemeral else "1",
+        "PREFECT_UI_API_URL": address,
+        "PREFECT_API_URL": address,
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",  # a service that fails says so nowhere else
+    }
+    if ephemeral:
+        environment["PREFECT__SERVER_EPHEMERAL"] = "1"
+    command = [sys.executable, "-m", "uvicorn", "--factory", "flows.servers.retrying:create_app"]
+    command += ["--host", _HOST, "--port", str(port), "--log-level", "error"]
+    log = workspace / "prefect-server.log"
+    with _running("Prefect's server", command, log, environment, address, meanwhile) as server:
+        yield server
+
+
+@contextmanager
+def mlflow_server(workspace: Path, at: TrackingConfig, port: int) -> Iterator[Server]:
+    """MLflow's server on the database that ``at`` names: tracking, registry, and a proxy for artifacts.
+
+    Args:
+        workspace: An absolute folder.
+        at: With a database as tracking URI.
+        port: To listen on.
+    """
+    address = f"http://{_HOST}:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+    command += ["--host", _HOST, "--port", str(port)]
+    command += ["--backend-store-uri", str(at.tracking_uri), "--serve-artifacts"]
+    command += ["--artifacts-destination", at.artifact_location or (workspace / "mlartifacts").as_uri()]
+    if at.registry_uri:
+        command += ["--registry-store-uri", at.registry_uri]
+    with _running("MLflow's server", command, workspace / "mlflow-server.log", {}, address) as server:
+        yield server
+
+
+def port_near(wanted: int) -> int:
+    """The first port that is free on 127.0.0.1, from ``wanted`` upwards; any where it is 0."""
+    for port in range(wanted, min(wanted + 100, 65536)) if wanted else (0,):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one in TIME_WAIT is free
+            try:
+                probe.bind((_HOST, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise BraidError(f"no port from {wanted} to {wanted + 99} is free on {_HOST}; name another")
+
+
+@contextmanager
+def _running(
+    name: str,
+    command: list[str],
+    log: Path,
+    environment: dict[str, str],
+    address: str,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> Iterator[Server]:
+    process = tethered.start(command, log, environment)
+    try:
+        meanwhile()
+        _wait_until_healthy(name, address, process, log)
+        yield Server(name, address, process, log)
+    finally:
+        tethered.end(process)
+
+
+def _wait_until_healthy(name: str, address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    with httpx.Client(timeout=5, verify=False, trust_env=False) as client:  # plain HTTP, on this machine
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                if client.get(f"{address}/health").status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.1)
+    how = (
+        f"ended with code {process.poll()}"
+        if process.poll() is not None
+        else f"did not start in {_START_SECONDS} s"
+    )
+    raise BraidError(f"{name} {how}; its output is in {log}")

@@ -1,0 +1,35 @@
+"""Settings of the process that have to stand before prefect, mlflow and torch are imported.
+
+Import this module first. What the user has set in the environment wins.
+"""
+
+from __future__ import annotations
+
+import os
+
+from components.redaction import guard_logs
+
+_DEFAULTS = {
+    # Nothing is sent anywhere.
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # The terminal shows braid's own progress; the full log goes to the Prefect API.
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_LEVEL": "INFO",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is what --json prints
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # jobs evaluate chat models: eight processes for nothing
+    "GIT_PYTHON_REFRESH": "quiet",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONWARNINGS": "ignore",
+    # Who asks whether there is a GPU does not begin to use it: workers are forked from who has asked.
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+    # glibc gives large buffers back to the kernel at every step, and a third of a convolution step
+    # is then page faults; workers started from here keep them.
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TRIM_THRESHOLD_": "8589934592",
+}
+for _name, _value in _DEFAULTS.items():
+    os.environ.setdefault(_name, _value)
+guard_logs()

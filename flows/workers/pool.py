@@ -1,0 +1,95 @@
+"""What all flows have in common: the processes that work for them, and their names in the dashboard."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from threading import Thread
+from typing import Self
+
+from prefect.context import FlowRunContext
+from prefect.runtime import flow_run
+from prefect.settings import get_current_settings
+from prefect.task_runners import ProcessPoolTaskRunner, _initialize_process_pool_worker
+
+from flows.workers import forkserver
+from flows.workers.process import start_worker
+
+WORKERS = get_current_settings().tasks.runner.process_pool_max_workers or 2  # inputs worked on side by side
+_PATIENCE = 5.0  # seconds
+
+
+class Workers(ProcessPoolTaskRunner):
+    """Processes that share the cores, as many as ``max_workers``.
+
+    Prefect 3.8 starts them anew, each to import everything; these come from :mod:`flows.workers.forkserver`.
+    """
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        if self._executor is not None:
+            self._executor.shutdown()  # it has started nothing yet
+        self._executor = ProcessPoolExecutor(
+            self._max_workers,
+            mp_context=forkserver.context(),
+            initializer=_initialize_process_pool_worker,
+            initargs=(self._subprocess_message_queue, start_worker, (self._max_workers, dict(os.environ))),
+        )
+        return self
+
+
+def workers(number: int) -> Workers:
+    """A task runner with this many processes."""
+    return Workers(max_workers=number)
+
+
+def start_workers() -> None:
+    """Have the processes of the flow that this is called from start and import the steps while it goes on.
+
+    Else each would do so when it is first needed, which takes seconds.
+    """
+    context = FlowRunContext.get()
+    runner = context.task_runner if context is not None else None
+    if isinstance(runner, Workers) and runner._executor is not None:
+        Thread(target=_start, args=(runner._executor, runner._max_workers), daemon=True).start()
+
+
+def _start(pool: ProcessPoolExecutor, number: int) -> None:
+    with suppress(RuntimeError):  # the flow has ended already
+        for _ in range(number):
+            pool.submit(import_module, forkserver.STEPS)
+
+
+def stop_workers() -> None:
+    """End the processes that work for a run that is to end now, in the middle of what they do.
+
+    Without it a cancelled flow would wait for their steps. What they leave is what a kill leaves: everything
+    is written whole or not at all.
+    """
+    processes = multiprocessing.active_children()
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(_PATIENCE)
+        if process.is_alive():
+            process.kill()
+
+
+def run_name() -> str:
+    """``avdigits 2026-11-23 22:30`` in the dashboard."""
+    return _dated(Path(str(flow_run.parameters["config"])).stem)
+
+
+def table_run_name(word: str) -> str:
+    """``shoes by sorter 2026-11-23 22:30`` in the dashboard, of a flow that is given a table and a model."""
+    config = flow_run.parameters["config"]
+    said = config if isinstance(config, dict) else config.model_dump()
+    return _dated(f"{Path(said['manifest']).stem} {word} {said['model']}")
+
+
+def _dated(name: str) -> str:
+    return f"{name} {flow_run.scheduled_start_time:%Y-%m-%d %H:%M}"

@@ -1,0 +1,13 @@
+"""Imports all steps, for the process that workers are forked from."""
+
+import pkgutil
+
+import flows.workers.environment  # noqa: F401  (has to come first: it sets what the others read)
+
+# isort: split
+import tasks
+from flows.workers.imports import imported
+
+STEPS = [module.name for module in pkgutil.walk_packages(tasks.__path__, f"{tasks.__name__}.")]
+
+imported([*STEPS, "torch._dynamo"])  # torch imports the latter for its first optimizer, which takes seconds

@@ -1,0 +1,58 @@
+"""The start of a worker process."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from typing import Any
+
+import prefect.engine
+from prefect.context import refresh_global_settings_context
+
+from components.redaction import guard_logs
+from components.runtime.device import share_cores
+from tasks.tracking.service import reached
+
+
+def start_worker(workers: int, environment: Mapping[str, str]) -> None:
+    """Prepare a worker process: its share of the cores, and an end when its parent ends, however it ends.
+
+    Args:
+        workers: Processes that share the cores.
+        environment: Of the flow; what this process was forked from may be older than that.
+    """
+    os.environ.clear()
+    os.environ.update(environment)
+    refresh_global_settings_context()
+    share_cores(workers)
+    guard_logs()
+    prefect.engine.handle_engine_signals = _as_errors  # type: ignore[assignment]
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+@contextmanager
+def _as_errors(task_run_id: Any) -> Iterator[None]:
+    """What ends a step becomes an error that reaches the flow and says whether a service is gone.
+
+    Prefect 3.8 leaves by ``exit(1)`` here where its API is gone. That is no ``Exception``, so it ends the
+    thread of the flow that fetches results from the pool, and the flow waits for ever. What an error was
+    raised from does not come through the pool, so it is looked at on this side.
+    """
+    with reached():
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException as error:
+            raise RuntimeError(f"a step was ended by {type(error).__name__}") from error
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

@@ -1,0 +1,72 @@
+"""A training as people follow it: epoch by epoch in MLflow, in the dashboard and on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import Any, TypeVar
+
+from components.pipeline.follow import follow
+from components.references import Single, Trained
+from components.training.checkpoint import Epoch, read_history
+from tasks.context import Context
+from tasks.progress import Progress
+from tasks.tracking import runs
+
+Result = TypeVar("Result", Single, Trained)
+
+
+def tracked(
+    context: Context,
+    part: str,
+    steps: Generator[Epoch, None, Result],
+    epochs: int,
+    kind: str,
+    metric: str | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> Result:
+    """Run a training to its end in a nested MLflow run of its own.
+
+    Args:
+        context: The run.
+        part: What is trained: an input, ``fusion``, ``joint``, ``alignment`` or ``pretraining``.
+        steps: The training.
+        epochs: At most so many.
+        kind: ``single``, ``fusion`` or ``alignment``, as a tag.
+        metric: Of the objective; None is that of the primary target.
+        facts: Parameters of the nested run besides the pipeline's; None takes the options of the part.
+    """
+    config, at = context.config, context.tracking
+    progress = Progress(context, f"fit {part}")
+    tags = {"config": config.name, "kind": kind}
+    if kind in ("fusion", "student") and len(config.inputs) > 1:
+        tags["fusion"] = config.fusion.name
+    run = runs.nested_run(at, context.mlflow_run, part, tags)
+    if facts is None:
+        facts = config.inputs[part].model_dump(mode="json") if part in config.inputs else {}
+    runs.log_params(at, run, {**config.model_dump(mode="json"), **facts})
+    metric = metric or config.target.metric
+
+    def tell(epoch: Epoch) -> None:
+        runs.log_epoch(at, run, epoch, metric)
+        losses = f"train loss {epoch.train_loss:.3f}, val loss {epoch.val_loss:.3f}"
+        progress(epoch.epoch + 1, epochs, f"{losses}, val {metric} {epoch.metric:.3f}")
+
+    result = follow(steps, tell)
+    trained = result.training if isinstance(result, Single) else result
+    assert trained is not None
+    history = read_history(trained.folder)
+    values = {
+        f"val_{metric}": trained.metric,
+        "val_loss": history[trained.best_epoch].val_loss,
+        f"best_val_{metric}": trained.metric,
+        "best_epoch": trained.best_epoch,
+        "epochs": trained.epochs,
+        "parameters": trained.parameters,
+        "seconds": sum(epoch.seconds for epoch in history),
+    }
+    runs.log_final(at, run, values, trained.epochs)
+    found = f"best val {metric} {trained.metric:.3f} in epoch {trained.best_epoch + 1} of {trained.epochs}"
+    runs.set_tags(at, run, {runs.NOTE: f"{part}: {found}"})
+    runs.end_run(at, run, "FINISHED")
+    progress.finish(found)
+    return result

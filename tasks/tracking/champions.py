@@ -1,0 +1,213 @@
+"""Who is champion and who was: the alias moves by compare-and-set, and its way can be walked back.
+
+The champions of a registered model stand on it as a tag, the newest last. An alias that somebody moved by
+hand, or a kill between two writes, leaves the tag behind the alias; the next move mends it. The champion's
+MLflow run is tagged ``champion: yes``, the runs of those before it ``former``.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from components.config import TrackingConfig
+from components.errors import ModelError
+from components.promotion.verdict import Verdict
+from components.storage.digest import digest
+from tasks.tracking import registry, runs
+from tasks.tracking.registry import CHAMPION, Version
+from tasks.tracking.runs import CHAMPION_TAG
+
+HISTORY = "braid.champions"
+_KEPT = 100  # champions that can be walked back; MLflow takes some thousand characters in a tag
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What a command did to the alias.
+
+    Attributes:
+        name: Of the registered model.
+        before: Version that was champion; None where there was none.
+        champion: Version that is champion now.
+        reason: Why.
+    """
+
+    name: str
+    before: str | None
+    champion: str
+    reason: str
+
+
+def settle(
+    at: TrackingConfig,
+    workspace: Path,
+    version: Version,
+    decide: Callable[[Version | None], Verdict],
+    move: bool = True,
+    why: str = "",
+) -> Verdict:
+    """Compare with the champion until the one that was compared with is still champion when the alias moves.
+
+    Comparing takes minutes, so it holds no lock. Where the champion changed meanwhile, the challenger is
+    compared again, with the new one: of two runs that finish together, the second has to beat the first.
+    Between processes that share the workspace the lock makes the last look and the move one. MLflow has no
+    conditional write, so between machines with workspaces of their own some milliseconds remain.
+
+    Args:
+        at: Where MLflow is.
+        workspace: Folder of the lock.
+        version: The challenger.
+        decide: Verdict against a champion, None where there is none.
+        move: Whether the alias moves; else the verdict is only given.
+        why: Somebody's own reason, for the record.
+    """
+    while True:
+        champion = registry.champion(at, version.name)
+        verdict = decide(champion)
+        if not move or not verdict.promote:
+            return verdict
+        if champion == version:
+            _tag_runs(at, version)  # mends what a kill left
+            return verdict
+        with _locked(at, workspace, version.name):
+            if registry.champion(at, version.name) == champion:
+                _crown(at, version, champion, f"{why}: {verdict.reason}" if why else verdict.reason)
+                return verdict
+
+
+def crown(at: TrackingConfig, workspace: Path, version: Version, reason: str) -> Moved:
+    """Make a version champion, whoever was it; one that is already stays so and nothing is written."""
+    with _locked(at, workspace, version.name):
+        before = registry.champion(at, version.name)
+        if before == version:
+            return Moved(version.name, version.version, version.version, "already champion")
+        _crown(at, version, before, reason)
+        return Moved(version.name, before.version if before else None, version.version, reason)
+
+
+def roll_back(at: TrackingConfig, workspace: Path, name: str, reason: str = "") -> Moved:
+    """Make the champion before the present one champion again; versions that were deleted are passed over.
+
+    Args:
+        at: Where MLflow is.
+        workspace: Folder of the lock.
+        name: Of the registered model.
+        reason: Why, for the record.
+
+    Raises:
+        ModelError: If there is no such model, or no champion before this one.
+    """
+    client = runs.connect(at)
+    with _locked(at, workspace, name):
+        current = registry.champion(at, name)
+        past = [*history(at, name)]
+        if current is not None:
+            past = _with(past, current)[:-1]
+        passed_over = []
+        before = None
+        while past and (before := registry.find(at, f"models:/{name}/{past[-1]}")) is None:
+            passed_over.append(past.pop())
+        if before is None:
+            gone = f" (deleted: {', '.join(passed_over)})" if passed_over else ""
+            state = f"version {current.version} is champion" if current else "there is no champion"
+            raise ModelError(
+                f"{name}: {state}, and no champion before it is known{gone}. `braid promote {name} VERSION` "
+                "chooses one."
+            )
+        said = f"rolled back from version {current.version}" if current else "rolled back"
+        told = f"{said}: {reason}" if reason else said
+        client.set_registered_model_tag(name, HISTORY, json.dumps(past))  # first: a kill leaves it mendable
+        client.set_registered_model_alias(name, CHAMPION, past[-1])
+        _tag_runs(at, before)
+        _sign(client, name, past[-1], "crowned", told)
+        if current is not None:
+            _sign(client, name, current.version, "rolled_back", f"to version {past[-1]}. {reason}".strip())
+        return Moved(name, current.version if current else None, past[-1], told)
+
+
+def history(at: TrackingConfig, name: str) -> list[str]:
+    """Versions that have been champion and were not rolled back, the newest last.
+
+    Raises:
+        ModelError: If there is no such registered model; says which there are.
+    """
+    client = runs.connect(at)
+    try:
+        tags = client.get_registered_model(name).tags
+    except MlflowException as error:
+        raise ModelError(f"there is no registered model {name!r} in {registry.registered(at)}") from error
+    return list(json.loads(tags.get(HISTORY, "[]")))
+
+
+def _crown(at: TrackingConfig, version: Version, before: Version | None, reason: str) -> None:
+    client = runs.connect(at)
+    past = history(at, version.name)
+    if before is not None:
+        past = _with(past, before)
+    client.set_registered_model_alias(version.name, CHAMPION, version.version)
+    _tag_runs(at, version)
+    champions = json.dumps([*past, version.version][-_KEPT:])
+    client.set_registered_model_tag(version.name, HISTORY, champions)
+    _sign(client, version.name, version.version, "crowned", reason)
+
+
+def _tag_runs(at: TrackingConfig, version: Version) -> None:
+    """Tag the champion's run ``champion: yes``, and other runs of the model that have it ``former``.
+
+    A run that was deleted is left alone.
+    """
+    client = runs.connect(at)
+    experiment = None
+    try:
+        experiment = client.get_run(version.run).info.experiment_id
+        client.set_tag(version.run, "model_version", f"{version.name}/{version.version}")
+        client.set_tag(version.run, CHAMPION_TAG, "yes")
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE"):
+            raise
+        found = client.get_experiment_by_name(at.experiment)
+        experiment = experiment or (found.experiment_id if found is not None else None)
+    for run in client.search_runs([experiment] if experiment else [], f"tags.`{CHAMPION_TAG}` = 'yes'"):
+        of_model = run.data.tags.get("model_version", "").rpartition("/")[0] == version.name
+        if of_model and run.info.run_id != version.run:
+            client.set_tag(run.info.run_id, CHAMPION_TAG, "former")
+
+
+def _with(past: list[str], current: Version) -> list[str]:
+    """The history, ending in who is champion now."""
+    return past if past[-1:] == [current.version] else [*past, current.version]
+
+
+def _sign(client: MlflowClient, name: str, version: str, what: str, reason: str) -> None:
+    """Who moved the alias, when and why, on the version."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    for field, value in (("when", now), ("by", _who()), ("why", reason)):
+        client.set_model_version_tag(name, version, f"braid.{what}_{field}", value)
+
+
+def _who() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+@contextmanager
+def _locked(at: TrackingConfig, workspace: Path, name: str) -> Iterator[None]:
+    folder = workspace / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    place = digest(str(at.registry_uri or at.tracking_uri), name)
+    with FileLock(folder / f"champion-{place}.lock"):
+        yield

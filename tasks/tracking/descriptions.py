@@ -1,0 +1,137 @@
+"""What people read in MLflow about an experiment, a run and a registered model, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from components.config import PipelineConfig
+from components.evaluation.results import Evaluation
+from components.references import Dataset
+from components.targets import Regression
+
+_HELPS = {
+    "yes": "Fusion helped",
+    "no": "Fusion did not help",
+    "unclear": "Whether fusion helped is unclear",
+}
+
+_EXPERIMENT = """\
+Runs of **braid**: multimodal models, retrained and compared. A run of `kind` retrain, sweep, distill, score \
+or monitor is one flow run; its fits, fusion and trials are nested below it (the + in front of its name).
+
+VIEWS
+
+**The same names in every run that trained something**
+
+| column | meaning |
+|---|---|
+| `val_METRIC` | on validation rows, of the epoch whose weights are kept; everything is chosen by it |
+| `test_METRIC`, `…_low`, `…_high` | on test rows, with its bootstrap interval; looked at once, at the end |
+| `parameters`, `seconds`, `best_epoch` | of a training: trainable parameters, seconds in its epochs, \
+epoch kept |
+| `fusion.*`, `training.*`, `inputs.NAME.*`, `seed` | the options, as in the pipeline file |
+
+**In a retraining besides**
+
+| column | meaning |
+|---|---|
+| `fusion_gain`, `delivered_gain`, `…_low`, `…_high` | fusion, or what is delivered, against the best \
+single input on the same rows |
+| `champion_gain` | against the champion of then |
+| `subset_A_and_B_METRIC`, `worst_subset_drop` | when a row has only these inputs; what the worst such \
+set costs |
+| `shapley_NAME` | share of an input in the result |
+| `calibration_error_before`, `…_after`, `conformal_coverage`, `abstained` | whether probabilities can \
+be believed |
+| `robustness_*`, `missing_*` | under damaged and missing inputs |
+| `audit_*` | whether inputs go with their labels, and rows that train has too |
+| `data_*`, `extracted_rows_*` | rows, quarantine, gaps; rows embedded anew |
+
+**Tags**: `config`, `kind` (retrain, single, fusion, alignment, trial, features, student, sweep, ...), \
+`fusion`, \
+`fusion_helps` (yes, no, unclear), `audit` (good, or what to look at), \
+`champion` (yes: now; former: was; no: never), `model_version`, \
+`dataset_digest`, `git_commit`, `promotion` (the reason).
+
+**Filters** for the search field
+
+```
+tags.kind = 'retrain' and tags.champion = 'yes'
+tags.kind = 'retrain' and tags.fusion_helps = 'yes' and metrics.delivered_gain_low > 0.02
+tags.kind = 'trial' and tags.fusion = 'gated' and metrics.val_accuracy > 0.9
+tags.kind = 'single' and tags.config = 'demo'
+```
+
+**A sweep as parallel coordinates**: filter by `tags.kind = 'trial'`, select all, Compare, Parallel \
+Coordinates Plot; parameters `fusion.name`, `training.learning_rate`, ... and the metric `val_METRIC`.
+"""
+
+
+def of_experiment(views: Mapping[str, str]) -> str:
+    """Description of an experiment: what its columns and tags mean, and filters to copy.
+
+    Args:
+        views: Address of each prepared view, by its title.
+    """
+    return _EXPERIMENT.replace("VIEWS", " · ".join(f"[{title}]({at})" for title, at in views.items()))
+
+
+def of_run(
+    evaluation: Evaluation, headline: str, decision: str, links: Mapping[str, str], results: str
+) -> str:
+    """Description of a finished retraining.
+
+    Args:
+        evaluation: Of the primary target.
+        headline: The result in one line.
+        decision: Which version it is and whether it is champion, with the reason.
+        links: Address by what it is called.
+        results: Table of the candidates, in Markdown.
+    """
+    return "\n\n".join(
+        [
+            f"{headline}.",
+            f"**{helped(evaluation)}**",
+            f"{decision}.",
+            " · ".join(f"[{name}]({address})" for name, address in links.items()),
+            results,
+        ]
+    )
+
+
+def helped(evaluation: Evaluation) -> str:
+    """Whether fusion beat the best single input, in a sentence."""
+    gain = evaluation.fusion_gain
+    proof = f": {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]" if gain else ""
+    return f"{_HELPS[evaluation.fusion_helps]} against {evaluation.best_single} alone{proof}."
+
+
+def of_model(config: PipelineConfig, dataset: Dataset) -> str:
+    """Description of a registered model: what it predicts, from what, and how to use it."""
+    targets = ", ".join(
+        f"`{target.name}` (a number)"
+        if isinstance(target, Regression)
+        else f"`{target.name}` ({len(target.classes)} classes: {_some(target.classes)})"
+        for target in dataset.targets
+    )
+    inputs = "\n".join(
+        f"- `{name}`: {options.modality}, column{'s' if len(options.columns) > 1 else ''} "
+        f"{', '.join(f'`{column}`' for column in options.columns)}"
+        for name, options in config.inputs.items()
+    )
+    return "\n\n".join(
+        [
+            f"Predicts {targets} from any of these inputs, of which a row may lack some:",
+            inputs,
+            "`@champion` is the version in use: it moves only when a paired test on the same test rows says "
+            "so. `@challenger` is the newest that was not dry-run. The reason is in each version's "
+            "description and its tag `promotion`; who moved the alias and when in `braid.crowned_*`.",
+            f"```\nmlflow.pyfunc.load_model('models:/{config.model_name}@champion').predict(rows)\n"
+            f"mlflow models serve -m models:/{config.model_name}@champion --env-manager local\n```",
+        ]
+    )
+
+
+def _some(names: tuple[str, ...], most: int = 12) -> str:
+    shown = ", ".join(names[:most])
+    return f"{shown}, ..." if len(names) > most else shown

@@ -1,0 +1,263 @@
+"""The logged model and its place in the registry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version as installed
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+from mlflow.types.schema import AnyType
+
+import components
+from components.config import PipelineConfig, TrackingConfig
+from components.config.inputs import InputConfig
+from components.errors import ModelError
+from components.inference.predictor import Predictor
+from components.storage.atomic import replacing
+from components.storage.digest import digest
+from tasks.context import Context
+from tasks.tracking import runs
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+_MODEL_TAG = "braid.model_uri"
+_PACKAGES = [
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "peft",
+    "pydantic",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "scipy",
+    "pillow",
+    "soundfile",
+    "soxr",
+    "fsspec",
+    "filelock",
+    "pyyaml",
+]
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered model version.
+
+    Attributes:
+        name: Of the registered model.
+        version: Number, as text.
+        run: MLflow run that it comes from.
+        uri: ``models:/name/version``.
+    """
+
+    name: str
+    version: str
+    run: str
+
+    @property
+    def uri(self) -> str:
+        return f"models:/{self.name}/{self.version}"
+
+
+def log_model(context: Context, example: pd.DataFrame) -> str:
+    """Log the bundle as pyfunc with signature and input example, once; give its URI."""
+    client = runs.connect(context.tracking)
+    known = client.get_run(context.mlflow_run).data.tags.get(_MODEL_TAG)
+    if known:
+        return known
+    output = Predictor(context.bundle, "cpu").predict(example)
+    with mlflow.start_run(run_id=context.mlflow_run, log_system_metrics=False):
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(Path(__file__).with_name("pyfunc.py")),
+            artifacts={"bundle": str(context.bundle)},
+            code_paths=[str(Path(components.__file__).parent)],
+            signature=signature(context.config, output),
+            input_example=example,
+            pip_requirements=_requirements(),
+            metadata={"pipeline": context.config.name, "run": context.key},
+        )
+        uri = str(info.model_uri)
+        client.set_tag(context.mlflow_run, _MODEL_TAG, uri)
+    client.update_run(context.mlflow_run, "RUNNING")  # leaving the block ended it
+    return uri
+
+
+def register(
+    context: Context, uri: str, about: str, description: str, tags: dict[str, str], challenge: bool = True
+) -> Version:
+    """Register the logged model, once, with alias ``challenger`` where it is to challenge.
+
+    Args:
+        context: The run.
+        uri: Of the logged model.
+        about: Description of the registered model, where it has none yet.
+        description: Of the version.
+        tags: Of the version.
+        challenge: Whether the alias moves.
+    """
+    client = runs.connect(context.tracking)
+    name = context.config.model_name
+    try:
+        client.create_registered_model(name, description=about)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        if not client.get_registered_model(name).description:
+            client.update_registered_model(name, about)
+    version = _own_version(client, name, context.mlflow_run)
+    if version is None:
+        made = client.create_model_version(
+            name,
+            uri,
+            context.mlflow_run,
+            tags=tags,
+            description=description,
+            model_id=uri.removeprefix("models:/"),  # a server asks for it, to know that the source is allowed
+        ).version
+        version = _own_version(client, name, context.mlflow_run) or str(made)
+    if challenge:
+        client.set_registered_model_alias(name, CHALLENGER, version)
+    return Version(name, str(version), context.mlflow_run)
+
+
+def _own_version(client: MlflowClient, name: str, run: str) -> str | None:
+    """The version of a registered model that a run has made; None where it has made none.
+
+    Of several, which a server makes whose answer is lost, the later ones are deleted.
+    """
+    found = client.search_model_versions(f"name = '{name}'")
+    own = sorted((each for each in found if each.run_id == run), key=lambda each: int(each.version))
+    for twin in own[1:]:
+        client.delete_model_version(name, str(twin.version))
+    return str(own[0].version) if own else None
+
+
+def champion(at: TrackingConfig, name: str) -> Version | None:
+    """The version of a registered model that has the alias ``champion``, if any."""
+    return find(at, f"models:/{name}@{CHAMPION}")
+
+
+def find(at: TrackingConfig, uri: str) -> Version | None:
+    """The version that ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION`` names, if there is one."""
+    client = runs.connect(at)
+    name = uri.removeprefix("models:/")
+    try:
+        if "@" in name:
+            found = client.get_model_version_by_alias(*name.split("@", 1))
+        else:
+            found = client.get_model_version(*name.rsplit("/", 1))
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+    return Version(found.name, str(found.version), str(found.run_id))
+
+
+def versions(at: TrackingConfig, name: str) -> list[str]:
+    """Numbers of a registered model's versions, the oldest first."""
+    found = runs.connect(at).search_model_versions(f"name = '{name}'")
+    return sorted((str(each.version) for each in found), key=int)
+
+
+def registered(at: TrackingConfig) -> str:
+    """The registry and the names of its models, for messages."""
+    known = ", ".join(sorted(each.name for each in runs.connect(at).search_registered_models()))
+    return f"{at.registry_uri or at.tracking_uri}; registered models: {known or 'none'}"
+
+
+def download_bundle(at: TrackingConfig, uri: str, to: Path) -> Path:
+    """Folder of a logged model's bundle, fetched into ``to``."""
+    runs.connect(at)
+    folder = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(to)))
+    return next(folder.rglob("model.json")).parent
+
+
+def kept_bundle(at: TrackingConfig, uri: str, folder: Path) -> Path:
+    """Folder of a logged model's bundle below ``folder``, fetched the first time it is asked for."""
+    place = folder / digest(str(at.registry_uri or at.tracking_uri), uri)
+    if not place.exists():
+        with replacing(place) as temporary:
+            temporary.mkdir(parents=True)
+            download_bundle(at, uri, temporary)
+    return next(place.rglob("model.json")).parent
+
+
+def find_model(at: TrackingConfig, name: str) -> str:
+    """URI of a logged model.
+
+    Args:
+        at: Where MLflow is.
+        name: A registered model, whose champion is meant; ``name/version`` or ``name@alias``; any of these
+            behind ``models:/``; or a run: its id, key or name, or ``last``.
+
+    Raises:
+        ModelError: If there is none; says which registered models there are.
+    """
+    client = runs.connect(at)
+    run = None if "/" in name or "@" in name else runs.find_run(at, name)
+    if run is not None:
+        if _MODEL_TAG in run.data.tags:
+            return run.data.tags[_MODEL_TAG]
+        raise ModelError(f"run {name!r} has logged no model (it is {run.info.status.lower()})")
+    plain = name.removeprefix("models:/")
+    model, _, alias = plain.partition("@")
+    try:
+        found = (
+            client.get_model_version(*plain.split("/", 1))
+            if "/" in plain
+            else client.get_model_version_by_alias(model, alias or CHAMPION)
+        )
+    except MlflowException as error:
+        raise ModelError(f"there is no model and no run {name!r} in {registered(at)}") from error
+    return f"models:/{found.name}/{found.version}"
+
+
+def source(at: TrackingConfig, uri: str) -> Version:
+    """The registered version behind a URI of :func:`find_model`; of a model that is not registered the
+    version is empty and the name that of its run."""
+    client = runs.connect(at)
+    name, _, version = uri.removeprefix("models:/").partition("/")
+    if version:
+        found = client.get_model_version(name, version)
+        return Version(found.name, str(found.version), str(found.run_id))
+    run = str(client.get_logged_model(name).source_run_id)
+    versions = client.search_model_versions(f"run_id = '{run}'")
+    if versions:
+        return Version(versions[0].name, str(versions[0].version), run)
+    return Version(str(client.get_run(run).info.run_name), "", run)
+
+
+def signature(config: PipelineConfig, output: pd.DataFrame) -> ModelSignature:
+    """What the model takes, every column optional, and what it gives."""
+    types: dict[str, DataType | AnyType] = {}
+    for options in config.inputs.values():
+        for column in options.columns:  # two inputs may read one column
+            kind = _column_type(options)
+            types[column] = kind if types.get(column, kind) == kind else AnyType()
+    columns: list[ColSpec | TensorSpec] = [
+        ColSpec(kind, column, required=False) for column, kind in types.items()
+    ]
+    outputs: list[ColSpec | TensorSpec] = [
+        ColSpec({"f": "double", "b": "boolean"}.get(kind.kind, "string"), str(name), required=False)
+        for name, kind in output.dtypes.items()
+    ]
+    params = [ParamSpec("inputs", "string", ""), ParamSpec("explain", "boolean", False)]
+    return ModelSignature(Schema(columns), Schema(outputs), ParamSchema(params))
+
+
+def _column_type(options: InputConfig) -> DataType | AnyType:
+    """Text is text; media may be paths, bytes or base64, and a table's cells numbers or words."""
+    return DataType.string if options.modality == "text" else AnyType()
+
+
+def _requirements() -> list[str]:
+    return [f"{name}=={installed(name)}" for name in _PACKAGES]

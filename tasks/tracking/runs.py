@@ -1,0 +1,355 @@
+"""All calls to MLflow's tracking API.
+
+A run is found again by what it stands for (the run's key, or its parent and part), never by
+memory, so a retried or resumed step writes to the same run; what is there already is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import mlflow
+import pandas as pd
+from matplotlib.figure import Figure
+from mlflow import MlflowClient
+from mlflow.data.pandas_dataset import from_pandas
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from components.config import TrackingConfig
+from components.config.tracking import VARIABLES
+from components.redaction import redacted, without_login, without_secrets
+from components.runtime.environ import kept
+from components.training.checkpoint import Epoch
+from tasks.tracking.descriptions import of_experiment
+from tasks.tracking.service import check_answers, make_database
+from tasks.tracking.views import VIEWS
+
+KEY, PART = "braid.key", "braid.part"
+NOTE = "mlflow.note.content"  # description of a run or an experiment, in Markdown
+_KIND, _TRAINING = "mlflow.experimentKind", "custom_model_development"  # else its pages are of chat models
+CHAMPION_TAG = "champion"
+DATA_TAG, MODEL_TAG = "dataset_digest", "model_digest"
+CONFIG, ENVIRONMENT = "config.yaml", "environment.json"  # artifacts that a run is repeated from
+_OF_THE_RUN = ("config", "git_commit", DATA_TAG)  # tags that its parts have too
+_LONGEST_PARAM = 6000  # characters that every MLflow backend takes
+_FORBIDDEN = re.compile(r"[^\w.:/ -]")  # in the name of a parameter; columns of a table may have any
+
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+
+
+def connect(tracking: TrackingConfig) -> MlflowClient:
+    """A client for the place that mlflow.yaml names; MLflow's own functions follow it.
+
+    Raises:
+        ServiceError: If there is a server and it does not answer when this process first asks.
+    """
+    check_answers(str(tracking.tracking_uri))
+    for uri in {str(tracking.tracking_uri), str(tracking.registry_uri or tracking.tracking_uri)}:
+        make_database(uri)
+    # MLflow writes what it is told into the environment, where it would be the wish for every workspace.
+    with kept(VARIABLES):
+        mlflow.set_tracking_uri(str(tracking.tracking_uri))
+        mlflow.set_registry_uri(str(tracking.registry_uri or tracking.tracking_uri))
+    return MlflowClient()
+
+
+def start_run(tracking: TrackingConfig, name: str, key: str, tags: Mapping[str, str]) -> str:
+    """Id of the parent run of ``key``: the one there is, set to running again, or a new one."""
+    client = connect(tracking)
+    experiment = _experiment(client, tracking)
+    _describe(client, experiment)
+    own = f"tags.`{KEY}` = '{key}' and tags.`{PART}` = 'run'"
+    all_tags = without_secrets({**tracking.tags, **tags, KEY: key, PART: "run"})
+    found = _only(client, experiment, own)
+    if found is not None:
+        client.update_run(found, "RUNNING")
+        client.log_batch(found, tags=[RunTag(name, value) for name, value in all_tags.items()])
+        return found
+    made = client.create_run(experiment, tags=all_tags, run_name=name).info.run_id
+    return _only(client, experiment, own) or made
+
+
+def nested_run(tracking: TrackingConfig, parent: str, part: str, tags: Mapping[str, str]) -> str:
+    """Id of the run of one part (a fit, the fusion) below its parent, whose facts and data set it shares."""
+    client = connect(tracking)
+    above = client.get_run(parent)
+    found = _part(client, above, part)
+    if found is not None:
+        client.update_run(found, "RUNNING")
+        return found
+    all_tags = {
+        **{name: above.data.tags[name] for name in _OF_THE_RUN if name in above.data.tags},
+        **tracking.tags,
+        **tags,
+        MLFLOW_PARENT_RUN_ID: parent,
+        KEY: above.data.tags[KEY],
+        PART: part,
+    }
+    name = f"{part} · {above.info.run_name}"
+    made = client.create_run(above.info.experiment_id, tags=all_tags, run_name=name).info.run_id
+    run_id = _part(client, above, part) or made
+    if above.inputs is not None and above.inputs.dataset_inputs:
+        client.log_inputs(run_id, above.inputs.dataset_inputs)
+    return str(run_id)
+
+
+def parts(tracking: TrackingConfig, above: Run) -> list[Run]:
+    """The runs right below a run."""
+    below = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{above.info.run_id}'"
+    return list(connect(tracking).search_runs([above.info.experiment_id], below, max_results=1000))
+
+
+def find_part(tracking: TrackingConfig, parent: str, part: str) -> str | None:
+    """Id of the run of one part; None where it has none."""
+    client = connect(tracking)
+    return _part(client, client.get_run(parent), part)
+
+
+def _part(client: MlflowClient, above: Run, part: str) -> str | None:
+    own = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{above.info.run_id}' and tags.`{PART}` = '{part}'"
+    return _only(client, above.info.experiment_id, own)
+
+
+def _only(client: MlflowClient, experiment: str, own: str) -> str | None:
+    """Id of the run that a filter tells from all others; None where there is none.
+
+    A server whose answer is lost is asked again, and then has made a run twice: the later ones are deleted.
+    """
+    oldest_first = ["attributes.start_time ASC"]
+    found = client.search_runs([experiment], own, max_results=10, order_by=oldest_first)
+    for twin in found[1:]:
+        client.delete_run(twin.info.run_id)
+    return found[0].info.run_id if found else None
+
+
+def end_run(tracking: TrackingConfig, run_id: str, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
+    """Set the final state of a run; of those below it too that are still running, where it ends too early."""
+    client = connect(tracking)
+    if status != "FINISHED":
+        experiment = client.get_run(run_id).info.experiment_id
+        below = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run_id}' and attributes.status = 'RUNNING'"
+        for run in client.search_runs([experiment], below, max_results=1000):
+            client.set_terminated(run.info.run_id, status)
+    client.set_terminated(run_id, status)
+
+
+def log_params(tracking: TrackingConfig, run_id: str, values: Mapping[str, Any]) -> None:
+    """Parameters, nested mappings flattened to dotted names; those that are there already are left out."""
+    client = connect(tracking)
+    known = client.get_run(run_id).data.params
+    given = {_FORBIDDEN.sub("_", name): value for name, value in flatten(values).items()}
+    told = {name: redacted(str(value)) for name, value in given.items() if name not in known}
+    new = [Param(name, value[:_LONGEST_PARAM]) for name, value in told.items()]
+    for start in range(0, len(new), 100):
+        client.log_batch(run_id, params=new[start : start + 100])
+
+
+def log_epoch(tracking: TrackingConfig, run_id: str, epoch: Epoch, metric: str) -> None:
+    """Metrics of one epoch as step, unless the run has that step."""
+    client = connect(tracking)
+    steps = client.get_run(run_id).data.metrics
+    if "epoch" in steps and steps["epoch"] >= epoch.epoch:
+        return
+    values = {
+        "train_loss": epoch.train_loss,
+        "val_loss": epoch.val_loss,
+        f"val_{metric}": epoch.metric,
+        "learning_rate": epoch.learning_rate,
+        "epoch_seconds": epoch.seconds,
+        **{f"alone_{name}_val_{metric}": value for name, value in epoch.alone.items()},
+        **({"skipped_steps": float(epoch.skipped)} if epoch.skipped else {}),
+        "epoch": float(epoch.epoch),  # last: its presence says that the others are there
+    }
+    now = int(time.time() * 1000)
+    client.log_batch(
+        run_id, metrics=[Metric(name, value, now, epoch.epoch) for name, value in values.items()]
+    )
+
+
+def log_metrics(tracking: TrackingConfig, run_id: str, values: Mapping[str, float]) -> None:
+    """Final metrics; those that the run has already are left out."""
+    client = connect(tracking)
+    known = client.get_run(run_id).data.metrics
+    now = int(time.time() * 1000)
+    new = [Metric(name, float(value), now, 0) for name, value in values.items() if name not in known]
+    for start in range(0, len(new), 500):
+        client.log_batch(run_id, metrics=new[start : start + 500])
+
+
+def log_final(tracking: TrackingConfig, run_id: str, values: Mapping[str, float], step: int) -> None:
+    """Final metrics of a run whose epochs may have logged the same names, as values behind the last epoch.
+
+    What MLflow shows and compares is the newest value, so it is these. Those there already are left out.
+    """
+    client = connect(tracking)
+    now = int(time.time() * 1000)
+    new = [
+        Metric(name, float(value), now, step)
+        for name, value in values.items()
+        if not any(known.step == step for known in client.get_metric_history(run_id, name))
+    ]
+    client.log_batch(run_id, metrics=new)
+
+
+def set_tags(tracking: TrackingConfig, run_id: str, tags: Mapping[str, str]) -> None:
+    """Tags; given ones replace old ones."""
+    hidden = [RunTag(name, redacted(str(value))) for name, value in tags.items()]
+    connect(tracking).log_batch(run_id, tags=hidden)
+
+
+def log_dataset(
+    tracking: TrackingConfig, run_id: str, samples: pd.DataFrame, source: str, name: str, digest: str
+) -> None:
+    """The data set with its digest, once."""
+    client = connect(tracking)
+    known = client.get_run(run_id).inputs
+    if known is not None and known.dataset_inputs:
+        return
+    dataset = from_pandas(samples, source=redacted(source), name=name, digest=digest[:32])
+    context = InputTag("mlflow.data.context", "training")
+    client.log_inputs(run_id, [DatasetInput(dataset._to_mlflow_entity(), [context])])
+
+
+def log_figures(tracking: TrackingConfig, run_id: str, figures: Mapping[str, Figure]) -> None:
+    """Figures as PNG below ``figures/``."""
+    client = connect(tracking)
+    for name, figure in figures.items():
+        client.log_figure(run_id, figure, f"figures/{name}.png")
+
+
+def log_table(tracking: TrackingConfig, run_id: str, table: pd.DataFrame, name: str) -> None:
+    """A table below ``tables/``, as MLflow shows it and as CSV. Replaces one that is there."""
+    client = connect(tracking)
+    table = table.map(without_secrets)
+    content = table.astype(object).where(table.notna(), None).to_dict("split")
+    client.log_dict(run_id, {"columns": content["columns"], "data": content["data"]}, f"tables/{name}.json")
+    client.log_text(run_id, table.to_csv(index=False), f"tables/{name}.csv")
+    shown = json.loads(client.get_run(run_id).data.tags.get("mlflow.loggedArtifacts", "[]"))
+    entry = {"path": f"tables/{name}.json", "type": "table"}
+    if entry not in shown:
+        client.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps([*shown, entry]))
+
+
+def log_file(tracking: TrackingConfig, run_id: str, file: Path, folder: str | None = None) -> None:
+    """A file as artifact."""
+    connect(tracking).log_artifact(run_id, str(file), folder)
+
+
+def log_text(tracking: TrackingConfig, run_id: str, text: str, path: str) -> None:
+    """Text as artifact."""
+    connect(tracking).log_text(run_id, redacted(text), path)
+
+
+def watch_system(tracking: TrackingConfig, run_id: str) -> SystemMetricsMonitor | None:
+    """Record CPU, memory and GPU use until ``finish()`` is called on the result."""
+    if not tracking.system_metrics:
+        return None
+    connect(tracking)
+    monitor = SystemMetricsMonitor(run_id, sampling_interval=5, resume_logging=True)
+    monitor.start()
+    return monitor
+
+
+def run_url(tracking: TrackingConfig, run_id: str, artifact: str | None = None) -> str | None:
+    """Page of a run, or of one of its artifacts, where a server shows it."""
+    page = without_login(tracking.page_url or str(tracking.tracking_uri))
+    if not page.startswith("http"):
+        return None
+    return f"{page.rstrip('/')}/{run_page(tracking, run_id, artifact)}"
+
+
+def run_page(tracking: TrackingConfig, run_id: str, artifact: str | None = None) -> str:
+    """The same within MLflow's own pages, whatever address they are served from."""
+    experiment = connect(tracking).get_run(run_id).info.experiment_id
+    page = f"#/experiments/{experiment}/runs/{run_id}"
+    return page if artifact is None else f"{page}/artifacts/{artifact}"
+
+
+def get_run(tracking: TrackingConfig, run_id: str) -> Run:
+    """The run as MLflow has it."""
+    return connect(tracking).get_run(run_id)
+
+
+def has_ended_well(tracking: TrackingConfig, run_id: str) -> bool:
+    """Whether nothing is left to be logged: the run is finished, or not there any more."""
+    try:
+        return bool(get_run(tracking, run_id).info.status == "FINISHED")
+    except mlflow.MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return True
+
+
+def find_run(tracking: TrackingConfig, name: str) -> Run | None:
+    """A parent run by its id, key or name, the newest where several have the name.
+
+    ``last`` is the newest retraining: the runs of other flows leave neither a report nor a model.
+    """
+    if "'" in name:
+        return None  # no run has such a name, and a filter cannot hold it
+    client = connect(tracking)
+    experiment = _experiment(client, tracking)
+    is_parent = f"tags.`{PART}` = 'run'"
+    fields = ("attributes.run_id", f"tags.`{KEY}`", "attributes.run_name")
+    of_retraining = f"tags.kind = 'retrain' and {is_parent}"
+    filters = (
+        [of_retraining] if name == "last" else [f"{field} = '{name}' and {is_parent}" for field in fields]
+    )
+    for condition in filters:
+        newest_first = ["attributes.start_time DESC"]
+        found = client.search_runs([experiment], condition, order_by=newest_first, max_results=1)
+        if found:
+            return found[0]
+    return None
+
+
+def download(tracking: TrackingConfig, run_id: str, path: str, to: Path) -> Path:
+    """Fetch an artifact of a run into a folder."""
+    to.mkdir(parents=True, exist_ok=True)
+    return Path(connect(tracking).download_artifacts(run_id, path, str(to)))
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """``{"a": {"b": 1}}`` to ``{"a.b": 1}``; lists become text such as ``32, 64``."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            flat[f"{prefix}{name}"] = ", ".join(map(str, value))
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _describe(client: MlflowClient, experiment: str) -> None:
+    """Tell people what they see, unless somebody has said so already."""
+    tags = client.get_experiment(experiment).tags
+    views = {view.title: view.link(experiment) for view in VIEWS}
+    wanted = {NOTE: of_experiment(views), _KIND: _TRAINING, **{view.tag: view.state() for view in VIEWS}}
+    for name, value in wanted.items():
+        if name not in tags:
+            client.set_experiment_tag(experiment, name, value)
+
+
+def _experiment(client: MlflowClient, tracking: TrackingConfig) -> str:
+    found = client.get_experiment_by_name(tracking.experiment)
+    if found is not None:
+        if found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
+        return found.experiment_id
+    try:
+        return client.create_experiment(tracking.experiment, tracking.artifact_location)
+    except mlflow.MlflowException:  # another process was faster
+        found = client.get_experiment_by_name(tracking.experiment)
+        if found is None:
+            raise
+        return found.experiment_id

@@ -1,0 +1,44 @@
+"""Every file, cell and column of the corpora: used as it is, or refused with a reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.acceptance.bad_input.guarded import all_cases, try_all
+from tests.acceptance.bad_input.judge import CORPORA, Finding
+
+
+@pytest.fixture(scope="module")
+def findings() -> list[Finding]:
+    return list(try_all())
+
+
+@pytest.fixture(scope="module")
+def tried() -> Counter[str]:
+    return Counter(case.kind for case in all_cases())
+
+
+@pytest.mark.parametrize("kind", CORPORA)
+def test_nothing_crashes_hangs_or_is_substituted(
+    findings: list[Finding], tried: Counter[str], kind: str
+) -> None:
+    of_kind = [finding for finding in findings if finding.kind == kind]
+    assert [finding for finding in of_kind if not finding.good] == []
+    assert len(of_kind) == tried[kind]
+
+
+def test_there_are_hundreds_of_distinct_bad_ones(findings: list[Finding]) -> None:
+    refused = {(finding.kind, finding.name) for finding in findings if finding.became == "refused"}
+    contents = {
+        (case.kind, repr(case.content), case.ending)
+        for case in all_cases()
+        if (case.kind, case.name) in refused
+    }
+    assert len(contents) == len(refused) >= 300
+
+
+def test_reasons_tell_causes_apart(findings: list[Finding]) -> None:
+    causes = Counter(finding.said.partition(" (")[0] for finding in findings if finding.kind == "pictures")
+    assert {"empty file", "decompression bomb", "truncated picture", "unknown colour mode"} < set(causes)

@@ -1,0 +1,196 @@
+"""``braid score`` as a user runs it: by alias, killed and gone on with, the same as the pyfunc, into SQL."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from mlflow import MlflowClient
+
+from components.config import TrackingConfig
+from components.config.score import ScoreConfig
+from components.errors import BraidError
+from tasks.score import open_task
+from tests.acceptance.e2e.conftest import Project, python
+
+pytestmark = pytest.mark.e2e
+ROWS, CHUNK = 1024, 128
+PASSWORD = "hunter2-in-no-file"
+PYFUNC = """
+import sys
+import mlflow, pandas as pd
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model("models:/tiny@champion")
+rows = pd.read_parquet(sys.argv[2])
+model.predict(rows, params={"explain": True}).to_parquet(sys.argv[3])
+"""
+
+
+@pytest.fixture(scope="module")
+def table(project: Project, first_run: dict[str, Any]) -> Path:
+    """1024 rows without targets; one picture is lost, one row has nothing."""
+    manifest = pd.read_csv(project.folder / "manifest.csv", dtype=str, keep_default_na=False)
+    rows = pd.concat([manifest] * 5, ignore_index=True).head(ROWS).drop(columns=["label", "split"])
+    rows["id"] = [f"new-{row}" for row in range(ROWS)]
+    rows.loc[900, "picture"] = "media/lost.png"
+    rows.loc[1000, ["picture", "sound", "words"]] = ""
+    rows.to_csv(project.folder / "new.csv", index=False)
+    return project.folder / "new.csv"
+
+
+def arguments(project: Project, table: Path, *more: str) -> list[str]:
+    return [
+        *("score", "tiny", str(table), "--out", str(project.folder / "scores")),
+        *("--chunk-rows", str(CHUNK), "--explain", *more),
+    ]
+
+
+def score(project: Project, table: Path, *more: str, **environment: str) -> dict[str, Any]:
+    done = project.braid(*arguments(project, table, *more), "--json", **environment)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def killed_at(project: Project, table: Path) -> int:
+    """Parts that were written when the first try was killed."""
+    process = subprocess.Popen(
+        project.command(*arguments(project, table)),
+        cwd=project.folder,
+        env=project.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None and parts(project) < 1:
+        time.sleep(0.005)
+    assert process.poll() is None, "it ended before it could be killed"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(timeout=60)
+    return parts(project)
+
+
+def parts(project: Project) -> int:
+    return len(list((project.folder / "scores").glob("*/predictions/part-*.parquet")))
+
+
+@pytest.fixture(scope="module")
+def result(project: Project, table: Path, killed_at: int) -> dict[str, Any]:
+    """The same command again, now also into a database whose URL holds a password."""
+    # SQLite has no passwords, but hands on parameters that it does not know
+    url = f"sqlite:///file:{project.folder / 'scores.db'}?uri=true&password={PASSWORD}"
+    return score(project, table, "--sql", url)
+
+
+def test_it_goes_on_where_it_was_killed_and_no_row_is_lost_or_doubled(
+    project: Project, killed_at: int, result: dict[str, Any]
+) -> None:
+    assert 1 <= killed_at < -(-ROWS // CHUNK)
+    files = sorted(Path(result["predictions"]).glob("*.parquet"))
+    assert len(files) == -(-ROWS // CHUNK)
+    began = Path(result["predictions"]).parent / "job.json"
+    assert sum(file.stat().st_mtime < began.stat().st_mtime for file in files) == killed_at
+    found = pd.read_parquet(result["predictions"])
+    assert sorted(found["row"]) == [row for row in range(ROWS) if row != 1000]
+    assert (result["rows"], result["scored"], result["not_scored"], result["faulty"]) == (
+        ROWS,
+        ROWS - 1,
+        1,
+        2,
+    )
+    assert not result["repeated"]
+
+
+def test_predictions_are_those_of_the_pyfunc(
+    project: Project, table: Path, result: dict[str, Any], tmp_path: Path
+) -> None:
+    rows = pd.read_csv(table, dtype=str, keep_default_na=False)
+    for column in ("picture", "sound"):
+        rows[column] = [str(project.folder / cell) if cell else None for cell in rows[column]]
+    rows.drop(columns="id").to_parquet(tmp_path / "rows.parquet")
+    python(
+        project,
+        PYFUNC,
+        [project.tracking_uri, str(tmp_path / "rows.parquet"), str(tmp_path / "answers.parquet")],
+    )
+    expected = pd.read_parquet(tmp_path / "answers.parquet").drop(index=1000).reset_index(drop=True)
+    found = pd.read_parquet(result["predictions"]).sort_values("row", ignore_index=True)
+    compared = [column for column in expected if column != "error"]
+    assert {"label", "probability_ant", "set", "abstain", "share_picture", "inputs"} <= set(compared)
+    # both asked in the same batches; float32 sums may differ in the last digits where threads do
+    pd.testing.assert_frame_equal(found[compared], expected[compared], check_dtype=False, atol=1e-5)
+    assert found["error"].notna().tolist() == expected["error"].notna().tolist()
+    assert set(found["model_version"]) == {"1"}
+    assert set(found["run_id"]) == {result["mlflow_run"]}
+
+
+def test_quarantine_has_what_could_not_be_used(result: dict[str, Any]) -> None:
+    found = pd.read_parquet(result["quarantine"])
+    assert found[["id", "input", "reason", "scored"]].values.tolist() == [
+        ["new-900", "picture", "no such file", True],
+        ["new-1000", "row", "no input at all (every input is missing)", False],
+    ]
+
+
+def test_there_is_one_mlflow_run_with_counts_and_rates(
+    project: Project, first_run: dict[str, Any], result: dict[str, Any]
+) -> None:
+    client = MlflowClient(project.tracking_uri)
+    run = client.get_run(result["mlflow_run"])
+    of_job = client.search_runs([run.info.experiment_id], "tags.kind = 'score'")
+    assert [each.info.run_id for each in of_job] == [result["mlflow_run"]]
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["model"] == "models:/tiny/1"
+    assert run.data.tags["model_run"] == first_run["mlflow_run"]
+    found = run.data.metrics
+    assert (found["rows"], found["rows_scored"], found["rows_not_scored"]) == (ROWS, ROWS - 1, 1)
+    assert found["quarantine_rate"] == 2 / ROWS
+    assert found["picture_missing_rate"] == pytest.approx(0.05, abs=0.01)
+    assert found["abstain_rate"] == result["abstained"]["label"] / (ROWS - 1)
+    names = {file.path for file in client.list_artifacts(result["mlflow_run"])}
+    assert {"quarantine.parquet", "tables"} <= names
+    assert sum(result["labels"]["label"].values()) == ROWS - 1
+
+
+def test_the_database_has_each_row_once_and_the_password_is_nowhere(
+    project: Project, result: dict[str, Any]
+) -> None:
+    assert result["written_to_sql"] == ROWS - 1
+    with sa.create_engine(f"sqlite:///{project.folder / 'scores.db'}").connect() as connection:
+        stored = pd.read_sql("predictions", connection)
+    found = pd.read_parquet(result["predictions"])
+    assert len(stored) == len(found)
+    pd.testing.assert_series_equal(
+        stored.set_index("id")["label"].sort_index(), found.set_index("id")["label"].sort_index(),
+        check_dtype=False, check_index_type=False,
+    )  # fmt: skip
+    files = [path for path in project.folder.rglob("*") if path.is_file() and path.suffix != ".png"]
+    assert any(b"new.csv" in path.read_bytes() for path in files if path.name.startswith("prefect.db"))
+    assert not [path for path in files if PASSWORD.encode() in path.read_bytes()]
+
+
+def test_a_finished_job_does_nothing(project: Project, table: Path, result: dict[str, Any]) -> None:
+    again = score(project, table, "--sql", "${SCORES}", SCORES=f"sqlite:///{project.folder / 'scores.db'}")
+    assert again["repeated"]
+    assert again["written_to_sql"] == 0
+    assert {**again, "repeated": False, "written_to_sql": result["written_to_sql"]} == result
+
+
+def test_what_is_not_there_is_told_before_anything_is_scored(
+    project: Project, first_run: dict[str, Any], tmp_path: Path
+) -> None:
+    at = TrackingConfig(tracking_uri=project.tracking_uri)
+    given = {"model": "tiny", "manifest": str(project.folder / "manifest.csv"), "out": str(tmp_path)}
+    unreachable = {**given, "sql": f"sqlite:///{tmp_path / 'no' / 'such.db'}"}
+    with pytest.raises(BraidError, match=r"there is no model and no run 'nobody'.*registered models: tiny"):
+        open_task.fn(ScoreConfig.model_validate({**given, "model": "nobody"}), at, project.workspace)
+    with pytest.raises(BraidError, match="unable to open database file"):
+        open_task.fn(ScoreConfig.model_validate(unreachable), at, project.workspace)

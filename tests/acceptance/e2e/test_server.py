@@ -1,0 +1,159 @@
+"""Against a running Prefect server: names, artifacts, the gpu limit."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import torch
+import yaml
+from mlflow import MlflowClient
+
+from components.models.weights import read_tensors
+from flows.servers.processes import port_near
+from tests.acceptance.e2e.conftest import PIPELINE, THOROUGH, Project
+
+BY_DEVICE = (
+    "align",
+    "fit ",
+    "extract ",
+    "train ",
+    "robustness",
+    "explain",
+)  # steps that hold a slot of `gpu`
+pytestmark = pytest.mark.e2e
+SLOW = {"epochs": 1, "batch_size": 16, "learning_rate": 1e-7}
+CHANGES: dict[str, Any] = {
+    "seed": 1,
+    "inputs": {**PIPELINE["inputs"], "words": {**PIPELINE["inputs"]["words"], "fit": SLOW}},
+    "evaluation": THOROUGH,
+    "alignment": {
+        "use": "pretraining",
+        "objective": {"name": "clip", "positives": "class"},
+        "width": 8,
+        "hidden": 16,
+        "training": {"epochs": 10, "batch_size": 64, "learning_rate": 0.01},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def served(project: Project) -> Iterator[str]:
+    """Address of a Prefect server started as its own command, with a ``gpu`` limit of one slot."""
+    port = port_near(0)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+        env=project.environment(PREFECT_SERVER_ANALYTICS_ENABLED="false"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    address = f"http://127.0.0.1:{port}/api"
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            assert server.poll() is None, "the server ended"
+            assert time.monotonic() < deadline, "the server did not start"
+            try:
+                if httpx.get(f"{address}/health").status_code == 200:
+                    break
+            except httpx.TransportError:
+                time.sleep(0.2)
+        limit = {"name": "gpu", "limit": 1, "active": True}
+        httpx.post(f"{address}/v2/concurrency_limits/", json=limit).raise_for_status()
+        yield address
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def outcome(project: Project, first_run: dict[str, Any], served: str) -> dict[str, Any]:
+    """Of a run that trains everything anew, and encoders across inputs before their fits."""
+    (project.folder / "served.yaml").write_text(yaml.safe_dump({**PIPELINE, **CHANGES}, sort_keys=False))
+    done = project.braid("run", str(project.folder / "served.yaml"), "--json", PREFECT_API_URL=served)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_run_shows_names_artifacts_and_keeps_the_gpu_limit(
+    project: Project, outcome: dict[str, Any], served: str
+) -> None:
+    api = served
+    assert not (project.workspace / "prefect-server.log").read_text(
+        "utf-8"
+    )  # of the first run; this one had a server
+
+    (flow_run,) = httpx.post(f"{api}/flow_runs/filter", json={}).json()
+    assert flow_run["name"].startswith("served 20")
+    assert flow_run["state_name"] == "Completed"
+    task_runs = httpx.post(f"{api}/task_runs/filter", json={}).json()
+    names = {run["name"] for run in task_runs}
+    assert {"ingest", "preprocess picture", "fit sound", "extract words", "train fusion", "evaluate"} <= names
+    assert {run["state_name"] for run in task_runs} == {"Completed"}
+
+    artifacts = httpx.post(f"{api}/artifacts/filter", json={}).json()
+    by_key = {artifact["key"]: artifact for artifact in artifacts if artifact["key"]}
+    keys = {"summary", "results", "subsets", "quarantine", "promotion", "report", "mlflow-run"}
+    assert keys <= set(by_key)
+    assert Path(outcome["report"]).as_uri() in by_key["report"]["data"]
+    reason = by_key["promotion"]["description"] or by_key["promotion"]["data"]
+    assert outcome["promotion"] in reason
+    tables = [artifact for artifact in artifacts if artifact["type"] == "table"]
+    assert [table["key"] for table in tables if not table["description"]] == []
+    assert "Fusion helped" in by_key["summary"]["data"]
+    assert str(outcome["mlflow_run"]) in str(by_key["mlflow-run"]["data"])
+    note = MlflowClient(project.tracking_uri).get_run(outcome["mlflow_run"]).data.tags["mlflow.note.content"]
+    assert f"[Prefect flow run]({api.removesuffix('/api')}/" in note
+    assert flow_run["id"] in note
+    progress = [artifact for artifact in artifacts if artifact["type"] == "progress"]
+    assert progress
+    assert all(artifact["data"] == 100.0 for artifact in progress)
+
+    holders = [run for run in task_runs if run["name"].startswith(BY_DEVICE)]
+    spans = sorted((run["start_time"], run["end_time"]) for run in holders)
+    assert len(spans) == 11
+    limit = httpx.get(f"{api}/v2/concurrency_limits/gpu").json()
+    assert limit["active_slots"] == 0  # every slot was given back
+    events = httpx.post(
+        f"{api}/events/filter",
+        json={"filter": {"event": {"name": ["prefect.concurrency-limit.acquired"]}}, "limit": 50},
+    ).json()["events"]
+    assert len(events) == len(holders)
+
+
+def test_fits_go_on_from_encoders_that_were_aligned(project: Project, outcome: dict[str, Any]) -> None:
+    client = MlflowClient(project.tracking_uri)
+    parent = client.get_run(outcome["mlflow_run"])
+    assert parent.data.params["alignment.use"] == "pretraining"
+    history = client.get_metric_history(part(client, outcome, "pretraining"), "val_mean_average_precision")
+    *epochs, kept = history
+    assert [metric.step for metric in history] == list(range(11))
+    assert kept.value == max(metric.value for metric in epochs) > epochs[0].value
+    trainings = project.workspace / "cache" / "trainings"
+    (pretraining,) = trainings.glob("pretraining-*/best.safetensors")
+    words = max(trainings.glob("words-*/best.safetensors"), key=lambda file: file.stat().st_mtime)
+    fitted = read_tensors(words, "encoder.")
+    for name, aligned in read_tensors(pretraining, "encoders.words.").items():
+        # its one epoch has a rate at which no weight moves further than a few times 1e-7
+        torch.testing.assert_close(fitted[name], aligned, rtol=0, atol=1e-5)
+    for way in ("picture_to_words", "words_to_picture", "sound_to_words", "words_to_sound"):
+        recall = f"retrieval_{way}_class_recall_1"
+        assert parent.data.metrics[recall] > parent.data.metrics[f"{recall}_chance"] + 0.05
+    assert "Search across inputs" in Path(outcome["report"]).read_text("utf-8")
+
+
+def part(client: MlflowClient, run: dict[str, Any], name: str) -> str:
+    """Id of the nested MLflow run of one part."""
+    experiment = client.get_run(run["mlflow_run"]).info.experiment_id
+    own = f"tags.`mlflow.parentRunId` = '{run['mlflow_run']}' and tags.`braid.part` = '{name}'"
+    (nested,) = client.search_runs([experiment], own)
+    return nested.info.run_id

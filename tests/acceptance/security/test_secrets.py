@@ -1,0 +1,148 @@
+"""A secret that was planted is nowhere afterwards: not in MLflow, Prefect, logs, reports or on the screen."""
+
+from __future__ import annotations
+
+import http.server
+import io
+import logging
+import threading
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from components.errors import DataError
+from components.redaction import guard_logs, redacted, without_login, without_secrets
+from tests.acceptance.e2e.conftest import Project, make_project, write_manifest
+
+SECRET, SHARED = "pl4nted-Pa55word", "pl4nted-t0ken"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://u:hunter2@db/x", "postgresql://u:***@db/x"),
+        ("cannot reach https://u:p%40ss@h.org/a.csv now", "cannot reach https://u:***@h.org/a.csv now"),
+        ("s3://key:secret@bucket", "s3://key:***@bucket"),
+        ("https://h/a?X-Amz-Signature=ab12&x=1", "https://h/a?X-Amz-Signature=***&x=1"),
+        ("https://h/a?sig=ab%2F12#top", "https://h/a?sig=***#top"),
+        ("https://h/a?api_key=1&access-key=2&page=3", "https://h/a?api_key=***&access-key=***&page=3"),
+        ("https://h:8080/a@b:c", "https://h:8080/a@b:c"),
+        ("a time 12:30 @ noon, mailto:x@y.org", "a time 12:30 @ noon, mailto:x@y.org"),
+        ("https://h/monkey=1?design=2", "https://h/monkey=1?design=2"),
+    ],
+)  # fmt: skip
+def test_passwords_in_addresses_are_hidden(text: str, shown: str) -> None:
+    assert redacted(text) == shown
+
+
+def test_values_of_secret_variables_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", SECRET)
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", f"admin:{SHARED}")
+    monkeypatch.setenv("BRAID_COLOUR", "turquoise")
+    monkeypatch.setenv("HF_TOKEN", "abc")  # too short to be told from words
+    assert redacted(f"{SECRET} {SHARED} turquoise abc") == "*** *** turquoise abc"
+    assert without_secrets({"a": [SECRET, 3, None], "b": (f"x{SHARED}",)}) == {
+        "a": ["***", 3, None],
+        "b": ("x***",),
+    }
+
+
+def test_errors_and_links_show_none() -> None:
+    assert str(DataError(f"nothing at https://u:{SECRET}@h/x")) == "nothing at https://u:***@h/x"
+    assert without_login(f"https://u:{SECRET}@h:5000/x") == "https://h:5000/x"
+    assert without_login("https://h:5000/x@y") == "https://h:5000/x@y"
+
+
+def test_logs_and_their_tracebacks_show_none() -> None:
+    guard_logs()
+    stream = io.StringIO()
+    logger = logging.getLogger("braid.test")
+    handler = logging.StreamHandler(stream)
+    logger.addHandler(handler)
+    try:
+        logger.warning("connecting to %s (%d)", f"postgresql://u:{SECRET}@h/x", 3)
+        try:
+            raise ValueError(f"no route to https://u:{SECRET}@h/x")
+        except ValueError:
+            logger.exception("failed")
+    finally:
+        logger.removeHandler(handler)
+    said = stream.getvalue()
+    assert SECRET not in said
+    assert "connecting to postgresql://u:***@h/x (3)" in said
+    assert "Traceback" in said
+    assert "no route to https://u:***@h/x" in said
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[str]:
+    """Address of a manifest behind a login."""
+    write_manifest(tmp_path / "served", 120)
+
+    class Locked(http.server.SimpleHTTPRequestHandler):
+        def send_head(self):
+            wanted = f"Basic {b64encode(f'reader:{SECRET}'.encode()).decode()}"
+            if self.headers.get("Authorization") != wanted:
+                self.send_error(401)
+                return None
+            return super().send_head()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    def handler(*arguments: object) -> Locked:
+        return Locked(*arguments, directory=str(tmp_path / "served"))  # type: ignore[arg-type]
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def found_in(folder: Path, words: tuple[str, ...]) -> list[str]:
+    return [
+        f"{word} in {path.relative_to(folder)}"
+        for path in folder.rglob("*")
+        if path.is_file() and not path.is_symlink()
+        for word in words
+        if word.encode() in path.read_bytes()
+    ]
+
+
+@pytest.mark.e2e
+def test_a_run_with_secrets_leaves_none_behind(tmp_path: Path, api: str, locked: str) -> None:
+    """Data behind a login, a database with a password, a token in a query, a failing run: all is searched."""
+    words = {
+        "modality": "text", "columns": "words", "encoder": {"name": "ngrams", "width": 8, "buckets": 64},
+        "fit": {"epochs": 2, "batch_size": 16},
+    }  # fmt: skip
+    source = f"http://reader:${{DATA_PASSWORD}}@{locked}/manifest.csv?token={SHARED}"
+    project = make_project(
+        tmp_path / "project",
+        10,
+        api,
+        inputs={"words": words},
+        data={"source": source, "split": {"column": "split"}},
+    )
+    project = Project(project.folder, None)  # its own Prefect, whose database is searched too
+    environment = {"DATA_PASSWORD": SECRET, "BRAID_URL_SCHEMES": "http", "BRAID_URL_PRIVATE": "1"}
+    done = project.braid("run", str(project.config), "--json", **environment)
+    assert done.returncode == 0, done.stderr
+    database = f"postgresql+psycopg://braid:{SECRET}@127.0.0.1:1/scores"
+    scored = project.braid(
+        "score", "tiny", str(tmp_path / "served" / "manifest.csv"), "--sql", database, **environment
+    )
+    assert scored.returncode != 0
+    refused = project.braid("run", str(project.config), "--set", "data.id=words2", **environment)
+    assert refused.returncode == 3
+    wrong = project.braid("check", str(project.config), **{**environment, "DATA_PASSWORD": f"{SECRET}-no"})
+    assert "the server answers 401" in wrong.stderr
+
+    said = "".join(each.stdout + each.stderr for each in (done, scored, refused, wrong))
+    assert SECRET not in said
+    assert SHARED not in said
+    assert "127.0.0.1:1" in said or "psycopg" in said
+    (project.folder / "tiny.yaml").unlink()  # which has the token, by its author's hand
+    assert found_in(project.folder, (SECRET, SHARED)) == []

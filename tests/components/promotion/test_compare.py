@@ -1,0 +1,176 @@
+"""The champion is replaced only by what is better on the same rows."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from components.config import PipelineConfig
+from components.data.examples import as_table
+from components.data.samples import read_samples
+from components.inference.predictor import Predictor
+from components.pipeline.evaluate import Judgement, judge
+from components.promotion.compare import FIRST, Rival, compare
+from components.promotion.verdict import Verdict
+from tests.components.conftest import CLASSES, Built
+
+PROBABILITIES = [f"probability_{name}" for name in CLASSES]
+
+
+@pytest.fixture(scope="module")
+def judgement(tiny: Built) -> Judgement:
+    return judge(tiny.dataset, tiny.features, tiny.fused, tiny.bundle, tiny.config)
+
+
+@pytest.fixture(scope="module")
+def weak(tiny: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same bundle, but the weakest candidate answers."""
+    folder = tmp_path_factory.mktemp("weak") / "bundle"
+    shutil.copytree(tiny.bundle, folder)
+    values = json.loads((folder / "model.json").read_text("utf-8"))
+    for entry in values["delivered"]["label"]["candidate"]:
+        entry[1] = "facts" if "facts" in entry[0] else "fusion"
+    (folder / "model.json").write_text(json.dumps(values), "utf-8")
+    return folder
+
+
+class TestJudge:
+    def test_predictions_are_those_of_the_bundle(self, tiny: Built, judgement: Judgement) -> None:
+        samples = read_samples(tiny.dataset, list(tiny.config.inputs), values=True)
+        test = samples[samples["split"] == "test"]
+        found = Predictor(tiny.bundle, "cpu").predict(as_table(test, tiny.config.inputs))
+        assert judgement.predictions["id"].tolist() == test["id"].tolist()
+        assert judgement.predictions["target.label"].tolist() == test["target.label"].tolist()
+        assert judgement.predictions["label"].tolist() == found["label"].tolist()
+        np.testing.assert_allclose(
+            judgement.predictions[PROBABILITIES], found[PROBABILITIES], atol=1e-5
+        )  # features in batches of 128, here of 24
+
+    def test_the_headline_is_the_share_of_right_predictions(self, judgement: Judgement) -> None:
+        predictions, evaluation = judgement.predictions, judgement.evaluations[0]
+        right = (predictions["label"] == predictions["target.label"]).mean()
+        assert evaluation.headline.value == pytest.approx(right)
+        assert evaluation.rows == {"val": 24, "test": 24}
+
+    def test_every_candidate_and_every_subset_is_judged(self, judgement: Judgement) -> None:
+        names = [candidate.name for candidate in judgement.evaluations[0].candidates]
+        assert names == ["photo", "note", "facts", "average", "fusion", "delivered"]
+        assert len(judgement.evaluations[0].subsets) == 7
+        assert set(judgement.evaluations[0].shapley) == {"photo", "note", "facts"}
+
+    def test_the_worst_samples_are_shown_with_their_media(self, judgement: Judgement) -> None:
+        shown = judgement.evaluations[0].samples
+        assert len(shown) == 12
+        assert all(sample.media for sample in shown)
+
+
+def _log_loss(tiny: Built, bundle: Path) -> float:
+    samples = read_samples(tiny.dataset, list(tiny.config.inputs), values=True)
+    test = samples[samples["split"] == "test"]
+    found = Predictor(bundle, "cpu").predict(as_table(test, tiny.config.inputs))
+    own = [
+        row[f"probability_{label}"]
+        for (_, row), label in zip(found.iterrows(), test["target.label"], strict=True)
+    ]
+    return float(-np.log(own).mean())
+
+
+def versus(tiny: Built, challenger: Path, champion: Path, config: PipelineConfig | None = None) -> Verdict:
+    return compare(
+        tiny.dataset, Rival(challenger, "version 2"), Rival(champion, "version 1"), config or tiny.config
+    )
+
+
+def test_the_first_model_is_champion() -> None:
+    assert FIRST.promote
+    assert FIRST.gain is None
+
+
+def test_an_identical_challenger_is_not_promoted(tiny: Built, judgement: Judgement) -> None:
+    verdict = versus(tiny, tiny.bundle, tiny.bundle)
+    assert not verdict.promote
+    assert verdict.gain is not None
+    assert (verdict.gain.value, verdict.gain.low, verdict.gain.high) == (0, 0, 0)
+    assert "not shown to be better than version 1 on the same 24 test rows" in verdict.reason
+
+
+def test_a_better_challenger_is_promoted(tiny: Built, judgement: Judgement, weak: Path) -> None:
+    verdict = versus(tiny, tiny.bundle, weak)
+    assert verdict.promote
+    assert verdict.gain is not None
+    assert verdict.gain.low > 0
+    assert verdict.reason.startswith("accuracy better than version 1 on the same 24 test rows: gain +")
+
+
+def test_a_worse_challenger_is_not_promoted(tiny: Built, judgement: Judgement, weak: Path) -> None:
+    verdict = versus(tiny, weak, tiny.bundle)
+    assert not verdict.promote
+    assert verdict.gain is not None
+    assert verdict.gain.high < 0
+
+
+def test_a_gain_below_the_demanded_one_is_not_enough(
+    tiny: Built, judgement: Judgement, weak: Path, config: Callable[..., PipelineConfig]
+) -> None:
+    verdict = versus(tiny, tiny.bundle, weak, config(promotion={"min_gain": 0.9}))
+    assert not verdict.promote
+    assert "required above 0.9" in verdict.reason
+
+
+def test_the_metric_of_promotion_wins_over_that_of_evaluation(
+    tiny: Built, judgement: Judgement, weak: Path, config: Callable[..., PipelineConfig]
+) -> None:
+    options = config(promotion={"metric": "log_loss"})
+    verdict = versus(tiny, tiny.bundle, weak, options)
+    assert verdict.reason.startswith("log_loss ")
+    assert verdict.gain is not None
+    losses = judgement.evaluations[0].metrics["log_loss"].value, _log_loss(tiny, weak)
+    assert verdict.gain.value == pytest.approx(losses[1] - losses[0], rel=1e-3), "a lower loss is a gain"
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "log_loss"])
+def test_classes_that_only_one_of_the_two_knows_are_compared(
+    tiny: Built, judgement: Judgement, tmp_path: Path, config: Callable[..., PipelineConfig], metric: str
+) -> None:
+    champion = tmp_path / "bundle"
+    shutil.copytree(tiny.bundle, champion)
+    values = json.loads((champion / "model.json").read_text("utf-8"))
+    values["targets"][0]["classes"] = ["ant", "bee", "dog"]  # dog is no longer there, cat is new
+    (champion / "model.json").write_text(json.dumps(values), "utf-8")
+    options = config(promotion={"metric": metric})
+    verdict = versus(tiny, tiny.bundle, champion, options)
+    assert verdict.promote, "the champion gets no cat right"
+    assert verdict.gain is not None
+    assert np.isfinite([verdict.gain.value, verdict.gain.low, verdict.gain.high]).all()
+
+
+def test_a_champion_that_reads_other_columns_is_still_scored(
+    tiny: Built, judgement: Judgement, tmp_path: Path
+) -> None:
+    champion = tmp_path / "bundle"
+    shutil.copytree(tiny.bundle, champion)
+    values = json.loads((champion / "model.json").read_text("utf-8"))
+    values["inputs"]["note"]["columns"] = ["remark"]  # its best input has gone from the data
+    (champion / "model.json").write_text(json.dumps(values), "utf-8")
+    verdict = versus(tiny, tiny.bundle, champion)
+    assert verdict.gain is not None
+    assert verdict.gain.value > 0
+
+
+def test_rows_go_back_to_the_manifests_columns(tiny: Built) -> None:
+    samples = read_samples(tiny.dataset, list(tiny.config.inputs), values=True)
+    table = as_table(samples, tiny.config.inputs)
+    assert list(table.columns) == ["photo", "note", "age", "city"]
+    manifest = pd.read_csv(tiny.dataset.source).astype(object)
+    manifest = manifest.where(manifest.notna(), None)
+    assert table["note"].tolist() == manifest["note"].tolist()
+    assert table["city"].tolist() == manifest["city"].tolist()
+    assert table["photo"].isna().tolist() == manifest["photo"].isna().tolist()
+    assert table["age"].dropna().astype(float).tolist() == manifest["age"].dropna().tolist()
+    assert not table.map(lambda cell: isinstance(cell, float) and np.isnan(cell)).any(axis=None)

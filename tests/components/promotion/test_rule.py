@@ -1,0 +1,225 @@
+"""Each clause of the promotion rule, on answers whose losses are known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from components.config.promotion import PromotionConfig
+from components.evaluation.intervals import Gain, Interval
+from components.promotion.compare import (
+    Scores,
+    calibration_check,
+    further_check,
+    loss,
+    robustness_checks,
+    subset_check,
+)
+from components.promotion.verdict import Check, Verdict
+from components.robustness.results import CorruptionCurve, Level, MissingCurve, MissingLevel, Robustness
+from components.targets import AnyTarget, Classification, Multilabel, Ordinal, Regression
+
+ROWS = np.ones(200, dtype=bool)
+NUMBER = Regression(name="price", metric="rmse", mean=0.0, std=1.0, loss="gaussian")
+LABELS = Multilabel(name="tags", metric="f1_macro", classes=("wet", "cold"), separator="|", none="")
+
+
+def scores(target: AnyTarget, answers: dict[tuple[str, ...], np.ndarray]) -> Scores:
+    """Answers (N, P) by the inputs that were given, the longest with all of the model's."""
+    names = (
+        ["value", "std"]
+        if isinstance(target, Regression)
+        else [f"probability_{column}" for column in target.columns]
+    )
+    frames = {inputs: pd.DataFrame(found, columns=names) for inputs, found in answers.items()}
+    return Scores(max(answers, key=len), (target.name,), frames)
+
+
+def sure_of(chosen: Sequence[int] | np.ndarray, sure: float, classes: int) -> np.ndarray:
+    """Probabilities in which the chosen class has ``sure`` and the others share the rest."""
+    found = np.full((len(chosen), classes), (1 - sure) / (classes - 1))
+    found[np.arange(len(chosen)), chosen] = sure
+    return found
+
+
+def right_in(share: float, values: np.ndarray, classes: int) -> np.ndarray:
+    """Chosen classes of which this share is right, by rows in order."""
+    wrong = (values + 1) % classes
+    return np.where(np.arange(len(values)) < share * len(values), values, wrong)
+
+
+def classes_target(kind: type[Classification] | type[Ordinal]) -> AnyTarget:
+    return kind(name="label", metric="accuracy", classes=("ant", "bee", "cat"))
+
+
+@pytest.mark.parametrize(
+    ("metric", "champion", "challenger", "expected"),
+    [
+        ("accuracy", 0.9, 0.8, 0.1),  # points
+        ("accuracy", 0.8, 0.9, -0.1),
+        ("r2", 0.1, -0.1, 0.2),
+        ("rmse", 10.0, 12.0, 0.2),  # a fifth more error, in whatever unit
+        ("log_loss", 0.5, 0.4, -0.2),
+    ],
+)
+def test_a_loss_is_in_points_or_in_shares_of_an_error(
+    metric: str, champion: float, challenger: float, expected: float
+) -> None:
+    assert loss(metric, champion, challenger) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("kind", [Classification, Ordinal])
+def test_the_subset_that_loses_most_is_named(kind: type[Classification] | type[Ordinal]) -> None:
+    target, values = classes_target(kind), np.arange(200) % 3
+    subsets = [("a",), ("b",), ("a", "b")]
+
+    def model(*shares: float) -> Scores:
+        answers = [sure_of(right_in(share, values, 3), 0.9, 3) for share in shares]
+        return scores(target, dict(zip(subsets, answers, strict=True)))
+
+    old, new = model(0.8, 0.7, 0.9), model(0.75, 0.6, 0.5)
+    check = subset_check(target, values, ROWS, new, old, subsets, "accuracy", 0.05)
+    assert check.found == pytest.approx(0.1), "all inputs together are the gain's matter"
+    assert not check.passed
+    assert "b alone" in check.note
+    assert subset_check(target, values, ROWS, new, old, subsets, "accuracy", 0.1).passed, "the bound itself"
+
+
+def test_a_number_is_bounded_by_the_share_of_error() -> None:
+    values = np.linspace(-100, 100, 200)
+    subsets = [("a",), ("a", "b")]
+
+    def model(off: float) -> Scores:
+        answer = np.stack([values + off, np.full(200, 1.0)], axis=1)
+        return scores(NUMBER, dict.fromkeys(subsets, answer))
+
+    check = subset_check(NUMBER, values, ROWS, model(11), model(10), subsets, "rmse", 0.05)
+    assert check.found == pytest.approx(0.1)
+    assert not check.passed
+
+
+def test_nothing_to_compare_stands_in_nobodys_way() -> None:
+    target, values = classes_target(Classification), np.arange(200) % 3
+    one = scores(target, {("a",): sure_of(values, 0.9, 3)})
+    check = subset_check(target, values, ROWS, one, one, [("a",)], "accuracy", 0.0)
+    assert math.isnan(check.found)
+    assert check.passed
+    assert Verdict(True, "", None, (check,)).rows()[0]["found"] == "not measured"
+
+
+class TestCalibration:
+    """An honest champion against a challenger that claims more than it holds, for every kind of target."""
+
+    def check(
+        self, target: AnyTarget, values: np.ndarray, new: np.ndarray, old: np.ndarray, bound: float | None
+    ) -> list[Check]:
+        rule = PromotionConfig(max_calibration_loss=bound)
+        given = [scores(target, {("a",): answers}) for answers in (new, old)]
+        return list(calibration_check(rule, target, values, ROWS, *given))
+
+    @pytest.mark.parametrize("kind", [Classification, Ordinal])
+    def test_of_classes(self, kind: type[Classification] | type[Ordinal]) -> None:
+        values = np.arange(200) % 3
+        chosen = right_in(0.7, values, 3)
+        new, old = sure_of(chosen, 0.95, 3), sure_of(chosen, 0.7, 3)
+        (check,) = self.check(classes_target(kind), values, new, old, 0.05)
+        assert check.found == pytest.approx(0.25)
+        assert not check.passed
+        (back,) = self.check(classes_target(kind), values, old, new, 0.05)
+        assert back.found == pytest.approx(-0.25)
+        assert back.passed
+        assert not self.check(classes_target(kind), values, new, old, None), "null does not look"
+
+    def test_of_labels(self) -> None:
+        values = np.repeat([[1.0, 0.0], [0.0, 1.0]], 100, axis=0)
+        new, old = np.full((200, 2), 0.9), np.full((200, 2), 0.5)  # every label is there in half of the rows
+        (check,) = self.check(LABELS, values, new, old, 0.05)
+        assert check.found == pytest.approx(0.4)
+        assert not check.passed
+
+    def test_of_numbers(self) -> None:
+        values = np.random.default_rng(0).normal(0, 1, 200)
+        mean = np.zeros(200)
+        new, old = np.stack([mean, mean + 0.1], 1), np.stack([mean, mean + 1.0], 1)
+        (check,) = self.check(NUMBER, values, new, old, 0.05)
+        assert check.found > 0.3, "intervals ten times too narrow"
+        assert not check.passed
+        (back,) = self.check(NUMBER, values, old, new, 0.05)
+        assert back.passed
+
+
+def curves(damaged: float, half: float, metric: str = "accuracy", severities: int = 2) -> Robustness:
+    at = Interval(damaged, damaged, damaged)
+    levels = tuple(Level(severity, at, at, damaged) for severity in range(severities))
+    curve = CorruptionCurve("photo", "blur", 50, levels, damaged, damaged, 0.0, 0.0)
+    gain = Gain(0.0, 0.0, 0.0, 1.0)
+    gone = Interval(half, half, half)
+    missing = MissingCurve(
+        ("photo",), tuple(MissingLevel(rate, gone, gone, gain, 0, 0) for rate in (0.0, 0.5))
+    )
+    return Robustness(metric, 0.95, 100, 0, 50, 50, ("photo",), (curve,), (missing,))
+
+
+class TestRobustness:
+    def test_damage_and_missing_inputs_are_bounded_each(self) -> None:
+        rule = PromotionConfig(max_robustness_loss=0.05)
+        damage, missing = robustness_checks(rule, curves(0.6, 0.70), curves(0.8, 0.72))
+        assert (damage.name, missing.name) == ("loss under damage", "loss under missing inputs")
+        assert damage.found == pytest.approx(0.2)
+        assert missing.found == pytest.approx(0.02)
+        assert (damage.passed, missing.passed) == (False, True)
+
+    def test_an_error_that_grows_is_a_loss(self) -> None:
+        damage, _ = robustness_checks(PromotionConfig(), curves(1.2, 1.0, "rmse"), curves(1.0, 1.0, "rmse"))
+        assert damage.found == pytest.approx(0.2)
+        assert not damage.passed
+
+    def test_other_severities_are_not_compared(self) -> None:
+        found = list(robustness_checks(PromotionConfig(), curves(0.1, 0.7, severities=3), curves(0.9, 0.7)))
+        assert [check.name for check in found] == ["loss under missing inputs"]
+
+    def test_without_a_record_of_one_it_says_whose(self) -> None:
+        (check,) = robustness_checks(PromotionConfig(), curves(0.1, 0.1), None)
+        assert check.passed
+        assert not check.measured
+        assert "champion" in check.note
+
+    def test_null_does_not_look(self) -> None:
+        assert not list(
+            robustness_checks(PromotionConfig(max_robustness_loss=None), curves(0, 0), curves(1, 1))
+        )
+
+
+def test_a_loss_in_a_further_target_is_bounded_on_the_rows_that_have_it() -> None:
+    values = np.zeros(200)
+    rows = np.arange(200) < 100
+    values[~rows] = np.nan
+
+    def model(off: float) -> Scores:
+        return scores(NUMBER, {("a",): np.stack([np.full(200, off), np.ones(200)], 1)})
+
+    check = further_check(NUMBER, values, rows, model(1.5), model(1.0), 0.1)
+    assert (check.name, check.found, check.passed) == ("loss in price", pytest.approx(0.5), False)
+    assert further_check(NUMBER, values, rows, model(1.0), model(1.5), 0.1).passed
+
+
+def test_a_champion_without_the_further_target_loses_nothing() -> None:
+    other = scores(classes_target(Classification), {("a",): sure_of([0, 1], 0.9, 3)})
+    new = scores(NUMBER, {("a",): np.zeros((200, 2))})
+    check = further_check(NUMBER, np.zeros(200), ROWS, new, other, 0.0)
+    assert check.passed
+    assert not check.measured
+
+
+def test_a_verdict_is_read_back_from_json() -> None:
+    check = Check("gain", math.nan, 0.0, False, "accuracy")
+    found = Verdict.from_json(
+        Verdict(False, "why", Gain(0.1, 0.0, 0.2, 0.5), (check,), "version 3").to_json()
+    )
+    assert found.champion == "version 3"
+    assert math.isnan(found.checks[0].found)
+    assert found.checks[0].note == "accuracy"
