@@ -10,7 +10,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from components.explanations.explain import explain_samples
 from components.explanations.figures import explanation_figures
-from components.explanations.results import Effect, ExplainedSample, Explanations, Inside
+from components.explanations.results import Effect, ExplainedSample, Explanations, Heatmap, Inside
 from components.references import Dataset
 from components.storage.atomic import write_bytes
 from tasks.context import Context
@@ -92,18 +92,24 @@ def _sample(sample: ExplainedSample) -> str:
 
 
 def _strongest(inside: Inside) -> str:
-    """Where the strongest part is: words, columns, a region or a stretch of time."""
-    if not inside.grid:
+    """Name the strongest part: words, columns, a region or a stretch of time."""
+    if not inside.heatmaps:
         parts = [part for part in inside.effects if part.effect is not None]
         parts.sort(key=lambda part: -abs(part.effect or 0.0))
         return ", ".join(_plain(_named(part)) for part in parts[:_WORDS])
-    rows, columns = len(inside.grid), len(inside.grid[0])
+    heatmap = max(inside.heatmaps, key=lambda heatmap: abs(heatmap.strongest))
+    region = _strongest_region(heatmap)
+    return f"{_plain(heatmap.column)}: {region}" if inside.several else region
+
+
+def _strongest_region(heatmap: Heatmap) -> str:
+    rows, columns = len(heatmap.grid), len(heatmap.grid[0])
     row, column = max(
         ((row, column) for row in range(rows) for column in range(columns)),
-        key=lambda place: abs(inside.grid[place[0]][place[1]]),
+        key=lambda region: abs(heatmap.grid[region[0]][region[1]]),
     )
-    if inside.seconds:
-        width = inside.seconds / columns
+    if heatmap.seconds:
+        width = heatmap.seconds / columns
         return f"{column * width:.2f} to {(column + 1) * width:.2f} s, band {rows - row} of {rows} from below"
     return f"row {row + 1}, column {column + 1} of {rows} × {columns}"
 

@@ -1,12 +1,12 @@
-"""What is decisive inside one input of one row: a function a modality.
+"""Explainers of what is decisive inside one input of one row: a function per modality.
 
-Each takes the score of the row, the input's preprocessor, what that takes of the row, and how many parts
-there may be, and gives the effect of each part.
+Each takes the score of the row, the input's preprocessor, its cells by column (None where one is empty), and
+how many parts there may be, and gives the effect of each part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from components.explanations.audio import explain_audio
@@ -19,7 +19,7 @@ from components.preprocess import Preprocessor
 
 __all__ = ["EXPLAINERS", "Explainer", "Score"]
 
-Explainer = Callable[[Score, Preprocessor, Any, int], Inside]
+Explainer = Callable[[Score, Preprocessor, Mapping[str, Any], int], Inside]
 
 EXPLAINERS: dict[str, Explainer] = {
     "image": explain_image,

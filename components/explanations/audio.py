@@ -8,6 +8,8 @@ are made by feature extractors in numpy, and wav2vec 2.0 has none.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from functools import partial
 from math import isqrt
 from typing import Any
 
@@ -16,8 +18,9 @@ import torch
 from torch import Tensor
 
 from components.explanations.image import png
+from components.explanations.media import cell_effect, each_item, explain_media
 from components.explanations.parts import Score, occlude
-from components.explanations.results import Inside
+from components.explanations.results import Heatmap, Inside
 from components.models.encoders.audio_cnn import mel_filters
 from components.preprocess import Preprocessor
 from components.preprocess.audio import AudioPreprocessor
@@ -29,18 +32,24 @@ _MELS, _FRAMES = 64, 240  # of the spectrogram that is shown
 _WHITE = 0.3  # quantile of the levels that is white; the loudest is black
 
 
-def explain_audio(score: Score, preprocessor: Preprocessor, value: Any, detail: int) -> Inside:
-    """Effects of patches of time and frequency, on the sound as the model hears it.
+def explain_audio(score: Score, preprocessor: Preprocessor, cells: Mapping[str, Any], detail: int) -> Inside:
+    """Find the effects of patches of time and frequency, on the sounds as the model hears them.
 
     Args:
-        score: Of the row.
-        preprocessor: Of the input.
-        value: Path, URL or bytes.
-        detail: Most patches: 64 are 16 stretches of time × 4 bands, evenly spaced on the mel scale.
+        score: Score of the row.
+        preprocessor: Preprocessor of the input.
+        cells: Path, URL or bytes by column; None where a cell is empty.
+        detail: Most patches: 64 are 16 stretches of time × 4 bands of one sound, evenly spaced on the mel
+            scale, or 8 × 2 of each of four.
     """
-    assert isinstance(preprocessor, AudioPreprocessor)
-    rate = preprocessor.rate
-    wave = torch.from_numpy(unpack(preprocessor.canonical(value)))  # (S,)
+    audio = each_item(preprocessor)
+    assert isinstance(audio, AudioPreprocessor)
+    return explain_media(score, preprocessor, cells, detail, "audio", partial(_heatmap, audio.rate))
+
+
+def _heatmap(rate: int, score: Score, column: str, packed: np.ndarray, detail: int) -> Heatmap:
+    """Turn down patches of a packed sound, int16 (1 + S,), at ``rate`` Hz."""
+    wave = torch.from_numpy(unpack(packed))  # (S,)
     size = 2 ** math.ceil(math.log2(max(16.0, _WINDOW * rate)))
     taper = torch.hann_window(size)
     spectrum = torch.stft(
@@ -60,10 +69,11 @@ def explain_audio(score: Score, preprocessor: Preprocessor, value: Any, detail: 
         return pack(left.clamp(-1, 1).numpy())
 
     grid = occlude(score, hide, bands, times)[::-1]  # high above low
-    return Inside(
-        "audio",
-        grid=tuple(map(tuple, grid.tolist())),
-        picture=png(_picture(spectrum.abs().square(), rate, size)),
+    return Heatmap(
+        column,
+        cell_effect(score, packed),
+        tuple(map(tuple, grid.tolist())),
+        png(_spectrogram(spectrum.abs().square(), rate, size)),
         seconds=len(wave) / rate,
         hertz=rate / 2,
     )
@@ -82,13 +92,13 @@ def _bands(rate: int, size: int, bands: int) -> np.ndarray:
     return np.minimum((mel / mel[-1] * bands).astype(int), bands - 1)
 
 
-def _picture(power: Tensor, rate: int, size: int) -> np.ndarray:
-    """Log-mel spectrogram, loud is dark, high is up: uint8 (mels, frames).
+def _spectrogram(power: Tensor, rate: int, size: int) -> np.ndarray:
+    """Draw a log-mel spectrogram, loud is dark, high is up: uint8 (mels, frames).
 
     Args:
         power: (bins, frames).
         rate: Hz.
-        size: Of the Fourier transform.
+        size: Window of the Fourier transform in samples.
     """
     level = torch.log10(mel_filters(rate, size, _MELS).T @ power + 1e-12)  # (mels, frames)
     level = torch.nn.functional.adaptive_max_pool1d(level, min(level.shape[1], _FRAMES))

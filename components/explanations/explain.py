@@ -16,7 +16,7 @@ from components.data.samples import read_samples
 from components.explanations import EXPLAINERS, Score
 from components.explanations.results import ExplainedSample, Explanations, Inside, SampleKind
 from components.inference.attribution import share_columns, subset_predictions
-from components.inference.cells import read_cells
+from components.inference.cells import cells_by_column
 from components.inference.predictor import Part, Predictor, predictions_of
 from components.references import Dataset
 from components.targets import AnyTarget, Multilabel, Regression, cells_of, known_rows
@@ -138,8 +138,8 @@ def explain_row(predictor: Predictor, target: AnyTarget, table: pd.DataFrame, de
             score = scorer(predictor, target, parts, name, answer)
             whole, none = score([arrays[name][0], None])
             without[name] = float(whole - none)
-            value = read_cells(cells[name], config)
-            inside[name] = EXPLAINERS[config.modality](score, bundle.preprocessors[name], value, detail)
+            by_column = cells_by_column(cells[name], config, predictor.files)
+            inside[name] = EXPLAINERS[config.modality](score, bundle.preprocessors[name], by_column, detail)
     return Explained(
         answer=answer,
         shares={name: float(shares[f"share_{name}"][0]) for name in bundle.inputs},

@@ -1,4 +1,4 @@
-"""One figure a sample: the share of each input, and what was decisive inside it."""
+"""One figure per sample: the share of each input, and what was decisive inside it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 
 from components.evaluation.style import GREEN, INK, RED, new_figure, short, sober
 from components.explanations.heatmap import overlay
-from components.explanations.results import ExplainedSample, Explanations, Inside
+from components.explanations.results import ExplainedSample, Explanations, Heatmap, Inside
 
 _PANEL = (2.5, 2.6)  # inches
 _MOST = 12  # bars
@@ -29,17 +29,24 @@ def explanation_figures(found: Explanations) -> dict[str, Figure]:
 
 
 def sample_figure(sample: ExplainedSample) -> Figure:
-    """A panel for the shares and one for each input that is there."""
-    figure = new_figure(_PANEL[0] * (1 + len(sample.inside)), _PANEL[1])
-    first, *panels = figure.subplots(1, 1 + len(sample.inside), squeeze=False)[0]
+    """Draw a panel for the shares, and one for each heatmap, text or table of the inputs that are there."""
+    panels: list[tuple[str, Inside, Heatmap | None]] = [
+        (name, inside, heatmap)
+        for name, inside in sample.inside.items()
+        for heatmap in inside.heatmaps or [None]
+    ]
+    figure = new_figure(_PANEL[0] * (1 + len(panels)), _PANEL[1])
+    first, *others = figure.subplots(1, 1 + len(panels), squeeze=False)[0]
     _bars(first, list(sample.shares), list(sample.shares.values()))
     _title(first, "share of each input")
-    for axes, (name, inside) in zip(panels, sample.inside.items(), strict=True):
-        if inside.grid:
-            _heat(axes, inside)
-        else:
+    for axes, (name, inside, heatmap) in zip(others, panels, strict=True):
+        if heatmap is None:
             _strongest_parts(axes, inside)
-        _title(axes, f"{short(name, 16)}, strongest {inside.strongest:+.3f}")
+            _title(axes, f"{short(name, 16)}, strongest {inside.strongest:+.3f}")
+        else:
+            _heat(axes, heatmap, inside.strongest)
+            title = heatmap.column if inside.several else name
+            _title(axes, f"{short(title, 16)}, strongest {heatmap.strongest:+.3f}")
     figure.suptitle(
         f"{short(sample.id, 30)}: {short(sample.predicted, 20)}, in truth {short(sample.label, 20)}",
         fontsize=10,
@@ -49,18 +56,18 @@ def sample_figure(sample: ExplainedSample) -> Figure:
     return figure
 
 
-def _heat(axes: Axes, inside: Inside) -> None:
-    picture = np.asarray(Image.open(io.BytesIO(inside.picture)).convert("RGB"))
+def _heat(axes: Axes, heatmap: Heatmap, strongest: float) -> None:
+    pixels = np.asarray(Image.open(io.BytesIO(heatmap.image)).convert("RGB"))  # (H, W, 3)
     width, height = (
-        (inside.seconds, 1.0) if inside.seconds else (float(picture.shape[1]), float(picture.shape[0]))
+        (heatmap.seconds, 1.0) if heatmap.seconds else (float(pixels.shape[1]), float(pixels.shape[0]))
     )
-    for layer in (picture, overlay(inside.grid, inside.strongest)):
-        axes.imshow(layer, extent=(0, width, 0, height), aspect="auto" if inside.seconds else "equal")
+    for layer in (pixels, overlay(heatmap.grid, strongest)):
+        axes.imshow(layer, extent=(0, width, 0, height), aspect="auto" if heatmap.seconds else "equal")
     axes.tick_params(length=0, labelsize=8, labelcolor=INK)
     axes.set_yticks([])
-    if inside.seconds:
+    if heatmap.seconds:
         axes.set_xlabel("seconds", color=INK, fontsize=8)
-        axes.set_ylabel(f"0 to {inside.hertz / 1000:g} kHz (mel)", color=INK, fontsize=8)
+        axes.set_ylabel(f"0 to {heatmap.hertz / 1000:g} kHz (mel)", color=INK, fontsize=8)
     else:
         axes.set_xticks([])
 

@@ -1,44 +1,52 @@
-"""Regions of a picture: each covered by the picture's own mean colour."""
+"""Regions of an image: each covered by the image's own mean colour."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from math import isqrt
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from components.explanations.media import cell_effect, explain_media
 from components.explanations.parts import Score, occlude
-from components.explanations.results import Inside
+from components.explanations.results import Heatmap, Inside
 from components.preprocess import Preprocessor
 
-_SIDE = 240  # pixels of the picture that is shown
+_SIDE = 240  # pixels of the image that is shown
 
 
-def explain_image(score: Score, preprocessor: Preprocessor, value: Any, detail: int) -> Inside:
-    """Effects of square regions, on the picture as the model sees it.
+def explain_image(score: Score, preprocessor: Preprocessor, cells: Mapping[str, Any], detail: int) -> Inside:
+    """Find the effects of square regions, on the images as the model sees them.
 
     Args:
-        score: Of the row.
-        preprocessor: Of the input.
-        value: Path, URL or bytes.
-        detail: Most regions: 64 are 8 × 8.
+        score: Score of the row.
+        preprocessor: Preprocessor of the input.
+        cells: Path, URL or bytes by column; None where a cell is empty.
+        detail: Most regions: 64 are 8 × 8 of one image, or 4 × 4 of each of four.
     """
-    pixels = preprocessor.canonical(value)  # (H, W, 3) uint8
+    return explain_media(score, preprocessor, cells, detail, "image", _heatmap)
+
+
+def _heatmap(score: Score, column: str, pixels: np.ndarray, detail: int) -> Heatmap:
+    """Cover regions of pixels, uint8 (H, W, 3)."""
     side = min(isqrt(detail), len(pixels))
     mean = pixels.mean((0, 1)).round().astype(np.uint8)
-    place = np.arange(len(pixels)) * side // len(pixels)  # of each row and column of pixels in the grid
+    region = (
+        np.arange(len(pixels)) * side // len(pixels)
+    )  # row or column of the grid, by row or column of pixels
 
     def hide(kept: np.ndarray) -> np.ndarray:
-        return np.where(kept[place][:, place, None], pixels, mean)
+        return np.where(kept[region][:, region, None], pixels, mean)
 
     grid = occlude(score, hide, side, side)
-    return Inside("image", grid=tuple(map(tuple, grid.tolist())), picture=png(pixels))
+    return Heatmap(column, cell_effect(score, pixels), tuple(map(tuple, grid.tolist())), png(pixels))
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """A picture, uint8 (H, W, 3) or (H, W), of at most 240 pixels a side."""
+    """Encode pixels, uint8 (H, W, 3) or (H, W), with at most 240 per side."""
     image, file = Image.fromarray(pixels), io.BytesIO()
     image.thumbnail((_SIDE, _SIDE))
     image.save(file, "PNG", optimize=True)

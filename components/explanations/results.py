@@ -29,26 +29,58 @@ class Effect(Stored):
 
 
 @dataclass(frozen=True)
-class Inside(Stored):
-    """The parts of one input.
+class Heatmap(Stored):
+    """Effects of the regions of one image, or of stretches of time and bands of frequency of one sound.
 
-    Pictures and sounds have a `grid` of effects over a `picture` (PNG): rows from top to bottom, for sound
-    from high to low frequency, evenly spaced on the mel scale up to `hertz`, over `seconds`. Texts and tables
-    have `effects`.
+    Attributes:
+        column: Column of the cell.
+        effect: Effect of the whole cell, while cells of other columns stay.
+        grid: Effects of the regions, rows from top to bottom; for audio from high to low frequency, evenly
+            spaced on the mel scale up to `hertz`, over `seconds`.
+        image: PNG that lies under the grid; for audio the spectrogram.
+        seconds: Length of the audio; 0 for an image.
+        hertz: Highest frequency; 0 for an image.
     """
 
-    modality: Literal["image", "text", "audio", "tabular"]
-    grid: Grid = ()
-    picture: bytes = b""
-    effects: tuple[Effect, ...] = ()
+    column: str
+    effect: float
+    grid: Grid
+    image: bytes
     seconds: float = 0.0
     hertz: float = 0.0
 
     @property
     def strongest(self) -> float:
-        """The effect that is farthest from 0; 0 where there is none."""
+        """The region's effect that is farthest from 0."""
+        return max((effect for row in self.grid for effect in row), key=abs, default=0.0)
+
+
+@dataclass(frozen=True)
+class Inside(Stored):
+    """The parts of one input.
+
+    Attributes:
+        modality: Modality of the input.
+        heatmaps: One for each image or sound of the row, in the order of the columns.
+        effects: Effects of words or of a table's columns.
+        missing: Columns of images or sounds whose cell is empty.
+    """
+
+    modality: Literal["image", "text", "audio", "tabular"]
+    heatmaps: tuple[Heatmap, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    @property
+    def several(self) -> bool:
+        """True for images or sounds of an input with several columns."""
+        return len(self.heatmaps) + len(self.missing) > 1
+
+    @property
+    def strongest(self) -> float:
+        """The effect of a region, word or column that is farthest from 0; 0 where there is none."""
         parts = [part.effect for part in self.effects if part.effect is not None]
-        return max([*parts, *(effect for row in self.grid for effect in row)], key=abs, default=0.0)
+        return max([*parts, *(heatmap.strongest for heatmap in self.heatmaps)], key=abs, default=0.0)
 
 
 @dataclass(frozen=True)
@@ -78,4 +110,4 @@ class Explanations(Stored):
     task: str
     inputs: tuple[str, ...]
     samples: tuple[ExplainedSample, ...]
-    version: int = 1
+    version: int = 2

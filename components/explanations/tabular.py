@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,23 +14,23 @@ from components.inference.cells import is_null
 from components.preprocess import Preprocessor
 
 
-def explain_table(score: Score, preprocessor: Preprocessor, value: Any, detail: int) -> Inside:
-    """Shapley values of columns, or of runs of neighbouring columns where there are too many.
+def explain_table(score: Score, preprocessor: Preprocessor, cells: Mapping[str, Any], detail: int) -> Inside:
+    """Find the Shapley values of columns, or of runs of neighbouring columns where there are too many.
 
     They sum to what the answer loses without the input. Empty cells have none.
 
     Args:
-        score: Of the row.
-        preprocessor: Of the input.
-        value: Cells by column.
+        score: Score of the row.
+        preprocessor: Preprocessor of the input.
+        cells: Cells by column.
         detail: Most columns or runs.
     """
-    filled = [column for column, cell in value.items() if not is_null(cell)]
+    filled = [column for column, cell in cells.items() if not is_null(cell)]
     groups = [filled[run] for run in runs(len(filled), detail)]
 
     def hide(kept: np.ndarray) -> np.ndarray | None:
         left = {
-            column: value[column]
+            column: cells[column]
             for group, keep in zip(groups, kept, strict=True)
             if keep
             for column in group
@@ -38,8 +39,8 @@ def explain_table(score: Score, preprocessor: Preprocessor, value: Any, detail: 
 
     found = share_out(score, hide, len(groups)).tolist()
     effects = [
-        Effect(", ".join(cell_text(value[column]) for column in group), effect, ", ".join(group))
+        Effect(", ".join(cell_text(cells[column]) for column in group), effect, ", ".join(group))
         for group, effect in zip(groups, found, strict=True)
     ]
-    empty = [Effect("–", None, column) for column in value if column not in filled]
+    empty = [Effect("–", None, column) for column in cells if column not in filled]
     return Inside("tabular", effects=(*effects, *empty))

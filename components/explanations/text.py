@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,16 @@ _WORD = re.compile(rf"[{_OWN}]|[^\s{_OWN}]+")
 _CHARACTERS = 2000  # what comes after them is kept as it is, and not shown
 
 
-def explain_text(score: Score, preprocessor: Preprocessor, value: Any, detail: int) -> Inside:
-    """Effects of words, or of runs of neighbouring words where there are too many.
+def explain_text(score: Score, preprocessor: Preprocessor, cells: Mapping[str, Any], detail: int) -> Inside:
+    """Find the effects of words, or of runs of neighbouring words where there are too many.
 
     Args:
-        score: Of the row.
-        preprocessor: Of the input.
-        value: The text.
+        score: Score of the row.
+        preprocessor: Preprocessor of the input.
+        cells: Texts by column, which the model reads one below the other; None where a cell is empty.
         detail: Most words or runs.
     """
-    text = str(value)
+    text = "\n".join(str(cell) for cell in cells.values() if cell is not None)
     words = [match.span() for match in _WORD.finditer(text[:_CHARACTERS])]
     groups = [words[run] for run in runs(len(words), detail)]
     spans = [(group[0][0], group[-1][1]) for group in groups]

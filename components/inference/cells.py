@@ -14,28 +14,46 @@ import pandas as pd
 from components.config.inputs import InputConfig
 
 
-def read_cells(cells: Mapping[Any, Any], config: InputConfig, files: bool = True) -> Any | None:
-    """What a preprocessor takes from the cells of one row, or None where the input is missing.
+def cells_by_column(cells: Mapping[Any, Any], config: InputConfig, files: bool = True) -> dict[str, Any]:
+    """Give every column of an input its cell, None where that holds nothing; media as path, URL or bytes.
 
     Args:
-        cells: By column.
+        cells: Cells of one row by column; further columns are ignored.
         config: Options of the input.
         files: As :class:`Predictor` has it.
 
     Raises:
         ValueError: As :func:`read_media`.
     """
-    known = {column: value for column, value in cells.items() if not is_null(value)}
-    if not known:
+    found = {column: cells.get(column) for column in config.columns}
+    filled = {column: None if is_null(cell) else cell for column, cell in found.items()}
+    if config.modality in ("image", "audio"):
+        return {column: None if cell is None else read_media(cell, files) for column, cell in filled.items()}
+    return filled
+
+
+def read_cells(cells: Mapping[Any, Any], config: InputConfig, files: bool = True) -> Any | None:
+    """Make of the cells of one row what a preprocessor takes, or None where the input is missing.
+
+    Args:
+        cells: Cells by column.
+        config: Options of the input.
+        files: As :class:`Predictor` has it.
+
+    Raises:
+        ValueError: As :func:`read_media`.
+    """
+    by_column = cells_by_column(cells, config, files)
+    filled = [cell for cell in by_column.values() if cell is not None]
+    if not filled:
         return None
     match config.modality:
         case "tabular":
-            return {column: known.get(column) for column in config.columns}
+            return by_column
         case "text":
-            return "\n".join(str(known[column]) for column in config.columns if column in known)
+            return "\n".join(map(str, filled))
         case _:
-            media = [read_media(known[column], files) for column in config.columns if column in known]
-            return media if len(config.columns) > 1 else media[0]
+            return filled if len(config.columns) > 1 else filled[0]
 
 
 def read_media(value: Any, files: bool = True) -> str | Path | bytes:

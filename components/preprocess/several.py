@@ -54,10 +54,11 @@ class SeveralPreprocessor:
         Raises:
             DataError: If a file cannot be read or decoded.
         """
-        items = [self.each.canonical(item) for item in value]
-        if self.modality == "image":
-            return np.stack(items)
-        return pack_several(items)
+        return self.together([self.each.canonical(item) for item in value])
+
+    def together(self, items: Sequence[np.ndarray]) -> np.ndarray:
+        """Put canonical arrays of one item each together, as :meth:`canonical` gives them."""
+        return np.stack(items) if self.modality == "image" else pack_several(items)
 
     def collate(self, rows: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
         """What the items' own preprocessor collates, and ``items``: int64 (B,), how many each row has."""

@@ -13,7 +13,7 @@ from components.evaluation.figures import all_figures
 from components.evaluation.results import Media
 from components.evaluation.style import svg, words
 from components.explanations.heatmap import overlay_png, tint
-from components.explanations.results import Inside
+from components.explanations.results import Heatmap
 from components.report.content import Report
 from components.robustness.figures import robustness_figures
 from components.targets.metrics import higher_is_better
@@ -73,8 +73,8 @@ def _png_uri(data: bytes) -> str:
     return f"data:image/png;base64,{b64encode(data).decode()}"
 
 
-def _heat_uri(inside: Inside) -> str:
-    return _png_uri(overlay_png(inside.grid, inside.strongest))
+def _heat_uri(heatmap: Heatmap, strongest: float) -> str:
+    return _png_uri(overlay_png(heatmap.grid, strongest))
 
 
 _ENVIRONMENT = Environment(

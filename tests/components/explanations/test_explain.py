@@ -97,25 +97,26 @@ class TestImage:
         self, corner: tuple[int, int], side: int
     ) -> None:
         score = score_of(lambda pixels: float((pixels > 200).sum()))
-        found = explain_image(score, ImagePreprocessor(side, "stretch"), picture(corner, side), 64)
-        grid = np.array(found.grid)
+        found = explain_image(score, ImagePreprocessor(side, "stretch"), {"photo": picture(corner, side)}, 64)
+        grid = np.array(found.heatmaps[0].grid)
         assert grid.shape == (8, 8)
         assert [place // 6 for place in np.unravel_index(grid.argmax(), grid.shape)] == list(corner)
         assert grid.min() > -1e-6
         far = np.flip(grid, [axis for axis in (0, 1) if corner[axis]])[4:, 4:]
         assert far.max() < 1e-6, "what the model does not look at has no effect"
         assert found.strongest == grid.max()
-        assert Image.open(io.BytesIO(found.picture)).size == (side, side)
+        assert Image.open(io.BytesIO(found.heatmaps[0].image)).size == (side, side)
 
     def test_what_argues_against_the_answer_is_negative(self) -> None:
         score = score_of(lambda pixels: -float((pixels > 200).sum()))
-        found = explain_image(score, ImagePreprocessor(32, "stretch"), picture((0, 0)), 64)
-        assert found.strongest == found.grid[0][0] == np.min(found.grid) < 0
+        found = explain_image(score, ImagePreprocessor(32, "stretch"), {"photo": picture((0, 0))}, 64)
+        grid = found.heatmaps[0].grid
+        assert found.strongest == grid[0][0] == np.min(grid) < 0
 
     def test_no_region_is_smaller_than_a_pixel(self) -> None:
         score = score_of(lambda pixels: float(pixels.sum()))
-        found = explain_image(score, ImagePreprocessor(4, "stretch"), picture((0, 0)), 64)
-        assert np.array(found.grid).shape == (4, 4)
+        found = explain_image(score, ImagePreprocessor(4, "stretch"), {"photo": picture((0, 0))}, 64)
+        assert np.array(found.heatmaps[0].grid).shape == (4, 4)
 
 
 def ngrams() -> TextPreprocessor:
@@ -142,7 +143,7 @@ class TestText:
     )
     def test_the_word_that_decides_has_the_greatest_effect(self, text: str) -> None:
         preprocessor = ngrams()
-        found = EXPLAINERS["text"](has(preprocessor, "honey"), preprocessor, text, 64)
+        found = EXPLAINERS["text"](has(preprocessor, "honey"), preprocessor, {"note": text}, 64)
         best = max((part for part in found.effects if part.effect is not None), key=lambda part: part.effect)
         assert best.text.strip(",") == "honey"
         assert best.effect == pytest.approx(4.0)
@@ -152,18 +153,18 @@ class TestText:
 
     def test_a_word_that_is_there_twice_is_missed_by_neither(self) -> None:
         preprocessor = ngrams()
-        found = EXPLAINERS["text"](has(preprocessor, "honey"), preprocessor, "honey honey", 64)
+        found = EXPLAINERS["text"](has(preprocessor, "honey"), preprocessor, {"note": "honey honey"}, 64)
         assert [part.effect for part in found.effects] == [0.0, None, 0.0]
 
     def test_a_text_without_its_words_is_a_missing_input(self) -> None:
         score = score_of(lambda ids: 1.0, missing=-2.0)
-        found = EXPLAINERS["text"](score, ngrams(), "word", 64)
+        found = EXPLAINERS["text"](score, ngrams(), {"note": "word"}, 64)
         assert [part.effect for part in found.effects] == [3.0]
 
     def test_long_texts_are_divided_into_runs_and_cut_for_the_eye(self) -> None:
         preprocessor = ngrams()
         text = " ".join([f"w{i}" for i in range(200)] + ["honey"] + ["y"] * 4000)
-        found = EXPLAINERS["text"](has(preprocessor, "w150"), preprocessor, text, 32)
+        found = EXPLAINERS["text"](has(preprocessor, "w150"), preprocessor, {"note": text}, 32)
         parts = [part for part in found.effects if part.effect is not None]
         assert len(parts) == 32
         assert "w150" in max(parts, key=lambda part: part.effect or 0).text
@@ -243,8 +244,8 @@ class TestAudio:
     @pytest.mark.parametrize("start", [0.0, 0.3, 0.7, 0.9])
     def test_the_stretch_that_decides_has_the_greatest_effect(self, start: float) -> None:
         score = score_of(lambda packed: float(np.square(unpack(packed)).sum()))
-        found = EXPLAINERS["audio"](score, listener(), sound(start, 1000), 64)
-        grid = np.array(found.grid)
+        found = EXPLAINERS["audio"](score, listener(), {"call": sound(start, 1000)}, 64)
+        grid = np.array(found.heatmaps[0].grid)
         assert grid.shape == (4, 16)
         middle = (grid.sum(0).argmax() + 0.5) / 16
         assert start <= middle <= start + 0.1
@@ -256,9 +257,9 @@ class TestAudio:
         self, pitch: float, band: int
     ) -> None:
         score = score_of(lambda packed: float(np.square(unpack(packed)).sum()))
-        found = EXPLAINERS["audio"](score, listener(), sound(0.4, pitch), 64)
-        assert np.array(found.grid).sum(1).argmax() == band
-        assert (found.seconds, found.hertz) == (1.0, RATE / 2)
+        found = EXPLAINERS["audio"](score, listener(), {"call": sound(0.4, pitch)}, 64)
+        assert np.array(found.heatmaps[0].grid).sum(1).argmax() == band
+        assert (found.heatmaps[0].seconds, found.heatmaps[0].hertz) == (1.0, RATE / 2)
 
     def test_a_sound_of_which_nothing_is_hidden_stays_as_it_is(self) -> None:
         wave = unpack(listener().canonical(sound(0.3, 700)))
@@ -268,7 +269,7 @@ class TestAudio:
             heard.extend(array for array in arrays if array is not None)
             return np.zeros(len(arrays))
 
-        EXPLAINERS["audio"](score, listener(), sound(0.3, 700), 64)
+        EXPLAINERS["audio"](score, listener(), {"call": sound(0.3, 700)}, 64)
         np.testing.assert_allclose(unpack(heard[0]), wave, atol=2**-16)  # 16 bits, there and back
         assert all(len(unpack(array)) == len(wave) for array in heard)
 
@@ -277,12 +278,12 @@ class TestAudio:
         file = io.BytesIO()
         sf.write(file, np.zeros(samples), RATE, format="WAV")
         score = score_of(lambda packed: float(np.square(unpack(packed)).sum()))
-        found = EXPLAINERS["audio"](score, listener(), file.getvalue(), 64)
+        found = EXPLAINERS["audio"](score, listener(), {"call": file.getvalue()}, 64)
         assert found.strongest == 0
-        assert Image.open(io.BytesIO(found.picture)).size[1] == 64
+        assert Image.open(io.BytesIO(found.heatmaps[0].image)).size[1] == 64
 
 
 def test_the_same_is_found_again() -> None:
     score = score_of(lambda wave: float(np.abs(wave).sum()))
-    first, second = (EXPLAINERS["audio"](score, listener(), sound(0.3, 900), 64) for _ in range(2))
+    first, second = (EXPLAINERS["audio"](score, listener(), {"call": sound(0.3, 900)}, 64) for _ in range(2))
     assert first == second

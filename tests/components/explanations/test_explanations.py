@@ -167,7 +167,10 @@ class TestExplanations:
             for name, inside in sample.inside.items():
                 modality = {"photo": "image", "note": "text", "facts": "tabular"}[name]
                 assert inside.modality == modality
-                assert bool(inside.grid) == bool(inside.picture) == (modality == "image")
+                assert [heatmap.column for heatmap in inside.heatmaps] == ["photo"] * (modality == "image")
+                assert not inside.several
+                for heatmap in inside.heatmaps:
+                    assert heatmap.effect == pytest.approx(sample.without[name])
 
     def test_columns_sum_to_what_the_answer_loses_without_the_table(self, found: Explanations) -> None:
         there = [sample for sample in found.samples if "facts" in sample.inside]
