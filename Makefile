@@ -13,8 +13,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/ready
+READY_ALL = $(VENV)/ready-all
 
-.PHONY: demo up test test-slow soak fuzz bad-input vulnerabilities packages lint bench format docs ui constraints clean
+.PHONY: demo up test test-slow soak fuzz bad-input vulnerabilities packages lint bench format docs site ui constraints clean
+
+# Nothing is compiled when it is installed, so Python has to store what it compiles when it first imports it.
+export PYTHONDONTWRITEBYTECODE =
 
 demo: $(READY)
 	$(BIN)/braid run configs/demo.yaml
@@ -22,27 +26,24 @@ demo: $(READY)
 up: $(READY)
 	$(BIN)/braid up
 
-# What one process has compiled the hundreds that follow need not, whatever the machine says of bytecode.
-test test-slow soak: export PYTHONDONTWRITEBYTECODE =
-
 # By file, so that what a file's tests share is made once. (pytest-xdist 3.8 has groups too, but pytest 9.2 no
 # longer lets it mark tests with them: each test then goes anywhere, and every shared run is made twice.)
-test: $(READY) packages
+test: $(READY_ALL) packages
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
-test-slow: $(READY) packages
+test-slow: $(READY_ALL) packages
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
-soak: $(READY)
+soak: $(READY_ALL)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.acceptance.faults.soak
 
 FUZZ_SECONDS ?= 60
 
 # Seven targets; what fails is kept in .braid/fuzz. bad-input writes what became of the corpora into docs/reliability.md.
-fuzz: $(READY)
+fuzz: $(READY_ALL)
 	$(BIN)/python -m tests.acceptance.bad_input.fuzz_all --seconds $(FUZZ_SECONDS)
 
-bad-input: $(READY)
+bad-input: $(READY_ALL)
 	$(BIN)/python -m tests.acceptance.bad_input.table
 
 # Known weaknesses of the fixed versions; asks a database on the network.
@@ -54,13 +55,13 @@ vulnerabilities: $(READY)
 packages:
 	-infra/install-test-packages.sh
 
-lint: $(READY)
+lint: $(READY_ALL)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)
+bench: $(READY_ALL)
 	$(BIN)/python -m benchmarks.missing_inputs configs/demo.yaml
 	$(BIN)/python -m benchmarks.drift configs/demo.yaml --input audio
 	$(BIN)/python -m benchmarks.repeats --rows 10000
@@ -71,7 +72,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.serving models:/demo@champion
 	$(BIN)/python -m benchmarks.extraction
 
-format: $(READY)
+format: $(READY_ALL)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -81,17 +82,21 @@ docs: $(READY)
 ui: $(READY)
 	$(BIN)/braid ui
 
-# The environment: everything at the versions of constraints.txt.
-$(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "braid needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,datasets]"
+# The environment at the versions of constraints.txt: what a run needs, and with what tests, lint and pages need.
+$(READY): pyproject.toml constraints.txt infra/install-python.sh
+	PYTHON="$(PYTHON)" infra/install-python.sh $(VENV)
 	@touch $@
 
-# Write the versions that are installed now into constraints.txt.
-constraints: $(READY)
-	$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/\+cpu//' | grep -vE '^(braid|pip)( |=|@)' > constraints.txt
+$(READY_ALL): pyproject.toml constraints.txt infra/install-python.sh
+	PYTHON="$(PYTHON)" infra/install-python.sh $(VENV) dev,datasets,docs
+	@touch $(READY) $@
+
+# The lock: the versions that a fresh environment with every extra gets today. +cpu names one build of torch among
+# several, and goes.
+constraints:
+	rm -rf .braid/lock
+	PYTHON="$(PYTHON)" CONSTRAINTS=/dev/null infra/install-python.sh .braid/lock dev,datasets,docs,cloud
+	$(PYTHON) -m pip --python .braid/lock/bin/python freeze --exclude-editable | sed -E 's/\+cpu//' | grep -vE '^(pip|setuptools)=' > constraints.txt
 
 clean:
 	rm -rf $(VENV) .braid
