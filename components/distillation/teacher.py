@@ -99,11 +99,7 @@ def answers(predictor: Predictor, table: pd.DataFrame, targets: Targets) -> np.n
     Returns:
         (N, K + E) float32; NaN in rows of which the teacher can read no input.
     """
-    teacher, parts = predictor.bundle.delivered, {}
-    for name in predictor.inputs:
-        arrays, _ = predictor.read(name, predictor.cells(table, name))
-        parts[name] = predictor.embed(name, arrays, len(table))
-    embeddings = predictor.join(parts)
+    teacher, embeddings = predictor.bundle.delivered, predictor.embed(predictor.read(table))
     natural = [
         target.mix([teacher.predict(known, embeddings, predictor.inputs)])
         for target, known in zip(targets, teacher.targets, strict=True)

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from components.explanations.image import png
-from components.explanations.media import cell_effect, each_item, explain_media
-from components.explanations.parts import Score, occlude
+from components.explanations.media import each_item, explain_media
+from components.explanations.parts import Score, occlude, taken_away
 from components.explanations.results import Heatmap, Inside
 from components.models.encoders.audio_cnn import mel_filters
 from components.preprocess import Preprocessor
@@ -71,7 +71,7 @@ def _heatmap(rate: int, score: Score, column: str, packed: np.ndarray, detail: i
     grid = occlude(score, hide, bands, times)[::-1]  # high above low
     return Heatmap(
         column,
-        cell_effect(score, packed),
+        taken_away(score, packed),
         tuple(map(tuple, grid.tolist())),
         png(_spectrogram(spectrum.abs().square(), rate, size)),
         seconds=len(wave) / rate,

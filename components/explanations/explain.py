@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,12 @@ from components.config.pipeline import PipelineConfig
 from components.data.examples import as_table
 from components.data.samples import read_samples
 from components.explanations import EXPLAINERS, Score
+from components.explanations.parts import taken_away
 from components.explanations.results import ExplainedSample, Explanations, Inside, SampleKind
 from components.inference.attribution import share_columns, subset_predictions
 from components.inference.cells import cells_by_column
-from components.inference.predictor import Part, Predictor, predictions_of
+from components.inference.ensemble import Embeddings
+from components.inference.predictor import Predictor, predictions_of
 from components.references import Dataset
 from components.targets import AnyTarget, Multilabel, Regression, cells_of, known_rows
 from components.targets.target import FloatArray
@@ -28,13 +30,13 @@ class Explained:
     """One row.
 
     Attributes:
-        answer: (1, P), with all inputs that the row has.
+        prediction: (1, P), with all inputs that the row has.
         shares: By input: exact Shapley values.
         without: By input that is there: what the answer loses when it is taken away.
         inside: The parts of those inputs.
     """
 
-    answer: FloatArray
+    prediction: FloatArray
     shares: dict[str, float]
     without: dict[str, float]
     inside: dict[str, Inside]
@@ -76,9 +78,9 @@ def explain_samples(
                 id=str(sample["id"].iloc[0]),
                 kind=kind,
                 label=str(words[row]),
-                predicted=target.labels(explained.answer)[0],
-                probability=float(target.confidence(explained.answer)[0]),
-                loss=float(target.row_losses(values[[row]], explained.answer)[0]),
+                predicted=target.labels(explained.prediction)[0],
+                probability=float(target.confidence(explained.prediction)[0]),
+                loss=float(target.row_losses(values[[row]], explained.prediction)[0]),
                 shares=explained.shares,
                 without=explained.without,
                 inside=explained.inside,
@@ -125,23 +127,20 @@ def explain_row(predictor: Predictor, target: AnyTarget, table: pd.DataFrame, de
         detail: Most parts of an input.
     """
     bundle = predictor.bundle
-    cells = {name: predictor.cells(table, name)[0] for name in predictor.inputs}
-    arrays = {name: predictor.read(name, [cells[name]])[0] for name in predictor.inputs}
-    parts = {name: predictor.embed(name, arrays[name], 1) for name in predictor.inputs}
-    embeddings = predictor.join(parts)
+    rows = predictor.read(table)
+    embeddings = predictor.embed(rows)
     by_subset = subset_predictions(bundle.delivered, target, embeddings, predictor.inputs)
     shares = share_columns(bundle.delivered, target, by_subset, embeddings)
-    answer = by_subset[predictor.inputs]
+    prediction = by_subset[predictor.inputs]
     without, inside = {}, {}
     for name, config in bundle.inputs.items():
-        if arrays[name]:
-            score = scorer(predictor, target, parts, name, answer)
-            whole, none = score([arrays[name][0], None])
-            without[name] = float(whole - none)
-            by_column = cells_by_column(cells[name], config, predictor.files)
+        if arrays := rows.inputs[name].arrays:
+            score = scorer(predictor, target, embeddings, name, prediction)
+            without[name] = taken_away(score, arrays[0])
+            by_column = cells_by_column(predictor.cells(table, name)[0], config, predictor.files)
             inside[name] = EXPLAINERS[config.modality](score, bundle.preprocessors[name], by_column, detail)
     return Explained(
-        answer=answer,
+        prediction=prediction,
         shares={name: float(shares[f"share_{name}"][0]) for name in bundle.inputs},
         without=without,
         inside=inside,
@@ -149,35 +148,28 @@ def explain_row(predictor: Predictor, target: AnyTarget, table: pd.DataFrame, de
 
 
 def scorer(
-    predictor: Predictor, target: AnyTarget, parts: Mapping[str, Part], name: str, answer: FloatArray
+    predictor: Predictor, target: AnyTarget, embeddings: Embeddings, name: str, prediction: FloatArray
 ) -> Score:
-    """How far one row leans to its answer with other arrays in the place of one input.
+    """Score how far one row leans to its prediction with other arrays in the place of one input.
 
     Args:
         predictor: The delivered model.
         target: One of its targets.
-        parts: All inputs of the row.
-        name: Of the input.
-        answer: (1, P).
+        embeddings: All inputs of the row.
+        name: Name of the input.
+        prediction: (1, P).
     """
     model = predictor.bundle.delivered
-    others = {other: part for other, part in parts.items() if other != name}
 
     def score(arrays: Sequence[np.ndarray | None]) -> FloatArray:
-        there = {place: array for place, array in enumerate(arrays) if array is not None}
-        own = predictor.embed(name, there, len(arrays))
-        same = {other: _repeated(part, len(arrays)) for other, part in others.items()}
-        made = model.predict(target, predictor.join({name: own, **same}), predictor.inputs).numpy()
-        return target.leaning(made, np.tile(answer, (len(arrays), 1)))
+        count = len(arrays)
+        given = {row: array for row, array in enumerate(arrays) if array is not None}
+        repeated = {other: each.repeat(count) for other, each in embeddings.inputs.items() if other != name}
+        changed = Embeddings.of({**repeated, name: predictor.embed_input(name, given, count)})
+        predictions = model.predict(target, changed, predictor.inputs).numpy()
+        return target.leaning(predictions, np.tile(prediction, (count, 1)))
 
     return score
-
-
-def _repeated(part: Part, count: int) -> Part:
-    """One row of an input, ``count`` times."""
-    single = part.single.expand(count, *part.single.shape[1:])
-    fusion = single if part.fusion is part.single else part.fusion.expand(count, *part.fusion.shape[1:])
-    return Part(single, fusion, part.present.expand(count))
 
 
 def _right(target: AnyTarget, values: np.ndarray, predictions: FloatArray) -> NDArray[np.bool_]:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from components.explanations.media import cell_effect, explain_media
-from components.explanations.parts import Score, occlude
+from components.explanations.media import explain_media
+from components.explanations.parts import Score, occlude, taken_away
 from components.explanations.results import Heatmap, Inside
 from components.preprocess import Preprocessor
 
@@ -42,7 +42,7 @@ def _heatmap(score: Score, column: str, pixels: np.ndarray, detail: int) -> Heat
         return np.where(kept[region][:, region, None], pixels, mean)
 
     grid = occlude(score, hide, side, side)
-    return Heatmap(column, cell_effect(score, pixels), tuple(map(tuple, grid.tolist())), png(pixels))
+    return Heatmap(column, taken_away(score, pixels), tuple(map(tuple, grid.tolist())), png(pixels))
 
 
 def png(pixels: np.ndarray) -> bytes:

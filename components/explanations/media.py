@@ -60,12 +60,6 @@ def each_item(preprocessor: Preprocessor) -> ImagePreprocessor | AudioPreprocess
     return each
 
 
-def cell_effect(score: Score, item: np.ndarray) -> float:
-    """What the row's score loses when a whole cell is taken away."""
-    whole, none = score([item, None])
-    return float(whole - none)
-
-
 def _score_of_column(
     score: Score, preprocessor: Preprocessor, items: Mapping[str, np.ndarray], column: str
 ) -> Score:

@@ -29,6 +29,12 @@ _ORDERS = 24  # random orders of more parts
 _SEED = 0
 
 
+def taken_away(score: Score, array: np.ndarray) -> float:
+    """Compute what the score loses when all of a canonical array is taken away."""
+    whole, none = score([array, None])
+    return float(whole - none)
+
+
 def occlude(score: Score, hide: Hide, rows: int, columns: int) -> FloatArray:
     """Effects on a grid: the mean loss over all windows of 2 × 2 parts that cover a part (rows, columns).
 

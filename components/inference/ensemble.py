@@ -25,8 +25,31 @@ Pattern = tuple[str, ...]
 
 
 @dataclass(frozen=True)
+class InputEmbeddings:
+    """One input of N rows, embedded.
+
+    Attributes:
+        single: (N, D) or (N, T, D) from the encoder of the single fit; zeros where the input is absent.
+        fusion: The same from the encoder that the fusion was trained with; the same object unless trained
+            jointly.
+        present: (N,) bool.
+    """
+
+    single: Tensor
+    fusion: Tensor
+    present: Tensor
+
+    def repeat(self, count: int) -> InputEmbeddings:
+        """Give a single row ``count`` times."""
+        single = self.single.expand(count, *self.single.shape[1:])
+        shared = self.fusion is self.single
+        fusion = single if shared else self.fusion.expand(count, *self.fusion.shape[1:])
+        return InputEmbeddings(single, fusion, self.present.expand(count))
+
+
+@dataclass(frozen=True)
 class Embeddings:
-    """What the candidates take.
+    """Embeddings of N rows, as the candidates take them.
 
     Attributes:
         single: (N, ...) for each input, from its own encoder.
@@ -38,6 +61,23 @@ class Embeddings:
     single: Mapping[str, Tensor]
     fusion: Mapping[str, Tensor]
     present: Tensor
+
+    @classmethod
+    def of(cls, inputs: Mapping[str, InputEmbeddings]) -> Embeddings:
+        """Put all inputs of the same N rows together."""
+        names = sorted(inputs)
+        single = {name: inputs[name].single for name in names}
+        shared = all(inputs[name].fusion is inputs[name].single for name in names)
+        fusion = single if shared else {name: inputs[name].fusion for name in names}
+        return cls(single, fusion, torch.stack([inputs[name].present for name in names], dim=1))
+
+    @property
+    def inputs(self) -> dict[str, InputEmbeddings]:
+        """Each input by name, in sorted order."""
+        return {
+            name: InputEmbeddings(self.single[name], self.fusion[name], self.present[:, column])
+            for column, name in enumerate(sorted(self.single))
+        }
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,29 +16,14 @@ from components.config.score import BATCH
 from components.errors import DataError, ModelError, nearest
 from components.inference.attribution import check_number, share_columns, subset_predictions
 from components.inference.bundle import Bundle, load_bundle
+from components.inference.canonical import CanonicalInput, CanonicalRows
 from components.inference.cells import read_cells
-from components.inference.ensemble import Embeddings
+from components.inference.ensemble import Embeddings, InputEmbeddings
 from components.models.encoders import Encoder
 from components.runtime.device import choose_device
 from components.targets import AnyTarget, Multilabel, Regression
 from components.targets.conformal import abstains, describe
 from components.targets.target import FloatArray
-
-
-@dataclass(frozen=True)
-class Part:
-    """One input of N rows, embedded.
-
-    Attributes:
-        single: (N, D) or (N, T, D) from the encoder of the single fit; zeros where the input is absent.
-        fusion: The same from the encoder that the fusion was trained with; the same object unless trained
-            jointly.
-        present: (N,) bool.
-    """
-
-    single: Tensor
-    fusion: Tensor
-    present: Tensor
 
 
 class Predictor:
@@ -114,7 +98,16 @@ class Predictor:
         starts = range(0, max(len(table), 1), BATCH)  # an empty table is one empty batch
         return pd.concat(
             [
-                self._predict(table.iloc[start : start + BATCH], inputs, explain, faults or {}, start)
+                self._predict(
+                    table.iloc[start : start + BATCH],
+                    inputs,
+                    explain,
+                    {
+                        (row - start, name): reason
+                        for (row, name), reason in (faults or {}).items()
+                        if start <= row < start + BATCH
+                    },
+                )
                 for start in starts
             ]
         )
@@ -125,22 +118,12 @@ class Predictor:
         allowed: Sequence[str] | None,
         explain: bool,
         faults: Mapping[tuple[int, str], str],
-        start: int,
     ) -> pd.DataFrame:
-        errors: list[list[str]] = [[] for _ in range(len(table))]
-        parts = {}
-        for name in self.inputs:
-            use = allowed is None or name in allowed
-            known = {row: reason for row in range(len(table)) if (reason := faults.get((start + row, name)))}
-            cells = ({} if row in known else each for row, each in enumerate(self.cells(table, name)))
-            arrays, unread = self.read(name, cells) if use else ({}, {})
-            unread |= {row: f"{name}: {reason}" for row, reason in known.items() if use}
-            for position, error in unread.items():
-                errors[position].append(error)
-            parts[name] = self.embed(name, arrays, len(table))
-        embeddings = self.join(parts)
+        rows = self.read(table, allowed, faults)
+        embeddings = self.embed(rows)
+        has = embeddings.inputs
         used = [
-            "+".join(name for name in self.bundle.inputs if parts[name].present[row])
+            "+".join(name for name in self.bundle.inputs if has[name].present[row])
             for row in range(len(table))
         ]
         model = self.bundle.delivered
@@ -150,28 +133,54 @@ class Predictor:
             quantiles = model.quantiles(target, embeddings, self.inputs)
             answered = np.array([bool(inputs) for inputs in used], dtype=bool)
             prefix = f"{target.name}_" if len(model.targets) > 1 else ""
-            found = answer_columns(target, predictions, quantiles, answered)
+            made = prediction_columns(target, predictions, quantiles, answered)
             if explain:
                 every = subset_predictions(model, target, embeddings, sorted(set(allowed or self.inputs)))
-                found |= share_columns(model, target, every, embeddings)
-            columns |= {f"{prefix}{name}": column for name, column in found.items()}
+                made |= share_columns(model, target, every, embeddings)
+            columns |= {f"{prefix}{name}": column for name, column in made.items()}
         frame = pd.DataFrame(columns, index=table.index)
         frame["inputs"] = pd.array(used, dtype="string")
-        frame["error"] = pd.array(["; ".join(error) or None for error in errors], dtype="string")
+        frame["error"] = pd.array(rows.errors, dtype="string")
         return frame
 
+    def read(
+        self,
+        table: pd.DataFrame,
+        inputs: Sequence[str] | None = None,
+        faults: Mapping[tuple[int, str], str] | None = None,
+    ) -> CanonicalRows:
+        """Read the cells of rows; what cannot be used becomes an error of its row and input.
+
+        Args:
+            table: N rows; see :meth:`predict`.
+            inputs: Names of the inputs that may be used; None allows all.
+            faults: See :meth:`predict`.
+        """
+        known: dict[str, dict[int, str]] = {name: {} for name in self.inputs}
+        for (row, name), reason in (faults or {}).items():
+            known[name][row] = reason
+        rows = {}
+        for name in self.inputs:
+            if inputs is not None and name not in inputs:
+                rows[name] = CanonicalInput({}, {})
+                continue
+            cells = self.cells(table, name)
+            each = self.read_input(
+                name, ({} if row in known[name] else cells[row] for row in range(len(cells)))
+            )
+            rows[name] = CanonicalInput(each.arrays, {**each.errors, **known[name]})
+        return CanonicalRows(len(table), rows)
+
     def cells(self, table: pd.DataFrame, name: str) -> list[dict[Any, Any]]:
-        """Cells of an input by column, row by row; columns that are not there are left out."""
+        """Give the cells of an input by column, row by row, without columns that the table lacks."""
         columns = [column for column in self.bundle.inputs[name].columns if column in table]
         return table[columns].to_dict("records")
 
-    def read(
-        self, name: str, rows: Iterable[Mapping[Any, Any]]
-    ) -> tuple[dict[int, np.ndarray], dict[int, str]]:
-        """Canonical arrays of an input, and why a row's input could not be read, both by position.
+    def read_input(self, name: str, rows: Iterable[Mapping[Any, Any]]) -> CanonicalInput:
+        """Read one input of some rows.
 
         Args:
-            name: Of the input.
+            name: Name of the input.
             rows: Cells by column; each row is read before the next is asked for.
         """
         arrays, errors = {}, {}
@@ -181,39 +190,37 @@ class Predictor:
                 if value is not None:
                     arrays[position] = self.bundle.preprocessors[name].canonical(value)
             except (DataError, OSError, ValueError) as error:
-                errors[position] = f"{name}: {error}"
-        return arrays, errors
+                errors[position] = str(error)
+        return CanonicalInput(arrays, errors)
 
-    def embed(self, name: str, arrays: Mapping[int, np.ndarray], total: int) -> Part:
-        """Embeddings of an input in ``total`` rows, of which those in ``arrays`` have it."""
+    def embed(self, rows: CanonicalRows) -> Embeddings:
+        """Embed rows; an input without a canonical array is absent."""
+        return Embeddings.of(
+            {name: self.embed_input(name, each.arrays, rows.count) for name, each in rows.inputs.items()}
+        )
+
+    def embed_input(self, name: str, arrays: Mapping[int, np.ndarray], count: int) -> InputEmbeddings:
+        """Embed one input of ``count`` rows, of which those in ``arrays`` have it."""
         own, joint = self.bundle.single_encoders[name], self.bundle.fusion_encoders[name]
-        single = self._embed(name, own, arrays, total)
-        fusion = single if joint is own else self._embed(name, joint, arrays, total)
-        present = torch.zeros(total, dtype=torch.bool)
+        single = self._embed(name, own, arrays, count)
+        fusion = single if joint is own else self._embed(name, joint, arrays, count)
+        present = torch.zeros(count, dtype=torch.bool, device=self.device)
         present[list(arrays)] = True
-        return Part(single, fusion, present)
-
-    def join(self, parts: Mapping[str, Part]) -> Embeddings:
-        """What the candidates take, from the parts of all inputs."""
-        single = {name: parts[name].single for name in self.inputs}
-        shared = all(parts[name].fusion is parts[name].single for name in self.inputs)
-        fusion = single if shared else {name: parts[name].fusion for name in self.inputs}
-        present = torch.stack([parts[name].present for name in self.inputs], dim=1)
-        return Embeddings(single, fusion, present.to(self.device))
+        return InputEmbeddings(single, fusion, present)
 
     @torch.inference_mode()
-    def _embed(self, name: str, encoder: Encoder, arrays: Mapping[int, np.ndarray], total: int) -> Tensor:
-        """Embeddings of the rows that have the input, zeros elsewhere. (N, D) or (N, T, D)."""
+    def _embed(self, name: str, encoder: Encoder, arrays: Mapping[int, np.ndarray], count: int) -> Tensor:
+        """Embed the rows that have the input, zeros elsewhere. (N, D) or (N, T, D)."""
         if not arrays:
-            return torch.zeros(total, encoder.width, device=self.device)
+            return torch.zeros(count, encoder.width, device=self.device)
         batch = self.bundle.preprocessors[name].collate(list(arrays.values()))
-        found = encoder({key: value.to(self.device) for key, value in batch.items()}).float()
-        result = found.new_zeros(total, *found.shape[1:])
-        result[torch.tensor(list(arrays), device=self.device)] = found
+        embedded = encoder({key: value.to(self.device) for key, value in batch.items()}).float()  # (n, ...)
+        result = embedded.new_zeros(count, *embedded.shape[1:])
+        result[torch.tensor(list(arrays), device=self.device)] = embedded
         return result
 
 
-def answer_columns(
+def prediction_columns(
     target: AnyTarget, predictions: FloatArray, quantiles: FloatArray, answered: NDArray[np.bool_]
 ) -> dict[str, Any]:
     """Columns of one target; see :meth:`Predictor.predict`.
@@ -234,9 +241,7 @@ def answer_columns(
             "high": predictions[:, 0] + reach,
             "abstain": abstain,
         }
-    words = [
-        word if there else None for word, there in zip(target.labels(predictions), answered, strict=True)
-    ]
+    words = [word if has else None for word, has in zip(target.labels(predictions), answered, strict=True)]
     several = isinstance(target, Multilabel)
     return {
         "labels" if several else "label": pd.array(words, dtype="string"),

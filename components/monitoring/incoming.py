@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ from components.data.files.media_index import MISSING
 from components.data.quarantine import Fault, Quarantine
 from components.data.sources.manifest import Batch, Manifest
 from components.errors import DataError
+from components.inference.canonical import CanonicalRows
 from components.inference.cells import read_cells
 from components.inference.predictor import Predictor
 from components.inference.reference_rows import MEDIA, Cells, Sample, table_columns
@@ -119,7 +119,7 @@ class _Parts:
             name: [] for name, section in predictor.bundle.inputs.items() if section.modality in MEDIA
         }
         self._cells: dict[str, list[dict[str, object]]] = {name: [] for name in predictor.inputs}
-        self._answers: dict[str, list[np.ndarray]] = {
+        self._predictions: dict[str, list[np.ndarray]] = {
             target.name: [] for target in predictor.bundle.delivered.targets
         }
         self._targets: dict[str, list[str | None]] = {name: [] for name in targets}
@@ -132,31 +132,42 @@ class _Parts:
         pool: ThreadPoolExecutor,
         quarantine: Quarantine,
     ) -> None:
-        """Rows with a fault go to quarantine, as a whole, as in training; the others are looked at."""
+        """Send rows with a fault to quarantine, as a whole, as in training; keep the others.
+
+        Args:
+            manifest: The table.
+            batch: Cells of N rows by column.
+            numbers: (N,) of the rows in the table.
+            pool: Opens files.
+            quarantine: Takes the faults.
+        """
         predictor = self._predictor
-        ids = list(map(str, numbers))
+        ids, position_of = list(map(str, numbers)), {row: position for position, row in enumerate(numbers)}
         table, faults = usable(manifest, predictor.bundle.inputs, batch, numbers, ids, pool)
-        arrays, values = self._read(table, numbers, faults)
+        known = {(position_of[fault.row], fault.input): fault.reason for fault in faults}
+        rows = predictor.read(table, faults=known)
+        faults += [
+            Fault(ids[position], name, None, reason, numbers[position])
+            for name, each in rows.inputs.items()
+            for position, reason in each.errors.items()
+            if (position, name) not in known
+        ]
         if self._allow_missing_files:
             faults = [fault for fault in faults if fault.reason != MISSING]
-        given = {row for name in predictor.inputs for row in values[name]}
+        given = {position for each in rows.inputs.values() for position in each.arrays}
         wrong = {fault.row for fault in faults}
         faults += [
-            Fault(str(row), "row", None, "no input at all (every input is missing)", row)
-            for place, row in enumerate(numbers)
-            if place not in given and row not in wrong
+            Fault(ids[position], "row", None, "no input at all (every input is missing)", row)
+            for row, position in position_of.items()
+            if position not in given and row not in wrong
         ]
         quarantine.faults += faults
         bad = {fault.row for fault in faults}
-        good = [place for place, row in enumerate(numbers) if row not in bad]
+        good = [position for row, position in position_of.items() if row not in bad]
         for name, cells in self._targets.items():
-            cells += [_word(batch[name][place], manifest.name, name, numbers[place]) for place in good]
+            cells += [_word(batch[name][row], manifest.name, name, numbers[row]) for row in good]
         if good:
-            place_of = {old: new for new, old in enumerate(good)}
-            for found in (arrays, values):
-                for name, rows in found.items():
-                    found[name] = {place_of[row]: value for row, value in rows.items() if row in place_of}
-            self._keep(arrays, values, len(good))
+            self._keep(rows.take(good), table.iloc[good])
 
     def sample(self, judged: int, quarantine: Quarantine) -> Sample:
         """All of it."""
@@ -178,7 +189,9 @@ class _Parts:
             files=self._files,
             columns=columns,
             answers={
-                target.name: np.concatenate([np.zeros((0, len(target.columns))), *self._answers[target.name]])
+                target.name: np.concatenate(
+                    [np.zeros((0, len(target.columns))), *self._predictions[target.name]]
+                )
                 for target in self._predictor.bundle.delivered.targets
             },
             targets=self._targets,
@@ -186,59 +199,41 @@ class _Parts:
             judged=judged,
         )
 
-    def _read(
-        self, table: pd.DataFrame, numbers: Sequence[int], faults: list[Fault]
-    ) -> tuple[dict[str, dict[int, np.ndarray]], dict[str, dict[int, Any]]]:
-        """Canonical arrays and values of each input by place; what cannot be read is added to the faults."""
-        predictor = self._predictor
-        known = {(fault.row, fault.input) for fault in faults}
-        arrays, values = {}, {}
-        for name in predictor.inputs:
-            rows = [
-                {} if (row, name) in known else cells
-                for row, cells in zip(numbers, predictor.cells(table, name), strict=True)
-            ]
-            arrays[name], unread = predictor.read(name, rows)
-            for place, reason in unread.items():
-                text = reason.removeprefix(f"{name}: ")
-                faults.append(Fault(str(numbers[place]), name, None, text, numbers[place]))
-            config = predictor.bundle.inputs[name]
-            media = config.modality in MEDIA
-            values[name] = {
-                place: array if media else read_cells(rows[place], config)
-                for place, array in arrays[name].items()
-            }
-        return arrays, values
+    def _keep(self, rows: CanonicalRows, table: pd.DataFrame) -> None:
+        """Keep what is compared of N good rows.
 
-    def _keep(
-        self,
-        arrays: dict[str, dict[int, np.ndarray]],
-        values: dict[str, dict[int, Any]],
-        rows: int,
-    ) -> None:
+        Args:
+            rows: The rows.
+            table: Their cells.
+        """
         predictor = self._predictor
-        parts = {name: predictor.embed(name, arrays[name], rows) for name in predictor.inputs}
-        for name, part in parts.items():
-            present = part.present.numpy()
+        embeddings = predictor.embed(rows)
+        for name, each in embeddings.inputs.items():
+            present = each.present.cpu().numpy()
             self._present[name].append(present)
-            self._vectors[name].append(as_vector(part.fusion).cpu().numpy()[present])
-            config = predictor.bundle.inputs[name]
-            if config.modality == "tabular":
-                self._cells[name] += [values[name].get(place, {}) for place in range(rows)]
-                continue
-            if name in self._files:
-                found = arrays[name]
-                self._files[name] += [
-                    digest_bytes(found[place].tobytes()) if place in found else None for place in range(rows)
-                ]
-            numbers = np.full((rows, len(SUMMARIES[config.modality])), np.nan)
-            for place, value in values[name].items():
-                numbers[place] = summarise(predictor.bundle.preprocessors[name], value)
-            self._summaries[name].append(numbers)
-        embeddings = predictor.join(parts)
+            self._vectors[name].append(as_vector(each.fusion).cpu().numpy()[present])
+            self._describe(name, rows.inputs[name].arrays, table)
         model = predictor.bundle.delivered
         for target in model.targets:
-            self._answers[target.name].append(model.predict(target, embeddings, predictor.inputs).numpy())
+            self._predictions[target.name].append(model.predict(target, embeddings, predictor.inputs).numpy())
+
+    def _describe(self, name: str, arrays: Mapping[int, np.ndarray], table: pd.DataFrame) -> None:
+        """Keep cells or summaries of one input of N rows, and digests of its files."""
+        config, preprocessor = self._predictor.bundle.inputs[name], self._predictor.bundle.preprocessors[name]
+        cells, positions = self._predictor.cells(table, name), range(len(table))
+        if config.modality == "tabular":
+            values = {row: read_cells(cells[row], config) for row in arrays}
+            self._cells[name] += [values.get(row) or {} for row in positions]
+            return
+        if name in self._files:
+            self._files[name] += [
+                digest_bytes(arrays[row].tobytes()) if row in arrays else None for row in positions
+            ]
+        numbers = np.full((len(table), len(SUMMARIES[config.modality])), np.nan)
+        for row, array in arrays.items():
+            value = array if name in self._files else read_cells(cells[row], config)
+            numbers[row] = summarise(preprocessor, value)
+        self._summaries[name].append(numbers)
 
 
 def _word(cell: object, name: str, column: str, row: int) -> str | None:

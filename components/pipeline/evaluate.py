@@ -20,7 +20,7 @@ from components.evaluation.results import BalanceResult, Evaluation
 from components.inference.attribution import Predictions, share_columns, subset_predictions
 from components.inference.bundle import load_bundle
 from components.inference.ensemble import AVERAGE, FUSION, Delivered, Embeddings, Pattern
-from components.inference.predictor import answer_columns
+from components.inference.predictor import prediction_columns
 from components.pipeline.package import fair_natural, open_split
 from components.references import Dataset, Features, FusedModel
 from components.seeding import seed_of
@@ -79,7 +79,7 @@ def judge(
         table[f"{PREFIX}{target.name}"] = cells_of(test.samples, target.name)
         by_subset = subset_predictions(model, target, test.embeddings, names)
         quantiles = model.quantiles(target, test.embeddings, names)
-        answers = answer_columns(target, by_subset[tuple(names)], quantiles, answered)
+        answers = prediction_columns(target, by_subset[tuple(names)], quantiles, answered)
         answers |= share_columns(model, target, by_subset, test.embeddings)
         prefix = f"{target.name}_" if len(model.targets) > 1 else ""
         for column, values in answers.items():

@@ -18,7 +18,7 @@ from components.data.samples import read_samples
 from components.evaluation.bootstrap import paired_gain
 from components.evaluation.shapley import subsets
 from components.inference.attribution import MOST_INPUTS
-from components.inference.predictor import Predictor, answer_columns, predictions_of
+from components.inference.predictor import Predictor, prediction_columns, predictions_of
 from components.promotion.verdict import Check, Verdict
 from components.references import Dataset
 from components.robustness.results import CorruptionCurve, Robustness
@@ -141,12 +141,7 @@ def _score(model: Predictor, table: pd.DataFrame, asked: Sequence[tuple[str, ...
     parts: dict[tuple[str, ...], list[pd.DataFrame]] = {}
     for start in range(0, len(table), _BATCH):
         batch = table.iloc[start : start + _BATCH]
-        embeddings = model.join(
-            {
-                name: model.embed(name, model.read(name, model.cells(batch, name))[0], len(batch))
-                for name in names
-            }
-        )
+        embeddings = model.embed(model.read(batch))
         present = embeddings.present.cpu().numpy()
         for subset in dict.fromkeys([names, *asked]):
             answered = np.asarray(present[:, [names.index(name) for name in subset]].any(axis=1))
@@ -155,7 +150,7 @@ def _score(model: Predictor, table: pd.DataFrame, asked: Sequence[tuple[str, ...
                 predictions = delivered.predict(target, embeddings, subset).numpy()
                 quantiles = delivered.quantiles(target, embeddings, subset)
                 prefix = f"{target.name}_" if len(delivered.targets) > 1 else ""
-                found = answer_columns(target, predictions, quantiles, answered)
+                found = prediction_columns(target, predictions, quantiles, answered)
                 columns |= {f"{prefix}{column}": cells for column, cells in found.items()}
             parts.setdefault(subset, []).append(pd.DataFrame(columns))
     answers = {subset: pd.concat(frames, ignore_index=True) for subset, frames in parts.items()}

@@ -106,12 +106,12 @@ class Search:
         Raises:
             DataError: If one cannot be read; names the input and the reason.
         """
-        arrays, errors = self.predictor.read(name, rows)
-        if errors:
-            raise DataError(next(iter(errors.values())))
-        part = self.predictor.embed(name, arrays, len(rows))
-        vectors = self.aligned.unit(name, part.fusion).cpu().numpy()
-        vectors[~part.present.numpy()] = np.nan
+        canonical = self.predictor.read_input(name, rows)
+        if canonical.errors:
+            raise DataError(f"{name}: {next(iter(canonical.errors.values()))}")
+        embeddings = self.predictor.embed_input(name, canonical.arrays, len(rows))
+        vectors = self.aligned.unit(name, embeddings.fusion).cpu().numpy()
+        vectors[~embeddings.present.cpu().numpy()] = np.nan
         return vectors
 
     def _cells(self, name: str, query: Any) -> dict[Any, Any]:

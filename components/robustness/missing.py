@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from components.config.inputs import InputConfig
-from components.inference.predictor import Part, Predictor
+from components.inference.ensemble import InputEmbeddings
+from components.inference.predictor import Predictor
 from components.seeding import seed_of
 
 _RATE = 8000  # Hz; silence sounds the same at any other
@@ -64,18 +65,18 @@ def draws(ids: Sequence[str], inputs: Sequence[str], seed: int) -> np.ndarray:
     return np.array(found).reshape(len(ids), len(inputs))
 
 
-def zero_parts(predictor: Predictor) -> dict[str, Part]:
+def zero_parts(predictor: Predictor) -> dict[str, InputEmbeddings]:
     """One row in which every input is there and holds zeros, in the way a user would give them."""
     found = {}
     for name, config in predictor.bundle.inputs.items():
         zeros = ZEROS[config.modality](config)
         several = config.modality in ("image", "audio") and len(config.columns) > 1
         array = predictor.bundle.preprocessors[name].canonical([zeros] if several else zeros)
-        found[name] = predictor.embed(name, {0: array}, 1)
+        found[name] = predictor.embed_input(name, {0: array}, 1)
     return found
 
 
-def imputed(part: Part, zero: Part, keep: Tensor) -> Part:
+def imputed(part: InputEmbeddings, zero: InputEmbeddings, keep: Tensor) -> InputEmbeddings:
     """An input with zeros in the rows that are not kept; it is there in all of them.
 
     Args:
@@ -85,7 +86,7 @@ def imputed(part: Part, zero: Part, keep: Tensor) -> Part:
     """
     single = filled(part.single, zero.single, keep)
     fusion = single if part.fusion is part.single else filled(part.fusion, zero.fusion, keep)
-    return Part(single, fusion, torch.ones_like(part.present))
+    return InputEmbeddings(single, fusion, torch.ones_like(part.present))
 
 
 def filled(values: Tensor, zero: Tensor, keep: Tensor) -> Tensor:

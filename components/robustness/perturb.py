@@ -12,8 +12,8 @@ import torch
 
 from components.errors import DataError
 from components.inference.cells import read_cells
-from components.inference.ensemble import AVERAGE, Embeddings, Pattern
-from components.inference.predictor import Part, Predictor
+from components.inference.ensemble import AVERAGE, Embeddings, InputEmbeddings, Pattern
+from components.inference.predictor import Predictor
 from components.robustness.corruptions import Corruption, corrupt
 from components.robustness.missing import draws, imputed
 
@@ -62,7 +62,7 @@ def stress(
     severities: Sequence[int],
     hidden: Sequence[Pattern],
     rates: Sequence[float],
-    zeros: Mapping[str, Part],
+    zeros: Mapping[str, InputEmbeddings],
     seed: int,
     tell: Callable[[str], None],
 ) -> Answers:
@@ -78,11 +78,8 @@ def stress(
         seed: Of all draws.
         tell: Told what has been done, once a ladder and once after the rest.
     """
-    cells = {name: predictor.cells(table, name) for name in predictor.inputs}
-    parts = {
-        name: predictor.embed(name, predictor.read(name, rows)[0], len(ids)) for name, rows in cells.items()
-    }
-    embeddings = predictor.join(parts)
+    embeddings = predictor.embed(predictor.read(table))
+    inputs = embeddings.inputs
     answers = Answers(
         present=embeddings.present.cpu().numpy(),
         clean=_ask(predictor, embeddings, predictor.inputs),
@@ -92,27 +89,29 @@ def stress(
         kept={},
     )
     for ladder in ladders:
+        cells = predictor.cells(table, ladder.input)
         for severity in severities:
-            copies = _damaged(predictor, ladder, severity, cells[ladder.input], ids, seed)
-            part = predictor.embed(ladder.input, predictor.read(ladder.input, copies)[0], len(ids))
-            worse = predictor.join({**parts, ladder.input: part})
+            copies = _damaged(predictor, ladder, severity, cells, ids, seed)
+            arrays = predictor.read_input(ladder.input, copies).arrays
+            damaged = predictor.embed_input(ladder.input, arrays, len(ids))
+            worse = Embeddings.of({**inputs, ladder.input: damaged})
             answers.damaged[ladder.input, ladder.name, severity] = _ask(predictor, worse, [ladder.input])
         tell(f"{ladder.name} on {ladder.input}")
 
     chances = draws(ids, predictor.inputs, seed)  # (N, M)
-    for inputs in hidden:
-        may = np.isin(predictor.inputs, inputs)
+    for names in hidden:
+        may = np.isin(predictor.inputs, names)
         for rate in rates:
             kept = answers.present & ~(may & (chances < rate))
             mask = torch.from_numpy(kept)
             gaps = replace(embeddings, present=mask.to(predictor.device))
             filled = {
-                name: imputed(parts[name], zeros[name], mask[:, column])
+                name: imputed(inputs[name], zeros[name], mask[:, column])
                 for column, name in enumerate(predictor.inputs)
             }
-            answers.kept[inputs, rate] = kept
-            answers.masked[inputs, rate] = _ask(predictor, gaps)[DELIVERED]
-            answers.imputed[inputs, rate] = _ask(predictor, predictor.join(filled))[DELIVERED]
+            answers.kept[names, rate] = kept
+            answers.masked[names, rate] = _ask(predictor, gaps)[DELIVERED]
+            answers.imputed[names, rate] = _ask(predictor, Embeddings.of(filled))[DELIVERED]
     tell("missing inputs")
     return answers
 

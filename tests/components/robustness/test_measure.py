@@ -17,7 +17,8 @@ from components.config.inputs import AudioInput
 from components.data.examples import as_table
 from components.data.samples import read_samples
 from components.evaluation.results import Evaluation
-from components.inference.predictor import Part, Predictor
+from components.inference.ensemble import Embeddings, InputEmbeddings
+from components.inference.predictor import Predictor
 from components.pipeline.evaluate import judge
 from components.robustness.measure import find_ladders, measure_robustness, sample_rows
 from components.robustness.missing import ZEROS, draws, imputed, zero_parts
@@ -223,14 +224,11 @@ class TestZeros:
         """What imputed() does to embeddings is what a user gets who writes zeros into the table."""
         table = as_table(samples, tiny.config.inputs).head(8)
         zeros = zero_parts(predictor)
-        parts = {
-            name: predictor.embed(name, predictor.read(name, predictor.cells(table, name))[0], len(table))
-            for name in predictor.inputs
-        }
+        parts = predictor.embed(predictor.read(table)).inputs
         keep = {name: part.present & (torch.arange(8) % 2 == 0) for name, part in parts.items()}
         filled = {name: imputed(parts[name], zeros[name], keep[name]) for name in parts}
         found = predictor.bundle.delivered.predict(
-            tiny.dataset.targets.primary, predictor.join(filled), predictor.inputs
+            tiny.dataset.targets.primary, Embeddings.of(filled), predictor.inputs
         ).numpy()
         given = table.astype(object)
         for row in range(8):
@@ -248,14 +246,20 @@ class TestZeros:
     def test_sequences_of_tokens_are_padded_to_the_longer(self) -> None:
         rows, zero = torch.ones(3, 2, 4), torch.full((1, 5, 4), 2.0)
         keep = torch.tensor([True, False, True])
-        found = imputed(Part(rows, rows, keep), Part(zero, zero, torch.ones(1, dtype=torch.bool)), keep)
+        found = imputed(
+            InputEmbeddings(rows, rows, keep),
+            InputEmbeddings(zero, zero, torch.ones(1, dtype=torch.bool)),
+            keep,
+        )
         assert found.single.shape == (3, 5, 4)
         assert found.single[:, :, 0].tolist() == [[1, 1, 0, 0, 0], [2] * 5, [1, 1, 0, 0, 0]]
         assert found.fusion is found.single
         assert found.present.all()
         nothing = torch.zeros(3, 4)  # what an input is that no row of the batch has: no tokens
         none = imputed(
-            Part(nothing, nothing, keep), Part(zero, zero, keep[:1]), torch.zeros(3, dtype=torch.bool)
+            InputEmbeddings(nothing, nothing, keep),
+            InputEmbeddings(zero, zero, keep[:1]),
+            torch.zeros(3, dtype=torch.bool),
         )
         assert none.single.shape == (3, 5, 4)
 
