@@ -2,11 +2,12 @@
 # make test   all tests but those that wait for clocks or train for minutes
 # make test-slow  those: schedules, signs of life, students on real data
 # make fuzz   coverage-guided fuzzing of every decoder and of the pipeline file, FUZZ_SECONDS each
-# make soak   kill -9 at every stage, again and again (an hour): docs/reliability.md
+# make soak   kill -9 at every stage, again and again (an hour): docs/operate/reliability.md
 # make up     Prefect's and MLflow's pages and all flows, on this machine
 # make lint   style, types, import contract
-# make bench  benchmarks, on the embedded and on generated data (docs/benchmarks.md has larger ones)
-# make docs   docs/configuration.md from the models
+# make bench  benchmarks, on the embedded and on generated data (docs/results/benchmarks.md has larger ones)
+# make docs   docs/reference/configuration.md from the models
+# make site   all pages as a site, with the Python API, in site/
 # make ui     MLflow's page on the workspace
 
 PYTHON ?= python3
@@ -39,7 +40,7 @@ soak: $(READY_ALL)
 
 FUZZ_SECONDS ?= 60
 
-# Seven targets; what fails is kept in .braid/fuzz. bad-input writes what became of the corpora into docs/reliability.md.
+# Seven targets; what fails is kept in .braid/fuzz. bad-input writes what became of the corpora into docs/operate/reliability.md.
 fuzz: $(READY_ALL)
 	$(BIN)/python -m tests.acceptance.bad_input.fuzz_all --seconds $(FUZZ_SECONDS)
 
@@ -77,7 +78,11 @@ format: $(READY_ALL)
 	$(BIN)/ruff format .
 
 docs: $(READY)
-	$(BIN)/python docs/reference.py
+	$(BIN)/python docs/write_configuration.py
+
+# Written to site/; a broken link, anchor or docstring is an error.
+site: $(READY_ALL) docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 ui: $(READY)
 	$(BIN)/braid ui
@@ -99,4 +104,4 @@ constraints:
 	$(PYTHON) -m pip --python .braid/lock/bin/python freeze --exclude-editable | sed -E 's/\+cpu//' | grep -vE '^(pip|setuptools)=' > constraints.txt
 
 clean:
-	rm -rf $(VENV) .braid
+	rm -rf $(VENV) .braid site

@@ -1,1 +1,1 @@
-"""Figures for docs/benchmarks.md, each a comparison of two things measured side by side in one run."""
+"""Figures for docs/results/benchmarks.md, each from two things measured side by side in one run."""

@@ -223,7 +223,7 @@ def _on_ray(config: PipelineConfig, **options: int) -> EngineConfig:
 
 
 def show(kind: str, rows: int, found: Sequence[Measured]) -> None:
-    """A table, as in docs/benchmarks.md."""
+    """A table, as in docs/results/benchmarks.md."""
     here = found[0]
     canonical, feature = here.bytes_row
     print(f"\n{kind}, {rows} rows; bytes a row: {canonical:.0f} canonical, {feature:.0f} of the feature\n")
@@ -251,7 +251,7 @@ def main() -> None:
     parser.add_argument(
         "--one-core",
         action="store_true",
-        help="this process alone, by its own processor seconds: the rates of docs/scale.md",
+        help="this process alone, by its own processor seconds: the rates of docs/results/scale.md",
     )
     given = parser.parse_args()
     logging.getLogger("ray").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""What very many samples take: the arithmetic of docs/scale.md.
+"""What very many samples take: the arithmetic of docs/results/scale.md.
 
     python -m benchmarks.scale
 

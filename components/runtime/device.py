@@ -34,8 +34,9 @@ def number_format(name: str, device: torch.device) -> str:
 def embedding_format(name: str, device: torch.device, pretrained: bool) -> str:
     """Number format of extraction: as :func:`number_format`, but ``auto`` looks at the CPU too.
 
-    One with matrix units for bf16 (AMX) embeds about three times as fast with them (docs/benchmarks.md,
-    Extraction). Only pretrained networks do: those from scratch are small, and were trained in fp32 there.
+    One with matrix units for bf16 (AMX) embeds about three times as fast with them
+    (docs/results/benchmarks.md, Extraction). Only pretrained networks do: those
+    from scratch are small, and were trained in fp32 there.
     """
     has_amx = device.type == "cpu" and torch.cpu.get_capabilities().get("amx_bf16", False)
     return "bf16" if name == "auto" and pretrained and has_amx else number_format(name, device)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.scale import ASSUMED, MEASURED, Rates, table
 
-PAGE = Path(__file__).parents[2] / "docs" / "scale.md"
+PAGE = Path(__file__).parents[2] / "docs" / "results" / "scale.md"
 
 
 def test_the_page_has_the_table_of_the_script() -> None:

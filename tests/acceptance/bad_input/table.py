@@ -1,4 +1,4 @@
-"""Writes the section "Bad input" of docs/reliability.md: ``python -m tests.acceptance.bad_input.table``."""
+"""Writer of "Bad input" in docs/operate/reliability.md: ``python -m tests.acceptance.bad_input.table``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.acceptance.bad_input.guarded import all_cases, try_all
 from tests.acceptance.bad_input.judge import CORPORA, Finding
 
-PAGE = Path(__file__).parents[3] / "docs" / "reliability.md"
+PAGE = Path(__file__).parents[3] / "docs" / "operate" / "reliability.md"
 BEGIN, END = "<!-- bad input: python -m tests.acceptance.bad_input.table -->", "<!-- end of bad input -->"
 _WHAT = {
     "pictures": "JPEG, PNG, WebP, GIF, TIFF, BMP: cut at every tenth, one bit turned, files of other kinds, "

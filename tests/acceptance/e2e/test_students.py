@@ -1,7 +1,7 @@
 """What pictures know, carried into text, and the other way round: the shipped files on the real emoji.
 
 The pictures' network gets a fifth of its epochs: what is tested is that both students are taught, measured
-and told of honestly. What they gain from the full file stands in docs/results.md.
+and told of honestly. What they gain from the full file stands in docs/results/real-data.md.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A repetition is one retraining that is killed at every point in turn, each time started again by the same
 command, and one scoring job that is; both are then left to finish and compared with undisturbed ones. After
-each kill everything that can be lost or doubled is counted. The table goes into docs/reliability.md.
+each kill everything that can be lost or doubled is counted. The table goes into docs/operate/reliability.md.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from flows.servers.local import prefect_api
 from tests.acceptance.e2e.conftest import Project, make_project
 from tests.acceptance.faults.kills import Items, compared, doubled, is_finished, is_there, items, lost, strike
 
-PAGE = Path(__file__).parents[3] / "docs" / "reliability.md"
+PAGE = Path(__file__).parents[3] / "docs" / "operate" / "reliability.md"
 BEGIN, END = "<!-- written by make soak -->", "<!-- until here -->"
 STAGES = (
     "ingest", "preprocess-sound", "fit-sound", "extract-picture", "fit-fusion", "evaluate", "robustness",

@@ -1,4 +1,4 @@
-"""Writes docs/configuration.md from the configuration's pydantic models: ``make docs``."""
+"""Writes docs/reference/configuration.md from the configuration's pydantic models: ``make docs``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from components.config.sweep import SweepConfig
 from components.config.targets import task
 from components.config.validation import DISCRIMINATORS
 
-PAGE = Path(__file__).with_name("configuration.md")
+PAGE = Path(__file__).parent / "reference" / "configuration.md"
 HEAD = """\
 # Configuration
 
