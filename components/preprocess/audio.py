@@ -12,7 +12,7 @@ import soxr
 import torch
 
 from components.data.files.content import MediaValue, media_bytes, named
-from components.data.files.media import declared_frames, missing_at_the_end, sound_file, unfit_sound
+from components.data.files.media import declared_frames, missing_at_the_end, sound_file, too_long, unfit_sound
 from components.errors import DataError
 from components.preprocess import pcm
 from components.preprocess.pcm import pack, unpack
@@ -24,6 +24,7 @@ Keep = Literal["start", "middle", "end", "loudest"]
 LEVEL = 0.1  # RMS that clips are brought to: -20 dBFS
 _SILENCE = 0.01  # 40 dB below the peak
 _BLOCK = 65536  # frames
+_CANCELLED = 1e-3  # of the energy of the louder channel: 30 dB below it
 _MARGIN = 0.1  # seconds read beyond a kept part, so that the resampling filter has no edge in it
 
 
@@ -113,11 +114,13 @@ class AudioPreprocessor:
                 raise ValueError(unfit)
             frames = max(1, round(self.seconds * sound.samplerate))  # at 1 Hz a short part is one frame
             margin = round(_MARGIN * sound.samplerate)
+            if not sound.seekable() and self.keep == "start" and not self.trim_silence:
+                return resample(mono(sound, frames + margin), sound.samplerate, self.rate)
             known = self.keep != "loudest" and not self.trim_silence and sound.seekable()
             if not known or sound.frames <= frames + 4 * margin:
                 wave = mono(sound)
-                if len(wave) < (declared_frames(data, sound) or 0):
-                    raise ValueError(f"truncated ({len(wave)} of {sound.frames} frames)")
+                if len(wave) < (declared := declared_frames(data) or 0):
+                    raise ValueError(f"truncated ({len(wave)} of {declared} frames)")
                 return resample(wave, sound.samplerate, self.rate)
             rest = sound.frames - frames
             start = {"start": 0, "middle": rest // 2, "end": rest}[self.keep]
@@ -145,17 +148,34 @@ def _between(sound: sf.SoundFile, first: int, last: int) -> np.ndarray | None:
 def mono(sound: sf.SoundFile, frames: int | None = None) -> np.ndarray:
     """Mean of the channels of the next ``frames``, or of all that is left: float32 (S,). Read in blocks.
 
+    Channels of opposite phase cancel in a mean. Where next to nothing is left of them, the first channel
+    that has sound is taken instead.
+
     Raises:
-        ValueError: If a sample is not a number.
+        ValueError: If a sample is not a number, or there are more of them than may be decoded.
     """
     left = 2**62 if frames is None else frames
-    blocks = []
+    blocks: list[np.ndarray] = []
+    channels: list[np.ndarray] = []  # the blocks before they are mixed, of more than one channel
+    energy, mixed, count = np.zeros(sound.channels), 0.0, 0
     while left and len(block := sound.read(min(_BLOCK, left), dtype="float32", always_2d=True)):
         if not np.isfinite(block).all():
             raise ValueError("samples that are not numbers (NaN or infinite)")
+        count += len(block)
+        if excess := too_long(count, sound.samplerate):
+            raise ValueError(excess)
         blocks.append(block.mean(axis=1))
+        if sound.channels > 1:
+            channels.append(block)
+            energy += np.square(block, dtype=np.float64).sum(axis=0)
+            mixed += float(np.square(blocks[-1], dtype=np.float64).sum())
         left -= len(block)
-    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    if not blocks:
+        return np.zeros(0, np.float32)
+    if mixed < _CANCELLED * energy.max():
+        loud = int(np.argmax(energy > 0.1 * energy.max()))
+        return np.concatenate([block[:, loud] for block in channels])
+    return np.concatenate(blocks)
 
 
 def resample(wave: np.ndarray, rate: int, to: int) -> np.ndarray:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import os
 import struct
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,7 @@ MOST_SECONDS = 6 * 3600.0
 SILENT = 1e-4  # -80 dBFS: three steps of 16 bits
 _BLOCK = 65536  # frames
 _NO_LENGTH = 2**62  # frames; libsndfile says 2^63 - 1 where it cannot know
+_MORE = 1.1  # tags at the end of an MP3 are a small share of it
 _UNKNOWN_LENGTHS = (0, 0xFFFFFFFF)  # of a file written to a pipe
 
 
@@ -107,7 +109,7 @@ def inspect_audio(data: bytes) -> tuple[str | None, float | None]:
     """Why a sound cannot be used, or None; and its peak (see :class:`MediaFacts`). Read in blocks."""
     if short := missing_at_the_end(data):
         return f"truncated sound ({short} bytes are missing at the end)", None
-    lowest, highest, frames = np.inf, -np.inf, 0
+    lowest, highest, frames, damage = np.inf, -np.inf, 0, None
     try:
         with sound_file(data) as sound:
             if unfit := unfit_sound(sound):
@@ -117,55 +119,119 @@ def inspect_audio(data: bytes) -> tuple[str | None, float | None]:
                     return "sound with samples that are not numbers (NaN or infinite)", None
                 lowest, highest = min(lowest, block.min()), max(highest, block.max())
                 frames += len(block)
-            declared = declared_frames(data, sound) or frames
+                if excess := too_long(frames, sound.samplerate):
+                    return excess, None
     except (sf.SoundFileError, RuntimeError, TypeError, ValueError) as error:
-        if frames:
-            return f"damaged sound ({_short(error)} after {frames} frames)", None
-        return f"not a sound that libsndfile reads ({_short(error)})", None
-    if frames == 0:
-        return "sound without samples (0 frames)", None
+        if not frames:
+            return f"not a sound that libsndfile reads ({_short(error)})", None
+        damage = f"damaged sound ({_short(error)} after {frames} frames)"
+    declared = declared_frames(data) or frames
     if frames < declared:
         return f"truncated sound ({frames} of {declared} frames)", None
+    if damage:
+        return damage, None
+    if frames == 0:
+        return "sound without samples (0 frames)", None
     return None, float(highest - lowest) / 2
+
+
+class _ForwardSound(sf.SoundFile):
+    """A sound that is read from its start to its end.
+
+    soundfile seeks after each read, which libsndfile cannot do where a FLAC does not know its length.
+    """
+
+    def seekable(self) -> bool:
+        """False: whoever reads must not jump."""
+        return False
 
 
 @contextmanager
 def sound_file(data: bytes) -> Iterator[sf.SoundFile]:
-    """A sound opened from its bytes; where the system has files in memory libsndfile reads such a one.
+    """Open a sound from its bytes; where the system has files in memory libsndfile reads such a one.
 
-    Given bytes, it would come back to Python for every piece, and threads would wait for each other.
+    Given bytes, it would come back to Python for every block, and threads would wait for each other.
+
+    An MP3 comes through a pipe. In a file, libsndfile ends where the first frame says, or where the bit rate
+    of that frame would end: too early in a variable rate without a Xing frame, and in joined files.
+
+    Yields:
+        The sound; not seekable where its length is only known once it has been read.
 
     Raises:
         soundfile.SoundFileError: If libsndfile does not know it.
     """
-    if not hasattr(os, "memfd_create"):
-        with sf.SoundFile(io.BytesIO(data)) as sound:
+    if _is_mp3(data):
+        with _piped(_without_short_length(data)) as handle, _ForwardSound(handle, closefd=False) as sound:
             yield sound
+        return
+    with _held(data) as file, sf.SoundFile(file, closefd=False) as sound:
+        if sound.frames < _NO_LENGTH:
+            yield sound
+            return
+    with _held(data) as file, _ForwardSound(file, closefd=False) as sound:
+        yield sound
+
+
+@contextmanager
+def _held(data: bytes) -> Iterator[int | io.BytesIO]:
+    """Descriptor of a file in memory, or the bytes where the system has none."""
+    if not hasattr(os, "memfd_create"):
+        yield io.BytesIO(data)
         return
     handle = os.memfd_create("sound", os.MFD_CLOEXEC)
     try:
         with os.fdopen(os.dup(handle), "wb") as file:
             file.write(data)
         os.lseek(handle, 0, os.SEEK_SET)
-        with sf.SoundFile(handle, closefd=False) as sound:
-            yield sound
+        yield handle
     finally:
         os.close(handle)
 
 
+@contextmanager
+def _piped(data: bytes) -> Iterator[int]:
+    """Descriptor of a pipe that gives the bytes; they are written by a thread of its own."""
+    reader, writer = os.pipe()
+
+    def write() -> None:
+        with suppress(BrokenPipeError), os.fdopen(writer, "wb") as file:
+            file.write(data)
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    try:
+        yield reader
+    finally:
+        os.close(reader)  # ends the thread, which may have more to write
+        thread.join()
+
+
 def unfit_sound(sound: sf.SoundFile) -> str | None:
-    """Why a sound that has been opened shall not be decoded, or None: a few bytes may announce days of it."""
-    frames = sound.frames if sound.frames < _NO_LENGTH else 0
-    if frames > MOST_FRAMES or frames > MOST_SECONDS * sound.samplerate:
-        hours = frames / sound.samplerate / 3600
-        return f"sound too long ({frames} frames, {hours:.1f} hours; cut it into pieces)"
+    """Reason for which a sound that has been opened shall not be decoded; None if there is none.
+
+    A few bytes may announce days of sound.
+    """
+    return None if sound.frames >= _NO_LENGTH else too_long(sound.frames, sound.samplerate)
+
+
+def too_long(frames: int, rate: int) -> str | None:
+    """Reason for which so many frames at a rate (Hz) shall not be decoded; None if there is none."""
+    if frames > MOST_FRAMES or frames > MOST_SECONDS * rate:
+        return f"sound too long ({frames} frames, {frames / rate / 3600:.1f} hours; cut it into pieces)"
     return None
 
 
-def declared_frames(data: bytes, sound: sf.SoundFile) -> int | None:
-    """Frames that a sound says it has; None where it does not, or may only guess."""
-    guessed = _length_is_guessed(data, sound.format) or sound.frames >= _NO_LENGTH
-    return None if guessed else int(sound.frames)
+def declared_frames(data: bytes) -> int | None:
+    """Frames that a sound says it has; None where it does not, or may only guess.
+
+    Raises:
+        soundfile.SoundFileError: If libsndfile does not know it.
+    """
+    if _is_mp3(data) and (_length_frame(data) is None or _without_short_length(data) is not data):
+        return None
+    with _held(data) as file, sf.SoundFile(file, closefd=False) as sound:
+        return int(sound.frames) if sound.frames < _NO_LENGTH else None
 
 
 def missing_at_the_end(data: bytes) -> int:
@@ -184,15 +250,46 @@ def missing_at_the_end(data: bytes) -> int:
     return 0
 
 
-def _length_is_guessed(data: bytes, format: str) -> bool:
-    """Whether an MP3 lacks the Xing frame that tells its length: libsndfile then guesses by the bit rate."""
-    if format != "MP3":
-        return False
-    tag = 0
-    if data[:3] == b"ID3" and len(data) >= 10:
-        a, b, c, d = data[6:10]  # seven bits each
-        tag = 10 + (a << 21 | b << 14 | c << 7 | d)
-    return not any(name in data[tag : tag + 512] for name in (b"Xing", b"Info"))
+def _is_mp3(data: bytes) -> bool:
+    """Whether the bytes begin like an MP3: a tag, or the header of a frame of layer 3."""
+    start = _after_tag(data)
+    return len(data) > start + 1 and data[start] == 0xFF and data[start + 1] & 0xE6 == 0xE2
+
+
+def _length_frame(mp3: bytes) -> int | None:
+    """Position of the Xing header, in which an MP3 says how long it is; None if it has none."""
+    start = _after_tag(mp3)
+    found = (mp3.find(name, start, start + 512) for name in (b"Xing", b"Info"))
+    return next((position for position in found if position >= 0), None)
+
+
+def _without_short_length(mp3: bytes) -> bytes:
+    """The same MP3; where more bytes follow than its Xing header counts, as in joined files, without that.
+
+    A decoder would end where the header says.
+    """
+    position = _length_frame(mp3)
+    if position is None:
+        return mp3
+    (flags,) = struct.unpack_from(">I", mp3.ljust(position + 16, b"\0"), position + 4)
+    place = position + 8 + 4 * (flags & 1)  # the number of frames comes first, where there is one
+    if not flags & 2 or place + 4 > len(mp3):
+        return mp3
+    (counted,) = struct.unpack_from(">I", mp3, place)
+    if len(mp3) - _after_tag(mp3) <= _MORE * counted:
+        return mp3
+    return mp3[:position] + bytes(4) + mp3[position + 4 :]
+
+
+def _after_tag(data: bytes) -> int:
+    """Position after an ID3 tag, and after the zeros that some writers put behind it."""
+    if data[:3] != b"ID3" or len(data) < 10:
+        return 0
+    a, b, c, d = data[6:10]  # seven bits each
+    start = 10 + (a << 21 | b << 14 | c << 7 | d)
+    while start < len(data) and data[start] == 0:
+        start += 1
+    return start
 
 
 def _most_pixels() -> int:

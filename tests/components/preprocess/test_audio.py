@@ -162,6 +162,16 @@ def test_samples_that_are_not_numbers_are_never_taken_for_silence(wrong: float, 
         preprocessor(keep=keep).canonical(data)
 
 
+def test_channels_of_opposite_phase_do_not_cancel() -> None:
+    left = np.sin(np.arange(16_000) * 0.05) * 0.3
+    whole = AudioPreprocessor(16_000, 1.0, "start", trim_silence=False, normalise=False)
+    for channels in ([left, -left], [0 * left, left, -left]):
+        wave = unpack(whole.canonical(recorded(np.stack(channels, 1), 16_000, subtype="FLOAT")))
+        assert np.abs(wave - left).max() < 1e-4
+    mixed = unpack(whole.canonical(recorded(np.stack([left, left / 2], 1), 16_000, subtype="FLOAT")))
+    assert np.abs(mixed - 0.75 * left).max() < 1e-4
+
+
 def test_what_is_missing_at_the_end_is_never_taken_for_silence() -> None:
     with pytest.raises(DataError, match="truncated"):
         preprocessor().canonical(recorded(sine())[:-400])

@@ -111,6 +111,38 @@ def test_sounds_of_every_kind_are_fine(format: str, options: dict[str, str]) -> 
     assert peak == pytest.approx(0.5, abs=0.1)  # lossy codecs overshoot
 
 
+def without_length(flac: bytes) -> bytes:
+    """A FLAC as it is written to a pipe: its header says 0 samples, which stands for unknown."""
+    changed = bytearray(flac)
+    changed[21] &= 0xF0
+    changed[22:26] = bytes(4)
+    return bytes(changed)
+
+
+def test_a_flac_of_unknown_length_is_read_to_its_end() -> None:
+    wave = np.random.default_rng(0).normal(0, 0.1, 80_000)
+    data = recorded("FLAC", wave, 16000)
+    reason, peak = inspect_audio(without_length(data))
+    assert reason is None
+    assert peak == inspect_audio(data)[1]
+    assert "lost sync" in str(inspect_audio(without_length(data)[: len(data) // 2])[0])
+
+
+@pytest.mark.parametrize("name", ["first frame says the length", "no frame says it"])
+def test_joined_mp3_files_are_read_to_the_end_of_the_last(name: str) -> None:
+    rng = np.random.default_rng(0)
+    quiet, loud = (
+        recorded("MP3", rng.normal(0, size, 80_000), 16000, bitrate_mode="VARIABLE", compression_level=0.5)
+        for size in (0.001, 0.2)
+    )
+    if name == "no frame says it":
+        quiet, loud = (data[data.index(data[:2], 200) :] for data in (quiet, loud))
+    reason, peak = inspect_audio(quiet + loud)
+    assert reason is None
+    assert peak is not None
+    assert peak > 0.5  # of the second file
+
+
 def test_an_mp3_that_does_not_tell_its_length_is_fine() -> None:
     silent_then_loud = np.random.default_rng(0).normal(0, np.repeat([0.0, 0.2], 80_000))
     data = recorded("MP3", silent_then_loud, 16000, bitrate_mode="VARIABLE", compression_level=0.5)
