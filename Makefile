@@ -4,7 +4,7 @@
 # make fuzz   coverage-guided fuzzing of every decoder and of the pipeline file, FUZZ_SECONDS each
 # make soak   kill -9 at every stage, again and again (an hour): docs/operate/reliability.md
 # make up     Prefect's and MLflow's pages and all flows, on this machine
-# make lint   style, types, import contract
+# make lint   style, types, import contract, words, links
 # make bench  benchmarks, on the embedded and on generated data (docs/results/benchmarks.md has larger ones)
 # make docs   docs/reference/configuration.md from the models
 # make site   all pages as a site, with the Python API, in site/
@@ -61,6 +61,8 @@ lint: $(READY_ALL)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m infra.lint.words
+	$(BIN)/python -m infra.lint.pages
 
 bench: $(READY_ALL)
 	$(BIN)/python -m benchmarks.missing_inputs configs/demo.yaml

@@ -1,0 +1,1 @@
+"""Checks of words and pages for ``make lint``."""
