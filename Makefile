@@ -1,6 +1,6 @@
 # make demo   the main job on the embedded data: no server, no network, no files needed
 # make test   all tests but those that wait for clocks or train for minutes
-# make test-slow  those: schedules, signs of life, students on real data
+# make test-slow  the others: schedules, heartbeats, students on real data
 # make fuzz   coverage-guided fuzzing of every decoder and of the pipeline file, FUZZ_SECONDS each
 # make soak   kill -9 at every stage, again and again (an hour): docs/operate/reliability.md
 # make up     Prefect's and MLflow's pages and all flows, on this machine
@@ -27,7 +27,7 @@ demo: $(READY)
 up: $(READY)
 	$(BIN)/braid up
 
-# By file, so that what a file's tests share is made once. (pytest-xdist 3.8 has groups too, but pytest 9.2 no
+# By file, since the tests of a file share what they make. (pytest-xdist 3.8 has groups too, but pytest 9.2 no
 # longer lets it mark tests with them: each test then goes anywhere, and every shared run is made twice.)
 test: $(READY_ALL) packages
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
@@ -40,19 +40,19 @@ soak: $(READY_ALL)
 
 FUZZ_SECONDS ?= 60
 
-# Seven targets; what fails is kept in .braid/fuzz. bad-input writes what became of the corpora into docs/operate/reliability.md.
+# Seven targets; failing inputs stay in .braid/fuzz. bad-input writes its table into docs/operate/reliability.md.
 fuzz: $(READY_ALL)
 	$(BIN)/python -m tests.acceptance.bad_input.fuzz_all --seconds $(FUZZ_SECONDS)
 
 bad-input: $(READY_ALL)
 	$(BIN)/python -m tests.acceptance.bad_input.table
 
-# Known weaknesses of the fixed versions; asks a database on the network.
+# Looks the locked versions up in a database of known weaknesses, on the network.
 vulnerabilities: $(READY)
 	$(PYTHON) -m venv .braid/audit && .braid/audit/bin/python -m pip install --quiet pip-audit
 	.braid/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
-# Debian's packages that tests use; who is not root installs them by hand, and is told which.
+# Installs Debian's packages that tests use; without root it only names them.
 packages:
 	-infra/install-test-packages.sh
 
@@ -61,8 +61,8 @@ lint: $(READY_ALL)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m infra.lint.words
-	$(BIN)/python -m infra.lint.pages
+	$(BIN)/python infra/lint/words.py
+	$(BIN)/python infra/lint/pages.py
 
 bench: $(READY_ALL)
 	$(BIN)/python -m benchmarks.missing_inputs configs/demo.yaml

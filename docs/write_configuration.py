@@ -1,4 +1,4 @@
-"""Writes docs/reference/configuration.md from the configuration's pydantic models: ``make docs``."""
+"""Writer of docs/reference/configuration.md from the configuration's pydantic models: ``make docs``."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ HEAD = """\
 # Configuration
 
 Every option of a pipeline file, of `mlflow.yaml`, of a sweep file, of a distill file, of `braid monitor` and
-of an operations file. This page is made from the models in `components/config` by `make docs`; do not edit
-it by hand.
+of an operations file. `make docs` writes this page from the models in `components/config`; do not edit it by
+hand.
 
 An option that is not on this page is an error: the message names the YAML path, what is allowed and the
 nearest right spelling. On the command line `--set section.option=value` changes an option for one run; the
@@ -38,7 +38,7 @@ for `columns: [image]`.
 DISTILL = """\
 ## Distill file
 
-What `braid distill` is given. `--set` changes options of this file, not of its pipeline.
+The file of `braid distill`. `--set` changes options of this file, not of its pipeline.
 """
 TRACKING = """\
 ## mlflow.yaml
@@ -49,12 +49,12 @@ this file. Without the file all defaults hold.
 OPERATIONS = """\
 ## Operations file
 
-What `braid up` is given: which files the dashboard's forms offer, when flows run by themselves, who is told.
+The file of `braid up`: files that the dashboard's forms offer, schedules, and who gets a message.
 """
 SWEEP = """\
 ## Sweep file
 
-What `braid sweep` is given. `--set` changes options of this file, not of its pipelines.
+The file of `braid sweep`. `--set` changes options of this file, not of its pipelines.
 """
 MONITOR = """\
 ## braid monitor
@@ -72,8 +72,8 @@ class Chapter:
     Attributes:
         section: The class.
         choice: The option that chooses this section among others, and its value.
-        paths: Where it stands in the file.
-        modalities: Of the inputs that it belongs to.
+        paths: YAML paths of the section in the file.
+        modalities: Modalities of the inputs that it belongs to.
     """
 
     section: type[BaseModel]
@@ -83,7 +83,7 @@ class Chapter:
 
 
 def page() -> str:
-    """The whole page."""
+    """Write the whole page as Markdown."""
     files = []
     for head, root in ((SWEEP, SweepConfig), (DISTILL, DistillConfig), (OPERATIONS, Operations)):
         top, *sections = chapters(root)
@@ -94,11 +94,11 @@ def page() -> str:
 
 
 def chapters(root: type[BaseModel]) -> list[Chapter]:
-    """Every section class once, in the order of the file; one that is used often where it is used last."""
-    found: dict[type[BaseModel], Chapter] = {}
+    """List every section class once, in the order of the file, by its last occurrence."""
+    all_chapters: dict[type[BaseModel], Chapter] = {}
 
     def visit(section: type[BaseModel], choice: tuple[str, str] | None, path: str, modality: str) -> None:
-        chapter = found[section] = found.pop(section, Chapter(section, choice))
+        chapter = all_chapters[section] = all_chapters.pop(section, Chapter(section, choice))
         if choice and choice[0] == "modality":
             modality = choice[1]
         for values, value in ((chapter.paths, path), (chapter.modalities, modality)):
@@ -112,11 +112,11 @@ def chapters(root: type[BaseModel]) -> list[Chapter]:
                 visit(kind, chosen_by, below, modality)
 
     visit(root, None, "", "")
-    return list(found.values())
+    return list(all_chapters.values())
 
 
 def _sections(annotation: Any) -> list[tuple[type[BaseModel], tuple[str, str] | None]]:
-    """Section classes that a type leads to, each with what chooses it where there are several."""
+    """List the section classes of a type, each with the option that chooses it where there are several."""
     kinds = list(_classes(annotation))
     return [(kind, _tag(kind) if len(kinds) > 1 else None) for kind in kinds]
 
@@ -156,7 +156,7 @@ def _table(section: type[BaseModel], chosen_by: str | None = None) -> str:
 
 
 def _value(option: FieldInfo) -> str:
-    """What may stand there: a kind with its bounds, the words to choose from, or links to sections."""
+    """Describe the allowed values: a kind with its bounds, the words to choose from, or links to sections."""
     sections = _sections(option.annotation)
     if sections:
         links = ", ".join(f"[{tag[1] if tag else 'section'}](#{_anchor(kind)})" for kind, tag in sections)
@@ -184,7 +184,7 @@ def _kind(annotation: Any, bounds: Sequence[str] = ()) -> str:
 
 
 def _bounds(rules: Sequence[Any]) -> list[str]:
-    """Constraints in words and signs."""
+    """Describe constraints in words and signs."""
     parts = []
     for rule in rules:
         match rule:

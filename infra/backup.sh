@@ -17,9 +17,9 @@ databases)
     for database in prefect mlflow; do
         pg_dump --format=custom --no-password --dbname="$database" --file="$into.partial/$database.dump"
     done
-    mv "$into.partial" "$into" # whole, or not there
+    mv "$into.partial" "$into" # complete, or absent
     echo "$into"
-    # the newest ones are kept
+    # deletes the oldest beyond BACKUPS_KEPT
     find "$2" -mindepth 1 -maxdepth 1 -type d -name '????????T??????Z' | sort -r |
         tail -n "+$((${BACKUPS_KEPT:-14} + 1))" | while read -r old; do rm -r "$old"; done
     ;;

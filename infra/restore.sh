@@ -1,6 +1,6 @@
 #!/bin/sh
 # restore.sh databases FOLDER/20261125T101500Z    replaces both databases by a backup
-# restore.sh artifacts FOLDER                     makes the bucket what the copy is
+# restore.sh artifacts FOLDER                     makes the bucket equal to the copy
 #
 # Stop the servers and workers before, start them after. Roles are made by postgres/create-databases.sh.
 set -eu
@@ -10,11 +10,11 @@ usage() { sed -n '2,3s/^# //p' "$0" >&2 && exit 2; }
 
 case "$1" in
 databases)
-    for database in prefect mlflow; do # all is looked at before anything is replaced
+    for database in prefect mlflow; do # checks all before it replaces any
         pg_restore --list "$2/$database.dump" >/dev/null
     done
     for database in prefect mlflow; do
-        # --force ends what is still connected
+        # --force ends open connections
         dropdb --no-password --if-exists --force --maintenance-db=postgres "$database"
         createdb --no-password --maintenance-db=postgres --owner="$database" "$database"
         psql --no-password --no-psqlrc --quiet --dbname=postgres --command="revoke all on database $database from public"

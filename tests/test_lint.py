@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from infra.lint import pages, words
+
+def _load(name: str) -> ModuleType:
+    path = Path(__file__).parents[1] / "infra" / "lint" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+words, pages = _load("words"), _load("pages")
 
 
 def _rules(tmp_path: Path, text: str, name: str = "module.py") -> list[tuple[int, str]]:

@@ -1,4 +1,4 @@
-"""Links, commands and targets that pages name, checked by ``python -m infra.lint.pages``."""
+"""Links, commands and targets that pages name, checked by ``python infra/lint/pages.py``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words of code, comments and pages, checked by ``python -m infra.lint.words [FILE...]``.
+"""Words of code, comments and pages, checked by ``python infra/lint/words.py [FILE...]``.
 
 CONTRIBUTING.md has the rules. Without files every file of the project is checked, but those of ``WAITING``.
 """

@@ -1,11 +1,11 @@
-"""The bucket of artifacts: made, copied to a folder, and brought back.
+"""Creation, copy and restoration of the bucket of artifacts.
 
     python bucket.py create
     python bucket.py save FOLDER
     python bucket.py restore FOLDER
 
-``BRAID_BUCKET`` names it; ``MLFLOW_S3_ENDPOINT_URL`` (none for AWS) and the AWS variables say how to reach
-it. A copy has what the bucket has: what is the same is left alone, what is gone from the source goes.
+``BRAID_BUCKET`` names it; ``MLFLOW_S3_ENDPOINT_URL`` (none for AWS) and the AWS variables give its address
+and key. A copy mirrors the bucket: equal objects are skipped, and objects that the source lacks are deleted.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Work pools and MLflow's user for the workers: made, or brought up to date.
+"""Creation and update of the work pools and of MLflow's user for the workers.
 
     python create.py [process|kubernetes]
 
 Work pools `cpu` and `gpu` get the base job template in the file of that name beside this one. Where
-BRAID_HEAVY_POOL is `ray` there is one of that name too, of processes. Safe to repeat.
-Prefect is found by PREFECT_API_URL and PREFECT_API_AUTH_STRING, MLflow by MLFLOW_TRACKING_URI. The user
+BRAID_HEAVY_POOL is `ray`, a pool of processes gets that name too. Safe to repeat.
+PREFECT_API_URL and PREFECT_API_AUTH_STRING name Prefect, MLFLOW_TRACKING_URI names MLflow. The user
 MLFLOW_TRACKING_USERNAME gets MLFLOW_TRACKING_PASSWORD, if MLFLOW_AUTH_ADMIN_PASSWORD is set.
 """
 
@@ -31,7 +31,7 @@ RAY = "ray"
 
 
 def create_pools(client: SyncPrefectClient, kind: str) -> None:
-    """Work pools of a kind, with their base job templates; a pool keeps its limit and its runs."""
+    """Create or update the work pools of a kind; a pool keeps its limit and its runs."""
     for name, description in POOLS.items():
         create_pool(client, name, description, kind, read_template(kind, name))
     if os.environ.get("BRAID_HEAVY_POOL") == RAY:
@@ -41,25 +41,25 @@ def create_pools(client: SyncPrefectClient, kind: str) -> None:
 def create_pool(
     client: SyncPrefectClient, name: str, description: str, kind: str, template: dict[str, Any]
 ) -> None:
-    """One work pool, made or brought up to date."""
+    """Create one work pool, or update it."""
     try:
-        found = client.read_work_pool(name)
+        pool = client.read_work_pool(name)
     except ObjectNotFound:
-        made = WorkPoolCreate(name=name, description=description, type=kind, base_job_template=template)
-        client.create_work_pool(made)
-        print(f"work pool {name} made ({kind})")
+        new = WorkPoolCreate(name=name, description=description, type=kind, base_job_template=template)
+        client.create_work_pool(new)
+        print(f"work pool {name} created ({kind})")
         return
-    if found.type != kind:
+    if pool.type != kind:
         raise SystemExit(
-            f"work pool {name}: is there with type {found.type}, expected {kind}. Delete it "
+            f"work pool {name}: exists with type {pool.type}, expected {kind}. Delete it "
             f"(prefect work-pool delete {name}) or give it as argument"
         )
     client.update_work_pool(name, WorkPoolUpdate(description=description, base_job_template=template))
-    print(f"work pool {name} brought up to date")
+    print(f"work pool {name} updated")
 
 
 def read_template(kind: str, pool: str) -> dict[str, Any]:
-    """The base job template of a pool; its image is what BRAID_CPU_IMAGE or BRAID_GPU_IMAGE names."""
+    """Read the base job template of a pool; BRAID_CPU_IMAGE or BRAID_GPU_IMAGE names its image."""
     template: dict[str, Any] = json.loads((HERE / f"{kind}-{pool}.json").read_text("utf-8"))
     image = os.environ.get(f"BRAID_{pool.upper()}_IMAGE")
     if image and "image" in template["variables"]["properties"]:
@@ -68,14 +68,14 @@ def read_template(kind: str, pool: str) -> dict[str, Any]:
 
 
 def create_user(server: str, admin_password: str, name: str, password: str) -> None:
-    """MLflow's user, with a password."""
+    """Create MLflow's user, or set its password."""
     with httpx.Client(base_url=f"{server}/api/2.0/mlflow/users", auth=("admin", admin_password)) as client:
-        said = {"username": name, "password": password}
-        answer = client.post("/create", json=said)
-        if answer.status_code == 400 and answer.json().get("error_code") == "RESOURCE_ALREADY_EXISTS":
-            answer = client.patch("/update-password", json=said)
-        if answer.is_error:
-            raise SystemExit(f"MLflow user {name}: {answer.status_code} {answer.text}")
+        login = {"username": name, "password": password}
+        response = client.post("/create", json=login)
+        if response.status_code == 400 and response.json().get("error_code") == "RESOURCE_ALREADY_EXISTS":
+            response = client.patch("/update-password", json=login)
+        if response.is_error:
+            raise SystemExit(f"MLflow user {name}: {response.status_code} {response.text}")
     print(f"MLflow user {name} has its password")
 
 

@@ -28,8 +28,8 @@ from tests.acceptance.bad_input.case import Case
 
 Became = Literal["used", "refused", "crashed", "hung", "substituted"]
 CORPORA: dict[str, Callable[[], list[Case]]] = {
-    "pictures": pictures.cases,
-    "sounds": sounds.cases,
+    "images": pictures.cases,
+    "audio": sounds.cases,
     "texts": texts.cases,
     "tables": tables.cases,
     "manifests": manifests.cases,
@@ -244,8 +244,8 @@ def try_config(case: Case) -> str | None:
 
 
 TRIALS: dict[str, Callable[[Case], str | None]] = {
-    "pictures": try_picture,
-    "sounds": try_sound,
+    "images": try_picture,
+    "audio": try_sound,
     "texts": try_text,
     "tables": try_table,
     "manifests": try_manifest,

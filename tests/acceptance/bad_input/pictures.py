@@ -56,7 +56,7 @@ def cases() -> list[Case]:
     found: list[Case] = []
 
     def add(name: str, data: bytes, wanted: Wanted, truth: Any = None, tolerance: float = 0.0) -> None:
-        found.append(Case("pictures", name, data, wanted, truth, tolerance))
+        found.append(Case("images", name, data, wanted, truth, tolerance))
 
     for format, options in FORMATS.items():
         whole = saved(_NOISE, format, **options)

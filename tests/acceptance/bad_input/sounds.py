@@ -31,7 +31,7 @@ def cases() -> list[Case]:
     found: list[Case] = []
 
     def add(name: str, data: bytes, wanted: Wanted, truth: Any = None, tolerance: float = 0.0) -> None:
-        found.append(Case("sounds", name, data, wanted, truth, tolerance))
+        found.append(Case("audio", name, data, wanted, truth, tolerance))
 
     for format, subtype in FORMATS.items():
         whole = recorded(TONE, format, subtype=subtype)

@@ -13,9 +13,9 @@ from tests.acceptance.bad_input.judge import CORPORA, Finding
 PAGE = Path(__file__).parents[3] / "docs" / "operate" / "reliability.md"
 BEGIN, END = "<!-- bad input: python -m tests.acceptance.bad_input.table -->", "<!-- end of bad input -->"
 _WHAT = {
-    "pictures": "JPEG, PNG, WebP, GIF, TIFF, BMP: cut at every tenth, one bit turned, files of other kinds, "
+    "images": "JPEG, PNG, WebP, GIF, TIFF, BMP: cut at every tenth, one bit turned, files of other kinds, "
     "bombs; CMYK, 16 bits, palettes, animations, EXIF",
-    "sounds": "WAV, FLAC, Ogg, MP3, AIFF: the same; NaN, headers that lie; 8 to 32 bits, 1 to 8 channels, "
+    "audio": "WAV, FLAC, Ogg, MP3, AIFF: the same; NaN, headers that lie; 8 to 32 bits, 1 to 8 channels, "
     "1 Hz to 384 kHz",
     "texts": "NUL, lone surrogates, right to left, emoji, tokens of 1 MB",
     "tables": "columns of numbers, words, dates and all mixed: NaN, Inf, 5000 digits, other notations",

@@ -19,12 +19,12 @@ _FOLDER = Path(tempfile.mkdtemp(prefix="braid-bad-input-"))
 
 def picture(data: bytes) -> None:
     """Ingest and preprocessing agree on any bytes."""
-    try_picture(Case("pictures", "", data, "either"))
+    try_picture(Case("images", "", data, "either"))
 
 
 def sound(data: bytes) -> None:
     """The same of sounds."""
-    try_sound(Case("sounds", "", data, "either"))
+    try_sound(Case("audio", "", data, "either"))
 
 
 def text(data: bytes) -> None:

@@ -188,7 +188,7 @@ def table(soak: Soak, wanted: int, seconds: float) -> str:
         "|---|---|---|---|",
         *(
             f"| {'at a random moment of' if point.where == 'inside' else 'at the end of'} "
-            f"{point.stage} | {tally.kills} | {len(tally.lost)} | {len(tally.doubled)} |"
+            f"`{point.stage}` | {tally.kills} | {len(tally.lost)} | {len(tally.doubled)} |"
             for point, tally in soak.tallies.items()
         ),
     ]

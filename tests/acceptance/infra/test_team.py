@@ -174,7 +174,7 @@ def test_training_goes_to_the_pool_of_gpus_and_its_worker_runs_it(
         "BRAID_WORKSPACE": str(project.workspace),
         "BRAID_HEAVY_POOL": "gpu",
     }
-    assert "brought up to date" in deploy(services, tmp_path, **own)
+    assert "updated" in deploy(services, tmp_path, **own)
     assert routes(prefect) == {"retrain": "gpu", "score": "cpu", "monitor": "cpu"}  # all that this file has
     assert prefect.get("/work_pools/gpu").json()["concurrency_limit"] == 7, "what somebody set is lost"
 

@@ -1,1 +1,0 @@
-"""Checks of words and pages for ``make lint``."""
