@@ -286,7 +286,7 @@ def report(name: str, bench: Bench, found: dict[str, list[Took]]) -> str:
         f"{len(bench.case.cells)} rows ({len(bench.case.few)} for rivals), braid and limit in "
         f"{bench.numbers}, {len(found['braid'])} rounds; load average {os.getloadavg()[0]:.1f}",
         "",
-        "| | rows a second | core-ms a row | limit / it, clock | limit / it, cores | it / braid, clock "
+        "| | rows per second | core-ms per row | limit / it, clock | limit / it, cores | it / braid, clock "
         "| it / braid, cores |",
         "|---|---|---|---|---|---|---|",
     ]

@@ -4,7 +4,7 @@
     python -m benchmarks.serving models:/demo@champion
 
 Rows are those of the model's own input example, media as base64. In process, the pyfunc is given a table of
-1, 32 and 1024 rows again and again. Then `mlflow models serve` (one worker) is asked for one row a request by
+1, 32 and 1024 rows again and again. Then `mlflow models serve` (one worker) gets one row per request from
 1, 4 and 8 clients at once, which run in this process on the same cores. Every round measures all of it once,
 so that what else the machine does falls on all alike; shown are the median of the rounds and their range.
 """
@@ -196,11 +196,11 @@ def report(rates: list[list[float]], loads: list[list[Load]], command: str) -> s
         f"`{command}`  ",
         f"{machine()}; load average of the last minute {os.getloadavg()[0]:.1f}",
         "",
-        "| in process, rows a call | rows a second |",
+        "| in process, rows per call | rows per second |",
         "|---|---|",
         *(f"| {batch} | {_range(found)} |" for batch, found in zip(BATCHES, rates, strict=True)),
         "",
-        "| `mlflow models serve`, clients | requests a second | p50 ms | p99 ms | requests |",
+        "| `mlflow models serve`, clients | requests per second | p50 ms | p99 ms | requests |",
         "|---|---|---|---|---|",
     ]
     for clients, found in zip(CLIENTS, loads, strict=True):

@@ -191,7 +191,7 @@ WAYS: dict[str, Callable[[FusionConfig, Rows, Rows], float]] = {
     "bare tensors": bare,
     "DataLoader": loader(0),
     "DataLoader, 2 workers": loader(2),
-    "scikit-learn MLP, an epoch": perceptron,
+    "scikit-learn MLP, one epoch": perceptron,
     "scikit-learn logistic regression": logistic,
 }
 
