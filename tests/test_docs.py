@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import importlib.util
 import re
 import sys
@@ -108,6 +110,19 @@ def test_files_and_dictionaries_that_the_guide_names_exist() -> None:
         code = "".join(file.read_text("utf-8") for file in _modules(ROOT / path))
         for name in re.findall(r"[A-Z_]+", names):
             assert re.search(rf"^{name}\b", code, re.MULTILINE), (name, path)
+
+
+EXAMPLES = [path for path in (ROOT / "components").rglob("*.py") if ">>>" in path.read_text("utf-8")]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_examples_in_docstrings_give_what_they_show(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    torch.manual_seed(0)
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    ran = doctest.testmod(importlib.import_module(name))
+    assert ran.attempted > 0
+    assert ran.failed == 0
 
 
 def _modules(path: Path) -> list[Path]:

@@ -31,6 +31,12 @@ def shapley_values(values: Mapping[frozenset[str], ArrayLike]) -> dict[str, Floa
 
     Raises:
         ValueError: a subset is missing.
+
+    Example:
+        >>> accuracy = {(): 0.1, ("image",): 0.6, ("text",): 0.5, ("image", "text"): 0.9}
+        >>> values = {frozenset(subset): value for subset, value in accuracy.items()}
+        >>> {name: round(float(share), 3) for name, share in shapley_values(values).items()}
+        {'image': 0.45, 'text': 0.35}
     """
     names = sorted(frozenset().union(*values))
     wanted = [

@@ -70,7 +70,13 @@ class TabularFacts(Protocol):
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the valid tokens of each row: (B, T, D) and bool (B, T) give (B, D); no token gives zeros."""
+    """Mean over the valid tokens of each row: (B, T, D) and bool (B, T) give (B, D); no token gives zeros.
+
+    Example:
+        >>> x = torch.tensor([[[2.0], [4.0], [9.0]]])
+        >>> masked_mean(x, torch.tensor([[True, True, False]]))
+        tensor([[3.]])
+    """
     weight = mask.to(x.dtype).unsqueeze(-1)  # (B, T, 1)
     return (x * weight).sum(1) / weight.sum(1).clamp(min=1)
 

@@ -23,6 +23,17 @@ class Concat(Fusion):
     Shape:
         embeddings: (B, D_m) or (B, T_m, D_m) each; present: (B, M) bool, columns in the order of
         :attr:`inputs`; result: (B, width).
+
+    Example:
+        >>> fusion = Concat({"image": 8, "text": 4}, width=16).eval()
+        >>> embeddings = {"image": torch.ones(2, 8), "text": torch.ones(2, 4)}
+        >>> present = torch.tensor([[True, True], [True, False]])  # the second row has no text
+        >>> fused = fusion(embeddings, present)
+        >>> fused.shape
+        torch.Size([2, 16])
+        >>> other = fusion(embeddings | {"text": torch.tensor([[1.0] * 4, [9.0] * 4])}, present)
+        >>> torch.equal(fused, other)  # an absent input cannot influence the result
+        True
     """
 
     def __init__(

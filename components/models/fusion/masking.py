@@ -17,6 +17,12 @@ def hide_absent(
         embeddings: (B, D) or (B, T, D) for each input.
         present: (B, M) bool; column i says whether ``inputs[i]`` is there.
         inputs: The M names in the order of ``present``.
+
+    Example:
+        >>> present = torch.tensor([[True], [False]])
+        >>> hide_absent({"image": torch.ones(2, 3)}, present, ("image",))["image"]
+        tensor([[1., 1., 1.],
+                [0., 0., 0.]])
     """
     hidden = {}
     for column, name in enumerate(inputs):
@@ -32,7 +38,12 @@ def token_mask(tokens: Tensor) -> Tensor:
 
 
 def as_vector(embedding: Tensor) -> Tensor:
-    """(B, D) as it is; (B, T, D) averaged over its real tokens."""
+    """Average (B, T, D) over its real tokens, which are not all zeros; (B, D) stays unchanged.
+
+    Example:
+        >>> as_vector(torch.tensor([[[1.0, 2.0], [3.0, 4.0], [0.0, 0.0]]]))
+        tensor([[2., 3.]])
+    """
     if embedding.dim() == 2:
         return embedding
     mask = token_mask(embedding).unsqueeze(-1)  # (B, T, 1)
