@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: shown as one message, without a traceback."""
+"""Errors that a user can correct; shown as one message, without a traceback."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from difflib import get_close_matches
 
 from components.redaction import redacted
 
-_LONGEST = 600  # letters of a line; names of columns may have any length
+_LONGEST = 600  # characters per line, as names of columns may have any length
 
 
 class BraidError(Exception):
-    """Something outside braid is wrong; the message names the place, what was found and the remedy."""
+    """Fault outside of braid; the message gives the place, what was found, what was expected, the remedy."""
 
     def __str__(self) -> str:
         return "\n".join(map(_shortened, redacted(super().__str__()).splitlines()))
+
+
+class ConfigError(BraidError):
+    """A configuration file or an override is not valid."""
 
 
 class DataError(BraidError):
@@ -28,24 +32,25 @@ class ModelError(BraidError):
 
 
 class ServiceError(BraidError):
-    """A server that the run needs, or room on the disk, is not there for now; trying again may help."""
+    """A server that the run needs, or space on the disk, is missing for now; a retry may help."""
 
 
 def to_text(error: BraidError) -> str:
-    """An error for another process, which :func:`from_text` makes again."""
+    """Convert an error to text for another process, where :func:`from_text` restores it."""
     return json.dumps([type(error).__name__, str(error)])
 
 
 def from_text(text: str) -> BraidError:
-    """The error that :func:`to_text` was given: of its class where this process knows that."""
+    """Restore the error that :func:`to_text` converted; a BraidError if its class is unknown here."""
     name, message = json.loads(text)
     return next((kind for kind in _kinds(BraidError) if kind.__name__ == name), BraidError)(message)
 
 
 def _kinds(kind: type[BraidError]) -> Iterator[type[BraidError]]:
+    """Give a class and all its subclasses."""
     yield kind
-    for below in kind.__subclasses__():
-        yield from _kinds(below)
+    for subclass in kind.__subclasses__():
+        yield from _kinds(subclass)
 
 
 def _shortened(line: str) -> str:
@@ -55,11 +60,7 @@ def _shortened(line: str) -> str:
     return f"{line[:half]} ... {line[-half:]}"
 
 
-class ConfigError(BraidError):
-    """A configuration file or an override is not valid."""
-
-
 def nearest(word: str, known: typing.Iterable[str]) -> str:
-    """``" Did you mean 'x'?"`` if something known is spelt nearly like ``word``, else nothing."""
+    """Return ``" Did you mean 'x'?"`` if a known word is spelt nearly like ``word``, else ``""``."""
     matches = get_close_matches(str(word), [str(name) for name in known], n=1, cutoff=0.5)
     return f" Did you mean {matches[0]!r}?" if matches else ""

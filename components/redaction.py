@@ -1,4 +1,4 @@
-"""Passwords and keys do not reach logs, records, reports and messages."""
+"""Removal of passwords and keys from logs, records, reports and messages."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _HIDDEN = "***"
 _IN_ADDRESS = re.compile(r"(?P<before>\b[a-z][\w+.-]*://[^\s:/@]*):[^\s/@]+@", re.IGNORECASE)
 _LOGIN = re.compile(r"(?P<scheme>^[a-z][\w+.-]*://)[^\s/@]+@", re.IGNORECASE)
 _LONG = r"[\w.%-]*(?:password|passwd|token|secret|signature|credential|api[_-]?key|access[_-]?key)[\w.%-]*"
-_SHORT = r"(?:[\w.%-]*[-_.])?(?:sig|auth|key)(?:[-_.][\w.%-]*)?"  # whole words: a design is no signature
+_SHORT = r"(?:[\w.%-]*[-_.])?(?:sig|auth|key)(?:[-_.][\w.%-]*)?"  # whole words, so that "design" stays
 _IN_QUERY = re.compile(rf"(?P<before>[?&](?:{_LONG}|{_SHORT})=)[^&\s#'\"]+", re.IGNORECASE)
 _SECRET_NAME = re.compile(
     r"(?:PASSWORD|PASSWD|TOKEN|SECRET|CREDENTIAL|API_?KEY|ACCESS_?KEY|AUTH_STRING)", re.I
 )
-_SHORTEST = 6  # letters; a shorter value of a variable stands in ordinary text by chance
+_SHORTEST = 6  # characters; shorter values of variables also occur in ordinary text
 
 
 def redacted(text: str) -> str:
-    """The text without passwords in addresses, keys in their queries, and values of secret variables.
+    """Return a text with ``***`` for each secret.
 
-    A variable of the environment is secret by its name: ``..._PASSWORD``, ``..._TOKEN``, ``..._SECRET`` and
-    the like.
+    Secrets are passwords in addresses, keys in the queries of addresses, and values of environment variables
+    named like ``..._PASSWORD``, ``..._TOKEN`` or ``..._SECRET``.
     """
     for value in _secret_values():
         text = text.replace(value, _HIDDEN)
@@ -33,12 +33,12 @@ def redacted(text: str) -> str:
 
 
 def without_login(address: str) -> str:
-    """An address without user and password."""
+    """Return an address without user and password."""
     return _LOGIN.sub(r"\g<scheme>", address)
 
 
 def without_secrets(value: Any) -> Any:
-    """The same value with every text in it redacted, in mappings and lists too."""
+    """Return the value with every text in it redacted, in mappings and lists too."""
     if isinstance(value, str):
         return redacted(value)
     if isinstance(value, dict):
@@ -49,7 +49,7 @@ def without_secrets(value: Any) -> Any:
 
 
 def guard_logs() -> None:
-    """Redact what this process logs from now on, its tracebacks too; once is enough."""
+    """Redact all messages and tracebacks that this process logs from now on; repeated calls do nothing."""
     make = logging.getLogRecordFactory()
     if getattr(make, "redacts", False):
         return
@@ -58,7 +58,7 @@ def guard_logs() -> None:
         record = make(*arguments, **options)
         try:
             message = record.getMessage()
-        except (TypeError, ValueError, KeyError):  # the handler reports it, as it would have
+        except (TypeError, ValueError, KeyError):  # as usual, the handler reports the wrong arguments
             return record
         hidden = redacted(message)
         if hidden != message:
@@ -67,7 +67,7 @@ def guard_logs() -> None:
             shown = "".join(traceback.format_exception(record.exc_info[1])).rstrip()
             hidden = redacted(shown)
             if hidden != shown:
-                record.exc_text = hidden  # what formatters show in the place of their own
+                record.exc_text = hidden  # formatters show this text instead of their own
         return record
 
     redacting.redacts = True  # type: ignore[attr-defined]
@@ -75,7 +75,7 @@ def guard_logs() -> None:
 
 
 def _secret_values() -> list[str]:
-    """Values of secret variables, the longest first."""
+    """Return the values of secret variables, the longest first."""
     values = {
         part
         for name, value in os.environ.items()

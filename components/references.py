@@ -1,4 +1,4 @@
-"""What travels between tasks: paths, keys and counts, never data."""
+"""References that tasks hand to each other: paths, keys and counts, never data."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class Prepared:
     """Canonical samples of one input.
 
     Attributes:
-        input: Name.
+        input: Name of the input.
         store: Folder of the shards.
         state: JSON file of the preprocessor's state.
         fingerprint: Digest of that state and of the code.
-        rows: Samples in which the input is there.
+        rows: Samples in which the input is present.
         made: Distinct samples that had to be prepared now; the others were in the store.
     """
 
@@ -30,13 +30,13 @@ class Prepared:
 
 @dataclass(frozen=True)
 class EncoderWeights:
-    """An encoder that can be built again.
+    """Weights from which an encoder can be rebuilt.
 
     Attributes:
-        input: Name.
-        file: safetensors file, or None for the pretrained model's own weights.
-        prefix: What the names of its tensors begin with in the file.
-        digest: Digest of weights and code: what its features are keyed by.
+        input: Name of the input.
+        file: safetensors file; None for the pretrained model's own weights.
+        prefix: Prefix of its tensors' names in the file.
+        digest: Digest of weights and code, which enters the keys of its features.
         width: Length of the embedding.
     """
 
@@ -52,9 +52,9 @@ class Features:
     """Embeddings of one input.
 
     Attributes:
-        encoder: Where they come from.
-        store: Folder of the shards; rows are keyed by the samples' content digest.
-        rows: Samples in which the input is there.
+        encoder: Encoder that computed them.
+        store: Folder of the shards, whose keys are the samples' content digests.
+        rows: Samples in which the input is present.
         extracted: Distinct samples that had to be extracted now.
     """
 
@@ -66,15 +66,15 @@ class Features:
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training.
+    """Result of a finished training.
 
     Attributes:
-        name: ``image``, ``fusion``, ...
+        name: Name of the part that was trained, such as ``image`` or ``fusion``.
         folder: Work folder with the best weights and, in done.json, the history.
-        epochs: Passes made in total.
-        best_epoch: The one whose weights were kept.
+        epochs: Number of epochs in total.
+        best_epoch: Epoch with the best validation metric, whose weights are in the folder.
         metric: Validation metric of that epoch.
-        parameters: Trainable parameters.
+        parameters: Number of trainable parameters.
     """
 
     name: str
@@ -87,13 +87,13 @@ class Trained:
 
 @dataclass(frozen=True)
 class Single:
-    """One input on its own.
+    """Unimodal model: an encoder with its own head.
 
     Attributes:
-        encoder: Its encoder.
+        encoder: Encoder of the input.
         head: safetensors file with the head.
-        prefix: What the names of the head's two tensors begin with.
-        training: How it was fitted; None for a frozen encoder.
+        prefix: Prefix of the names of the head's two tensors.
+        training: Training of the encoder; None for a frozen one.
     """
 
     encoder: EncoderWeights
@@ -104,13 +104,13 @@ class Single:
 
 @dataclass(frozen=True)
 class FusedModel:
-    """The chosen fusion.
+    """Trained fusion with its head.
 
     Attributes:
         features: Embeddings that it takes, by input.
         weights: safetensors file with fusion and head.
-        prefix: What the names of their tensors begin with.
-        training: How it was trained.
+        prefix: Prefix of the names of their tensors.
+        training: Training of the fusion.
         joint: Whether encoders and fusion were trained together.
     """
 
@@ -123,15 +123,15 @@ class FusedModel:
 
 @dataclass(frozen=True)
 class Taught:
-    """What a teacher says of every row.
+    """Predictions of a teacher for every row.
 
     Attributes:
-        store: Folder of the shards; rows are keyed by the content of all inputs.
-        inputs: Those of the pipeline, by which rows are keyed.
-        width: Natural parameters of a row.
+        store: Folder of the shards, whose keys are digests of all inputs of a row.
+        inputs: Inputs of the pipeline, which enter the keys.
+        width: Number of natural parameters per row.
         embedding: Length of the teacher's vector.
-        uses: The teacher's own inputs.
-        answered: Distinct rows that had to be answered now.
+        uses: Inputs of the teacher itself.
+        answered: Distinct rows that had to be predicted now.
     """
 
     store: str
@@ -144,18 +144,18 @@ class Taught:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A reference to checked data; JSON-serialisable.
+    """Reference to checked data; can be written as JSON.
 
     Attributes:
         samples: Path of the samples table.
-        quarantine: Path of the table of rows left out.
-        digest: Of the samples: ids, contents, splits, targets and groups; not of where files lie.
+        quarantine: Path of the quarantine table.
+        digest: Digest of ids, contents, splits, targets and groups of the samples; paths do not enter it.
         source: Path, URL or id that was read.
-        rows: Rows of the samples table.
-        quarantined: Rows left out.
-        targets: What is predicted: classes of the training rows, scale of numbers.
-        splits: Rows of each split.
-        missing: Rows in which an input is missing, for each input.
+        rows: Number of rows of the samples table.
+        quarantined: Number of rows in quarantine.
+        targets: Targets, with the classes or the scale of the training rows.
+        splits: Number of rows per split.
+        missing: Number of rows in which an input is missing, per input.
     """
 
     samples: str

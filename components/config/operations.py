@@ -51,7 +51,7 @@ class DeploymentConfig(Section):
     def _names_differ(cls, schedules: list[Schedule]) -> list[Schedule]:
         names = [schedule.name for schedule in schedules]
         if twice := [name for name in names if names.count(name) > 1]:
-            raise ValueError(f"the schedule {twice[0]!r} stands twice")
+            raise ValueError(f"the schedule {twice[0]!r} is repeated")
         return schedules
 
 

@@ -118,7 +118,7 @@ class SweepConfig(Section):
     def _stand_once(cls, values: list[Any] | None) -> list[Any] | None:
         twice = [value for value in values or [] if (values or []).count(value) > 1]
         if twice:
-            raise ValueError(f"{twice[0]!r} stands twice")
+            raise ValueError(f"{twice[0]!r} is repeated")
         return values
 
     @field_validator("seeds")

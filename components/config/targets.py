@@ -54,7 +54,7 @@ class OrdinalTarget(_Target):
     def _classes_differ(self) -> OrdinalTarget:
         for word in self.order or ():
             if self.order is not None and self.order.count(word) > 1:
-                raise ValueError(f"order: {word!r} stands twice")
+                raise ValueError(f"order: {word!r} is repeated")
         return self
 
 

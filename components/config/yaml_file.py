@@ -67,7 +67,7 @@ def read_yaml(text: str, complaint: str) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, which also refuses a key that stands twice in one mapping, and bombs."""
+    """The safe loader, which also refuses a key that is repeated in one mapping, and bombs."""
 
     depth = 0
 
@@ -98,7 +98,7 @@ class _Loader(yaml.SafeLoader):
             )
             if twice:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"{twice[0]!r} stands twice", node.start_mark
+                    None, None, f"{twice[0]!r} is repeated", node.start_mark
                 )
         return super().construct_mapping(node, deep)
 

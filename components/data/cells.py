@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,30 +14,36 @@ from typing import Any
 import numpy as np
 
 from components.data.files.location import resolve
-from components.data.files.policy import OutsideError, confined, policy
+from components.data.files.policy import OutsideError, policy, require_inside
 from components.errors import DataError
 from components.storage.digest import digest_bytes
 
 
 class UnusableCellError(ValueError):
-    """A cell of a row cannot be used; the row is left out with this reason."""
+    """A cell of a row cannot be used; the row goes to quarantine with this reason."""
 
 
 class NotUnicodeError(UnusableCellError):
-    """A cell holds half of a letter (a lone surrogate), which no encoding has."""
+    """A cell holds a lone surrogate: half of a character, which no encoding can write."""
 
 
 def text_of(value: Any) -> str | None:
-    """Text of a cell; None for an empty one.
+    """Convert a cell to text.
 
-    Numbers as ``repr`` writes them, truth as ``true`` and ``false``, dates in ISO 8601, durations in
-    seconds, lists and mappings as JSON. Text that is only white space is empty.
+    Numbers become text as ``repr`` writes them, booleans ``true`` and ``false``, dates ISO 8601, durations
+    seconds, lists and mappings JSON.
+
+    Args:
+        value: The cell.
+
+    Returns:
+        The text; None for an empty cell, and for text that is only white space.
 
     Raises:
         TypeError: If the cell holds bytes.
-        NotUnicodeError: If it holds a lone surrogate.
+        NotUnicodeError: If the text holds a lone surrogate.
     """
-    if type(value) is str:  # nearly all cells of nearly all sources
+    if type(value) is str:  # the first test, as nearly all cells are text
         if not value or value.isspace():
             return None
         return value if value.isascii() else whole(value)
@@ -70,10 +76,10 @@ def text_of(value: Any) -> str | None:
 
 
 def whole(text: str) -> str:
-    """The text, all of which is Unicode.
+    """Return the text if all of it is Unicode.
 
     Raises:
-        NotUnicodeError: If it is not, naming the character.
+        NotUnicodeError: If it holds a lone surrogate; the message gives the character's index.
     """
     try:
         text.encode("utf-8")
@@ -85,24 +91,30 @@ def whole(text: str) -> str:
 
 
 def word_of(value: Any) -> str | None:
-    """Like :func:`text_of` without surrounding white space: ids, labels, splits, groups, table cells."""
+    """Convert a cell to text without surrounding white space: an id, label, split, group or table cell.
+
+    See :func:`text_of` for argument, result and errors.
+    """
     text = text_of(value)
     return text.strip() if text is not None else None
 
 
 def media_of(value: Any, root: str, media: Path, roots: Sequence[str] = ()) -> str | None:
-    """Absolute path or URL of a media cell; None for an empty one.
+    """Convert a media cell to an absolute path or URL.
 
     Args:
-        value: A path (relative ones start from ``root``), the bytes of a file, or a mapping with
-            ``bytes`` and ``path`` as Hugging Face data sets embed media.
+        value: A path, which may be relative to ``root``; the bytes of a file; or a mapping with ``bytes``
+            and ``path``, as Hugging Face datasets embed media.
         root: Folder or URL of the manifest.
-        media: Folder to which embedded bytes are written, each under its digest.
+        media: Folder to which embedded bytes are written, each file under its digest.
         roots: Folders and URLs, besides ``root``, whose files a cell may name.
 
+    Returns:
+        The path or URL; None for an empty cell.
+
     Raises:
-        TypeError: If the cell is none of these.
-        UnusableCellError: If a path holds a lone surrogate, or leads out of the roots.
+        TypeError: If the cell's type is none of these.
+        UnusableCellError: If a path holds a lone surrogate, or lies outside of the roots.
     """
     if isinstance(value, dict) and value.keys() & {"bytes", "path"}:
         value = value["bytes"] if value.get("bytes") is not None else value.get("path")
@@ -117,25 +129,71 @@ def media_of(value: Any, root: str, media: Path, roots: Sequence[str] = ()) -> s
 
 
 def allowed(root: str, path: str, roots: Sequence[str] = ()) -> str:
-    """Absolute path or URL of a cell, which may be relative to ``root``.
+    """Resolve a path against ``root`` and check that it may be read.
+
+    Args:
+        root: Folder or URL of the manifest.
+        path: Path or URL from a cell.
+        roots: Folders and URLs, besides ``root``, whose files a cell may name.
+
+    Returns:
+        Absolute path or URL.
 
     Raises:
-        UnusableCellError: If it leads out of ``root``, ``roots`` and those that the environment declares.
+        UnusableCellError: If it lies outside of ``root``, ``roots`` and ``BRAID_DATA_ROOTS``.
     """
     try:
-        return confined(resolve(root, path), (root, *roots, *policy().roots))
+        return require_inside(resolve(root, path), (root, *roots, *policy().roots))
     except OutsideError as error:
         raise UnusableCellError(str(error)) from error
 
 
+def cells_as_text(
+    values: Sequence[Any],
+    convert: Callable[[Any], str | None],
+    name: str,
+    column: str,
+    first: int,
+    expected: str,
+) -> tuple[list[str | None], list[tuple[int, str]]]:
+    """Convert some cells of a column, of the types that the source gives, to text.
+
+    Args:
+        values: The cells.
+        convert: Function that converts one cell, such as :func:`text_of`.
+        name: Name of the manifest, for messages.
+        column: Name of the column, for messages.
+        first: Row number of the first cell.
+        expected: Kind of cell that the column should hold, for messages.
+
+    Returns:
+        A text per cell; row and reason of each cell that cannot be used, whose text is None.
+
+    Raises:
+        DataError: If a cell's type cannot be used.
+    """
+    texts: list[str | None] = []
+    faults: list[tuple[int, str]] = []
+    for row, value in enumerate(values, start=first):
+        try:
+            texts.append(convert(value))
+        except UnusableCellError as error:
+            faults.append((row, str(error)))
+            texts.append(None)
+        except TypeError as error:
+            raise unusable(error, name, column, row, expected) from error
+    return texts, faults
+
+
 def unusable(kind: Exception, name: str, column: str, row: int, wanted: str) -> DataError:
-    """The error for a cell of the wrong type."""
+    """Return the error for a cell whose type cannot be used."""
     return DataError(f"{name}, column {column!r}, row {row}: holds {kind}; expected {wanted}")
 
 
 def _materialise(data: bytes, media: Path) -> str:
-    """Write a file under its digest. Not flushed to disk, as it is made again where its size is wrong."""
+    """Write a media file under its digest and return its absolute path."""
     path = (media / digest_bytes(data)).absolute()
+    # Nothing is flushed to disk: a file that a crash cut short has the wrong size and is written again.
     if not path.exists() or path.stat().st_size != len(data):
         media.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")

@@ -1,4 +1,4 @@
-"""What must hold of a manifest before anything is learned from it."""
+"""Checks of a manifest's columns, ids, splits and labels, before anything is learned from it."""
 
 from __future__ import annotations
 
@@ -36,32 +36,37 @@ KEYS = pa.DataFrameSchema(
         ),
     }
 )
-"""Schema of the columns that name rows; ``split`` as the source spells it."""
+"""Schema of ids and splits, the splits as the source spells them."""
 
 
 def check_columns(config: PipelineConfig, manifest: Manifest) -> None:
-    """Every column that the configuration names is there, and no input reads the target.
+    """Check that every column of the configuration exists, and that no input reads a target.
+
+    Args:
+        config: Pipeline configuration.
+        manifest: Table to check.
 
     Raises:
-        DataError: With a line for each column that is not.
+        DataError: If one does not hold, with a line per column at fault.
     """
     split = config.data.split
     targets = config.targets
-    named = [
+    # Each option that names a column, the column, and the usual name of such a column for the hint.
+    required = [
         (f"further_targets.{number - 1}.column" if number else "target.column", column, "label")
         for number, column in enumerate(targets)
     ]
     if config.data.id is not None and not (manifest.numbered and config.data.id == "id"):
-        named.append(("data.id", config.data.id, "id"))
+        required.append(("data.id", config.data.id, "id"))
     if split.column is not None:
-        named.append(("data.split.column", split.column, "split"))
+        required.append(("data.split.column", split.column, "split"))
     if split.group is not None:
-        named.append(("data.split.group", split.group, "group"))
+        required.append(("data.split.group", split.group, "group"))
     groups = config.audit.groups or ()
-    named += [(f"audit.groups.{number}", column, "speaker") for number, column in enumerate(groups)]
+    required += [(f"audit.groups.{number}", column, "speaker") for number, column in enumerate(groups)]
     lines = []
     for name, section in config.inputs.items():
-        named += [(f"inputs.{name}.columns", column, section.modality) for column in section.columns]
+        required += [(f"inputs.{name}.columns", column, section.modality) for column in section.columns]
         lines += [
             f"inputs.{name}.columns: {column!r} is a target; an input cannot read it"
             for column in targets
@@ -70,30 +75,30 @@ def check_columns(config: PipelineConfig, manifest: Manifest) -> None:
         if isinstance(section, TabularInput):
             lines += _check_table(name, section)
     known = manifest.columns
-    for place, column, usual in named:
+    for option, column, usual in required:
         if column not in known:
             hint = nearest(column, known) or nearest(usual, known)
             lines.append(
-                f"{place}: {column!r} is not a column of {manifest.name} (has: {_listed(known, 30)}).{hint}"
+                f"{option}: {column!r} is not a column of {manifest.name} (has: {_listed(known, 30)}).{hint}"
             )
     if lines:
         raise DataError("\n".join(lines))
 
 
 def check_keys(ids: Sequence[str | None], splits: Sequence[str | None] | None, name: str) -> None:
-    """Ids are there and unique; splits are train, val, test or a synonym. Rows are counted from 0.
+    """Check that ids are unique, that none is empty, and that splits are train, val, test or a synonym.
 
     Args:
-        ids: Ids.
-        splits: Splits as the source spells them; None where they are to be drawn.
-        name: What to call the manifest.
+        ids: Id of each row.
+        splits: Split of each row as the source spells it; None where braid draws them.
+        name: Name of the manifest, for messages.
 
     Raises:
-        DataError: Naming the first ids, values and rows at fault.
+        DataError: If one does not hold; the message gives the first ids, values and rows, counted from 0.
     """
     if not ids:
         raise DataError(f"{name}: has columns but no rows")
-    if _plainly_right(ids, splits):
+    if _pass_quick_check(ids, splits):
         return
     frame = pd.DataFrame({"id": list(ids), "split": list(splits or ["train"] * len(ids))}, dtype=object)
     try:
@@ -101,14 +106,17 @@ def check_keys(ids: Sequence[str | None], splits: Sequence[str | None] | None, n
     except SchemaErrors as error:
         cases = error.failure_cases
         lines = []
-        for (column, check), found in cases.groupby(["column", "check"], sort=False):
-            rows = sorted({int(row) for row in found["index"]})
+        for (column, check), group in cases.groupby(["column", "check"], sort=False):
+            rows = sorted({int(row) for row in group["index"]})
             lines.append(f"{name}: {_key_fault(frame, str(column), str(check), rows)}")
         raise DataError("\n".join(dict.fromkeys(lines))) from error
 
 
-def _plainly_right(ids: Sequence[str | None], splits: Sequence[str | None] | None) -> bool:
-    """Whether all is well, told by hashes of eight bytes; a false no costs time and memory, no more."""
+def _pass_quick_check(ids: Sequence[str | None], splits: Sequence[str | None] | None) -> bool:
+    """Return True if the keys are right; by hashes of eight bytes, which take little memory.
+
+    Two ids with one hash give False; the full check then finds them right.
+    """
     known = splits is None or all(normal_split(split) is not None for split in splits)
     if not known or None in ids:
         return False
@@ -118,17 +126,21 @@ def _plainly_right(ids: Sequence[str | None], splits: Sequence[str | None] | Non
 
 
 def check_splits(splits: Sequence[str], name: str) -> None:
-    """No split is empty.
+    """Check that no split is empty.
+
+    Args:
+        splits: Split of each usable row.
+        name: Name of the manifest, for messages.
 
     Raises:
-        DataError: Naming those that are.
+        DataError: If one is empty.
     """
     rows = Counter(splits)
-    gone = [split for split in SPLITS if not rows[split]]
-    if gone:
-        found = ", ".join(f"{split} {rows[split]}" for split in SPLITS)
+    empty = [split for split in SPLITS if not rows[split]]
+    if empty:
+        counts = ", ".join(f"{split} {rows[split]}" for split in SPLITS)
         raise DataError(
-            f"{name}: no usable rows in {' and '.join(gone)} (rows: {found}). Every split needs some: mark "
+            f"{name}: no usable rows in {' and '.join(empty)} (rows: {counts}). Every split needs some: mark "
             "them in the split column, or leave data.split.column out to draw them by fraction."
         )
 
@@ -136,50 +148,53 @@ def check_splits(splits: Sequence[str], name: str) -> None:
 def check_labels(
     splits: Sequence[str], labels: Sequence[str | None], before: Iterable[str], name: str
 ) -> tuple[str, ...]:
-    """No class has gone, train has two classes or more, and knows every label of val and test.
+    """Check that training rows have at least two classes, and every label of val and test.
 
     Args:
         splits: Split of each usable row.
         labels: Label of each usable row; None where it has none.
         before: Labels of all rows of the source, usable or not.
-        name: What to call the manifest.
+        name: Name of the manifest, for messages.
 
     Returns:
-        Labels of the training rows, sorted; by value if all are numbers.
+        Labels of the training rows, sorted as by :func:`sorted_labels`.
 
     Raises:
-        DataError: Naming the label.
+        DataError: If one does not hold, or all rows of a class are in quarantine.
     """
     lost = sorted(set(before) - set(labels))
     if lost:
         labels_lost = _listed([repr(label) for label in lost])
-        raise DataError(f"{name}: nothing is left of class {labels_lost}: all its rows are in quarantine")
-    found = {
+        raise DataError(
+            f"{name}: nothing is left of class {labels_lost}: all its rows are in quarantine. Correct the "
+            "rows, or remove them from the manifest."
+        )
+    rows = {
         split: Counter(t for s, t in zip(splits, labels, strict=True) if s == split and t is not None)
         for split in SPLITS
     }
     for split in ("val", "test"):
-        unknown = sorted(set(found[split]) - set(found["train"]))
+        unknown = sorted(set(rows[split]) - set(rows["train"]))
         if unknown:
-            counts = _listed([f"{label!r} ({found[split][label]} rows)" for label in unknown])
+            counts = _listed([f"{label!r} ({rows[split][label]} rows)" for label in unknown])
             raise DataError(
                 f"{name}: {split} has labels that train has not: {counts}. A model cannot learn them: add "
-                "training rows with these labels, or take the rows out."
+                "training rows with these labels, or remove the rows."
             )
-        absent = sorted(set(found["train"]) - set(found[split]))
+        absent = sorted(set(rows["train"]) - set(rows[split]))
         if absent:
             logger.warning(
-                "%s: %s has no rows of class %s: what is measured there says nothing of it",
+                "%s: %s has no rows of class %s: metrics of this split do not cover it",
                 name, split, _listed([repr(label) for label in absent]),
             )  # fmt: skip
-    if len(found["train"]) < 2:
-        only = ", ".join(map(repr, found["train"])) or "none"
+    if len(rows["train"]) < 2:
+        only = ", ".join(map(repr, rows["train"])) or "none"
         raise DataError(f"{name}: all training rows have the label {only}; classification needs two or more")
-    return sorted_labels(found["train"])
+    return sorted_labels(rows["train"])
 
 
 def sorted_labels(labels: Iterable[str]) -> tuple[str, ...]:
-    """Labels by value if all are numbers, else by their letters."""
+    """Return the distinct labels, sorted by value if all are numbers, else as text."""
     labels = set(labels)
     try:
         return tuple(sorted(labels, key=lambda label: (float(label), label)))
@@ -188,6 +203,7 @@ def sorted_labels(labels: Iterable[str]) -> tuple[str, ...]:
 
 
 def _check_table(name: str, section: TabularInput) -> list[str]:
+    """Return a message per fault in the columns and types of a tabular input."""
     lines = [
         f"inputs.{name}.types: {column!r} is not among its columns ({_listed(section.columns)})."
         f"{nearest(column, section.columns)}"
@@ -200,29 +216,31 @@ def _check_table(name: str, section: TabularInput) -> list[str]:
 
 
 def _key_fault(frame: pd.DataFrame, column: str, check: str, rows: list[int]) -> str:
-    where = f"rows {_listed(rows)} (the first row is 0)"
+    """Return the message for the rows in which a check of :data:`KEYS` fails."""
+    in_rows = f"rows {_listed(rows)} (the first row is 0)"
     if check == "not_nullable":
         empty = (
             "a row needs an id: fill it in, or set data.id: null to number the rows"
             if column == "id"
             else ("expected train, val or test")
         )
-        return f"column for {column!r} is empty in {len(rows)} rows: {where}; {empty}"
+        return f"column for {column!r} is empty in {len(rows)} rows: {in_rows}; {empty}"
     values = frame[column].iloc[rows]
     if column == "split":
-        found = _listed(
+        unknown = _listed(
             [f"{value!r} ({number} rows)" for value, number in Counter(values.dropna()).most_common()]
         )
-        return f"unknown splits {found} in {where}; expected train, val (valid, validation, dev) or test"
-    twice = frame.index[frame[column].isin(values)].to_series().groupby(frame[column])
-    named = [f"{name!r} in rows {_listed(list(places))}" for name, places in list(twice)[:_SHOWN]]
-    more = f" and {len(twice) - _SHOWN} more" if len(twice) > _SHOWN else ""
+        return f"unknown splits {unknown} in {in_rows}; expected train, val (valid, validation, dev) or test"
+    duplicates = frame.index[frame[column].isin(values)].to_series().groupby(frame[column])
+    examples = [f"{name!r} in rows {_listed(list(index))}" for name, index in list(duplicates)[:_SHOWN]]
+    more = f" and {len(duplicates) - _SHOWN} more" if len(duplicates) > _SHOWN else ""
     return (
-        f"{len(twice)} ids stand more than once: {'; '.join(named)}{more} (the first row is 0). "
+        f"{len(duplicates)} ids occur more than once: {'; '.join(examples)}{more} (the first row is 0). "
         "Make them unique, or set data.id: null to number the rows."
     )
 
 
 def _listed(items: Sequence[object], most: int = _SHOWN) -> str:
+    """Join the first items by commas, with the number of the others."""
     more = f", ... {len(items) - most} more" if len(items) > most else ""
     return ", ".join(str(item) for item in items[:most]) + more

@@ -11,21 +11,28 @@ from components.config.inputs import InputConfig
 from components.data.files.content import media_bytes
 from components.data.samples import media_paths
 
-_LARGEST = 256 * 1024  # bytes of a file in an example that is kept with every model
+_LARGEST = 256 * 1024  # bytes per file, as every model is stored with an example
 
 
 def as_table(samples: pd.DataFrame, inputs: Mapping[str, InputConfig]) -> pd.DataFrame:
-    """The manifest's columns again, from the samples table's ``<input>.<part>`` columns.
+    """Rebuild the manifest's columns from the columns ``<input>.<part>`` of the samples table.
 
-    Text that was joined from several columns stands in the first of them.
+    Text that ingest joined from several columns comes back in the first of them.
+
+    Args:
+        samples: Rows of the samples table.
+        inputs: Configuration of each input, by name.
+
+    Returns:
+        The rows with the manifest's columns, None for each empty cell.
     """
     columns: dict[str, pd.Series] = {}
     for name, config in inputs.items():
         match config.modality:
             case "image" | "audio":
                 paths = [media_paths(cell, config) for cell in samples[f"{name}.path"]]
-                for place, column in enumerate(config.columns):
-                    columns[column] = pd.Series([row[place] for row in paths], samples.index, dtype=object)
+                for index, column in enumerate(config.columns):
+                    columns[column] = pd.Series([row[index] for row in paths], samples.index, dtype=object)
             case "text":
                 columns[config.columns[0]] = samples[f"{name}.text"]
             case _:
@@ -35,13 +42,13 @@ def as_table(samples: pd.DataFrame, inputs: Mapping[str, InputConfig]) -> pd.Dat
 
 
 def with_content(table: pd.DataFrame, inputs: Mapping[str, InputConfig]) -> pd.DataFrame:
-    """The same rows with base64 text for paths, as they can be sent to another machine.
+    """Replace each path by the file's content as base64, so that the rows can be sent to another machine.
 
-    A file of more than 256 KiB is left out: a row may lack any input.
+    A file of more than 256 KiB becomes an empty cell, as a row may lack any input.
 
     Args:
         table: Rows of :func:`as_table`.
-        inputs: By name.
+        inputs: Configuration of each input, by name.
     """
     table = table.copy()
     for config in inputs.values():

@@ -1,7 +1,7 @@
-"""From ``data.source`` to ``samples.parquet``: read, check, look at every file, split, write.
+"""Ingest: from ``data.source`` to ``samples.parquet``.
 
-The source is read twice: first its keys, which are held, in Arrow's memory; then the inputs, of which a few
-thousand rows are held at a time. What memory is needed therefore hardly grows with the number of rows.
+The source is read twice: first the keys of all rows, then the contents in chunks of a few thousand rows.
+The memory that ingest needs therefore hardly grows with the number of rows.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from components.storage.column import Column
 from components.storage.digest import TableDigest
 from components.targets.collection import PREFIX
 
-_ROW_GROUP = 16384
-WATCHED = "group."
-"""What the names of columns begin with that nothing is learned from, for the audit to look at."""
+_ROW_GROUP = 16384  # rows
+AUDIT_GROUP = "group."
+"""Prefix of columns in the samples table from which nothing learns: groups for the audit."""
 
 
 def ingest(
@@ -45,31 +45,39 @@ def ingest(
 ) -> Dataset:
     """Read and check the data, and write ``samples.parquet`` and ``quarantine.parquet``.
 
-    A bad row (unusable or missing file, required input missing, no input at all, no label) goes to
-    quarantine with the reason. An empty cell is a missing input.
+    A bad row goes to quarantine with its reason: a media file that is damaged or does not exist, a required
+    input that is missing, no input at all, no target. An empty cell is a missing input.
 
     Args:
-        config: The pipeline.
-        folder: Where the index of media files, embedded media and the demo data go; runs may share it.
-        base: Folder of the pipeline file; a relative ``data.source`` is looked up there, then in the
-            working directory.
-        progress: Told how many of how many rows have been looked at.
-        tables: Where the two tables go; ``folder`` by default.
+        config: Pipeline configuration.
+        folder: Work folder for the index of media files, embedded media and the demo data; runs may share it.
+        base: Folder of the pipeline file. A relative ``data.source`` is looked up here, then in the working
+            directory.
+        progress: Function called with the number of rows done and of all rows.
+        tables: Folder for the two tables; ``folder`` by default.
+
+    Returns:
+        Reference to the checked data.
 
     Raises:
-        DataError: If the source cannot be read, a column is not there, ids are not unique, a split or
-            class is empty, or more than ``data.max_bad`` of the rows are bad; the quarantine table is
+        DataError: If the source cannot be read, a column does not exist, ids are not unique, or a split or
+            class is empty. Also if more than ``data.max_bad`` of the rows are bad; the quarantine table is
             written before that.
     """
     folder = folder.absolute()
     tables = folder if tables is None else tables.absolute()
     tables.mkdir(parents=True, exist_ok=True)
+    samples, quarantined = tables / "samples.parquet", tables / "quarantine.parquet"
+
+    # Columns and keys are checked first, so that a wrong configuration stops before any file is decoded.
     manifest = open_manifest(config.data, folder, base)
     check_columns(config, manifest)
     keys = read_keys(config, manifest)
     quarantine = Quarantine()
     check_targets(config, keys, quarantine)
+
     with TemporaryFile(dir=tables) as contents:
+        # Contents wait in a file, as the splits of their rows are drawn when all bad rows are known.
         done = 0
         with pa.ipc.new_stream(contents, content_schema(config)) as writer:
             for batch in read_contents(config, manifest, keys.ids, folder, base, quarantine):
@@ -78,11 +86,13 @@ def ingest(
                 progress(done, len(keys))
         if done != len(keys):
             raise DataError(f"{manifest.name}: changed while it was read ({len(keys)} rows, then {done})")
-        quarantine.write(tables / "quarantine.parquet")
-        quarantine.check(
-            len(keys), config.data.max_bad, manifest.name, manifest.root, tables / "quarantine.parquet"
-        )
-        usable = np.ones(len(keys), bool)
+
+        # The table is written before the check, as the check's message points to it.
+        quarantine.write(quarantined)
+        quarantine.check(len(keys), config.data.max_bad, manifest.name, manifest.root, quarantined)
+
+        # Splits are drawn among usable rows alone, so that each gets its share of them.
+        usable = np.ones(len(keys), bool)  # (N,)
         usable[list(quarantine.rows)] = False
         ids, groups = keys.ids.keep(usable), keys.groups.keep(usable)
         targets = {name: cells.keep(usable) for name, cells in keys.targets.items()}
@@ -95,26 +105,31 @@ def ingest(
             config.seed,
         )
         check_splits(splits, manifest.name)
-        known = build_targets(config, targets, keys.targets, splits, manifest.name)
-        named = {f"{PREFIX}{name}": cells for name, cells in targets.items()}
-        watched = {f"{WATCHED}{name}": cells.keep(usable) for name, cells in keys.watched.items()}
+
+        # Classes and scales come from the training rows, so they can be built only now.
+        known_targets = build_targets(config, targets, keys.targets, splits, manifest.name)
+        target_columns = {f"{PREFIX}{name}": cells for name, cells in targets.items()}
+        audit_columns = {
+            f"{AUDIT_GROUP}{name}": cells.keep(usable) for name, cells in keys.audit_groups.items()
+        }
         digest, missing = _write(
-            {"id": ids, "split": splits, **named, "group": groups},
-            watched,
+            {"id": ids, "split": splits, **target_columns, "group": groups},
+            audit_columns,
             contents,
             usable,
             list(config.inputs),
-            tables / "samples.parquet",
+            samples,
         )
+
     counts = Counter(splits)
     return Dataset(
-        samples=str(tables / "samples.parquet"),
-        quarantine=str(tables / "quarantine.parquet"),
+        samples=str(samples),
+        quarantine=str(quarantined),
         digest=digest,
         source=manifest.source,
         rows=len(ids),
         quarantined=len(keys) - len(ids),
-        targets=known,
+        targets=known_targets,
         splits={split: counts[split] for split in SPLITS},
         missing=missing,
     )
@@ -122,52 +137,51 @@ def ingest(
 
 def _write(
     keys: dict[str, Column | Sequence[str]],
-    watched: dict[str, Column],
+    audit_columns: dict[str, Column],
     contents: IO[bytes],
     usable: np.ndarray,
     inputs: Sequence[str],
     path: Path,
 ) -> tuple[str, dict[str, int]]:
-    """Write the samples table, keys beside the contents of the same rows.
+    """Write the samples table: the keys beside the contents of the same rows.
 
     Args:
         keys: Columns of the usable rows.
-        watched: Further ones, which are no part of what the rows are.
+        audit_columns: Further columns of the usable rows, which do not enter the digest.
         contents: Stream of Arrow batches of all rows.
-        usable: (N,) bool, of all rows.
-        inputs: Their names.
-        path: Of the table.
+        usable: (N,) bool, True for each usable row among all rows.
+        inputs: Names of the inputs.
+        path: File to write.
 
     Returns:
-        Digest of keys and contents; and rows in which an input is missing, for each input.
+        Digest of keys and contents; number of rows in which an input is missing, per input.
     """
     contents.seek(0)
     stream = pa.ipc.open_stream(contents)
-    columns = {**keys, **watched}
+    columns = {**keys, **audit_columns}
     schema = pa.schema([*((name, pa.string()) for name in columns), *stream.schema])
-    digests = [f"{name}.digest" for name in inputs]
-    known = TableDigest([*keys, *digests])
+    table_digest = TableDigest([*keys, *(f"{name}.digest" for name in inputs)])
     missing = dict.fromkeys(inputs, 0)
-    seen = written = 0
+    rows_read = rows_written = 0
     with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-        for group in _groups(stream):
-            part = group.filter(pa.array(usable[seen : seen + len(group)]))
-            rows = slice(written, written + len(part))
+        for group in _row_groups(stream):
+            part = group.filter(pa.array(usable[rows_read : rows_read + len(group)]))
+            rows = slice(rows_written, rows_written + len(part))
             cells = [
                 column[rows].values if isinstance(column, Column) else pa.array(column[rows], pa.string())
                 for column in columns.values()
             ]
             table = pa.table([*cells, *part.columns], schema=schema)
-            known.add(table)
+            table_digest.add(table)
             for name in inputs:
                 missing[name] += table.column(f"{name}.digest").null_count
             writer.write_table(table, row_group_size=_ROW_GROUP)
-            seen, written = seen + len(group), rows.stop
-    return known.hexdigest(), missing
+            rows_read, rows_written = rows_read + len(group), rows.stop
+    return table_digest.hexdigest(), missing
 
 
-def _groups(stream: pa.RecordBatchReader) -> Iterator[pa.Table]:
-    """Some batches at a time: those of a row group."""
+def _row_groups(stream: pa.RecordBatchReader) -> Iterator[pa.Table]:
+    """Join batches to tables of about a row group."""
     batches: list[pa.RecordBatch] = []
     for batch in stream:
         batches.append(batch)

@@ -1,4 +1,4 @@
-"""From the manifest's cells to targets: what can be read, what each split should have its share of."""
+"""Targets from the manifest's cells: checks of a cell, strata of the rows, and the targets themselves."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from components.targets.multilabel import split_labels
 
 logger = logging.getLogger(__name__)
 
-_QUANTILES = 10
+_QUANTILES = 10  # strata of a number
 
 
 def unusable_target(config: TargetConfig, cell: str | None) -> str | None:
-    """Why a cell cannot be this target; None where it can, or is empty."""
+    """Return the reason why a cell cannot be used as this target; None if it can, or is empty."""
     if cell is None:
         return None
     if isinstance(config, RegressionTarget):
@@ -44,16 +44,25 @@ def unusable_target(config: TargetConfig, cell: str | None) -> str | None:
 
 
 def strata(config: TargetConfig, cells: Sequence[str | None]) -> list[str]:
-    """What each split should have its share of: classes, the rarest label of a row, or tenths of a range."""
+    """Return the stratum of each row, of which every split shall have its share.
+
+    Args:
+        config: Configuration of the target.
+        cells: Target of each row; None where it has none.
+
+    Returns:
+        The class; of several labels the one that fewest rows have; of a number the index of its decile;
+        "" where there is no target.
+    """
     if isinstance(config, RegressionTarget):
         numbers = np.fromiter((np.nan if cell is None else float(cell) for cell in cells), float, len(cells))
         known = numbers[~np.isnan(numbers)]
         if not len(known):
             return [""] * len(cells)
         edges = np.unique(np.quantile(known, np.arange(1, _QUANTILES) / _QUANTILES))
-        names = [*map(str, range(len(edges) + 1)), ""]  # each row has one of these, not a text of its own
-        places = np.where(np.isnan(numbers), -1, np.searchsorted(edges, numbers))
-        return [names[place] for place in places]
+        names = [*map(str, range(len(edges) + 1)), ""]  # shared by the rows: a text per row takes memory
+        deciles = np.where(np.isnan(numbers), -1, np.searchsorted(edges, numbers))  # (N,)
+        return [names[decile] for decile in deciles]
     if isinstance(config, MultilabelTarget):
         sets = [split_labels(cell, config.separator, config.none) if cell else [] for cell in cells]
         rows = Counter(label for labels in sets for label in labels)
@@ -68,18 +77,18 @@ def build_targets(
     splits: Sequence[str],
     name: str,
 ) -> Targets:
-    """Targets with what they take from the training rows.
+    """Build the targets, with the classes or the scale of the training rows.
 
     Args:
-        config: The pipeline.
-        cells: Cells of the usable rows by target.
-        before: Cells of all rows of the source.
+        config: Pipeline configuration.
+        cells: Cells of the usable rows, by target.
+        before: Cells of all rows of the source, by target.
         splits: Split of each usable row.
-        name: What to call the manifest.
+        name: Name of the manifest, for messages.
 
     Raises:
-        DataError: If there is nothing to learn, a split has no row with the target, or val or test have
-            classes that train has not.
+        DataError: If a target is constant in the training rows, a split has no row with the target, or val
+            or test have classes that train has not.
     """
     return Targets(
         tuple(
@@ -96,6 +105,7 @@ def _build(
     splits: Sequence[str],
     name: str,
 ) -> AnyTarget:
+    """Build one target; see :func:`build_targets`."""
     train = (cell for cell, split in zip(cells, splits, strict=True) if split == "train" and cell is not None)
     known = {split for cell, split in zip(cells, splits, strict=True) if cell is not None}
     if lacking := [split for split in SPLITS if split not in known]:
@@ -116,7 +126,8 @@ def _build(
             numbers = np.fromiter(map(float, train), float)
             if numbers.std() == 0:
                 raise DataError(
-                    f"{name}: {config.column!r} is {numbers[0]:g} in all training rows: nothing to learn"
+                    f"{name}: {config.column!r} is {numbers[0]:g} in all training rows: nothing to learn. "
+                    "Choose another column (target.column)."
                 )
             return Regression(
                 config.column, config.metric, float(numbers.mean()), float(numbers.std()), config.loss
@@ -124,6 +135,7 @@ def _build(
 
 
 def _ordered(config: OrdinalTarget, labels: Sequence[str], name: str) -> tuple[str, ...]:
+    """Return the classes, the lowest first: as configured, or by value if all are numbers."""
     if config.order is not None:
         return tuple(config.order)
     try:
@@ -142,20 +154,21 @@ def _multilabel(
     train: Iterable[str],
     name: str,
 ) -> Multilabel:
+    """Build a target of several labels per row; labels that only val or test have are ignored."""
     known = sorted({label for cell in train for label in split_labels(cell, config.separator, config.none)})
     if not known:
         raise DataError(f"{name}: no training row has any label in {config.column!r}")
-    everywhere = Counter(
+    held_out = Counter(
         label
         for cell, split in zip(cells, splits, strict=True)
         if cell is not None and split != "train"
         for label in split_labels(cell, config.separator, config.none)
     )
-    unknown = sorted(set(everywhere) - set(known))
+    unknown = sorted(set(held_out) - set(known))
     if unknown:
         logger.warning(
-            "%s: val or test have labels that no training row has; they are left out: %s",
+            "%s: val or test have labels that no training row has; they are ignored: %s",
             name,
-            ", ".join(f"{label!r} ({everywhere[label]} rows)" for label in unknown[:5]),
+            ", ".join(f"{label!r} ({held_out[label]} rows)" for label in unknown[:5]),
         )
     return Multilabel(config.column, config.metric, tuple(known), config.separator, config.none)

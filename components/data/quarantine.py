@@ -29,14 +29,14 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong with one row.
+    """A reason for which a row cannot be used.
 
     Attributes:
-        id: Of the row.
+        id: Id of the row.
         input: Name of the input at fault, or ``row``.
-        path: Of the file at fault.
-        reason: A short cause, details in brackets.
-        row: Number in the source; the first is 0.
+        path: Path of the file at fault; None if no file is.
+        reason: Short cause, with details in brackets.
+        row: Row number in the source, counted from 0.
     """
 
     id: str
@@ -47,23 +47,23 @@ class Fault:
 
 
 class Quarantine:
-    """Faults found so far; a row with several counts once."""
+    """Collection of the faults of a table's rows; a row with several faults counts once."""
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
 
     def add(self, id: str, input: str, path: str | None, reason: str, row: int) -> None:
-        """Note that a row cannot be used."""
+        """Record that a row cannot be used; see :class:`Fault` for the arguments."""
         self.faults.append(Fault(id, input, path, reason, row))
 
     @property
     def rows(self) -> set[int]:
-        """Numbers of the rows that cannot be used."""
+        """Row numbers of the rows that cannot be used."""
         return {fault.row for fault in self.faults}
 
     @property
     def table(self) -> pa.Table:
-        """Columns ``id, input, path, reason, row``, by row."""
+        """Faults as a table with the columns ``id, input, path, reason, row``, sorted by row."""
         faults = sorted(self.faults, key=lambda fault: fault.row)
         columns = zip(*map(astuple, faults), strict=True) if faults else iter([[]] * len(SCHEMA))
         return pa.table(
@@ -72,7 +72,7 @@ class Quarantine:
         )
 
     def write(self, path: Path) -> None:
-        """Write the table."""
+        """Write the table as Parquet, atomically."""
         with replacing(path) as temporary:
             pq.write_table(self.table, temporary)
 
@@ -86,26 +86,26 @@ class Quarantine:
         option: str = "data.max_bad",
         for_missing: str = _ALLOW_MISSING,
     ) -> None:
-        """Stop if too large a share of rows is bad.
+        """Raise an error if too large a share of the rows is bad.
 
         Args:
-            total: Rows of the source.
-            max_bad: Largest share that is let pass.
-            name: What to call the manifest.
-            root: Where relative paths start.
-            path: Of the quarantine table, which the message points to.
-            option: What sets ``max_bad``.
-            for_missing: What else helps where files do not exist.
+            total: Number of rows of the source.
+            max_bad: Largest share of bad rows that is accepted, 0 to 1.
+            name: Name of the manifest, for messages.
+            root: Folder or URL where relative paths start.
+            path: Path of the quarantine table, which the message points to.
+            option: Option that sets ``max_bad``.
+            for_missing: Advice for files that do not exist.
 
         Raises:
-            DataError: With the number of rows for each cause, and the first rows.
+            DataError: If it is too large; the message counts the rows per cause and shows the first rows.
         """
         bad = len(self.rows)
         if bad <= max_bad * total:
             return
         share = f"{bad} of {total} rows ({bad / total:.1%})"
         head = f"{name}: {share} cannot be used; {option} allows {max_bad:.1%}."
-        advice = [f"All are in {path}. Mend or remove them, or raise {option}."]
+        advice = [f"All are in {path}. Correct or remove them, or raise {option}."]
         if any(fault.reason == MISSING for fault in self.faults):
             advice.append(f"Relative paths start from {root}. {for_missing}".rstrip())
         raise DataError("\n".join([head, *self._causes(), *self._first(), *advice]))
@@ -116,7 +116,7 @@ class Quarantine:
             yield f"  {count} × {input}: {cause}"
 
     def _first(self) -> Iterator[str]:
-        yield "First of them (rows are counted from 0):"
+        yield "The first of them (rows are counted from 0):"
         for fault in sorted(self.faults, key=lambda fault: fault.row)[:_SHOWN]:
-            where = f" {fault.path}" if fault.path else ""
-            yield f"  row {fault.row}, id {fault.id}, {fault.input}:{where} {fault.reason}"
+            path = f" {fault.path}" if fault.path else ""
+            yield f"  row {fault.row}, id {fault.id}, {fault.input}:{path} {fault.reason}"

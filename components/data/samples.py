@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from components.config.inputs import InputConfig
-from components.data.ingest import WATCHED
+from components.data.ingest import AUDIT_GROUP
 from components.errors import DataError
 from components.references import Dataset, Features
 from components.storage.column import Column
@@ -142,9 +142,9 @@ class Cells:
 
 def read_groups(dataset: Dataset) -> pd.DataFrame:
     """Columns of groups: ``group``, by which rows were divided, and by name those that the audit looks at."""
-    watched = [name for name in pq.read_schema(dataset.samples).names if name.startswith(WATCHED)]
+    watched = [name for name in pq.read_schema(dataset.samples).names if name.startswith(AUDIT_GROUP)]
     table = pd.read_parquet(dataset.samples, columns=["group", *watched])
-    return table.rename(columns=lambda name: str(name).removeprefix(WATCHED))
+    return table.rename(columns=lambda name: str(name).removeprefix(AUDIT_GROUP))
 
 
 def learning_rows(dataset: Dataset, inputs: Sequence[str]) -> pd.DataFrame:

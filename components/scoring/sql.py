@@ -75,7 +75,7 @@ class Sink:
         return written
 
     def _told(self) -> AbstractContextManager[None]:
-        return self._database.told(BraidError, f"--sql {self.shown}, table {self.table}")
+        return self._database.errors_as(BraidError, f"--sql {self.shown}, table {self.table}")
 
 
 def _table(name: str, schema: pa.Schema) -> sa.Table:

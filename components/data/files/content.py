@@ -1,4 +1,4 @@
-"""The bytes of a media cell."""
+"""Content of a media cell."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from components.data.files.location import read_bytes
 from components.errors import DataError
 
 MediaValue = str | Path | bytes
-_LONGEST = 400  # characters of a path that is shown whole
+_LONGEST = 400  # characters of a path; longer ones are shortened in messages
 
 
 def media_bytes(value: MediaValue) -> bytes:
-    """Bytes of a file given as path, URL or the bytes themselves.
+    """Return the content of a file.
+
+    Args:
+        value: Path, URL, or the content itself.
 
     Raises:
-        DataError: If it cannot be read.
+        DataError: If the file cannot be read.
     """
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
@@ -26,7 +29,7 @@ def media_bytes(value: MediaValue) -> bytes:
 
 
 def named(value: MediaValue) -> str:
-    """What messages call a media cell."""
+    """Return a short name of a media cell for messages."""
     if isinstance(value, bytes | bytearray | memoryview):
         return f"{len(value)} bytes"
     text = str(value)

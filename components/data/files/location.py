@@ -1,4 +1,4 @@
-"""Where files lie: local paths, and URLs that fsspec reads (s3://, gs://, https://, ...)."""
+"""Locations of files: local paths, and URLs that fsspec reads (s3://, gs://, https://, ...)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _STAMPS = ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated", 
 
 
 def is_url(path: str) -> bool:
-    """Whether fsspec is needed to read ``path``."""
+    """Return True if ``path`` is a URL that fsspec reads; ``file://`` counts as a local path."""
     return "://" in path and not path.startswith("file://")
 
 
 def resolve(root: str, path: str) -> str:
-    """Absolute path or URL of a cell that may be relative to ``root``."""
+    """Return the absolute path or URL of a cell that may be relative to ``root``."""
     if path.startswith("file://"):
         return unquote(urlsplit(path).path)
     if is_url(path):
@@ -32,31 +32,31 @@ def resolve(root: str, path: str) -> str:
         path = path.replace("\\", "/")  # a manifest written on Windows
     if is_url(root):
         return f"{root.rstrip('/')}/{path.lstrip('/')}"
-    joined = os.path.join(root, path)  # noqa: PTH118  (for every row; pathlib, which tidies up, is slow)
+    joined = os.path.join(root, path)  # noqa: PTH118  (runs for every row, and pathlib is slow)
     return str(Path(joined)) if "/." in joined or "//" in joined or joined.endswith("/") else joined
 
 
 def plain(path: str) -> str:
-    """A URL without its query; a local path as it is."""
+    """Return a URL without its query, or a local path unchanged."""
     return path.partition("?")[0] if is_url(path) else path
 
 
 def parent(path: str) -> str:
-    """Folder, or URL of the folder, in which ``path`` lies."""
+    """Return the path or URL of the folder that holds ``path``."""
     path = plain(path)
     return path.rsplit("/", 1)[0] if is_url(path) else str(Path(path).parent)
 
 
 def filename(path: str) -> str:
-    """Last part of a path or URL."""
+    """Return the last part of a path or URL."""
     return path.rstrip("/").rsplit("/", 1)[-1]
 
 
 def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """File system of a URL or local path, and the path within it.
+    """Return the file system of a URL or local path, and the path within it.
 
     Raises:
-        PermissionError: If the policy does not allow it.
+        PermissionError: If the policy does not allow the URL.
         DataError: If the package for that kind of URL is not installed.
     """
     if not is_url(url):
@@ -73,16 +73,20 @@ def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
 
 
 def read_bytes(path: str) -> bytes:
-    """Content of a file.
+    """Read a file whole.
+
+    Args:
+        path: Local path or URL.
 
     Raises:
-        OSError: If it cannot be read, may not be, or is too large; FileNotFoundError if there is none.
+        OSError: If the file cannot be read, or is larger than the policy allows. PermissionError if the
+            policy forbids the URL, FileNotFoundError if the file does not exist.
     """
     most = policy().most_bytes
     if not is_url(path):
         with Path(path).open("rb") as file:
             expected = min(os.fstat(file.fileno()).st_size, most)
-            data = file.read(expected + 1)  # asked for `most`, it would make room for that every time
+            data = file.read(expected + 1)  # read(most) would allocate the largest size for every file
             if len(data) > expected:
                 data += file.read(most + 1 - len(data))
     else:
@@ -100,13 +104,13 @@ def _too_large(most: int) -> str:
 
 
 def version(path: str) -> str:
-    """Text that changes when the file changes: size and time of the last change (or entity tag).
+    """Return a text that changes when the file changes: its size and time of change (or entity tag).
 
     Raises:
-        OSError: If it cannot be looked at; FileNotFoundError if there is none.
+        OSError: If the file cannot be examined; FileNotFoundError if it does not exist.
     """
     if not is_url(path):
-        status = os.stat(path)  # noqa: PTH116  (for every row: twice as fast)
+        status = os.stat(path)  # noqa: PTH116  (runs for every row, and is twice as fast as pathlib)
         if not stat.S_ISREG(status.st_mode):
             raise IsADirectoryError("not a file")
         return f"{status.st_size}-{status.st_mtime_ns}"
@@ -119,10 +123,16 @@ def version(path: str) -> str:
 
 
 def content_version(source: str) -> str:
-    """As :func:`version`, also of a folder: size and time of each file in it; the name of what is neither.
+    """Return a text that changes when a source changes.
+
+    Args:
+        source: File, folder or id of a data set.
+
+    Returns:
+        :func:`version` of a file; path and version of each file in a folder; anything else unchanged.
 
     Raises:
-        OSError: If it cannot be looked at.
+        OSError: If a file cannot be examined.
     """
     try:
         return version(source)
@@ -130,5 +140,5 @@ def content_version(source: str) -> str:
         system, inner = filesystem(source)
         files = sorted(system.find(inner))
         return ",".join(f"{file}:{version(resolve('', system.unstrip_protocol(file)))}" for file in files)
-    except FileNotFoundError:  # a data set of a hub
+    except FileNotFoundError:  # the id of a data set on a hub
         return source

@@ -1,4 +1,4 @@
-"""Which file, or files, each row has of a media input."""
+"""Columns of a media input in the samples table: the file, or files, of each row."""
 
 from __future__ import annotations
 
@@ -19,51 +19,60 @@ def media_columns(
     facts: Mapping[Media, MediaFacts],
     allow_missing: bool,
 ) -> tuple[dict[str, Column], list[tuple[int, str, str]]]:
-    """Columns ``digest`` and ``path``; and row, path and reason of each file that cannot be used.
+    """Return the columns of a media input, from the paths in its cells and the facts of the files.
 
-    Of several columns ``path`` holds a JSON list with a place for each, null where there is no file. A row
-    with one bad file among several is faulty: leaving it out would be a silent change of the row.
+    A row with one bad file among several is faulty: without the file the row would silently mean less.
+
+    Args:
+        section: Configuration of the input.
+        cells: Paths by column of the manifest.
+        facts: Facts of every file in ``cells``.
+        allow_missing: Treat a file that does not exist as a missing input.
+
+    Returns:
+        Columns ``digest`` and ``path``; row, path and reason of each file that cannot be used. For an input
+        of several columns a path is a JSON list with an item per column, null where there is no file.
     """
     rows = list(zip(*cells.values(), strict=True))
-    made: dict[str, Column] = {"digest": [None] * len(rows), "path": [None] * len(rows)}
+    columns: dict[str, Column] = {"digest": [None] * len(rows), "path": [None] * len(rows)}
     faults = []
     for row, paths in enumerate(rows):
-        used, digests, wrong = [], [], False
+        usable_paths, digests, faulty = [], [], False
         for path in paths:
-            found, reason = _judged(section, path, facts, allow_missing)
+            key, reason = _check_file(section, path, facts, allow_missing)
             if path is not None and reason is not None:
                 faults.append((row, path, reason))
-                wrong = True
-            used.append(path if found else None)
-            digests.append(found)
-        if wrong or not any(digests):
+                faulty = True
+            usable_paths.append(path if key else None)
+            digests.append(key)
+        if faulty or not any(digests):
             continue
         several = len(paths) > 1
-        made["digest"][row] = row_digest(digests) if several else digests[0]
-        made["path"][row] = json.dumps(used, ensure_ascii=False) if several else used[0]
-    return made, faults
+        columns["digest"][row] = row_digest(digests) if several else digests[0]
+        columns["path"][row] = json.dumps(usable_paths, ensure_ascii=False) if several else usable_paths[0]
+    return columns, faults
 
 
-def _judged(
+def _check_file(
     section: ImageInput | AudioInput,
     path: str | None,
     facts: Mapping[Media, MediaFacts],
     allow_missing: bool,
 ) -> tuple[str | None, str | None]:
-    """Digest of a file that is used, and why one cannot be; both None for a missing one."""
+    """Return the digest of a usable file, or the reason why it cannot be used; both None if it is missing."""
     if path is None:
         return None, None
-    found = facts[path, section.modality]
-    silence = section.silent if isinstance(section, AudioInput) and found.silent else "keep"
-    if (found.reason == MISSING and allow_missing) or silence == "missing":
+    file = facts[path, section.modality]
+    silence = section.silent if isinstance(section, AudioInput) and file.silent else "keep"
+    if (file.reason == MISSING and allow_missing) or silence == "missing":
         return None, None
-    if found.reason is not None:
-        return None, found.reason
+    if file.reason is not None:
+        return None, file.reason
     if silence == "quarantine":
-        return None, f"silent throughout (peak {found.peak:.1g})"
-    return found.digest, None
+        return None, f"silent throughout (peak {file.peak:.1g})"
+    return file.digest, None
 
 
 def row_digest(digests: Sequence[str | None]) -> str:
-    """Digest of several files of a row, whose order does not matter; of missing ones nothing."""
+    """Return one digest for several files of a row; their order and missing files do not change it."""
     return digest_json(sorted(each for each in digests if each is not None))

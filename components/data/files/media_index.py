@@ -1,6 +1,6 @@
-"""Looks at many media files, several at a time, and remembers what it found.
+"""Index of the facts of media files, which are inspected several at a time.
 
-A file whose path, size and time of change are known is not opened again.
+A file whose path, size and time of change are in the index is not opened again.
 """
 
 from __future__ import annotations
@@ -34,37 +34,38 @@ CREATE TABLE IF NOT EXISTS media (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS judges (code TEXT);
 """
-_CHUNK = 512  # files that are asked for and kept together
-_TOGETHER = 32  # files that a thread looks at in one go
-_WAIT = 60.0  # seconds, for another run that writes
+_CHUNK = 512  # files per query and transaction
+_PER_THREAD = 32  # files that a thread inspects before it returns
+_WAIT = 60.0  # seconds, while another run writes
 
 Media = tuple[str, str]
 """Path or URL, and modality."""
 Known = tuple[str, MediaFacts]
-"""Version of a file, and what was found."""
+"""Version and facts of a file."""
 
 
 class MediaIndex:
-    """What is known of files from earlier looks, kept in an SQLite file, which runs may share.
-
-    Use it in a ``with`` block.
+    """Facts of media files in an SQLite file, which runs may share; used in a ``with`` block.
 
     Args:
-        path: The file; need not exist. What other checking code found is forgotten, a damaged file replaced.
+        path: SQLite file, which need not exist. Facts that other code or other decoders found are deleted,
+            and a damaged file is replaced.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        judges = digest(code_digest(media), PIL.__version__, sf.__version__, sf.__libsndfile_version__)
+        code = digest(code_digest(media), PIL.__version__, sf.__version__, sf.__libsndfile_version__)
         try:
-            self._database = _opened(path, judges)
+            self._database = _open(path, code)
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):  # locked, no room, no permission: not damaged
+            if isinstance(
+                error, sqlite3.OperationalError
+            ):  # locked, full disk or no permission: the file is not damaged
                 raise
-            logger.warning("%s cannot be read (%s): all media files are looked at again", path, error)
+            logger.warning("%s cannot be read (%s): all media files are inspected again", path, error)
             path.unlink()
-            self._database = _opened(path, judges)
+            self._database = _open(path, code)
         self._pools: dict[int, ThreadPoolExecutor] = {}
 
     def __enter__(self) -> Self:
@@ -77,19 +78,19 @@ class MediaIndex:
             pool.shutdown(cancel_futures=True)
         self._database.close()
 
-    def look(self, files: Iterable[Media]) -> dict[Media, MediaFacts]:
-        """Facts of each file, opening those that are new or have changed, each once."""
+    def inspect(self, files: Iterable[Media]) -> dict[Media, MediaFacts]:
+        """Return the facts of each file; only new and changed files are opened, each once."""
         facts: dict[Media, MediaFacts] = {}
         with warnings.catch_warnings():
-            # inspect() refuses large pictures by itself
+            # The warning would be noise, as the inspection refuses large images.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             for chunk in _chunks(dict.fromkeys(files), _CHUNK):
                 known = self._known(chunk)
                 fresh = []
-                for file, (stamp, found) in zip(chunk, self._looked(chunk, known), strict=True):
-                    facts[file] = found
-                    if stamp is not None and known.get(file) != (stamp, found):
-                        fresh.append((*file, stamp, found.digest, found.reason, found.peak))
+                for file, (stamp, fact) in zip(chunk, self._inspect(chunk, known), strict=True):
+                    facts[file] = fact
+                    if stamp is not None and known.get(file) != (stamp, fact):
+                        fresh.append((*file, stamp, fact.digest, fact.reason, fact.peak))
                 if fresh:
                     with self._database:
                         self._database.executemany(
@@ -97,23 +98,24 @@ class MediaIndex:
                         )
         return facts
 
-    def _looked(
+    def _inspect(
         self, files: list[Media], known: dict[Media, Known]
     ) -> Iterator[tuple[str | None, MediaFacts]]:
-        """Version of each file, None if it was not to be had, and the facts; several files at a time."""
+        """Inspect files in several threads; see :func:`look` for the results, which come in order."""
         workers = 16 if any(is_url(path) for path, _ in files) else min(8, 2 * (os.cpu_count() or 1))
         pool = self._pools.setdefault(workers, ThreadPoolExecutor(workers))
 
-        def part(some: Sequence[Media]) -> list[tuple[str | None, MediaFacts]]:
-            return [look(file, known.get(file)) for file in some]
+        def inspect_part(part: Sequence[Media]) -> list[tuple[str | None, MediaFacts]]:
+            return [look(file, known.get(file)) for file in part]
 
-        for found in pool.map(part, _chunks(files, _TOGETHER)):
-            yield from found
+        for results in pool.map(inspect_part, _chunks(files, _PER_THREAD)):
+            yield from results
 
     def _known(self, files: list[Media]) -> dict[Media, Known]:
-        places = ", ".join("?" * len(files))
+        """Return version and facts of the files that are in the index."""
+        parameters = ", ".join("?" * len(files))
         rows = self._database.execute(
-            f"SELECT path, modality, version, digest, reason, peak FROM media WHERE path IN ({places})",
+            f"SELECT path, modality, version, digest, reason, peak FROM media WHERE path IN ({parameters})",
             [path for path, _ in files],
         )
         return {
@@ -122,23 +124,27 @@ class MediaIndex:
         }
 
 
-def _opened(path: Path, judges: str) -> sqlite3.Connection:
+def _open(path: Path, code: str) -> sqlite3.Connection:
+    """Open the index, and empty it if other code made it."""
     database = sqlite3.connect(path, timeout=_WAIT)
     database.executescript(_TABLES)
     with database:
-        if database.execute("SELECT code FROM judges").fetchall() != [(judges,)]:
+        if database.execute("SELECT code FROM judges").fetchall() != [(code,)]:
             database.execute("DELETE FROM media")
             database.execute("DELETE FROM judges")
-            database.execute("INSERT INTO judges VALUES (?)", [judges])
+            database.execute("INSERT INTO judges VALUES (?)", [code])
     return database
 
 
 def look(file: Media, known: Known | None = None) -> tuple[str | None, MediaFacts]:
-    """Version of one file, None if it was not to be had, and the facts.
+    """Inspect one file.
 
     Args:
-        file: What to look at.
-        known: Version and facts of an earlier look; a file that has not changed since is not opened.
+        file: Path or URL, and modality.
+        known: Version and facts from an earlier inspection; an unchanged file is not opened.
+
+    Returns:
+        Version of the file, None if it cannot be read; its facts.
     """
     path, modality = file
     try:
@@ -148,7 +154,7 @@ def look(file: Media, known: Known | None = None) -> tuple[str | None, MediaFact
         return stamp, inspect(read_bytes(path), modality)
     except FileNotFoundError:
         return None, MediaFacts(None, MISSING)
-    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+    except (OSError, ValueError) as error:  # ValueError: the path holds a NUL character
         return None, MediaFacts(None, f"cannot be read ({getattr(error, 'strerror', None) or error})")
 
 

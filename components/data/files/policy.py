@@ -1,12 +1,13 @@
-"""Which addresses and folders may be read. Who starts braid decides by its environment, not a manifest.
+"""Policy of the addresses and folders that may be read: set by the environment, never by a manifest.
 
-``BRAID_URL_SCHEMES``    https, s3, gs, gcs, az, abfs, abfss by default
-``BRAID_URL_HOSTS``      hosts or buckets, ``*.example.org`` for all below; empty allows all
+``BRAID_URL_SCHEMES``    schemes of allowed URLs; https, s3, gs, gcs, az, abfs, abfss by default
+``BRAID_URL_HOSTS``      allowed hosts or buckets, ``*.example.org`` for all below; empty allows all
 ``BRAID_URL_PRIVATE``    1 allows addresses of this machine and its networks
-``BRAID_MOST_MEGABYTES`` of one file, 1024 by default
-``BRAID_URL_SECONDS``    for one file over HTTP, 60 by default
-``BRAID_DATA_ROOTS``     folders and URLs whose files any manifest may name, besides those in its own folder;
-                         each list has commas between
+``BRAID_MOST_MEGABYTES`` largest size of a file, 1024 by default
+``BRAID_URL_SECONDS``    longest time for a file over HTTP, 60 by default
+``BRAID_DATA_ROOTS``     folders and URLs whose files any manifest may name, besides those in its own folder
+
+Items of a list are separated by commas.
 """
 
 from __future__ import annotations
@@ -24,12 +25,21 @@ SCHEMES = ("https", "s3", "gs", "gcs", "az", "abfs", "abfss")
 
 
 class OutsideError(ValueError):
-    """A manifest names a file that lies outside of the folders that have been declared."""
+    """A manifest names a file outside of the declared folders."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What the environment allows; see the module."""
+    """Limits on the files that may be read; each attribute has its variable in the module's docstring.
+
+    Attributes:
+        schemes: Allowed schemes of URLs.
+        hosts: Allowed hosts; all if empty.
+        private: Whether addresses of this machine and its networks are allowed.
+        most_bytes: Largest size of a file.
+        seconds: Longest time for a file over HTTP.
+        roots: Folders and URLs whose files any manifest may name.
+    """
 
     schemes: tuple[str, ...]
     hosts: tuple[str, ...]
@@ -39,10 +49,10 @@ class Policy:
     roots: tuple[str, ...]
 
     def check(self, url: str) -> None:
-        """Refuse a URL whose scheme or host is not allowed.
+        """Check that the scheme and the host of a URL are allowed.
 
         Raises:
-            PermissionError: Naming the variable that allows it.
+            PermissionError: If one is not; the message names the variable that allows it.
         """
         parts = urlsplit(url)
         scheme = parts.scheme.lower()
@@ -55,46 +65,49 @@ class Policy:
             raise PermissionError(f"host {host!r} is not among BRAID_URL_HOSTS ({', '.join(self.hosts)})")
 
     def address(self, host: str, port: int) -> str:
-        """Address of a host to connect to.
+        """Look up the address of a host.
 
         Raises:
-            PermissionError: If the host has an address of this machine or a private network.
-            OSError: If it has none.
+            PermissionError: If the host has an address of this machine or of a private network.
+            OSError: If the host has no address.
         """
-        found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-        for each in found:
-            if not self.private and not _is_public(each):
+        addresses = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+        for address in addresses:
+            if not self.private and not _is_public(address):
                 raise PermissionError(
-                    f"host {host!r} has the private address {each}; BRAID_URL_PRIVATE=1 allows such"
+                    f"host {host!r} has the private address {address}; BRAID_URL_PRIVATE=1 allows such"
                 )
-        return found[0]
+        return addresses[0]
 
 
 def policy() -> Policy:
-    """What the environment allows now."""
-    read = os.environ.get
+    """Read the policy from the environment."""
+    variable = os.environ.get
     return Policy(
-        schemes=_words(read("BRAID_URL_SCHEMES", "")) or SCHEMES,
-        hosts=_words(read("BRAID_URL_HOSTS", "")),
-        private=read("BRAID_URL_PRIVATE") == "1",
-        most_bytes=int(float(read("BRAID_MOST_MEGABYTES") or 1024) * 2**20),
-        seconds=float(read("BRAID_URL_SECONDS") or 60),
-        roots=tuple(part.strip() for part in read("BRAID_DATA_ROOTS", "").split(",") if part.strip()),
+        schemes=_words(variable("BRAID_URL_SCHEMES", "")) or SCHEMES,
+        hosts=_words(variable("BRAID_URL_HOSTS", "")),
+        private=variable("BRAID_URL_PRIVATE") == "1",
+        most_bytes=int(float(variable("BRAID_MOST_MEGABYTES") or 1024) * 2**20),
+        seconds=float(variable("BRAID_URL_SECONDS") or 60),
+        roots=tuple(part.strip() for part in variable("BRAID_DATA_ROOTS", "").split(",") if part.strip()),
     )
 
 
-def confined(path: str, roots: tuple[str, ...]) -> str:
-    """A path or URL from a manifest, if it lies in a root; symbolic links count as what they lead to.
+def require_inside(path: str, roots: tuple[str, ...]) -> str:
+    """Check that a path or URL from a manifest lies in a root, after symbolic links are resolved.
 
-    A URL of http or https is a matter of the policy alone. Buckets are opened with this machine's keys, so
-    they have to be roots.
+    A URL of http or https needs no root: the policy checks its host. A bucket needs one, as it is opened
+    with this machine's keys.
 
     Args:
         path: Absolute path or URL.
-        roots: Folders and URLs, the manifest's own among them.
+        roots: Allowed folders and URLs, the manifest's own folder included.
+
+    Returns:
+        The path or URL, unchanged.
 
     Raises:
-        OutsideError: If it lies in none.
+        OutsideError: If it lies in no root.
     """
     if "://" in path:
         if urlsplit(path).scheme.lower() in ("http", "https"):
@@ -113,6 +126,7 @@ def confined(path: str, roots: tuple[str, ...]) -> str:
 
 
 def _climbs(url: str) -> bool:
+    """Return True if the path of a URL has a part ``..``."""
     return ".." in unquote(urlsplit(url).path).split("/")
 
 
@@ -129,10 +143,10 @@ def _real_folder(folder: str) -> str:
 
 
 def _is_public(address: str) -> bool:
-    found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
-        found = found.ipv4_mapped
-    return found.is_global and not found.is_multicast
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    return ip.is_global and not ip.is_multicast
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Files over HTTP and HTTPS: from hosts that the policy allows, bounded in size and time.
 
-A host's address is checked when the connection is made, and the connection is made to that address: a name
-that changes its address in between does not help, nor does a redirection.
+A connection is made to the very address that was checked. So neither a redirection nor a host that changes
+its address between the check and the connection can lead to a forbidden one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _STAMPS = ("etag", "last-modified")
 
 
 class Web(AbstractFileSystem):
-    """What readers need of a file system. Paths are whole URLs."""
+    """File system of URLs, with the methods that the readers call. Paths are whole URLs."""
 
     protocol = ("http", "https")
     cachable = False
@@ -59,8 +59,8 @@ class Web(AbstractFileSystem):
         return io.BytesIO(self.cat_file(path))
 
 
-class _Checked(httpcore.SyncBackend):
-    """Connects to allowed addresses alone."""
+class _PolicyBackend(httpcore.SyncBackend):
+    """Network backend that connects to allowed addresses only."""
 
     def connect_tcp(
         self,
@@ -75,11 +75,19 @@ class _Checked(httpcore.SyncBackend):
 
 
 def fetch(url: str, method: str) -> tuple[dict[str, str], bytes]:
-    """Headers in small letters, and the body, after redirections.
+    """Request a URL and follow its redirections.
+
+    Args:
+        url: URL to request.
+        method: HTTP method, such as ``GET``.
+
+    Returns:
+        Headers with names in lower case; the body.
 
     Raises:
-        FileNotFoundError: There is none (status 404 or 410).
-        OSError: It may not be read (PermissionError), is too large, takes too long, or the server says no.
+        FileNotFoundError: If the status is 404 or 410.
+        OSError: If the file is too large or takes too long, or the server refuses it. PermissionError if
+            the policy forbids the URL.
     """
     allowed = policy()
     deadline = time.monotonic() + allowed.seconds
@@ -93,31 +101,32 @@ def fetch(url: str, method: str) -> tuple[dict[str, str], bytes]:
             url = str(httpx.URL(url).join(headers["location"]))
             continue
         if status in (404, 410):
-            raise FileNotFoundError(f"the server answers {status}")
+            raise FileNotFoundError(f"the server responds with status {status}")
         if status >= 300:
-            raise OSError(f"the server answers {status}")
+            raise OSError(f"the server responds with status {status}")
         return headers, body
     raise OSError(f"more than {_REDIRECTIONS} redirections")
 
 
 def _once(url: str, method: str, most: int, deadline: float) -> tuple[dict[str, str], bytes, int]:
+    """Request a URL once; ``deadline`` is in seconds of the monotonic clock, ``most`` in bytes."""
     parsed = httpx.URL(url)
-    headers: dict[bytes | str, bytes | str] = {
+    request_headers: dict[bytes | str, bytes | str] = {
         "Host": parsed.netloc.decode("ascii"),
         "Accept-Encoding": "identity",
         "User-Agent": "braid",
     }
     if parsed.userinfo:
         login = f"{parsed.username}:{parsed.password}".encode()
-        headers["Authorization"] = f"Basic {b64encode(login).decode()}"
+        request_headers["Authorization"] = f"Basic {b64encode(login).decode()}"
     target = httpcore.URL(
         scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path
     )
     left = max(0.1, deadline - time.monotonic())
     limits = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), left)}
-    with _pool().stream(method, target, headers=headers, extensions=limits) as response:
-        found = {name.decode("ascii").lower(): value.decode("latin-1") for name, value in response.headers}
-        if int(found.get("content-length") or 0) > most and method != "HEAD":
+    with _pool().stream(method, target, headers=request_headers, extensions=limits) as response:
+        headers = {name.decode("ascii").lower(): value.decode("latin-1") for name, value in response.headers}
+        if int(headers.get("content-length") or 0) > most and method != "HEAD":
             raise OSError(f"larger than {most / 2**20:g} MB (BRAID_MOST_MEGABYTES)")
         parts, size = [], 0
         for part in response.iter_stream():
@@ -127,9 +136,9 @@ def _once(url: str, method: str, most: int, deadline: float) -> tuple[dict[str, 
                 raise OSError(f"larger than {most / 2**20:g} MB (BRAID_MOST_MEGABYTES)")
             if time.monotonic() > deadline:
                 raise TimeoutError("takes too long (BRAID_URL_SECONDS)")
-        return found, b"".join(parts), response.status
+        return headers, b"".join(parts), response.status
 
 
 @cache
 def _pool() -> httpcore.ConnectionPool:
-    return httpcore.ConnectionPool(network_backend=_Checked(), max_connections=32, keepalive_expiry=10)
+    return httpcore.ConnectionPool(network_backend=_PolicyBackend(), max_connections=32, keepalive_expiry=10)

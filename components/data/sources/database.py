@@ -1,4 +1,4 @@
-"""SQL databases by URL, whose passwords neither files nor messages show."""
+"""SQL databases by URL; no message or file shows their passwords."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from components.runtime.environ import filled
 
 @dataclass(frozen=True)
 class Database:
-    """A database that may be connected to.
+    """SQL database to which nothing is connected yet.
 
     Attributes:
-        engine: SQLAlchemy's.
-        shown: Its URL without user, password and options.
+        engine: SQLAlchemy engine.
+        shown: URL without user, password and options, for messages.
     """
 
     engine: sa.Engine
     shown: str
 
     @contextmanager
-    def told(self, kind: type[BraidError], what: str) -> Iterator[None]:
-        """What goes wrong in the block, as one line without secrets; its connections are closed in the end.
+    def errors_as(self, kind: type[BraidError], prefix: str) -> Iterator[None]:
+        """Convert a database error of the block to one line without secrets; close its connections.
 
         Args:
-            kind: The error that is raised.
-            what: Begins its message.
+            kind: Class of the error that is raised instead.
+            prefix: Beginning of its message.
         """
         try:
             yield
@@ -40,36 +40,36 @@ class Database:
             url = self.engine.url
             for secret in (str(url.password or ""), *map(str, url.query.values())):
                 cause = cause.replace(secret, "***") if secret else cause
-            raise kind(f"{what}: {cause}") from None
+            raise kind(f"{prefix}: {cause}") from None
         finally:
             self.engine.dispose()
 
 
-def open_database(url: str, where: str) -> Database:
+def open_database(url: str, option: str) -> Database:
     """Prepare a database; nothing is connected yet.
 
     Args:
-        url: SQLAlchemy URL. ``${NAME}`` stands for an environment variable.
-        where: Option that says it, for messages.
+        url: SQLAlchemy URL; ``${NAME}`` is replaced by the environment variable.
+        option: Option that gives the URL, for messages.
 
     Raises:
-        ConfigError: If the URL is none, or a variable is not set.
+        ConfigError: If the URL is not valid, or a variable is not set.
         BraidError: If the driver is not installed.
     """
     try:
-        found = sa.make_url(filled(url, where))
-    except (ArgumentError, ValueError):  # the message holds the URL, and that a password
+        parsed = sa.make_url(filled(url, option))
+    except (ArgumentError, ValueError):  # the error is not chained, as its message may show a password
         raise ConfigError(
-            f"{where}: not a SQLAlchemy URL; expected one such as postgresql+psycopg://user@host/database "
+            f"{option}: not a SQLAlchemy URL; expected one such as postgresql+psycopg://user@host/database "
             "or sqlite:///scores.db"
         ) from None
-    shown = f"{found.drivername}://{found.host or ''}/{found.database or ''}"
+    shown = f"{parsed.drivername}://{parsed.host or ''}/{parsed.database or ''}"
     try:
-        return Database(sa.create_engine(found), shown)
+        return Database(sa.create_engine(parsed), shown)
     except (NoSuchModuleError, ImportError) as error:
-        raise BraidError(f"{where} {shown}: no driver for it is installed here: {error}") from None
-    except Exception as error:  # a driver may refuse an option with any error, and say its value
+        raise BraidError(f"{option} {shown}: no driver for it is installed here: {error}") from None
+    except Exception as error:  # as a driver may refuse an option with any error, whose text shows the value
         raise ConfigError(
-            f"{where} {shown}: {type(error).__name__}: an option in the URL cannot be used "
-            f"({', '.join(found.query)})"
+            f"{option} {shown}: {type(error).__name__}: an option in the URL cannot be used "
+            f"({', '.join(parsed.query)})"
         ) from None

@@ -1,4 +1,4 @@
-"""CSV and TSV: every cell as the text that stands there."""
+"""CSV and TSV files, whose cells are read as text."""
 
 from __future__ import annotations
 
@@ -9,20 +9,24 @@ from contextlib import contextmanager
 
 from components.data.files.location import filename, parent
 from components.data.sources.manifest import Batch, Manifest
-from components.data.sources.packed import LONGEST_LINE, UNREADABLE, bounded, opened
+from components.data.sources.packed import LONGEST_LINE, UNREADABLE, bounded_lines, open_unpacked
 from components.errors import DataError
 
-_BATCH = 4096
+_BATCH = 4096  # rows
 
 
 def open_delimited(path: str, delimiter: str) -> Manifest:
     """Open a table with a header line, UTF-8 with or without a byte order mark, possibly compressed.
 
-    A CSV whose header has semicolons and no comma is read with semicolons, as spreadsheets write it
-    where the comma is the decimal mark. Names of columns lose surrounding spaces.
+    A CSV whose header has semicolons and no comma is read with semicolons: spreadsheets write it so where
+    the comma is the decimal mark. Surrounding spaces are removed from the names of columns.
+
+    Args:
+        path: Path or URL of the table.
+        delimiter: Character between cells.
 
     Raises:
-        DataError: If it is empty, not UTF-8, has a column twice, or a line with too few or too many cells.
+        DataError: If the table is empty, not UTF-8, repeats a column, or has a line of too few or many cells.
     """
     name = filename(path)
     with _lines(path) as lines:
@@ -34,24 +38,24 @@ def open_delimited(path: str, delimiter: str) -> Manifest:
     if not columns:
         raise DataError(f"{name}: empty; expected a header line with the names of the columns")
     if any("\0" in column for column in columns):
-        raise DataError(f"{name}: bytes of zero in its first line; this is no text")
+        raise DataError(f"{name}: bytes of zero in its first line, so it is no text. Save it as UTF-8 text.")
     if "" in columns:
         raise DataError(
             f"{name}: column {columns.index('') + 1} of the header has no name ({', '.join(columns)}). "
             "Name it."
         )
-    twice = sorted({column for column in columns if columns.count(column) > 1})
-    if twice:
+    duplicates = sorted({column for column in columns if columns.count(column) > 1})
+    if duplicates:
         raise DataError(
-            f"{name}: column {twice[0]!r} stands twice in the header ({', '.join(columns)}). Rename one."
+            f"{name}: column {duplicates[0]!r} is in the header twice ({', '.join(columns)}). Rename one."
         )
 
     def batches(wanted: Sequence[str]) -> Iterator[Batch]:
-        places = [(column, columns.index(column)) for column in wanted]
+        indices = [(column, columns.index(column)) for column in wanted]
         with _rows(path, delimiter) as rows:
             next(rows)
             batch: Batch = {column: [] for column in wanted}
-            filled = 0
+            count = 0
             for line, row in rows:
                 if len(row) != len(columns):
                     raise DataError(
@@ -59,13 +63,13 @@ def open_delimited(path: str, delimiter: str) -> Manifest:
                         f"({', '.join(columns)}). A cell that holds {delimiter!r}, a quote or a line break "
                         "needs double quotes around it."
                     )
-                for column, place in places:
-                    batch[column].append(row[place])
-                filled += 1
-                if filled == _BATCH:
+                for column, index in indices:
+                    batch[column].append(row[index])
+                count += 1
+                if count == _BATCH:
                     yield batch
-                    batch, filled = {column: [] for column in wanted}, 0
-            if filled:
+                    batch, count = {column: [] for column in wanted}, 0
+            if count:
                 yield batch
 
     return Manifest(name, path, parent(path), tuple(columns), batches)
@@ -73,14 +77,15 @@ def open_delimited(path: str, delimiter: str) -> Manifest:
 
 @contextmanager
 def _lines(path: str) -> Iterator[Iterator[str]]:
+    """Open a file of UTF-8 text and give its lines."""
     name = filename(path)
     try:
-        with opened(path) as file:
-            yield bounded(io.TextIOWrapper(file, "utf-8-sig", newline=""), name)
+        with open_unpacked(path) as file:
+            yield bounded_lines(io.TextIOWrapper(file, "utf-8-sig", newline=""), name)
     except UnicodeDecodeError as error:
-        found = error.object[error.start : error.start + 1].hex()
+        byte = error.object[error.start : error.start + 1].hex()
         raise DataError(
-            f"{name}: not UTF-8 text (byte 0x{found}: {error.reason}). Save it as UTF-8, for example "
+            f"{name}: not UTF-8 text (byte 0x{byte}: {error.reason}). Save it as UTF-8, for example "
             f"with: iconv -f WINDOWS-1252 -t UTF-8 {name}"
         ) from error
     except UNREADABLE as error:
@@ -89,8 +94,8 @@ def _lines(path: str) -> Iterator[Iterator[str]]:
 
 @contextmanager
 def _rows(path: str, delimiter: str) -> Iterator[Iterator[tuple[int, list[str]]]]:
-    """Rows that are not blank, each with the number of the line it ends on (1 is the first)."""
-    csv.field_size_limit(LONGEST_LINE)  # documents are longer than the default of 128 KiB
+    """Open a table and give the rows that are not blank, each with the number of its last line, from 1."""
+    csv.field_size_limit(LONGEST_LINE)  # as documents are longer than the default of 128 KiB
     with _lines(path) as lines:
         reader = csv.reader(lines, delimiter=delimiter, strict=True)
 
@@ -102,7 +107,7 @@ def _rows(path: str, delimiter: str) -> Iterator[Iterator[tuple[int, list[str]]]
             except csv.Error as error:
                 raise DataError(
                     f"{filename(path)}, line {reader.line_num}: {error}. "
-                    "Quotes within a quoted cell are doubled."
+                    "Double the quotes within a quoted cell."
                 ) from error
 
         yield numbered()

@@ -1,8 +1,8 @@
-"""The demo data set: real handwritten digits, each with a generated tone and a generated clue.
+"""Demo data set: real handwritten digits, each with a generated tone and a generated clue.
 
-The pictures are scikit-learn's `load_digits` (Alpaydin & Kaynak 1998, "Optical recognition of
-handwritten digits", UCI; 8 × 8 pixels, 43 writers), enlarged, covered in part and with noise. The tone
-and the clue are made up here from the label. Each alone leaves several digits open; together they do not.
+The images are scikit-learn's `load_digits` (Alpaydin & Kaynak 1998, "Optical recognition of handwritten
+digits", UCI; 8 × 8 pixels, 43 writers), enlarged, partly covered and with noise. Tone and clue are
+generated from the label. Each input alone leaves several digits possible; all together leave one.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from sklearn.datasets import load_digits
 RATE = 8000  # Hz
 SECONDS = 0.4
 SIDE = 32  # pixels
-TRAIN, VAL = 1200, 250  # the other 347 are the test
-MISSING = 0.06  # chance of each input to be left empty; one of a row is always there
+TRAIN, VAL = 1200, 250  # rows; the other 347 are the test
+MISSING = 0.06  # probability of each input to be missing; every row has at least one
 
 _PIXEL_NOISE = 5.0  # of 16 grey levels
 _COVERED = 3  # rows or columns of 8
 _DRIFT = 0.058  # relative spread of a voice's formants
-_HISS = 0.5  # noise of the tone, relative to it
+_HISS = 0.5  # standard deviation of the noise, relative to the tone
 
-_FIRST = (300.0, 380.0, 480.0, 600.0, 760.0)  # Hz: formants by digit modulo 5
-_SECOND = (1100.0, 2000.0)  # Hz: by half
+_FIRST = (300.0, 380.0, 480.0, 600.0, 760.0)  # Hz; first formant, by digit modulo 5
+_SECOND = (1100.0, 2000.0)  # Hz; second formant, of digits below 5 and from 5
 _FACTS: tuple[tuple[frozenset[int], tuple[str, ...], tuple[str, ...]], ...] = (
     (
         frozenset({0, 2, 4, 6, 8}),
@@ -44,7 +44,7 @@ _FACTS: tuple[tuple[frozenset[int], tuple[str, ...], tuple[str, ...]], ...] = (
     ),
     (frozenset({0, 6, 8, 9}), ("closed loop", "has a ring"), ("no loop", "without a ring")),
 )
-_FACTS_TOLD = 3
+_FACTS_PER_CLUE = 3
 _OPENINGS = ("the number is", "it is", "I heard it is", "they say:", "must be", "")
 
 
@@ -62,19 +62,20 @@ def generate(folder: Path, seed: int) -> None:
             split = "train" if number < TRAIN else "val" if number < TRAIN + VAL else "test"
             digit, name = int(digits.target[index]), f"{split}-{number:04d}"
             image, audio, clue = f"images/{name}.png", f"audio/{name}.wav", _clue(digit, rng)
-            picture, tone = Image.fromarray(_picture(digits.images[index], rng)), _wav(_tone(digit, rng))
-            given = rng.random(3) >= MISSING
-            given[rng.integers(3)] = True  # no row without any input
-            cells = [cell if there else "" for cell, there in zip((image, audio, clue), given, strict=True)]
-            if given[0]:
-                picture.save(folder / image)
-            if given[1]:
+            # All inputs are generated before any is dropped, so that the draws of later rows do not change.
+            pixels, tone = Image.fromarray(_image(digits.images[index], rng)), _wav(_tone(digit, rng))
+            present = rng.random(3) >= MISSING  # (3,)
+            present[rng.integers(3)] = True
+            cells = [cell if kept else "" for cell, kept in zip((image, audio, clue), present, strict=True)]
+            if present[0]:
+                pixels.save(folder / image)
+            if present[1]:
                 (folder / audio).write_bytes(tone)
             writer.writerow([name, split, digit, *cells])
 
 
-def _picture(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Grey picture, uint8 (32, 32), dark on light: noise over all, a band of rows or columns covered."""
+def _image(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw a grey image, uint8 (32, 32), dark on light, with noise and a covered band of rows or columns."""
     ink = pixels + rng.normal(0, _PIXEL_NOISE, pixels.shape)  # (8, 8), 0 to 16
     band = slice(start := int(rng.integers(0, 8 - _COVERED + 1)), start + _COVERED)
     if rng.random() < 0.5:
@@ -86,8 +87,8 @@ def _picture(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _tone(digit: int, rng: np.random.Generator) -> np.ndarray:
-    """Two formants with overtones of a drifting voice under hiss: float64 (3200,) in [-1, 1]."""
-    time = np.arange(int(RATE * SECONDS)) / RATE
+    """Generate two formants of a drifting voice under noise, float64 (3200,) in [-1, 1]."""
+    time = np.arange(int(RATE * SECONDS)) / RATE  # (3200,) seconds
     voice = rng.normal(0, _DRIFT)
     wave = np.zeros_like(time)
     for formant, loudness in ((_FIRST[digit % 5], 1.0), (_SECOND[digit // 5], 0.6)):
@@ -100,15 +101,16 @@ def _tone(digit: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _wav(wave: np.ndarray) -> bytes:
-    file = io.BytesIO()  # soundfile flushes each file to disk, which takes longer than all the rest
+    """Encode a tone as WAV; in memory, as soundfile flushes each file on disk, which is slow."""
+    file = io.BytesIO()
     sf.write(file, wave, RATE, subtype="PCM_16", format="WAV")
     return file.getvalue()
 
 
 def _clue(digit: int, rng: np.random.Generator) -> str:
-    """Some facts about the digit, in some words."""
-    told = rng.choice(len(_FACTS), _FACTS_TOLD, replace=False)
+    """Return three facts about the digit, in words chosen at random."""
+    chosen = rng.choice(len(_FACTS), _FACTS_PER_CLUE, replace=False)
     facts = [
-        str(rng.choice(_FACTS[fact][1] if digit in _FACTS[fact][0] else _FACTS[fact][2])) for fact in told
+        str(rng.choice(_FACTS[fact][1] if digit in _FACTS[fact][0] else _FACTS[fact][2])) for fact in chosen
     ]
     return f"{rng.choice(_OPENINGS)} {', '.join(facts)}".strip()

@@ -1,8 +1,8 @@
-"""A data set with several photographs of one thing and a number to predict: adverts of made-up houses.
+"""Demo data set with several photographs per row and a number to predict: adverts of invented houses.
 
 The photographs are crops of the two that ship with scikit-learn (`load_sample_images`: a temple by Daderot,
-a flower by dany13, CC BY 2.0), taken as views of a house and of its garden. Price, facts and advert are made
-up here. Every input tells a part of the price.
+a flower by dany13, CC BY 2.0). They stand for views of a house and of its garden. Price, facts and advert
+are generated; each input explains a part of the price.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from sklearn.datasets import load_sample_images
 
 VIEWS = ("view_1", "view_2", "view_3", "view_4")
 TRAIN, VAL, TEST = 900, 300, 300
-MISSING = 0.15  # chance of each view to be left empty; and of each other input, a third of it
-SIDE, CROP = 40, 160  # pixels of a view and of what it shows
+MISSING = 0.15  # probability of each view to be missing; of each other input, a third of it
+SIDE, CROP = 40, 160  # pixels of a view, and of the crop that is scaled to it
 
 _DISTRICTS = {"harbour": 45.0, "hills": 20.0, "plain": 0.0}
 _WORDS = {
@@ -43,13 +43,13 @@ def generate(folder: Path, seed: int) -> None:
             condition = float(rng.choice(list(_WORDS)))
             price = 150 + 25 * built + 40 * light + 12 * rooms + _DISTRICTS[district] + condition
             cells = []
-            for place in rng.permutation(len(VIEWS)):
-                path = f"views/{number:04d}-{place}.jpg"
-                view = _view(photographs[0 if place < built else 1], light, rng)
-                given = rng.random() >= MISSING
-                if given:
+            for index in rng.permutation(len(VIEWS)):
+                path = f"views/{number:04d}-{index}.jpg"
+                view = _view(photographs[0 if index < built else 1], light, rng)
+                present = rng.random() >= MISSING
+                if present:
                     Image.fromarray(view).save(folder / path, quality=90)
-                cells.append(path if given else "")
+                cells.append(path if present else "")
             facts = [rooms, district] if rng.random() >= MISSING / 3 else ["", ""]
             advert = rng.choice(_WORDS[condition]) if rng.random() >= MISSING / 3 else ""
             price += rng.normal(0, _NOISE)
@@ -57,7 +57,7 @@ def generate(folder: Path, seed: int) -> None:
 
 
 def _view(photograph: np.ndarray, light: float, rng: np.random.Generator) -> np.ndarray:
-    """A random part of a photograph, darker or lighter, uint8 (40, 40, 3)."""
+    """Crop a random part of a photograph and make it darker or lighter; uint8 (40, 40, 3)."""
     top, left = (int(rng.integers(0, length - CROP)) for length in photograph.shape[:2])
     part = Image.fromarray(photograph[top : top + CROP, left : left + CROP])
     pixels = np.asarray(part.resize((SIDE, SIDE), Image.Resampling.BICUBIC), np.float64)

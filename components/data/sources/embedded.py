@@ -1,4 +1,4 @@
-"""Data sets that need no file and no network: made where they are asked for."""
+"""Data sets that braid generates itself, without any file or network."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from components.storage.atomic import replacing
 from components.storage.digest import code_digest
 
 EMBEDDED: dict[str, ModuleType] = {"demo": demo, "demo-views": demo_views}
-"""By ``data.source``: modules with ``generate(folder, seed)``."""
+"""Modules with ``generate(folder, seed)``, by ``data.source``."""
 
 
 def materialise(name: str, folder: Path, seed: int) -> Path:
-    """Make a data set unless it is there already; the same files for the same seed.
+    """Generate a data set unless it exists; equal seeds give equal files.
 
     Args:
-        name: One of EMBEDDED.
-        folder: Becomes the data set's folder, whole or not at all.
-        seed: Of everything generated.
+        name: Key of EMBEDDED.
+        folder: Folder of the data set, written atomically.
+        seed: Seed of everything that is generated.
 
     Returns:
         Path of its ``manifest.csv``.

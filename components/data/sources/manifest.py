@@ -1,4 +1,4 @@
-"""The manifest as readers hand it over: column names at once, rows in batches."""
+"""Manifest, the result of every reader: names of the columns at once, rows in batches."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from typing import Any
 
 Batch = dict[str, list[Any]]
-"""Cells of some rows: a list for each column, all of one length."""
+"""Cells of some rows: a list per column, all of one length."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A table that has been opened.
+    """Table of samples, open for reading.
 
     Attributes:
-        name: What messages call it.
-        source: Path, URL or hub id it was read from.
-        root: Folder or URL that relative media paths start from.
+        name: Name for messages.
+        source: Path, URL or hub id that was read.
+        root: Folder or URL where relative media paths start.
         columns: Names of all columns.
-        batches: Gives the rows of chosen columns, a bounded number at a time, in the source's order.
-        numbered: Whether rows are numbered where there is no ``id`` column.
-        own_split: Column that says which split a row is in although the user named none (folders
-            named train, val, test; splits of a Hugging Face dataset); None if there is none.
-        roots: Further folders in which its media may lie: where a library has put what it fetched.
+        batches: Function that reads given columns in the source's order, a bounded number of rows at a time.
+        numbered: Whether row numbers are the ids where there is no ``id`` column.
+        own_split: Column of the split that the source itself has (folders named train, val, test; splits of
+            a Hugging Face dataset); None if it has none.
+        roots: Further folders in which its media may lie, such as the cache of a library.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Files of text lines, possibly compressed: opened, and read in lines of bounded length."""
+"""Text files, possibly compressed, read in lines of bounded length."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fsspec.utils import infer_compression
 from components.data.files.location import filesystem, plain
 from components.errors import DataError
 
-LONGEST_LINE = 2**26  # letters: a cell or a JSON line of 64 MiB is a whole library, or a bomb
+LONGEST_LINE = 2**26  # characters; no real cell is longer, but a decompression bomb is
 
 UNREADABLE = (
     EOFError,
@@ -25,7 +25,7 @@ UNREADABLE = (
     NotImplementedError,
     RuntimeError,
 )
-"""What reading a damaged or cut compressed file raises; the last two of odd or locked ZIP archives."""
+"""Errors that a damaged or truncated compressed file raises; the last two come from odd or locked ZIPs."""
 
 
 Line = TypeVar("Line", str, bytes, covariant=True)
@@ -35,23 +35,27 @@ class _Lines(Protocol[Line]):
     def readline(self, size: int = -1, /) -> Line: ...
 
 
-def opened(path: str) -> Any:
-    """The bytes of a file, decompressed by its ending, as a context."""
+def open_unpacked(path: str) -> Any:
+    """Open a file in binary mode, decompressed as its suffix says; the result is a context manager."""
     system, inner = filesystem(path)
     return fsspec.core.OpenFile(system, inner, "rb", compression=infer_compression(plain(path)))
 
 
-def bounded(file: _Lines[AnyStr], name: str) -> Iterator[AnyStr]:
-    """Lines of a file, none of which fills memory.
+def bounded_lines(file: _Lines[AnyStr], name: str) -> Iterator[AnyStr]:
+    """Read the lines of a file, and stop at one that would fill memory.
+
+    Args:
+        file: Open file.
+        name: Name of the file, for messages.
 
     Raises:
-        DataError: If one is longer than ``LONGEST_LINE``.
+        DataError: If a line is longer than ``LONGEST_LINE``.
     """
     number = 1
     while line := file.readline(LONGEST_LINE + 1):
         if len(line) > LONGEST_LINE:
             raise DataError(
-                f"{name}, line {number}: longer than {LONGEST_LINE:,} letters; no text is, so the file is "
+                f"{name}, line {number}: longer than {LONGEST_LINE:,} characters; no text is, so the file is "
                 "damaged or a decompression bomb"
             )
         yield line

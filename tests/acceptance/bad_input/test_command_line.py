@@ -82,5 +82,5 @@ def test_bad_files_are_in_quarantine_with_their_reasons(tmp_path: Path) -> None:
     assert code == 0, said
     table = pd.read_parquet(tmp_path / "w" / "data" / "t" / "quarantine.parquet")
     causes = [reason.partition(" (")[0] for reason in table["reason"]]
-    assert causes == ["truncated picture", "empty file", "not a picture", "decompression bomb"]
+    assert causes == ["truncated image", "empty file", "not an image", "decompression bomb"]
     assert table["id"].tolist() == ["r0", "r6", "r12", "r18"]

@@ -12,7 +12,7 @@ from PIL import Image
 
 from components.config import PipelineConfig
 from components.config.score import ScoreConfig
-from components.data.files.policy import OutsideError, confined
+from components.data.files.policy import OutsideError, require_inside
 from components.data.ingest import ingest
 from components.references import Dataset
 from components.scoring.rows import open_rows, read_chunks
@@ -137,7 +137,7 @@ def test_scoring_keeps_to_the_same_folders(places: Path) -> None:
 )
 def test_a_manifest_in_a_bucket_names_what_lies_below_it(path: str, inside: bool) -> None:
     if inside:
-        assert confined(path, ("s3://bucket/set",)) == path
+        assert require_inside(path, ("s3://bucket/set",)) == path
     else:
         with pytest.raises(OutsideError):
-            confined(path, ("s3://bucket/set",))
+            require_inside(path, ("s3://bucket/set",))

@@ -138,7 +138,7 @@ def test_a_run_with_secrets_leaves_none_behind(tmp_path: Path, api: str, locked:
     refused = project.braid("run", str(project.config), "--set", "data.id=words2", **environment)
     assert refused.returncode == 3
     wrong = project.braid("check", str(project.config), **{**environment, "DATA_PASSWORD": f"{SECRET}-no"})
-    assert "the server answers 401" in wrong.stderr
+    assert "the server responds with status 401" in wrong.stderr
 
     said = "".join(each.stdout + each.stderr for each in (done, scored, refused, wrong))
     assert SECRET not in said

@@ -172,7 +172,7 @@ FAULTS: dict[str, tuple[str, Any, list[str]]] = {
     "a class twice in the order": (
         "target",
         {"task": "ordinal", "order": ["low", "high", "low"]},
-        ["target: order: 'low' stands twice"],
+        ["target: order: 'low' is repeated"],
     ),
     "metric of promotion that the task lacks": (
         "promotion",
@@ -282,7 +282,7 @@ def test_all_faults_are_told_at_once(file: Path) -> None:
 
 
 UNREADABLE: dict[str, tuple[bytes, str]] = {
-    "duplicate key": (b"name: a\ndata: {source: x, source: y}\n", "'source' stands twice"),
+    "duplicate key": (b"name: a\ndata: {source: x, source: y}\n", "'source' is repeated"),
     "no mapping": (b"- a\n- b\n", "expected a mapping with name, data, inputs, ...; found list"),
     "plain text": (b"hello\n", "expected a mapping with name, data, inputs, ...; found str"),
     "not YAML": (b"name: [a\n", "not valid YAML"),

@@ -55,7 +55,7 @@ def test_the_shipped_example_is_valid_and_does_not_retrain_by_itself() -> None:
                     "schedules": [{"name": "a", "cron": "0 1 * * *"}, {"name": "a", "cron": "0 2 * * *"}]
                 }
             },
-            "the schedule 'a' stands twice",
+            "the schedule 'a' is repeated",
         ),
         ({"heartbeat": 5}, "heartbeat"),
     ],

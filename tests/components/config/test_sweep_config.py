@@ -50,7 +50,7 @@ def test_options_are_changed_from_the_command_line(tmp_path: Path) -> None:
     [
         ({"fusions": ["concatt"]}, "'concatt' is not one of: .* Did you mean 'concat'?"),
         ({"fusions": ["plugin"]}, "'plugin' is not one of"),
-        ({"seeds": [1, 1]}, "seeds: 1 stands twice"),
+        ({"seeds": [1, 1]}, "seeds: 1 is repeated"),
         ({"seeds": [-1]}, "seeds: -1 is not a seed"),
         ({"serach": {}}, "unknown option; .* Did you mean 'search'?"),
         ({"search": {"space": {"fusion.widht": {"low": 1, "high": 2}}}}, "Did you mean 'fusion.width'?"),

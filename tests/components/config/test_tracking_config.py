@@ -71,7 +71,7 @@ def test_an_empty_variable_does_not_count(tmp_path: Path, monkeypatch: pytest.Mo
         (b"- a\n", "expected a mapping with tracking_uri, experiment, ...; found list"),
         (b"a: [\n", "not valid YAML"),
         (b"experiment: \xff\n", "not a text file in UTF-8"),
-        (b"experiment: a\nexperiment: b\n", "'experiment' stands twice"),
+        (b"experiment: a\nexperiment: b\n", "'experiment' is repeated"),
     ],
 )
 def test_a_fault_is_told_with_the_files_name(tmp_path: Path, content: bytes, wanted: str) -> None:

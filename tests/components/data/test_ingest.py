@@ -153,9 +153,9 @@ class TestQuarantine:
         rows[13]["image"] = "pics/gone.png"
         dataset = run(manifest(tmp_path / "m.csv", rows), {**IMAGE, **VOICE}, max_bad=0.1)
         assert quarantine(dataset) == [
-            ("r10", "image", "truncated picture", 10),
+            ("r10", "image", "truncated image", 10),
             ("r11", "voice", "empty file", 11),
-            ("r12", "voice", "sound without samples", 12),
+            ("r12", "voice", "audio without samples", 12),
             ("r13", "image", "no such file", 13),
         ]
         assert (dataset.rows, dataset.quarantined) == (36, 4)
@@ -290,7 +290,7 @@ class TestRefusal:
     @pytest.mark.parametrize(
         ("cells", "message"),
         [
-            ({3: {"id": "r1"}, 5: {"id": "r1"}}, r"1 ids stand more than once: 'r1' in rows 1, 3, 5"),
+            ({3: {"id": "r1"}, 5: {"id": "r1"}}, r"1 ids occur more than once: 'r1' in rows 1, 3, 5"),
             ({3: {"id": ""}}, r"column for 'id' is empty in 1 rows: rows 3"),
             (
                 {3: {"split": "tarin"}, 4: {"split": "tarin"}},

@@ -167,7 +167,7 @@ class TestLabels:
         with caplog.at_level(logging.WARNING):
             dataset = run(manifest(tmp_path / "m.csv", rows), target=TAGS)
         assert dataset.targets.primary.classes == ("blue", "red")
-        assert "labels that no training row has; they are left out: 'new' (1 rows)" in caplog.text
+        assert "labels that no training row has; they are ignored: 'new' (1 rows)" in caplog.text
 
     def test_rows_without_any_label_at_all_are_nothing_to_learn_from(
         self, tmp_path: Path, run: Make, text_rows: Make, manifest: Make

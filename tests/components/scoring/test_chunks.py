@@ -234,7 +234,7 @@ class TestQuarantine:
         assert (summary.scored, summary.not_scored, summary.faulty) == (ROWS, 0, 2)
         told = found[found["error"].notna()].set_index("row")
         assert told["inputs"].tolist() == ["note+facts", "note+facts"]
-        assert told["error"][4].startswith(f"photo: {path}: not a picture")
+        assert told["error"][4].startswith(f"photo: {path}: not an image")
         assert told["error"][130] == f"photo: {folder / 'photos/lost.png'}: no such file"
         entries = quarantine(job_of(tiny, folder))
         assert entries.columns.tolist() == ["id", "input", "path", "reason", "row", "scored"]
@@ -266,8 +266,8 @@ class TestQuarantine:
             score(job_of(tiny, folder, max_bad=0.0), predictor, RUN)
         message = str(stopped.value)
         assert "new.csv: 1 of 300 rows (0.3%) cannot be used; --max-bad allows 0.0%" in message
-        assert f"row 200, id row-200, photo: {path} not a picture" in message
-        assert "Mend or remove them, or raise --max-bad" in message
+        assert f"row 200, id row-200, photo: {path} not an image" in message
+        assert "Correct or remove them, or raise --max-bad" in message
         assert len(quarantine(job_of(tiny, folder))) == 1
         assert finished(job_of(tiny, folder)) is None
         shutil.copyfile(folder / "photos/train00.png", path)

@@ -135,7 +135,7 @@ def test_an_unknown_run_has_no_report(good: Project) -> None:
     ("arguments", "code", "message"),
     [
         (["lost.csv"], 3, "manifest: there is no lost.csv"),
-        (["{folder}/tiny.yaml"], 3, "manifest: cannot tell the format"),
+        (["{folder}/tiny.yaml"], 3, "manifest: the name of"),
         (["{folder}/manifest.csv", "--chunk-rows", "100"], 2, "chunk_rows"),
         (["{folder}/manifest.csv", "--max-bad", "5"], 2, "max_bad"),
         (["{folder}/manifest.csv", "--format", "xls"], 2, "format"),

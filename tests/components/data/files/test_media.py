@@ -69,7 +69,7 @@ def test_a_cut_picture_is_noticed(format: str, share: float) -> None:
 
 def test_a_truncated_jpeg_is_called_so() -> None:
     data = encoded("JPEG")
-    assert str(inspect_image(data[: len(data) // 2])).startswith("truncated picture")
+    assert str(inspect_image(data[: len(data) // 2])).startswith("truncated image")
 
 
 def test_a_damaged_png_is_noticed() -> None:
@@ -79,8 +79,8 @@ def test_a_damaged_png_is_noticed() -> None:
 
 
 def test_what_is_no_picture_is_called_so() -> None:
-    assert str(inspect_image(b"<html>404</html>" * 20)).startswith("not a picture")
-    assert str(inspect_image(recorded())).startswith("not a picture")
+    assert str(inspect_image(b"<html>404</html>" * 20)).startswith("not an image")
+    assert str(inspect_image(recorded())).startswith("not an image")
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
@@ -152,7 +152,7 @@ def test_an_mp3_that_does_not_tell_its_length_is_fine() -> None:
     assert inspect_audio(bare)[0] is None
     assert inspect_audio(tagged + bare)[0] is None
     assert inspect_audio(tagged + data)[0] is None
-    assert str(inspect_audio(tagged + data[: len(data) // 2])[0]).startswith("truncated sound")
+    assert str(inspect_audio(tagged + data[: len(data) // 2])[0]).startswith("truncated audio")
 
 
 @pytest.mark.parametrize("format", ["WAV", "FLAC", "AIFF", "MP3"])
@@ -171,17 +171,17 @@ def test_a_wav_from_a_pipe_has_no_length_and_is_fine() -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        pytest.param(recorded(wave=np.zeros(0)), "sound without samples (0 frames)", id="header only"),
-        pytest.param(b"RIFF", "not a sound that libsndfile reads", id="four bytes"),
-        pytest.param(encoded("PNG"), "not a sound that libsndfile reads", id="a picture"),
+        pytest.param(recorded(wave=np.zeros(0)), "audio without samples (0 frames)", id="header only"),
+        pytest.param(b"RIFF", "not an audio file that libsndfile reads", id="four bytes"),
+        pytest.param(encoded("PNG"), "not an audio file that libsndfile reads", id="a picture"),
         pytest.param(
             recorded(wave=np.array([0.1, np.nan, 0.2]), subtype="FLOAT"),
-            "sound with samples that are not numbers",
+            "audio with samples that are not numbers",
             id="NaN",
         ),
         pytest.param(
             recorded(wave=np.array([0.1, np.inf]), subtype="FLOAT"),
-            "sound with samples that are not numbers",
+            "audio with samples that are not numbers",
             id="infinite",
         ),
     ],
@@ -293,4 +293,4 @@ class TestIndex:
 
 def look(folder: Path, files: list[tuple[str, str]]) -> dict[tuple[str, str], MediaFacts]:
     with MediaIndex(folder / "index.sqlite") as index:
-        return index.look(files)
+        return index.inspect(files)

@@ -75,7 +75,7 @@ def test_tabs_divide_a_tsv(tmp_path: Path) -> None:
         pytest.param(b"id,n\n1,caf\xe9\n", "m.csv: not UTF-8 text .byte 0xe9", id="Latin-1"),
         pytest.param("id,n\n1,a\n".encode("utf-16"), "m.csv: not UTF-8 text .byte 0xff", id="UTF-16"),
         pytest.param(b"", "m.csv: empty; expected a header line", id="empty file"),
-        pytest.param(b"id,n,id\n1,a,2\n", "column 'id' stands twice in the header", id="column twice"),
+        pytest.param(b"id,n,id\n1,a,2\n", "column 'id' is in the header twice", id="column twice"),
     ],
 )
 def test_a_broken_table_is_refused_with_its_place(tmp_path: Path, content: bytes, message: str) -> None:

@@ -130,7 +130,7 @@ class TestFolder:
     def test_sub_folders_are_classes(self, tmp_path: Path, run: Make, picture: Make) -> None:
         for number in range(20):
             picture(tmp_path / f"pets/{'cat' if number % 2 else 'dog'}/deep/{number}.png", number)
-        (tmp_path / "pets/cat/notes.txt").write_text("not a picture")
+        (tmp_path / "pets/cat/notes.txt").write_text("not an image")
         (tmp_path / "pets/cat/.DS_Store").write_text("hidden")
         dataset = run("pets", PATH, split={"val": 0.2, "test": 0.2})
         assert dataset.targets.primary.classes == ("cat", "dog")
@@ -158,7 +158,7 @@ class TestFolder:
     def test_a_folder_without_media_is_refused(self, tmp_path: Path, run: Make) -> None:
         (tmp_path / "pets").mkdir()
         (tmp_path / "pets/a.txt").write_text("a")
-        with pytest.raises(DataError, match="no pictures or sounds in sub-folders"):
+        with pytest.raises(DataError, match="no image or audio files in sub-folders"):
             run("pets", PATH)
 
 
