@@ -1,0 +1,30 @@
+"""Results as Markdown: pages of the dashboard, descriptions of the tracker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from components.results.table import Table
+
+_MARKUP = str.maketrans("`*<>|", "'·‹›¦")
+
+
+def plain(value: Any) -> str:
+    """Text on its way to a reader of Markdown: on one line, without markup; all data passes here."""
+    return "" if value is None else " ".join(str(value).split()).translate(_MARKUP)
+
+
+def table(shown: Table) -> str:
+    """A table as Markdown has it, with the numbers of files."""
+    rows = [shown.names, ["---"] * len(shown.names), *(row.values() for row in shown.records())]
+    return "\n".join("| " + " | ".join(map(plain, row)) + " |" for row in rows)
+
+
+def page(title: str, headline: str, findings: Iterable[str], tables: Iterable[Table] = ()) -> str:
+    """A page: title, the result in a line, what else to read, and the tables below their captions."""
+    items = "\n".join(f"- {plain(finding)}" for finding in findings)
+    parts = [f"# {plain(title)}", f"{plain(headline)}.", items]
+    for each in tables:
+        parts += [plain(each.caption), table(each)]
+    return "\n\n".join(part for part in parts if part)
