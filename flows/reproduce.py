@@ -14,7 +14,7 @@ from components.config import PipelineConfig, TrackingConfig, load_tracking
 from components.config.tracking import VARIABLES
 from components.data.ingest import ingest
 from components.errors import DataError
-from components.reproduction.differences import Difference, differences
+from components.reproduction.differences import Comparison, differences
 from components.runtime.environ import variables
 from components.storage.atomic import write_bytes
 from flows.retrain import Outcome, retrained
@@ -34,20 +34,13 @@ class Reproduced:
         original: MLflow id of the run.
         again: Of the repetition, in the database of ``workspace``.
         workspace: Where the repetition was made, with its own cache, MLflow database and registry.
-        compared: Number of metric values that were compared.
-        differences: All of them.
+        comparison: All that they differ in.
     """
 
     original: str
     again: str
     workspace: Path
-    compared: int
-    differences: tuple[Difference, ...]
-
-    @property
-    def same_results(self) -> bool:
-        """Whether nothing differs but, perhaps, the environment."""
-        return all(difference.part == "environment" for difference in self.differences)
+    comparison: Comparison
 
 
 @flow(
@@ -122,7 +115,7 @@ def reproduce(run: Carried, pipeline: PipelineConfig, place: Path) -> Reproduced
         again = carried(_own(place), outcome.mlflow_run)
     found = differences(run.account, again.account)
     (place / _FINISHED).touch()
-    return Reproduced(run.run, again.run, place, len(run.account.metrics), tuple(found))
+    return Reproduced(run.run, again.run, place, Comparison(len(run.account.metrics), tuple(found)))
 
 
 def _own(place: Path) -> TrackingConfig:

@@ -1,16 +1,81 @@
-"""Ways from the dashboard to MLflow and to the report."""
+"""Results in MLflow and in the dashboard, and ways from the one to the other."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
+from matplotlib.figure import Figure
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from components.config import TrackingConfig
-from components.redaction import redacted
+from components.redaction import redacted, without_secrets
+from components.results import markdown
+from components.results.protocol import Result
+from components.results.table import Table
 from tasks.tracking import runs
+
+
+class Logged(Protocol):
+    """A run of this project that has a run in MLflow."""
+
+    @property
+    def tracking(self) -> TrackingConfig: ...
+    @property
+    def mlflow_run(self) -> str: ...
+
+
+def log_result(
+    run: Logged,
+    result: Result,
+    file: Path | None = None,
+    figures: Mapping[str, Figure] | None = None,
+    prefix: str = "",
+) -> None:
+    """Log a result: metrics, figures, tables and file to MLflow, the tables to the dashboard too.
+
+    Args:
+        run: The run that it belongs to.
+        result: Outcome of a step.
+        file: JSON of the result.
+        figures: By name.
+        prefix: Begins every name, where a run has several results of a kind.
+    """
+    at, id = run.tracking, run.mlflow_run
+    runs.log_metrics(at, id, {f"{prefix}{name}": value for name, value in result.metrics().items()})
+    runs.log_figures(at, id, {f"{prefix}{name}": figure for name, figure in (figures or {}).items()})
+    for name, table in result.tables().items():
+        frame = pd.DataFrame(table.records(), columns=table.names)
+        runs.log_table(at, id, frame, f"{prefix}{name}")
+        show_table(f"{prefix}{name}", table)
+    if file is not None:
+        runs.log_file(at, id, file)
+
+
+def show_table(name: str, table: Table) -> None:
+    """A table artifact."""
+    create_table_artifact(
+        without_secrets(table.records()), key=_key(name), description=redacted(table.caption)
+    )
+
+
+def show_page(name: str, text: str) -> None:
+    """A page of Markdown as artifact."""
+    create_markdown_artifact(redacted(text), key=_key(name))
+
+
+def show_result(name: str, title: str, result: Result) -> str:
+    """A page with all of a result as artifact; its text."""
+    text = markdown.page(title, result.headline, result.findings, result.tables().values())
+    show_page(name, text)
+    return text
+
+
+def _key(name: str) -> str:
+    """The name as Prefect takes it: lower case with dashes."""
+    return "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in name.lower())
 
 
 def show_run(at: TrackingConfig, run: str) -> None:

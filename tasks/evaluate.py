@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from prefect.artifacts import create_table_artifact
 
 from components.evaluation.figures import all_figures
+from components.evaluation.intervals import bounds
 from components.evaluation.results import Curve, Evaluation, Judged
-from components.evaluation.tables import captions, headline, metrics_of, tables
 from components.inference.bundle import model_digest
 from components.pipeline.evaluate import judge
 from components.pipeline.package import deliver
@@ -20,6 +18,7 @@ from components.references import Dataset, Features, FusedModel, Prepared, Singl
 from components.storage.atomic import replacing, write_bytes
 from components.training.checkpoint import read_history
 from components.training.loop import best_epoch
+from tasks.artifacts import log_result
 from tasks.context import Context
 from tasks.progress import Progress
 from tasks.step import step
@@ -82,26 +81,15 @@ def evaluate_task(
         curves[fused.training.name] = fused.training.folder
     evaluated = Evaluated(str(result), str(predictions), curves)
 
-    runs.log_metrics(at, run, metrics_of(evaluation))
     tags = _tags(evaluation, config.fusion.name, config.strategy)
     runs.set_tags(at, run, {**tags, runs.MODEL_TAG: model_digest(context.bundle)})
     _tell_parts(context, evaluation, fused)
-    runs.log_figures(at, run, all_figures(evaluation, read_curves(evaluated)))
+    log_result(context, evaluation, result, all_figures(evaluation, read_curves(evaluated)))
     for other in further:
         prefix = re.sub(r"[^\w.-]", "_", other.target)  # MLflow takes few characters in a name
-        prefixed = {f"{prefix}_{name}": value for name, value in metrics_of(other).items()}
-        runs.log_metrics(at, run, prefixed)
-        drawn = {f"{prefix}_{name}": figure for name, figure in all_figures(other).items()}
-        runs.log_figures(at, run, drawn)
-        for name, table in tables(other).items():
-            runs.log_table(at, run, table, f"{prefix}_{name}")
-    for name, table in tables(evaluation).items():
-        runs.log_table(at, run, table, name)
-        rows = table.astype(object).where(table.notna(), None).to_dict("records")
-        create_table_artifact(rows, key=name, description=captions(evaluation)[name])  # type: ignore[arg-type]
-    runs.log_file(at, run, result)
+        log_result(context, other, figures=all_figures(other), prefix=f"{prefix}_")
     runs.log_file(at, run, predictions)
-    progress.finish(headline(evaluation))
+    progress.finish(evaluation.headline)
     return evaluated
 
 
@@ -125,13 +113,7 @@ def _tell_parts(context: Context, evaluation: Evaluation, fused: FusedModel | No
         run = runs.find_part(at, context.mlflow_run, part)
         if run is None:  # the average trains nothing, a frozen encoder has no fit
             continue
-        interval = candidate.on_test(metric)
-        values = {
-            f"test_{metric}": interval.value,
-            f"test_{metric}_low": interval.low,
-            f"test_{metric}_high": interval.high,
-        }
-        runs.log_metrics(at, run, {name: value for name, value in values.items() if math.isfinite(value)})
+        runs.log_metrics(at, run, bounds(f"test_{metric}", candidate.on_test(metric)))
         if candidate.kind == "fusion":
             runs.set_tags(at, run, {"fusion_helps": evaluation.fusion_helps})
 
@@ -146,5 +128,5 @@ def _tags(evaluation: Evaluation, fusion: str, strategy: str) -> dict[str, str]:
         "best_single": evaluation.best_single,
         "worst_subset": "+".join(worst.inputs) if worst else "",
         "under_optimised": "+".join(evaluation.under_optimised),
-        runs.NOTE: headline(evaluation),
+        runs.NOTE: evaluation.headline,
     }

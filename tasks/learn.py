@@ -8,7 +8,6 @@ from pathlib import Path
 
 from components.distillation.setup import Lesson
 from components.evaluation.results import Judged
-from components.evaluation.tables import metrics_of
 from components.models.encoders import needs_fit
 from components.pipeline.evaluate import judge
 from components.pipeline.extract import extract
@@ -82,7 +81,7 @@ def learn_task(
     run = runs.nested_run(at, context.mlflow_run, part, {})
     kind = "alone" if lesson is None else "with teacher"
     runs.set_tags(at, run, {"student": student, "teaching": kind})
-    runs.log_metrics(at, run, metrics_of(judgement.evaluations[0]))
+    runs.log_metrics(at, run, judgement.evaluations[0].metrics())
     for file in (result, predictions):
         runs.log_file(at, run, file)
     runs.end_run(at, run, "FINISHED")

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 from prefect import get_run_logger
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.events import emit_event
 
 from components.config import TrackingConfig
@@ -21,10 +18,10 @@ from components.inference.reference_rows import read_sample
 from components.monitoring.compare import compare
 from components.monitoring.figures import drift_figure
 from components.monitoring.incoming import look
-from components.monitoring.results import MEASURES, Drift
+from components.monitoring.results import Drift
 from components.scoring.job import Model
 from components.storage.atomic import write_json
-from tasks.artifacts import show_quarantine
+from tasks.artifacts import log_result, show_quarantine, show_result
 from tasks.context import Run
 from tasks.progress import Progress
 from tasks.step import gpu_slot, step
@@ -60,18 +57,15 @@ def compare_task(run: Run, config: MonitorConfig, model: Model) -> Drift:
     with gpu_slot():
         incoming = look(config, predictor, old, progress)
     drift = compare(old, incoming, predictor.bundle.inputs, predictor.bundle.delivered.targets, config)
-    progress.finish(headline(drift))
+    progress.finish(drift.headline)
 
-    runs.set_tags(at, id, {**_tags(model, drift), "mlflow.note.content": headline(drift)})
-    runs.log_metrics(at, id, metrics(drift))
-    runs.log_table(at, id, table(drift), "drift")
-    runs.log_figures(at, id, {"drift": drift_figure(drift)})
-    write_json(run.folder / "drift.json", asdict(drift))
-    runs.log_file(at, id, run.folder / "drift.json")
+    runs.set_tags(at, id, {**_tags(model, drift), runs.NOTE: drift.headline})
+    file = run.folder / "drift.json"
+    write_json(file, asdict(drift))
+    log_result(run, drift, file, {"drift": drift_figure(drift)})
     _quarantine(run, incoming.quarantine)
-    rows: list[dict[str, Any]] = table(drift).astype(str).to_dict("records")  # type: ignore[assignment]
-    create_table_artifact(rows, key="drift", description=headline(drift))
-    create_markdown_artifact(_markdown(model, drift, config), key="drift-summary")
+    version = f" version {model.version}" if model.version else ""
+    show_result("drift-summary", f"{model.name}{version} and {config.manifest}", drift)
     for note in drift.notes:
         get_run_logger().warning("not compared: %s", note)
     return drift
@@ -118,58 +112,8 @@ def announce_task(run: Run, config: MonitorConfig, model: Model, drift: Drift) -
             "drifted_inputs": list(drift.inputs),
             "tests": {test.key: test.adjusted for test in drift.tests if test.drifted},
             "mlflow_run": run.mlflow_run,
-            "headline": headline(drift),
+            "headline": drift.headline,
         },
-    )
-
-
-def headline(drift: Drift) -> str:
-    """What was found, in a sentence."""
-    compared = f"{drift.usable} of {drift.rows} rows compared with {drift.reference} that the model carries"
-    if not drift.drifted:
-        return f"No drift in {len(drift.tests)} tests: {compared}"
-    return f"Drift in {', '.join(drift.parts)}: {compared}"
-
-
-def metrics(drift: Drift) -> dict[str, float]:
-    """Effects and p-values by the names that they have in MLflow."""
-    found: dict[str, float] = {
-        "drift": float(drift.drifted),
-        "drift_tests": len(drift.tests),
-        "drift_alarms": sum(test.drifted for test in drift.tests),
-        "rows": drift.rows,
-        "rows_looked_at": drift.looked,
-        "rows_compared": drift.usable,
-    }
-    for test in drift.tests:
-        found |= {
-            f"drift_{test.key}": test.effect,
-            f"drift_{test.key}_p": test.p,
-            f"drift_{test.key}_p_adjusted": test.adjusted,
-        }
-    return {_taken(name): value for name, value in found.items()}
-
-
-def _taken(name: str) -> str:
-    """A metric's name with those characters alone that MLflow takes."""
-    return "".join(letter if letter.isalnum() or letter in "_-./ :" else "_" for letter in name)
-
-
-def table(drift: Drift) -> pd.DataFrame:
-    """A row a test."""
-    return pd.DataFrame(
-        [
-            {
-                "compared": test.name,
-                "measure": MEASURES[test.kind],
-                "effect": round(test.effect, 4),
-                "floor": test.floor,
-                "p": float(f"{test.p:.3g}"),
-                "p adjusted": float(f"{test.adjusted:.3g}"),
-                "drift": "yes" if test.drifted else "no",
-            }
-            for test in drift.tests
-        ]
     )
 
 
@@ -190,19 +134,3 @@ def _tags(model: Model, drift: Drift) -> dict[str, str]:
         "drifted": "+".join(drift.parts),
         "drifted_inputs": "+".join(drift.inputs),
     }
-
-
-def _markdown(model: Model, drift: Drift, config: MonitorConfig) -> str:
-    version = f" version {model.version}" if model.version else ""
-    lines = [f"# {'Drift' if drift.drifted else 'No drift'}: {model.name}{version}", f"{headline(drift)}."]
-    lines += [
-        f"- **{test.name}**: {MEASURES[test.kind]} {test.effect:.3f} (alarm from {test.floor:g}), "
-        f"p {test.adjusted:.2g} for all {len(drift.tests)} tests"
-        for test in drift.tests
-        if test.drifted
-    ]
-    lines += [f"- not compared: {note}" for note in drift.notes]
-    lines.append(
-        f"Chance of any false alarm in this report: at most {config.level:.0%}. Table: {config.manifest}"
-    )
-    return "\n\n".join([lines[0], lines[1], "\n".join(lines[2:-1]), lines[-1]])

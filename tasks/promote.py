@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from pydantic import TypeAdapter
 
 from components.config import PipelineConfig, TrackingConfig
@@ -16,11 +15,11 @@ from components.data.examples import as_table, with_content
 from components.data.samples import read_samples
 from components.errors import ModelError
 from components.evaluation.results import Evaluation
-from components.evaluation.tables import headline
 from components.promotion.compare import FIRST, Rival, compare
 from components.promotion.verdict import Verdict
 from components.references import Dataset
 from components.robustness.results import Robustness
+from tasks.artifacts import log_result, show_page
 from tasks.context import Context
 from tasks.evaluate import Evaluated
 from tasks.progress import Progress
@@ -53,6 +52,11 @@ class Registered:
     def state(self) -> str:
         """What to call it."""
         return self.alias or "left without an alias"
+
+    @property
+    def sentence(self) -> str:
+        """The decision for people."""
+        return f"{self.version.name} version {self.version.version} is {self.state}: {self.reason}."
 
     @property
     def uri(self) -> str:
@@ -120,7 +124,7 @@ def promote_task(context: Context, dataset: Dataset, evaluated: Evaluated) -> Re
         **_figures(evaluation),
     }
     about = descriptions.of_model(config, dataset)
-    version = registry.register(context, uri, about, headline(evaluation), facts, challenge=not dry)
+    version = registry.register(context, uri, about, evaluation.headline, facts, challenge=not dry)
     runs.set_tags(at, context.mlflow_run, {"model_version": f"{version.name}/{version.version}"})
     recipe = TypeAdapter(Recipe).dump_json(Recipe(dataset, config)).decode("utf-8", "surrogatepass")
     runs.log_text(at, context.mlflow_run, recipe, RECIPE)
@@ -136,10 +140,10 @@ def promote_task(context: Context, dataset: Dataset, evaluated: Evaluated) -> Re
     reason = verdict.reason
     if dry:
         reason = f"dry run, {'would become' if verdict.promote else 'would not become'} champion: {reason}"
-    _record(context, version, verdict, f"{headline(evaluation)}.", reason, crowned)
+    _record(context, version, verdict, f"{evaluation.headline}.", reason, crowned)
     alias = registry.CHAMPION if crowned else None if dry else registry.CHALLENGER
     registered = Registered(version, crowned, reason, verdict, alias)
-    progress.finish(f"{version.name} version {version.version} is {registered.state}: {reason}")
+    progress.finish(registered.sentence.removesuffix("."))
     return registered
 
 
@@ -249,7 +253,7 @@ def _decide(
 
 def _figures(evaluation: Evaluation) -> dict[str, str]:
     """The deciding figures as tags of the version, by the names that they have as metrics of the run."""
-    gain, test = evaluation.delivered_gain, evaluation.headline
+    gain, test = evaluation.delivered_gain, evaluation.score
     values = {
         evaluation.metric: test.value,
         f"test_{evaluation.metric}_low": test.low,
@@ -284,18 +288,9 @@ def _record(
         known = runs.get_run(at, run).data.tags.get(runs.CHAMPION_TAG)
         runs.set_tags(at, run, {runs.CHAMPION_TAG: known or "no"})
     runs.log_text(at, run, verdict.to_json(), EVIDENCE)
-    if verdict.gain is not None:
-        gain = verdict.gain
-        runs.log_metrics(
-            at,
-            run,
-            {"champion_gain": gain.value, "champion_gain_low": gain.low, "champion_gain_high": gain.high},
-        )
-    rows = verdict.rows()
-    if rows:
-        create_table_artifact(rows, key="promotion", description=f"{decision}.")
-    else:
-        create_markdown_artifact(f"{decision}.", key="promotion")
+    log_result(context, replace(verdict, reason=decision))
+    if not verdict.checks:
+        show_page("promotion", f"{decision}.")
 
 
 def _robustness(at: TrackingConfig, version: registry.Version) -> Robustness | None:

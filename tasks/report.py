@@ -8,17 +8,15 @@ from importlib.metadata import version
 
 import pandas as pd
 import yaml
-from prefect.artifacts import create_markdown_artifact
 
-from components.audit.results import Audit
 from components.data.samples import read_samples
 from components.data.splits import SPLITS
 from components.evaluation.results import Evaluation
-from components.evaluation.tables import headline, tables
 from components.redaction import redacted, without_secrets
 from components.references import Dataset
 from components.report.content import DataSummary, QuarantineRow, Report
 from components.report.page import render_report
+from components.results import markdown
 from components.storage.atomic import write_bytes
 from components.targets import Classification, Multilabel, Regression, cells_of
 from tasks import artifacts
@@ -82,7 +80,18 @@ def report_task(
     runs.log_file(at, run, path)
 
     runs.set_tags(at, run, {runs.NOTE: _note(context, evaluation, registered)})
-    create_markdown_artifact(_markdown(context, evaluated, registered, report.audit), key="summary")
+    shown = evaluation.tables()
+    text = markdown.page(
+        config.name,
+        evaluation.headline,
+        (
+            *evaluation.findings,
+            *(() if report.audit is None else report.audit.findings),
+            f"Model {registered.version.name} version {registered.version.version}: {registered.reason}.",
+        ),
+        (shown["results"], shown["subsets"]),
+    )
+    artifacts.show_page("summary", text)
     artifacts.show_report(at, run, path)
     progress.finish(path.name)
     return str(path)
@@ -99,8 +108,7 @@ def _note(context: Context, evaluation: Evaluation, registered: Registered) -> s
     if flow_run:
         addresses["Prefect flow run"] = flow_run
     decision = f"{version.name} version {version.version} became {registered.state}: {registered.reason}"
-    table = _table(tables(evaluation)["results"])
-    return descriptions.of_run(evaluation, headline(evaluation), decision, addresses, table)
+    return descriptions.of_run(evaluation, decision, addresses)
 
 
 def git_commit() -> str | None:
@@ -137,36 +145,3 @@ def _class_rows(target: Classification | Multilabel, samples: pd.DataFrame) -> d
         there = values == column if values.ndim == 1 else values[:, column] > 0.5
         counts[name] = {split: int(there[samples["split"] == split].sum()) for split in SPLITS}
     return counts
-
-
-def _markdown(context: Context, evaluated: Evaluated, registered: Registered, audit: Audit | None) -> str:
-    evaluation = evaluated.read()
-    results = tables(evaluation)
-    return "\n\n".join(
-        [
-            f"# {context.config.name}",
-            headline(evaluation),
-            f"**{descriptions.helped(evaluation)}**",
-            *balance_warnings(evaluation),
-            *(() if audit is None else audit.warnings),
-            f"Model `{registered.version.name}` version {registered.version.version}: {registered.reason}.",
-            _table(results["results"]),
-            "## Subsets of inputs",
-            _table(results["subsets"]),
-        ]
-    )
-
-
-def balance_warnings(evaluation: Evaluation) -> list[str]:
-    """A sentence for each input that the fused model neglects."""
-    return [
-        f"Under-optimised input: {name}. Given it alone, the fused model reaches "
-        f"{evaluation.balance[name].inside:.3f} {evaluation.metric} on validation, its own fit "
-        f"{evaluation.balance[name].solo:.3f}. Try balance.cure."
-        for name in evaluation.under_optimised
-    ]
-
-
-def _table(frame: pd.DataFrame) -> str:
-    rows = [list(frame.columns), ["---"] * len(frame.columns), *frame.astype(str).to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pyarrow.parquet as pq
 from prefect import get_run_logger
-from prefect.artifacts import create_table_artifact
 
 from components.config import TrackingConfig
 from components.config.score import ScoreConfig
@@ -18,7 +15,7 @@ from components.scoring.chunks import schema, score
 from components.scoring.job import Job, Model, plan
 from components.scoring.sql import Sink
 from components.scoring.summary import Summary
-from tasks.artifacts import SHOWN, show_quarantine
+from tasks.artifacts import SHOWN, log_result, show_quarantine
 from tasks.context import Run
 from tasks.progress import Progress
 from tasks.step import gpu_slot, step
@@ -51,10 +48,7 @@ def score_task(run: Run, job: Job) -> Summary:
     )
     if summary.absent:
         get_run_logger().warning("%s lacks the columns %s", job.config.manifest, ", ".join(summary.absent))
-    runs.log_metrics(at, id, metrics(summary))
-    runs.log_table(at, id, _labels(summary), "answers")
-    runs.log_file(at, id, job.quarantine)
-    create_table_artifact(_cells(_labels(summary)), key="scored", description=headline(summary))
+    log_result(run, summary, job.quarantine)
     faults = next(pq.ParquetFile(job.quarantine).iter_batches(SHOWN), SCHEMA.empty_table())
     shown = f"{summary.faulty} rows with faults; the first entries are shown, all are in {job.quarantine}"
     show_quarantine(faults.to_pandas(), shown)
@@ -75,61 +69,6 @@ def sink_of(config: ScoreConfig) -> Sink:
     """The database that the predictions go to."""
     assert config.sql is not None
     return Sink(config.sql.get_secret_value(), config.table)
-
-
-def metrics(summary: Summary) -> dict[str, float]:
-    """Counts and rates by the names that they have in MLflow."""
-    scored = max(summary.scored, 1)
-    return {
-        "rows": summary.rows,
-        "rows_scored": summary.scored,
-        "rows_not_scored": summary.not_scored,
-        "rows_with_faults": summary.faulty,
-        "quarantine_rate": summary.faulty / summary.rows,
-        **{f"{name}_missing_rate": count / scored for name, count in summary.missing.items()},
-        **{
-            f"{prefix}abstain_rate": summary.abstained[name] / scored
-            for name, prefix in _prefixes(summary).items()
-        },
-        **{
-            f"{_prefixes(summary)[name]}value_{what}": value
-            for name, values in summary.values.items()
-            for what, value in values.items()
-        },
-    }
-
-
-def headline(summary: Summary) -> str:
-    """What came of the rows, in a sentence."""
-    rate = sum(summary.abstained.values()) / max(summary.scored * len(summary.abstained), 1)
-    return (
-        f"{summary.scored} of {summary.rows} rows scored, {summary.faulty} with faults, of which "
-        f"{summary.not_scored} could not be scored; {rate:.1%} abstained"
-    )
-
-
-def _prefixes(summary: Summary) -> dict[str, str]:
-    """What names begin with, by target: nothing where there is only one."""
-    return {name: f"{name}_" if len(summary.abstained) > 1 else "" for name in summary.abstained}
-
-
-def _labels(summary: Summary) -> pd.DataFrame:
-    """How often each label was answered, and the range of numbers."""
-    rows: list[dict[str, Any]] = [
-        {"target": target, "answer": label, "rows": count, "share": count / max(summary.scored, 1)}
-        for target, counts in summary.labels.items()
-        for label, count in counts.items()
-    ]
-    rows += [
-        {"target": target, "answer": f"{what} {value:.6g}", "rows": summary.scored, "share": 1.0}
-        for target, values in summary.values.items()
-        for what, value in values.items()
-    ]
-    return pd.DataFrame(rows, columns=["target", "answer", "rows", "share"])
-
-
-def _cells(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return table.astype(str).to_dict("records")  # type: ignore[return-value]  # keys are column names
 
 
 def _tags(job: Job) -> dict[str, str]:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from components.config import PipelineConfig, TrackingConfig
-from components.evaluation.intervals import Interval
+from components.evaluation.intervals import bounds
 from components.inference.ensemble import FUSION
 from components.pipeline.follow import follow
 from components.references import Dataset, Features, Single
 from components.storage.atomic import write_bytes
 from components.sweep.figures import ranking_figure
 from components.sweep.plan import Trial
-from components.sweep.ranking import Comparison, Entrant, Ranking, Row, rank_entrants
+from components.sweep.ranking import Comparison, Entrant, Ranking, rank_entrants
 from components.sweep.score import DELIVERED, Scored, score
 from components.sweep.trial import Pruner, TrialResult, begin_trial
 from components.training.checkpoint import Epoch
+from tasks.artifacts import log_result, show_result
 from tasks.context import Context
 from tasks.progress import Progress
 from tasks.step import gpu_slot, step
@@ -83,8 +80,7 @@ def trial_task(
         training = result.training
         values |= {"parameters": training.parameters, "best_epoch": training.best_epoch}
         values |= {"epochs": training.epochs}
-    known = {name: value for name, value in values.items() if value == value}
-    runs.log_final(at, run, known, len(result.history))
+    runs.log_final(at, run, values, len(result.history))
     overrides = " ".join(f"--set {text}" for text in trial.overrides)
     note = result.note or f"{result.status}: best val {metric} {result.metric:.3f} with `{overrides}`"
     runs.set_tags(at, run, {"status": result.status, "overrides": overrides, runs.NOTE: f"{label}: {note}"})
@@ -109,15 +105,15 @@ def score_task(
 
     run = runs.nested_run(at, arm.sweep_run, label, {})
     own, delivered = scored.scores[FUSION], scored.scores[DELIVERED]
-    values = {**_bounds(f"test_{metric}", own.test), **_bounds(f"{DELIVERED}_test_{metric}", delivered.test)}
-    runs.log_metrics(at, run, _defined({**values, f"{DELIVERED}_val_{metric}": delivered.val}))
+    values = {**bounds(f"test_{metric}", own.test), **bounds(f"{DELIVERED}_test_{metric}", delivered.test)}
+    runs.log_metrics(at, run, {**values, f"{DELIVERED}_val_{metric}": delivered.val})
     runs.set_tags(at, run, {comparison: "yes", DELIVERED: scored.chosen})
     runs.end_run(at, run, "FINISHED")
     for name, found in scored.scores.items():
         if found.kind in ("single", "average", "ideal"):
             prefix = name.replace(" ", "_")
-            values = {f"{prefix}_val_{metric}": found.val, **_bounds(f"{prefix}_test_{metric}", found.test)}
-            runs.log_metrics(at, arm.context.mlflow_run, _defined(values))
+            values = {f"{prefix}_val_{metric}": found.val, **bounds(f"{prefix}_test_{metric}", found.test)}
+            runs.log_metrics(at, arm.context.mlflow_run, values)
     target = arm.dataset.targets.primary
     return Entrant(trial, comparison, scored, result.training.parameters, result.seconds, target)
 
@@ -147,94 +143,20 @@ def rank_task(
     )
     path = context.folder / f"ranking-{config.name}.json"
     write_bytes(path, ranking.to_json().encode("utf-8", "surrogatepass"))
-    runs.log_file(at, run, path)
-    for name, rows in (("ranking", ranking.rows), ("budget", ranking.matched)):
-        if rows:
-            table = ranking.table(rows)
-            runs.log_table(at, run, table, f"{name}_{config.name}")
-            runs.log_figures(at, run, {f"{name}_{config.name}": ranking_figure(ranking, rows)})
-            shown: list[dict[str, Any]] = table.astype(object).where(table.notna(), None).to_dict("records")  # type: ignore[assignment]
-            caption = headline(ranking) if name == "ranking" else f"All at about {budget} parameters"
-            create_table_artifact(shown, key=_key(f"{name}-{config.name}"), description=caption)
-    text = markdown(ranking)
+    drawn = {"ranking": ranking.rows, "budget": ranking.matched}
+    figures = {f"{name}_{config.name}": ranking_figure(ranking, rows) for name, rows in drawn.items() if rows}
+    log_result(context, ranking, path, figures)
+    text = show_result(f"sweep-{config.name}", config.name, ranking)
     runs.log_text(at, run, text, f"ranking_{config.name}.md")
-    create_markdown_artifact(text, key=_key(f"sweep-{config.name}"))
-    runs.log_metrics(at, run, _metrics(ranking))
     runs.set_tags(at, run, {f"winner.{config.name}": ranking.winner})
     _describe(at, run, ranking)
-    progress.finish(headline(ranking))
+    progress.finish(ranking.headline)
     return ranking
 
 
 def _describe(at: TrackingConfig, run: str, ranking: Ranking) -> None:
     """The sweep's description: the result of each pipeline that is ranked."""
     said = runs.get_run(at, run).data.tags.get(runs.NOTE, "")
-    line = f"**{ranking.pipeline}**: {headline(ranking)}"
+    line = f"**{ranking.pipeline}**: {ranking.headline}"
     others = [text for text in said.split("\n\n") if text and not text.startswith(f"**{ranking.pipeline}**:")]
     runs.set_tags(at, run, {runs.NOTE: "\n\n".join([*others, line])})
-
-
-def headline(ranking: Ranking) -> str:
-    """The result in one line."""
-    first, delivered = ranking.rows[0], ranking.rows[-1]
-    return (
-        f"{ranking.winner} wins on validation: test {ranking.metric} {_shown(first.test)}; delivered "
-        f"{_signed(delivered)} against {ranking.best_single} alone"
-    )
-
-
-def markdown(ranking: Ranking) -> str:
-    """The ranking as a page."""
-    covers = "seeds, Student's t" if ranking.interval == "seed" else "test rows, bootstrap"
-    parts = [
-        f"# {ranking.pipeline}",
-        headline(ranking) + ".",
-        f"Intervals: {ranking.confidence:.0%}, over {covers}; gains: over test rows, paired bootstrap. "
-        "Order and winner by validation alone.",
-        _table(ranking.table(ranking.rows)),
-    ]
-    if ranking.matched:
-        parts += [f"## At {ranking.budget} parameters", _table(ranking.table(ranking.matched))]
-    parts += [f"- {fusion} left out: {reason}" for fusion, reason in ranking.skipped.items()]
-    return "\n\n".join(parts)
-
-
-def _metrics(ranking: Ranking) -> dict[str, float]:
-    """Flat metrics of the sweep's run: ``tiny_delivered_test_accuracy``, ``tiny_concat_gain``, ..."""
-    values: dict[str, float] = {}
-    for row in ranking.rows:
-        name = f"{ranking.pipeline}_{row.model.replace(' ', '_')}"
-        values |= {
-            f"{name}_val_{ranking.metric}": row.val,
-            **_bounds(f"{name}_test_{ranking.metric}", row.test),
-        }
-        gain = row.gain
-        values |= {f"{name}_gain": gain.value, f"{name}_gain_low": gain.low, f"{name}_gain_high": gain.high}
-    return _defined(values)
-
-
-def _bounds(name: str, interval: Interval) -> dict[str, float]:
-    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
-
-
-def _defined(values: dict[str, float]) -> dict[str, float]:
-    return {name: value for name, value in values.items() if value == value}
-
-
-def _shown(interval: Interval) -> str:
-    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-
-
-def _signed(row: Row) -> str:
-    return f"{row.gain.value:+.3f} [{row.gain.low:+.3f}, {row.gain.high:+.3f}]"
-
-
-def _key(name: str) -> str:
-    """Prefect's artifact keys are lower case with dashes."""
-    return "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in name.lower())
-
-
-def _table(frame: pd.DataFrame) -> str:
-    shown = frame.astype(object).where(frame.notna(), "").astype(str)
-    rows = [list(frame.columns), ["---"] * len(frame.columns), *shown.to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from components.evaluation.intervals import Stored
+from components.evaluation.intervals import Interval, Stored
+from components.results.table import Cell, Column, Table, flag, interval, number, text
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,111 @@ class Audit(Stored):
         return tuple(word for word, there in found.items() if there)
 
     @property
+    def headline(self) -> str:
+        """What is warned of, in a line."""
+        return ", ".join(self.kinds) or "nothing to object to"
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """The warnings."""
+        return self.warnings
+
+    def metrics(self) -> dict[str, float]:
+        """Flat metrics: ``audit_warnings``, ``audit_image_skill``, ``audit_image_test_in_train``, ..."""
+        values: dict[str, float] = {"audit_warnings": len(self.warnings), "audit_seconds": self.seconds}
+        for each in self.agreements:
+            values[f"audit_{each.input}_skill"] = each.skill
+            values[f"audit_{each.input}_shuffled_rows"] = sum(block.rows for block in each.shuffled)
+        for twin in self.duplicates:
+            values[f"audit_{twin.input}_{twin.split}_in_train"] = twin.exact
+            values[f"audit_{twin.input}_{twin.split}_near_train"] = twin.near
+        return values
+
+    def tables(self) -> dict[str, Table]:
+        """Everything that was looked at."""
+        found = {
+            "audit_votes": self._votes(),
+            "audit_duplicates": self._duplicates(),
+            "audit_leaks": _flagged(
+                f"Columns that tell {self.target} by themselves in a share of the rows; usual: the commonest "
+                "label's share, or another column's.",
+                (text("input"), text("column"), number("told"), number("usual"), flag("flagged")),
+                [(each.input, each.column, each.told, each.usual, each.flagged) for each in self.leaks],
+            ),
+            "audit_groups": _flagged(
+                "Columns of groups, of which some are in train and in another split.",
+                (
+                    text("column"),
+                    number("groups", ""),
+                    number("across", ""),
+                    number("test_rows"),
+                    flag("flagged"),
+                ),
+                [
+                    (each.column, each.groups, each.across, each.test_rows, each.flagged)
+                    for each in self.groups
+                ],
+            ),
+        }
+        return {name: table for name, table in found.items() if table.rows}
+
+    def _votes(self) -> Table:
+        return _flagged(
+            "Votes on the labels by simple models of one input that have not seen the row. A skill near 0 is "
+            "what rows give that are put together at random.",
+            (
+                text("input"),
+                number("rows", ""),
+                number("skill"),
+                interval("interval"),
+                number("right"),
+                number("at_random"),
+                text("shuffled"),
+                flag("chance"),
+            ),
+            [
+                (
+                    each.input,
+                    each.rows,
+                    each.skill,
+                    Interval(each.skill, each.low, each.high),
+                    each.right,
+                    each.at_random,
+                    ", ".join(f"{block.first} to {block.last}" for block in each.shuffled),
+                    each.chance,
+                )
+                for each in self.agreements
+            ],
+        )
+
+    def _duplicates(self) -> Table:
+        return _flagged(
+            "Rows of val and test whose content train has too: the same, and nearly the same; by_chance is "
+            "the share that is to be expected.",
+            (
+                text("input"),
+                text("split"),
+                *(number(name, "") for name in ("rows", "exact", "near")),
+                number("by_chance"),
+                text("example"),
+                flag("flagged"),
+            ),
+            [
+                (
+                    each.input,
+                    each.split,
+                    each.rows,
+                    each.exact,
+                    each.near,
+                    each.by_chance,
+                    each.example,
+                    each.flagged,
+                )
+                for each in self.duplicates
+            ],
+        )
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """A sentence for each thing that is wrong with the data, with what to do."""
         return (*self._of_pairs(), *self._of_splits())
@@ -151,3 +258,10 @@ class Audit(Stored):
                     f"ones is not measured: data.split.group: {torn.column} keeps each in one split."
                 )
         return said
+
+
+def _flagged(caption: str, columns: tuple[Column, ...], rows: Sequence[tuple[Cell, ...]]) -> Table:
+    """Mark the rows that are warned of: those whose last cells are not empty."""
+    flags = sum(column.kind == "flag" or column.name == "shuffled" for column in columns)
+    marked = frozenset(position for position, row in enumerate(rows) if any(row[-flags:]))
+    return Table(caption, columns, tuple(rows), marked=marked, alarm=True)

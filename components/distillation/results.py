@@ -8,10 +8,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.evaluation.bootstrap import Rivals, bootstrap_intervals, mean_gain, paired_gain
-from components.evaluation.intervals import Gain, Interval, Stored, Verdict, t_interval
+from components.evaluation.intervals import (
+    UNDEFINED,
+    Gain,
+    Interval,
+    Significance,
+    Stored,
+    bounds,
+    signed,
+    t_interval,
+)
+from components.results.table import Table, interval, number, text
 from components.targets import AnyTarget
 
-UNDEFINED = Interval(float("nan"), float("nan"), float("nan"))
+_HELPS: dict[Significance, str] = {
+    "yes": "helps",
+    "no": "does not help",
+    "unclear": "may or may not help",
+}
 
 
 @dataclass(frozen=True)
@@ -56,7 +70,7 @@ class StudentResult(Stored):
         return float(np.mean([seed.taught.value for seed in self.seeds]))
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Significance:
         """'yes' when both intervals are above 0, 'no' when neither reaches above it, else 'unclear'.
 
         With a single seed the interval over rows alone decides.
@@ -81,6 +95,113 @@ class DistillationResult(Stored):
     teacher_inputs: tuple[str, ...]
     teacher: Interval  # its own test metric
     students: tuple[StudentResult, ...]
+
+    @property
+    def headline(self) -> str:
+        """The gain of every student in one line."""
+        return "; ".join(f"{student.name}: {signed(student.over_rows)}" for student in self.students)
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """A sentence per student, and the teacher's own result."""
+        return (
+            *map(self._sentence, self.students),
+            f"Teacher: {' + '.join(self.teacher_inputs)}, test {self.metric} {self.teacher.value:.3f}.",
+        )
+
+    def _sentence(self, student: StudentResult) -> str:
+        over_seeds = f", {signed(student.over_seeds)} over seeds" if len(student.seeds) > 1 else ""
+        return (
+            f"{student.name}: the teacher {_HELPS[student.verdict]}: test {self.metric} "
+            f"{student.taught:.3f} with it, {student.alone:.3f} alone, "
+            f"gain {signed(student.over_rows)} over rows{over_seeds}."
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """Flat metrics: ``text_gain``, ``text_gain_low`` over rows, ``text_gain_seeds_low``, ..."""
+        values = {f"teacher_test_{self.metric}": self.teacher.value}
+        for student in self.students:
+            name = student.name
+            values |= {
+                f"{name}_alone_test_{self.metric}": student.alone,
+                f"{name}_with_teacher_test_{self.metric}": student.taught,
+                **bounds(f"{name}_gain", student.over_rows),
+                f"{name}_gain_seeds_low": student.over_seeds.low,
+                f"{name}_gain_seeds_high": student.over_seeds.high,
+            }
+        return values
+
+    def tables(self) -> dict[str, Table]:
+        """The students, and each of their seeds."""
+        found = {"distillation": self._student_table(), "distillation_seeds": self._seed_table()}
+        return {name: table for name, table in found.items() if table.rows}
+
+    def _student_table(self) -> Table:
+        metric, level = self.metric, f"{self.confidence:.0%}"
+        return Table(
+            f"All on the same {self.rows} test rows. Two {level} intervals of the mean gain over the seeds: "
+            f"over rows, the paired bootstrap ({self.resamples} resamples) for these trained models; over "
+            "seeds, Student's t for these rows. 'yes' needs both above 0. The teacher was fitted to the rows "
+            "that the students learned from; test rows are new to both.",
+            (
+                text("student"),
+                text("inputs"),
+                number("parameters", "", brief=""),
+                number(f"{metric} alone", brief="alone"),
+                number(f"{metric} with teacher", brief="with teacher"),
+                number("gain", "+.3f"),
+                interval("over rows", "+.3f", ("low (rows)", "high (rows)")),
+                interval("over seeds", "+.3f", ("low (seeds)", "high (seeds)"), undefined="one seed"),
+                text("helps", brief=""),
+                number(f"{metric} of the teacher", brief=""),
+            ),
+            tuple(
+                (
+                    student.name,
+                    " + ".join(student.inputs),
+                    student.parameters,
+                    student.alone,
+                    student.taught,
+                    student.over_rows.value,
+                    student.over_rows,
+                    student.over_seeds,
+                    student.verdict,
+                    self.teacher.value,
+                )
+                for student in self.students
+            ),
+            title=f"{self.rows} test rows, {level} intervals, means over the seeds",
+        )
+
+    def _seed_table(self) -> Table:
+        return Table(
+            "Each seed: the same student from the same initial weights, alone and with the teacher.",
+            (
+                text("student"),
+                number("seed", ""),
+                *(
+                    number(f"{split} {self.metric} {way}")
+                    for split in ("val", "test")
+                    for way in ("alone", "with teacher")
+                ),
+                number("gain", "+.3f"),
+                interval("interval", "+.3f"),
+            ),
+            tuple(
+                (
+                    student.name,
+                    seed.seed,
+                    seed.alone_validation,
+                    seed.taught_validation,
+                    seed.alone.value,
+                    seed.taught.value,
+                    seed.gain.value,
+                    seed.gain,
+                )
+                for student in self.students
+                for seed in student.seeds
+            ),
+        )
 
 
 @dataclass(frozen=True)

@@ -11,21 +11,19 @@ import pandas as pd
 from scipy import stats
 
 from components.evaluation.bootstrap import bootstrap_intervals, mcnemar, paired_gain
+from components.evaluation.calibration import CalibrationResult, ConformalResult, ReliabilityBin
 from components.evaluation.results import (
     UNDEFINED,
     BalanceResult,
-    CalibrationResult,
     CandidateKind,
     CandidateResult,
     ClassResult,
-    ConformalResult,
     Evaluation,
     Gain,
     Interval,
-    ReliabilityBin,
-    Sample,
     SubsetResult,
 )
+from components.evaluation.samples import Sample
 from components.evaluation.shapley import interactions, leaning_shares, shapley_shares, subsets
 from components.metrics.calibration import label_reliability, quantile_reliability, reliability
 from components.targets import AnyTarget, Classification, Multilabel, Regression, metrics
@@ -176,7 +174,6 @@ def evaluate(
         if fused is not None and isinstance(target, Classification)
         else None,
         delivered_gain=gain(final, against),
-        metrics=results[-1].test,
         subsets=tuple(
             SubsetResult(s, scores[s], better * (everything - scores[s].value), delivered.answering.get(s))
             for s in wanted

@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from components.evaluation.calibration import ReliabilityBin
 from components.evaluation.results import (
     CandidateResult,
     ClassResult,
     Curve,
     Evaluation,
     Interval,
-    ReliabilityBin,
     SubsetResult,
 )
 from components.evaluation.style import (

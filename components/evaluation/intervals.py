@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import ConfigDict, TypeAdapter
 from scipy import stats
 
-Verdict = Literal["yes", "no", "unclear"]
+Significance = Literal["yes", "no", "unclear"]
 
 
 class Stored:
@@ -52,7 +52,7 @@ class Gain(Stored):
     p_value: float
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Significance:
         """'yes' when the whole interval is above 0, 'no' when no part of it is, else 'unclear'."""
         if self.low > 0:
             return "yes"
@@ -66,3 +66,18 @@ def t_interval(values: Sequence[float], confidence: float) -> Interval:
         return Interval(mean, float("nan"), float("nan"))
     reach = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1) * stats.sem(values))
     return Interval(mean, mean - reach, mean + reach)
+
+
+def bounds(name: str, found: Interval | Gain) -> dict[str, float]:
+    """Value and bounds by the names of metrics: ``NAME``, ``NAME_low``, ``NAME_high``."""
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+
+
+def shown(found: Interval) -> str:
+    """For people: ``0.912 [0.884, 0.935]``."""
+    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+def signed(found: Interval | Gain) -> str:
+    """A difference for people: ``+0.121 [+0.084, +0.156]``."""
+    return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"

@@ -14,7 +14,7 @@ import soundfile
 from PIL import Image, ImageOps
 
 from components.data.files.location import read_bytes
-from components.evaluation.results import Media
+from components.evaluation.samples import Media
 
 _SIDE = 240  # pixels; two for each of the 120 that the report shows, for dense screens
 _AUDIO_BYTES = 1_000_000

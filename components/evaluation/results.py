@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Literal
 
-from components.evaluation.intervals import UNDEFINED, Gain, Interval, Stored, Verdict
-
-MediaKind = Literal["image", "audio", "text", "tabular"]
-CandidateKind = Literal["single", "average", "fusion", "delivered"]
-
-# What a browser shows or plays without running anything: no SVG, no HTML.
-MIME_TYPES = frozenset(
-    {"image/png", "image/jpeg", "image/webp", "image/gif"}
-    | {"audio/wav", "audio/mpeg", "audio/ogg", "audio/flac", "audio/mp4"}
+from components.evaluation.calibration import CalibrationResult, ConformalResult
+from components.evaluation.intervals import (
+    UNDEFINED,
+    Gain,
+    Interval,
+    Significance,
+    Stored,
+    bounds,
+    shown,
+    signed,
 )
+from components.evaluation.samples import Media, Sample
+from components.results.table import Table, interval, number, text
+
+CandidateKind = Literal["single", "average", "fusion", "delivered"]
+_HELPS: dict[Significance, str] = {
+    "yes": "Fusion helps",
+    "no": "Fusion does not help",
+    "unclear": "Whether fusion helps is unclear",
+}
 
 
 @dataclass(frozen=True)
@@ -64,84 +74,6 @@ class ClassResult(Stored):
 
 
 @dataclass(frozen=True)
-class ReliabilityBin(Stored):
-    """Rows whose top probability lies in (low, high]; confidence and accuracy are NaN when count is 0."""
-
-    low: float
-    high: float
-    count: int
-    confidence: float
-    accuracy: float
-
-
-@dataclass(frozen=True)
-class CalibrationResult(Stored):
-    """Test rows before and after division of the logits by `temperature`."""
-
-    temperature: float
-    error_before: float
-    error_after: float
-    log_loss_before: float
-    log_loss_after: float
-    before: tuple[ReliabilityBin, ...]
-    after: tuple[ReliabilityBin, ...]
-
-
-@dataclass(frozen=True)
-class Media(Stored):
-    """What one input of one sample looks like: `data` with `mime`, or `text`, or `values` by column.
-
-    Raises:
-        ValueError: `mime` is not a picture or sound that a browser shows without running anything.
-    """
-
-    kind: MediaKind
-    text: str | None = None
-    data: bytes | None = None
-    mime: str | None = None
-    values: dict[str, str] | None = None
-
-    def __post_init__(self) -> None:
-        if self.data is not None and self.mime not in MIME_TYPES:
-            raise ValueError(
-                f"media of type {self.mime!r} cannot be embedded; use one of {sorted(MIME_TYPES)}"
-            )
-
-
-@dataclass(frozen=True)
-class Sample(Stored):
-    """A test row. `row` is its position among the test rows that have the target.
-
-    `probability` is that of the answer, or for a number its standard deviation; `loss` −ln of the likelihood
-    of the truth; `shares` what each input added to the log-probability of the answer, or to the number
-    (exact Shapley values; see Target.leaning). An input that is not in `media` is missing.
-    """
-
-    id: str
-    row: int
-    label: str
-    predicted: str
-    probability: float
-    loss: float
-    shares: dict[str, float]
-    media: dict[str, Media] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ConformalResult(Stored):
-    """How often the conformal sets of the test rows hold the truth, against what they promise.
-
-    `size` is the mean number of classes in a set, of labels left open, or the mean length of the interval;
-    `abstained` the share of rows whose set does not decide.
-    """
-
-    promised: float
-    coverage: Interval
-    size: float
-    abstained: float
-
-
-@dataclass(frozen=True)
 class BalanceResult(Stored):
     """What a fused model makes of one input, against that input's own fit; validation rows that have it.
 
@@ -175,7 +107,6 @@ class Evaluation(Stored):
     fusion_gain: Gain | None  # fusion against the best single input
     fusion_mcnemar: float | None  # exact p-value for the same two
     delivered_gain: Gain  # delivered model against the best single input
-    metrics: dict[str, Interval]  # of the delivered model, as in candidates[-1].test
     subsets: tuple[SubsetResult, ...]
     shapley: dict[
         str, float
@@ -190,7 +121,7 @@ class Evaluation(Stored):
     calibration: CalibrationResult
     conformal: ConformalResult
     samples: tuple[Sample, ...]  # highest loss first
-    version: int = 2
+    version: int = 3
 
     @property
     def delivered(self) -> CandidateResult:
@@ -198,12 +129,12 @@ class Evaluation(Stored):
         return self.candidates[-1]
 
     @property
-    def headline(self) -> Interval:
+    def score(self) -> Interval:
         """The delivered model's chosen metric on test; NaN where it is not defined on the test rows."""
-        return self.metrics.get(self.metric, UNDEFINED)
+        return self.delivered.on_test(self.metric)
 
     @property
-    def fusion_helps(self) -> Verdict:
+    def fusion_helps(self) -> Significance:
         """Whether fusion beats the best single input on test; 'no' when there is nothing to fuse."""
         return self.fusion_gain.verdict if self.fusion_gain else "no"
 
@@ -217,6 +148,151 @@ class Evaluation(Stored):
         """The proper subset that loses most; None with one input."""
         proper = [subset for subset in self.subsets if len(subset.inputs) < len(self.inputs)]
         return max(proper, key=lambda subset: subset.drop, default=None)
+
+    @property
+    def headline(self) -> str:
+        """The delivered model, its result on test, and its gain over the best single input, in one line."""
+        return (
+            f"{self.chosen} delivered: test {self.metric} {shown(self.score)}, "
+            f"{signed(self.delivered_gain)} against {self.best_single} alone"
+        )
+
+    @property
+    def fusion_finding(self) -> str:
+        """Whether fusion beats the best single input, in a sentence."""
+        if self.fusion_gain is None:
+            return f"{self.best_single} is the only input: there is nothing to fuse."
+        return f"{_HELPS[self.fusion_helps]}: {signed(self.fusion_gain)} against {self.best_single} alone."
+
+    @property
+    def balance_warnings(self) -> tuple[str, ...]:
+        """A sentence for each input that the fused model neglects."""
+        return tuple(
+            f"Under-optimised input: {name}. Given it alone, the fused model reaches "
+            f"{self.balance[name].inside:.3f} {self.metric} on validation, its own fit "
+            f"{self.balance[name].solo:.3f}. Try balance.cure."
+            for name in self.under_optimised
+        )
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """Sentences: fusion, the choice on validation, the worst subset, neglected inputs, shares."""
+        lines = [self.fusion_finding]
+        if self.chosen != "fusion" and self.fusion is not None:
+            lines.append(
+                f"On validation {self.chosen} did better than the fusion, so {self.chosen} is "
+                f"delivered: {signed(self.delivered_gain)} against {self.best_single} alone."
+            )
+        worst = self.worst_subset
+        if worst is not None:
+            lines.append(
+                f"Worst subset of inputs: {' + '.join(worst.inputs)}, "
+                f"{worst.metric.value:.3f} ({-worst.drop:+.3f})."
+            )
+        shares = ", ".join(f"{name} {share:+.3f}" for name, share in self.shapley.items())
+        return (*lines, *self.balance_warnings, f"Shapley shares of {self.metric}: {shares}.")
+
+    def metrics(self) -> dict[str, float]:
+        """Flat metrics with the same names in every run: ``test_accuracy``, ``fusion_gain``, ..."""
+        values: dict[str, float] = {}
+        for name, found in self.delivered.test.items():
+            values |= bounds(f"test_{name}", found)
+        values |= {f"val_{name}": value for name, value in self.delivered.validation.items()}
+        for candidate in self.candidates[:-1]:
+            values[f"{candidate.name}_val_{self.metric}"] = candidate.on_validation(self.metric)
+            values |= bounds(f"{candidate.name}_test_{self.metric}", candidate.on_test(self.metric))
+        for label, gain in (("fusion", self.fusion_gain), ("delivered", self.delivered_gain)):
+            if gain is not None:
+                values |= bounds(f"{label}_gain", gain)
+        values |= {f"shapley_{name}": share for name, share in self.shapley.items()}
+        for pair, value in self.interactions.items():
+            values[f"interaction_{pair.replace(' × ', '_and_')}"] = value
+        for subset in self.subsets:
+            values[f"subset_{'_and_'.join(subset.inputs)}_{self.metric}"] = subset.metric.value
+        if self.worst_subset is not None:
+            values["worst_subset_drop"] = self.worst_subset.drop
+        return values | {
+            "calibration_error_before": self.calibration.error_before,
+            "calibration_error_after": self.calibration.error_after,
+            "temperature": self.calibration.temperature,
+            **{f"balance_{name}": found.ratio for name, found in self.balance.items()},
+            "conformal_coverage": self.conformal.coverage.value,
+            "conformal_size": self.conformal.size,
+            "abstained": self.conformal.abstained,
+        }
+
+    def tables(self) -> dict[str, Table]:
+        """The tables that people compare: candidates, subsets, classes, shares of the inputs."""
+        found = {
+            "results": self._candidate_table(),
+            "subsets": self._subset_table(),
+            "classes": Table(
+                "Each class or label on test.",
+                (
+                    text("name"),
+                    number("support", ""),
+                    *map(number, ("precision", "recall", "f1", "roc_auc", "average_precision")),
+                ),
+                tuple(astuple(each) for each in self.per_class),
+            ),
+            "shares": Table(
+                f"What each input adds to {self.metric}: Shapley values over all subsets of inputs.",
+                (text("input"), number("shapley share", "+.3f")),
+                tuple(self.shapley.items()),
+            ),
+        }
+        return {name: table for name, table in found.items() if table.rows}
+
+    def _candidate_table(self) -> Table:
+        metric, level = self.metric, f"{self.confidence:.0%}"
+        names = [candidate.name for candidate in self.candidates[:-1]] + [f"delivered ({self.chosen})"]
+        return Table(
+            f"{self.headline}. Chosen by validation; low and high: {level} bootstrap interval "
+            f"over {self.rows['test']} test rows.",
+            (
+                text("model"),
+                number(f"val {metric}"),
+                number(f"test {metric}"),
+                interval("interval"),
+                number("test log loss", brief="log loss"),
+            ),
+            tuple(
+                (
+                    name,
+                    candidate.on_validation(metric),
+                    candidate.on_test(metric).value,
+                    candidate.on_test(metric),
+                    candidate.on_test("log_loss").value,
+                )
+                for name, candidate in zip(names, self.candidates, strict=True)
+            ),
+            title=f"{self.rows['test']} test rows, {level} intervals",
+            marked=frozenset({len(self.candidates) - 1}),
+        )
+
+    def _subset_table(self) -> Table:
+        worst = self.worst_subset
+        return Table(
+            f"Test {self.metric} when a row has only these inputs, and what that costs.",
+            (
+                text("inputs"),
+                text("answered by"),
+                number(f"test {self.metric}"),
+                interval("interval"),
+                number("drop"),
+            ),
+            tuple(
+                (
+                    " + ".join(subset.inputs),
+                    subset.candidate or self.chosen,
+                    subset.metric.value,
+                    subset.metric,
+                    subset.drop,
+                )
+                for subset in self.subsets
+            ),
+            marked=frozenset(position for position, subset in enumerate(self.subsets) if subset is worst),
+        )
 
     def with_media(self, media: dict[str, dict[str, Media]]) -> Evaluation:
         """The same evaluation, the samples showing their media: sample id → input → Media."""

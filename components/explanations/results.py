@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from components.evaluation.intervals import Stored
+from components.results.table import Table, number, text
 
 SampleKind = Literal["worst", "typical"]
 Grid = tuple[tuple[float, ...], ...]
+_LONGEST = 60  # letters of a word or cell in a table
+_WORDS = 3  # strongest words or columns that a table names
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,12 @@ class Effect(Stored):
     text: str
     effect: float | None
     name: str = ""
+
+    @property
+    def label(self) -> str:
+        """The word, or the column with what its cell holds; short, on one line."""
+        label = f"{self.name} = {self.text}" if self.name else self.text
+        return " ".join(label.split())[:_LONGEST]
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,20 @@ class Heatmap(Stored):
         """The region's effect that is farthest from 0."""
         return max((effect for row in self.grid for effect in row), key=abs, default=0.0)
 
+    @property
+    def strongest_region(self) -> str:
+        """Place of that region: row and column, or a stretch of time and a band."""
+        rows, columns = len(self.grid), len(self.grid[0])
+        row, column = max(
+            ((row, column) for row in range(rows) for column in range(columns)),
+            key=lambda region: abs(self.grid[region[0]][region[1]]),
+        )
+        if self.seconds:
+            width = self.seconds / columns
+            seconds = f"{column * width:.2f} to {(column + 1) * width:.2f} s"
+            return f"{seconds}, band {rows - row} of {rows} from below"
+        return f"row {row + 1}, column {column + 1} of {rows} × {columns}"
+
 
 @dataclass(frozen=True)
 class Inside(Stored):
@@ -81,6 +104,16 @@ class Inside(Stored):
         """The effect of a region, word or column that is farthest from 0; 0 where there is none."""
         parts = [part.effect for part in self.effects if part.effect is not None]
         return max([*parts, *(heatmap.strongest for heatmap in self.heatmaps)], key=abs, default=0.0)
+
+    @property
+    def strongest_part(self) -> str:
+        """Place of the strongest part: words, columns, a region or a stretch of time."""
+        if not self.heatmaps:
+            parts = [part for part in self.effects if part.effect is not None]
+            parts.sort(key=lambda part: -abs(part.effect or 0.0))
+            return ", ".join(part.label for part in parts[:_WORDS])
+        heatmap = max(self.heatmaps, key=lambda heatmap: abs(heatmap.strongest))
+        return f"{heatmap.column}: {heatmap.strongest_region}" if self.several else heatmap.strongest_region
 
 
 @dataclass(frozen=True)
@@ -111,3 +144,51 @@ class Explanations(Stored):
     inputs: tuple[str, ...]
     samples: tuple[ExplainedSample, ...]
     version: int = 2
+
+    @property
+    def headline(self) -> str:
+        """How many rows there are."""
+        return f"{len(self.samples)} rows looked into"
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """The input that argued most for each of the worst predictions."""
+        return tuple(
+            f"{sample.id}: {sample.predicted} instead of {sample.label}, most of all because of "
+            f"{max(sample.shares, key=lambda name: sample.shares[name])}."
+            for sample in self.samples
+            if sample.kind == "worst" and sample.shares and sample.predicted != sample.label
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """Nothing: single rows are no measure of a model."""
+        return {}
+
+    def tables(self) -> dict[str, Table]:
+        """One row per input of each sample: share, what the prediction loses without it, strongest part."""
+        rows = tuple(
+            (
+                sample.id,
+                sample.kind,
+                sample.predicted,
+                sample.label,
+                name,
+                sample.shares[name],
+                sample.without[name],
+                inside.strongest_part,
+                inside.strongest,
+            )
+            for sample in self.samples
+            for name, inside in sample.inside.items()
+        )
+        columns = (
+            *map(text, ("id", "kind", "prediction", "truth", "input")),
+            number("share", "+.3f"),
+            number("without it", "+.3f"),
+            text("strongest part"),
+            number("effect", "+.3f"),
+        )
+        caption = (
+            "What each input and its strongest part argued for: worst rows and typical right ones of test."
+        )
+        return {"explanations": Table(caption, columns, rows)} if rows else {}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from components.results.table import Table, number, p_value, text
+
 Kind = Literal["embedding", "classifier", "column", "missing", "quarantine", "label", "answer", "confidence"]
 MEASURES: dict[Kind, str] = {
     "embedding": "MMD",
@@ -115,6 +117,77 @@ class Drift:
         return tuple(
             dict.fromkeys(test.part for test in self.tests if test.drifted and test.kind in about_inputs)
         )
+
+    @property
+    def headline(self) -> str:
+        """What was found, in a sentence."""
+        compared = f"{self.usable} of {self.rows} rows compared with {self.reference} that the model carries"
+        if not self.drifted:
+            return f"No drift in {len(self.tests)} tests: {compared}"
+        return f"Drift in {', '.join(self.parts)}: {compared}"
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """A sentence for each alarm and for what was not compared, and how far alarms can be believed."""
+        alarms = (
+            f"{test.name}: {MEASURES[test.kind]} {test.effect:.3f} (alarm from {test.floor:g}), "
+            f"p {test.adjusted:.2g} for all {len(self.tests)} tests."
+            for test in self.tests
+            if test.drifted
+        )
+        level = f"Chance of any false alarm in this report: at most {self.level:.0%}."
+        return (*alarms, *(f"Not compared: {note}." for note in self.notes), level)
+
+    def metrics(self) -> dict[str, float]:
+        """Effects and p-values: ``drift_voice_mmd``, ``drift_voice_mmd_p``, ..."""
+        found: dict[str, float] = {
+            "drift": float(self.drifted),
+            "drift_tests": len(self.tests),
+            "drift_alarms": sum(test.drifted for test in self.tests),
+            "rows": self.rows,
+            "rows_looked_at": self.looked,
+            "rows_compared": self.usable,
+        }
+        for test in self.tests:
+            found |= {
+                f"drift_{test.key}": test.effect,
+                f"drift_{test.key}_p": test.p,
+                f"drift_{test.key}_p_adjusted": test.adjusted,
+            }
+        return found
+
+    def tables(self) -> dict[str, Table]:
+        """A row per test."""
+        rows = tuple(
+            (
+                test.name,
+                MEASURES[test.kind],
+                test.effect,
+                test.floor,
+                test.p,
+                test.adjusted,
+                "yes" if test.drifted else "no",
+            )
+            for test in self.tests
+        )
+        columns = (
+            text("compared"),
+            text("measure"),
+            number("effect", ""),
+            number("floor", ""),
+            p_value("p"),
+            p_value("p adjusted"),
+            text("drift"),
+        )
+        table = Table(
+            self.headline,
+            columns,
+            rows,
+            title=f"false alarms in at most {self.level:.0%} of reports",
+            marked=frozenset(position for position, test in enumerate(self.tests) if test.drifted),
+            alarm=True,
+        )
+        return {"drift": table} if rows else {}
 
 
 def _part(test: Test) -> str:

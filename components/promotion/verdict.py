@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from components.evaluation.intervals import Gain, Stored
+from components.evaluation.intervals import Gain, Stored, bounds
+from components.results.table import Table, number, text
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,35 @@ class Verdict(Stored):
     checks: tuple[Check, ...] = ()
     champion: str | None = None
 
-    def rows(self) -> list[dict[str, str]]:
-        """The checks as a table for people."""
-        return [
-            {
-                "check": check.name,
-                "found": f"{check.found:+.4f}" if check.measured else "not measured",
-                "bound": f"{check.bound:g}",
-                "passed": "yes" if check.passed else "no",
-                "compared": check.note,
-            }
+    @property
+    def headline(self) -> str:
+        """The reason."""
+        return self.reason
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """A sentence for each check that stands in the way."""
+        return tuple(
+            f"{check.name}: {check.found:+.4f} with a bound of {check.bound:g} ({check.note})."
             for check in self.checks
-        ]
+            if not check.passed
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """The gain over the champion: ``champion_gain``, ``champion_gain_low``, ``champion_gain_high``."""
+        return {} if self.gain is None else bounds("champion_gain", self.gain)
+
+    def tables(self) -> dict[str, Table]:
+        """The checks."""
+        rows = tuple(
+            (check.name, check.found, check.bound, "yes" if check.passed else "no", check.note)
+            for check in self.checks
+        )
+        columns = (
+            text("check"),
+            number("found", "+.4f", undefined="not measured"),
+            number("bound", "g"),
+            text("passed"),
+            text("compared"),
+        )
+        return {"promotion": Table(self.reason, columns, rows)} if rows else {}

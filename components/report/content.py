@@ -8,7 +8,7 @@ from components.audit.results import Audit
 from components.evaluation.intervals import Stored
 from components.evaluation.results import Curve, Evaluation
 from components.explanations.results import Explanations
-from components.promotion.verdict import Verdict as Decision
+from components.promotion.verdict import Verdict
 from components.retrieval.results import Retrievals
 from components.robustness.results import Robustness
 
@@ -49,7 +49,7 @@ class Report(Stored):
     config: str = ""  # YAML
     reproduce: dict[str, str] = field(default_factory=dict)  # run ids, versions, command
     promotion: str | None = None  # one line: what became of the champion, and why
-    verdict: Decision | None = None  # every check of the rule
+    verdict: Verdict | None = None  # every check of the rule
     robustness: Robustness | None = None
     explanations: Explanations | None = None
     retrieval: Retrievals | None = None

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from components.results.table import Table, text
+
+_SHOWN = 12  # differences of one kind
 Part = Literal["settings", "data", "model", "metric", "environment"]
 _OF_THE_MOMENT = ("seconds", "epoch_seconds", "audit_seconds")
 _OF_THE_TEAM = ("system/", "champion_gain", "extracted_rows_")  # load, champion and cache of the day
@@ -46,6 +50,66 @@ class Difference:
     name: str
     then: Any
     now: Any
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A run and its repetition side by side.
+
+    Attributes:
+        compared: Number of metric values that were compared.
+        differences: All of them, causes first.
+    """
+
+    compared: int
+    differences: tuple[Difference, ...]
+
+    @property
+    def same_results(self) -> bool:
+        """Whether nothing differs but, perhaps, the environment."""
+        return all(difference.part == "environment" for difference in self.differences)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Number of differences of each kind."""
+        return Counter(difference.part for difference in self.differences)
+
+    @property
+    def headline(self) -> str:
+        """The result in one line."""
+        same = f"{self.compared} values of metrics and the model are the same to the last bit"
+        if not self.differences:
+            return f"Nothing differs: settings, data, environment, and {same}"
+        if self.same_results:
+            return f"The results are the same, the environment is not: {same}"
+        return "Differs: " + ", ".join(f"{part} ({count})" for part, count in self.counts.items())
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """A line for each kind of which the table shows only the first differences."""
+        return tuple(
+            f"{part}: {count - _SHOWN} more differ (--json has all of them)."
+            for part, count in self.counts.items()
+            if count > _SHOWN
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """Counts of what was compared and of what differs."""
+        return {"metrics_compared": self.compared, "differences": len(self.differences)}
+
+    def tables(self) -> dict[str, Table]:
+        """The first differences of each kind."""
+        kinds = Counter[str]()
+        rows = []
+        for difference in self.differences:
+            kinds[difference.part] += 1
+            if kinds[difference.part] <= _SHOWN:
+                then, now = (
+                    "—" if value is None else str(value) for value in (difference.then, difference.now)
+                )
+                rows.append((difference.part, difference.name, then, now))
+        columns = tuple(map(text, ("differs", "what", "then", "now")))
+        return {"differences": Table(self.headline, columns, tuple(rows))} if rows else {}
 
 
 def is_compared(metric: str) -> bool:

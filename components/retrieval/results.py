@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from components.evaluation.intervals import Interval, Stored
+from components.evaluation.intervals import Interval, Stored, bounds
 from components.metrics.retrieval import (
     DEPTHS,
     FloatArray,
@@ -16,6 +16,7 @@ from components.metrics.retrieval import (
     chance_levels,
     score_rankings,
 )
+from components.results.table import Table, estimate, number, text
 
 _CELLS = 8_000_000  # similarities held at once
 
@@ -42,6 +43,13 @@ class Retrieval(Stored):
         """``image_to_audio``, ``image_to_audio_class``."""
         return f"{self.query}_to_{self.gallery}" + ("_class" if self.right == "class" else "")
 
+    @property
+    def headline(self) -> str:
+        """Recall at 1 beside that of a random order."""
+        name = "class recall@1" if self.right == "class" else "recall@1"
+        recall, chance = self.metrics["recall_1"].value, self.chance["recall_1"]
+        return f"{self.query} → {self.gallery} {name} {recall:.3f} (chance {chance:.3f})"
+
 
 @dataclass(frozen=True)
 class Retrievals(Stored):
@@ -56,6 +64,48 @@ class Retrievals(Stored):
     seed: int
     each: tuple[Retrieval, ...]
     version: int = 1
+
+    @property
+    def headline(self) -> str:
+        """Recall at 1 of every direction in one line: by class where there are classes."""
+        by_class = [each for each in self.each if each.right == "class"]
+        return ", ".join(each.headline for each in by_class or self.each) or "no row has two inputs"
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """A sentence with the headline, where anything could be searched for."""
+        return (f"Search: {self.headline}.",) if self.each else ()
+
+    def metrics(self) -> dict[str, float]:
+        """Flat metrics: ``retrieval_image_to_audio_recall_1``, ``retrieval_image_to_audio_class_recall_5``"""
+        values: dict[str, float] = {}
+        for each in self.each:
+            for name, interval in each.metrics.items():
+                key = f"retrieval_{each.name}_{name}"
+                values |= {**bounds(key, interval), f"{key}_chance": each.chance[name]}
+        return values
+
+    def tables(self) -> dict[str, Table]:
+        """One row per direction and kind of right sample; beside each metric its interval and chance."""
+        if not self.each:
+            return {}
+        names = list(self.each[0].metrics)
+        columns = [text("from"), text("to"), text("right"), number("queries", ""), number("gallery", "")]
+        for name in names:
+            columns.append(estimate(name, bounds=(f"{name} low", f"{name} high")))
+            columns.append(number(f"{name} chance"))
+        rows = [
+            (
+                each.query,
+                each.gallery,
+                f"same {each.right}",
+                each.queries,
+                each.rows,
+                *(cell for name in names for cell in (each.metrics[name], each.chance[name])),
+            )
+            for each in self.each
+        ]
+        return {"retrieval": Table(f"Search on {self.split}: {self.headline}", tuple(columns), tuple(rows))}
 
 
 def retrieval(

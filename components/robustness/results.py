@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.evaluation.intervals import Gain, Interval, Stored
+from components.results.table import Table, estimate, number, text
 from components.targets.metrics import higher_is_better
 
 
@@ -129,6 +130,109 @@ class Robustness(Stored):
                 if rising
                 else curve.levels[-1].delivered.low > curve.other_metric.value
             )
+        )
+
+    @property
+    def headline(self) -> str:
+        """The result in one line."""
+        level, worst = self.half, self.worst
+        if level is not None:
+            return (
+                f"{self.metric} {level.masked.value:.3f} with {level.rate:.0%} of all inputs hidden, "
+                f"{level.zero_imputed.value:.3f} with zeros in their place"
+            )
+        if worst is None:
+            return "nothing was asked for"
+        return f"{worst.corruption} on {worst.input} costs most: {self.metric} {-worst.loss:+.3f}"
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """A sentence for each corruption that makes the model worse than the best other input by itself."""
+        return tuple(
+            f"Heavy {curve.corruption} on {curve.input} makes the model worse than {curve.other} by itself."
+            for curve in self.harmful
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """Flat metrics: ``robustness_image_jpeg_relative``, ``missing_50_zero_imputed_accuracy``, ..."""
+        values: dict[str, float] = {}
+        for curve in self.corruptions:
+            name = f"robustness_{curve.input}_{curve.corruption}"
+            values |= {f"{name}_relative": curve.relative, f"{name}_effective": curve.effective}
+            for level in curve.levels[1:]:
+                values[f"{name}_{level.severity}_{self.metric}"] = level.delivered.value
+        for missing in self.missing:
+            whose = "" if missing is self.everything else f"_{'_and_'.join(missing.inputs)}"
+            for gap in missing.levels:
+                name = f"missing{whose}_{100 * gap.rate:g}"
+                values[f"{name}_{self.metric}"] = gap.masked.value
+                values[f"{name}_zero_imputed_{self.metric}"] = gap.zero_imputed.value
+                values[f"{name}_gain_over_zeros"] = gap.gain.value
+        return values
+
+    def tables(self) -> dict[str, Table]:
+        """What the curves come to: a row per corruption, a row per rate."""
+        found = {"robustness": self._corruption_table(), "missing_rates": self._missing_table()}
+        return {name: table for name, table in found.items() if table.rows}
+
+    def _corruption_table(self) -> Table:
+        severity = max((curve.levels[-1].severity for curve in self.corruptions), default=0)
+        return Table(
+            "Test rows with one input damaged. Relative: share of the undamaged result that is left; "
+            "effective: what is left beyond what that input's own model has left.",
+            (
+                text("input"),
+                text("corruption"),
+                number("rows", ""),
+                number(f"{self.metric} undamaged"),
+                number(f"{self.metric} at severity {severity}"),
+                number("that input alone"),
+                number("relative robustness"),
+                number("effective robustness", "+.3f"),
+            ),
+            tuple(
+                (
+                    curve.input,
+                    curve.corruption,
+                    curve.rows,
+                    curve.levels[0].delivered.value,
+                    curve.levels[-1].delivered.value,
+                    curve.levels[-1].alone.value,
+                    curve.relative,
+                    curve.effective,
+                )
+                for curve in self.corruptions
+            ),
+            marked=frozenset(
+                position for position, curve in enumerate(self.corruptions) if curve is self.worst
+            ),
+        )
+
+    def _missing_table(self) -> Table:
+        levels = [(curve, level) for curve in self.missing for level in curve.levels]
+        return Table(
+            "Test rows with inputs hidden at random: the model is given the mask of what is absent, and the "
+            "same model is given zeros instead.",
+            (
+                text("hidden"),
+                number("rate", ".0%"),
+                number(f"{self.metric} with mask"),
+                number(f"{self.metric} with zeros"),
+                estimate("gain", "+.3f"),
+                number("rows without any input", ""),
+            ),
+            tuple(
+                (
+                    " + ".join(curve.inputs),
+                    level.rate,
+                    level.masked.value,
+                    level.zero_imputed.value,
+                    level.gain,
+                    level.empty,
+                )
+                for curve, level in levels
+            ),
+            marked=frozenset(position for position, (_, level) in enumerate(levels) if level is self.half),
         )
 
 

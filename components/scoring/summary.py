@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from components.results.table import Table, number, text
 from components.scoring.job import Job
 from components.scoring.rows import Rows
 from components.targets import Multilabel, Regression, Targets
@@ -42,6 +43,58 @@ class Summary:
     abstained: dict[str, int]
     labels: dict[str, dict[str, int]]
     values: dict[str, dict[str, float]]
+
+    @property
+    def headline(self) -> str:
+        """What came of the rows, in a sentence."""
+        rate = sum(self.abstained.values()) / max(self.scored * len(self.abstained), 1)
+        return (
+            f"{self.scored} of {self.rows} rows scored, {self.faulty} with faults, of which "
+            f"{self.not_scored} could not be scored; {rate:.1%} abstained"
+        )
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """Sentences on inputs and columns that were missing."""
+        missing = (f"Scored without {name}: {count} rows." for name, count in self.missing.items() if count)
+        absent = (f"The table lacks {', '.join(self.absent)}.",) if self.absent else ()
+        return (*missing, *absent)
+
+    def metrics(self) -> dict[str, float]:
+        """Counts and rates: ``rows_scored``, ``quarantine_rate``, ``image_missing_rate``, ..."""
+        scored = max(self.scored, 1)
+        several = len(self.abstained) > 1  # then names begin with the target
+        prefixes = {name: f"{name}_" if several else "" for name in self.abstained}
+        return {
+            "rows": self.rows,
+            "rows_scored": self.scored,
+            "rows_not_scored": self.not_scored,
+            "rows_with_faults": self.faulty,
+            "quarantine_rate": self.faulty / self.rows,
+            **{f"{name}_missing_rate": count / scored for name, count in self.missing.items()},
+            **{f"{prefix}abstain_rate": self.abstained[name] / scored for name, prefix in prefixes.items()},
+            **{
+                f"{prefixes[name]}value_{statistic}": value
+                for name, values in self.values.items()
+                for statistic, value in values.items()
+            },
+        }
+
+    def tables(self) -> dict[str, Table]:
+        """The count of each predicted label, and the range of predicted numbers."""
+        labels = [
+            (target, label, count, count / max(self.scored, 1))
+            for target, counts in self.labels.items()
+            for label, count in counts.items()
+        ]
+        numbers = [
+            (target, f"{statistic} {value:.6g}", self.scored, 1.0)
+            for target, values in self.values.items()
+            for statistic, value in values.items()
+        ]
+        columns = (text("target"), text("prediction"), number("rows", ""), number("share", ".1%"))
+        rows = (*labels, *numbers)
+        return {"scored": Table(self.headline, columns, rows)} if rows else {}
 
 
 def finished(job: Job) -> Summary | None:

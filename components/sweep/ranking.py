@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from components.evaluation.bootstrap import Rivals, mean_gain
-from components.evaluation.intervals import Gain, Interval, Stored, t_interval
+from components.evaluation.intervals import Gain, Interval, Stored, bounds, shown, signed, t_interval
 from components.inference.ensemble import FUSION
+from components.results.table import Table, estimate, interval, number, text
 from components.sweep.plan import Trial
 from components.sweep.score import DELIVERED, Kind, Score, Scored
 from components.targets import AnyTarget
@@ -100,27 +100,82 @@ class Ranking(Stored):
     seed: int
     skipped: dict[str, str]
 
-    def table(self, rows: Sequence[Row]) -> pd.DataFrame:
-        """Rows as people compare them."""
-        return pd.DataFrame(
-            [
-                {
-                    "pipeline": self.pipeline,
-                    "model": row.model,
-                    "kind": row.kind,
-                    f"val {self.metric}": round(row.val, 4),
-                    f"test {self.metric}": round(row.test.value, 4),
-                    "low": round(row.test.low, 4),
-                    "high": round(row.test.high, 4),
-                    f"gain over {self.best_single}": round(row.gain.value, 4),
-                    "gain low": round(row.gain.low, 4),
-                    "gain high": round(row.gain.high, 4),
-                    "parameters": row.parameters,
-                    "seconds": None if row.seconds is None else round(row.seconds, 1),
-                    "seeds": row.seeds,
-                }
+    @property
+    def headline(self) -> str:
+        """The result in one line."""
+        first, delivered = self.rows[0], self.rows[-1]
+        return (
+            f"{self.winner} wins on validation: test {self.metric} {shown(first.test)}; delivered "
+            f"{signed(delivered.gain)} against {self.best_single} alone"
+        )
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """A line for each fusion that could not be compared."""
+        return tuple(f"{fusion} left out: {reason}" for fusion, reason in self.skipped.items())
+
+    def metrics(self) -> dict[str, float]:
+        """Flat metrics of the sweep's run: ``tiny_delivered_test_accuracy``, ``tiny_concat_gain``, ..."""
+        values: dict[str, float] = {}
+        for row in self.rows:
+            name = f"{self.pipeline}_{row.model.replace(' ', '_')}"
+            values[f"{name}_val_{self.metric}"] = row.val
+            values |= bounds(f"{name}_test_{self.metric}", row.test)
+            values |= bounds(f"{name}_gain", row.gain)
+        return values
+
+    def tables(self) -> dict[str, Table]:
+        """All models, and the fusions at the same budget of parameters."""
+        covers = "seeds, Student's t" if self.interval == "seed" else "test rows, bootstrap"
+        found = {
+            f"ranking_{self.pipeline}": self._table(
+                self.rows,
+                f"{self.headline}. Intervals: {self.confidence:.0%}, over {covers}; gains: over test rows, "
+                "paired bootstrap. Order and winner by validation alone.",
+                self.pipeline,
+            ),
+            f"budget_{self.pipeline}": self._table(
+                self.matched,
+                f"All at about {self.budget} parameters",
+                f"{self.pipeline} at {self.budget} parameters",
+            ),
+        }
+        return {name: table for name, table in found.items() if table.rows}
+
+    def _table(self, rows: Sequence[Row], caption: str, title: str) -> Table:
+        over = "seeds" if self.interval == "seed" else "rows"
+        level = f"{self.metric}, {self.confidence:.0%} intervals"
+        return Table(
+            caption,
+            (
+                text("pipeline", brief=""),
+                text("model"),
+                text("kind", brief=""),
+                number(f"val {self.metric}", brief="val"),
+                number(f"test {self.metric}", brief="test"),
+                interval("interval"),
+                estimate(f"gain over {self.best_single}", "+.3f", ("gain low", "gain high")),
+                number("parameters", "", brief="params", undefined=""),
+                number("seconds", ".1f", brief="", undefined=""),
+                number("seeds", "", brief=""),
+            ),
+            tuple(
+                (
+                    self.pipeline,
+                    row.model,
+                    row.kind,
+                    row.val,
+                    row.test.value,
+                    row.test,
+                    row.gain,
+                    row.parameters,
+                    None if row.seconds is None else round(row.seconds, 1),
+                    row.seeds,
+                )
                 for row in rows
-            ]
+            ),
+            title=f"{title}: {level} over {over}; ranked on validation",
+            marked=frozenset(position for position, row in enumerate(rows) if row.kind == DELIVERED),
         )
 
 

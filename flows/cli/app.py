@@ -66,7 +66,7 @@ def run(
 ) -> None:
     """Run a pipeline: data to a registered, evaluated model. Goes on where a killed run stopped."""
     with reported(workspace):
-        pipeline = load_pipeline(config, overrides or [])
+        load_pipeline(config, overrides or [])  # a mistake in it is reported before servers start
         with serving("flows.retrain", workspace, mlflow):
             from flows.retrain import retrain
 
@@ -80,7 +80,7 @@ def run(
     else:
         from flows.cli.tables import show_outcome
 
-        show_outcome(Console(), outcome, pipeline)
+        show_outcome(Console(), outcome)
 
 
 @app.command()
@@ -351,7 +351,7 @@ def reproduce(
         from flows.cli.tables import show_reproduced
 
         show_reproduced(Console(), found)
-    if not found.same_results:
+    if not found.comparison.same_results:
         raise typer.Exit(DIFFERENT)
 
 

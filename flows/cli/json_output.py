@@ -14,7 +14,6 @@ from flows.reproduce import Reproduced
 from flows.retrain import Outcome
 from flows.score import Scored
 from flows.sweep import SweepOutcome
-from tasks.align import metrics
 from tasks.promote import Promotion
 
 
@@ -27,7 +26,7 @@ def outcome_json(outcome: Outcome) -> str:
             "report": str(outcome.report),
             **_evaluation_json(outcome.evaluation),
             "further_targets": {other.target: _evaluation_json(other) for other in outcome.further},
-            "retrieval": None if outcome.retrieval is None else metrics(outcome.retrieval),
+            "retrieval": None if outcome.retrieval is None else outcome.retrieval.metrics(),
             "extracted_rows": outcome.extracted,
             "model": asdict(outcome.registered.version),
             "champion": outcome.registered.champion,
@@ -57,9 +56,9 @@ def reproduced_json(found: Reproduced) -> str:
             "run": found.original,
             "again": found.again,
             "workspace": str(found.workspace),
-            "same_results": found.same_results,
-            "metrics_compared": found.compared,
-            "differences": [asdict(difference) for difference in found.differences],
+            "same_results": found.comparison.same_results,
+            "metrics_compared": found.comparison.compared,
+            "differences": [asdict(difference) for difference in found.comparison.differences],
         }
     )
 
@@ -74,7 +73,7 @@ def _evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
         "delivered": evaluation.chosen,
         "best_single": evaluation.best_single,
         "fusion_helps": evaluation.fusion_helps,
-        "test": {name: asdict(interval) for name, interval in evaluation.metrics.items()},
+        "test": {name: asdict(interval) for name, interval in evaluation.delivered.test.items()},
         "candidates": {
             candidate.name: {
                 "val": candidate.on_validation(metric),

@@ -7,13 +7,8 @@ from collections.abc import Mapping
 from components.config import PipelineConfig
 from components.evaluation.results import Evaluation
 from components.references import Dataset
+from components.results import markdown
 from components.targets import Regression
-
-_HELPS = {
-    "yes": "Fusion helped",
-    "no": "Fusion did not help",
-    "unclear": "Whether fusion helped is unclear",
-}
 
 _EXPERIMENT = """\
 Runs of **braid**: multimodal models, retrained and compared. A run of `kind` retrain, sweep, distill, score \
@@ -76,34 +71,23 @@ def of_experiment(views: Mapping[str, str]) -> str:
     return _EXPERIMENT.replace("VIEWS", " · ".join(f"[{title}]({at})" for title, at in views.items()))
 
 
-def of_run(
-    evaluation: Evaluation, headline: str, decision: str, links: Mapping[str, str], results: str
-) -> str:
+def of_run(evaluation: Evaluation, decision: str, links: Mapping[str, str]) -> str:
     """Description of a finished retraining.
 
     Args:
-        evaluation: Of the primary target.
-        headline: The result in one line.
-        decision: Which version it is and whether it is champion, with the reason.
-        links: Address by what it is called.
-        results: Table of the candidates, in Markdown.
+        evaluation: Result of the primary target.
+        decision: The version, whether it is champion, and the reason.
+        links: Address by its label.
     """
     return "\n\n".join(
         [
-            f"{headline}.",
-            f"**{helped(evaluation)}**",
+            f"{markdown.plain(evaluation.headline)}.",
+            f"**{markdown.plain(evaluation.fusion_finding)}**",
             f"{decision}.",
             " · ".join(f"[{name}]({address})" for name, address in links.items()),
-            results,
+            markdown.table(evaluation.tables()["results"]),
         ]
     )
-
-
-def helped(evaluation: Evaluation) -> str:
-    """Whether fusion beat the best single input, in a sentence."""
-    gain = evaluation.fusion_gain
-    proof = f": {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]" if gain else ""
-    return f"{_HELPS[evaluation.fusion_helps]} against {evaluation.best_single} alone{proof}."
 
 
 def of_model(config: PipelineConfig, dataset: Dataset) -> str:

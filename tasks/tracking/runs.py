@@ -7,6 +7,7 @@ memory, so a retried or resumed step writes to the same run; what is there alrea
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import time
@@ -40,7 +41,7 @@ DATA_TAG, MODEL_TAG = "dataset_digest", "model_digest"
 CONFIG, ENVIRONMENT = "config.yaml", "environment.json"  # artifacts that a run is repeated from
 _OF_THE_RUN = ("config", "git_commit", DATA_TAG)  # tags that its parts have too
 _LONGEST_PARAM = 6000  # characters that every MLflow backend takes
-_FORBIDDEN = re.compile(r"[^\w.:/ -]")  # in the name of a parameter; columns of a table may have any
+_FORBIDDEN = re.compile(r"[^\w.:/ -]")  # in a name of MLflow; columns of a table may have any
 
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
@@ -175,8 +176,9 @@ def log_epoch(tracking: TrackingConfig, run_id: str, epoch: Epoch, metric: str) 
 
 
 def log_metrics(tracking: TrackingConfig, run_id: str, values: Mapping[str, float]) -> None:
-    """Final metrics; those that the run has already are left out."""
+    """Final metrics; those that the run has already, and those that are not defined, are left out."""
     client = connect(tracking)
+    values = {_FORBIDDEN.sub("_", name): value for name, value in values.items() if math.isfinite(value)}
     known = client.get_run(run_id).data.metrics
     now = int(time.time() * 1000)
     new = [Metric(name, float(value), now, 0) for name, value in values.items() if name not in known]
@@ -187,9 +189,11 @@ def log_metrics(tracking: TrackingConfig, run_id: str, values: Mapping[str, floa
 def log_final(tracking: TrackingConfig, run_id: str, values: Mapping[str, float], step: int) -> None:
     """Final metrics of a run whose epochs may have logged the same names, as values behind the last epoch.
 
-    What MLflow shows and compares is the newest value, so it is these. Those there already are left out.
+    What MLflow shows and compares is the newest value, so it is these. Those that are there already, and
+    those that are not defined, are left out.
     """
     client = connect(tracking)
+    values = {name: value for name, value in values.items() if math.isfinite(value)}
     now = int(time.time() * 1000)
     new = [
         Metric(name, float(value), now, step)

@@ -91,7 +91,7 @@ def test_run_and_model_describe_themselves(project: Project, first_run: dict[str
     run = client.get_run(first_run["mlflow_run"])
     note = run.data.tags["mlflow.note.content"]
     assert f"test accuracy {first_run['test']['accuracy']['value']:.3f}" in note
-    assert "**Fusion helped against" in note
+    assert "**Fusion helps: +" in note
     assert "became champion: first model under this name" in note
     page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/report.html"
     assert f"[report]({page})" in note

@@ -109,7 +109,7 @@ def test_a_run_shows_names_artifacts_and_keeps_the_gpu_limit(
     assert outcome["promotion"] in reason
     tables = [artifact for artifact in artifacts if artifact["type"] == "table"]
     assert [table["key"] for table in tables if not table["description"]] == []
-    assert "Fusion helped" in by_key["summary"]["data"]
+    assert "Fusion helps" in by_key["summary"]["data"]
     assert str(outcome["mlflow_run"]) in str(by_key["mlflow-run"]["data"])
     note = MlflowClient(project.tracking_uri).get_run(outcome["mlflow_run"]).data.tags["mlflow.note.content"]
     assert f"[Prefect flow run]({api.removesuffix('/api')}/" in note

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from components.evaluation.evaluate import evaluate
-from components.evaluation.results import Evaluation, Media
+from components.evaluation.results import Evaluation
+from components.evaluation.samples import Media
 from components.targets.metrics import metric
 
 
@@ -16,7 +17,7 @@ def test_a_fusion_of_noisy_views_helps_and_the_best_single_input_is_the_stronges
     assert e.fusion_helps == e.delivered_gain.verdict == "yes"
     assert e.fusion_mcnemar < 0.05
     assert [c.kind for c in e.candidates] == ["single"] * 3 + ["average", "fusion", "delivered"]
-    assert e.headline == e.delivered.test["accuracy"] == e.metrics["accuracy"]
+    assert e.score == e.delivered.test["accuracy"]
 
 
 @pytest.mark.parametrize("name", ["accuracy", "log_loss"])
@@ -27,7 +28,7 @@ def test_shares_sum_to_the_gain_over_class_frequencies(make_arguments, name):
     assert e.prior_value == pytest.approx(
         metric(given["target"], name, given["values_test"], np.full((rows, 5), 0.2))
     )
-    gained = abs(e.headline.value - e.prior_value)
+    gained = abs(e.score.value - e.prior_value)
     assert sum(e.shapley.values()) == pytest.approx(gained)
     assert list(e.shapley) == ["picture", "voice", "note"]
 
@@ -84,7 +85,7 @@ def test_test_rows_of_one_class_leave_the_headline_open_and_break_nothing(make_a
     given = make_arguments(classes=3, metric="roc_auc")
     given["values_test"] = np.zeros_like(given["values_test"])
     e = evaluate(**given)
-    assert np.isnan(e.headline.value)
+    assert np.isnan(e.score.value)
     assert e.fusion_helps == "unclear"
     assert Evaluation.from_json(e.to_json()).to_json() == e.to_json()
 
@@ -119,7 +120,7 @@ class TestEveryKind:
         e, given = make_evaluation_of(task), make_arguments_of(task)
         rows = np.tile(given["prior"], (len(given["values_test"]), 1))
         assert e.prior_value == pytest.approx(metric(given["target"], e.metric, given["values_test"], rows))
-        assert sum(e.shapley.values()) == pytest.approx(e.headline.value - e.prior_value)
+        assert sum(e.shapley.values()) == pytest.approx(e.score.value - e.prior_value)
 
     def test_the_interaction_of_two_inputs_is_what_both_bring_beyond_each(self, make_evaluation_of, task):
         e = make_evaluation_of(task)

@@ -8,7 +8,7 @@ import soundfile
 from PIL import Image
 
 from components.evaluation.media import audio_media, media_of
-from components.evaluation.results import Media
+from components.evaluation.samples import Media
 
 
 def encoded(image, kind, **options):

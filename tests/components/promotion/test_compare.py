@@ -55,7 +55,7 @@ class TestJudge:
     def test_the_headline_is_the_share_of_right_predictions(self, judgement: Judgement) -> None:
         predictions, evaluation = judgement.predictions, judgement.evaluations[0]
         right = (predictions["label"] == predictions["target.label"]).mean()
-        assert evaluation.headline.value == pytest.approx(right)
+        assert evaluation.score.value == pytest.approx(right)
         assert evaluation.rows == {"val": 24, "test": 24}
 
     def test_every_candidate_and_every_subset_is_judged(self, judgement: Judgement) -> None:
@@ -130,7 +130,7 @@ def test_the_metric_of_promotion_wins_over_that_of_evaluation(
     verdict = versus(tiny, tiny.bundle, weak, options)
     assert verdict.reason.startswith("log_loss ")
     assert verdict.gain is not None
-    losses = judgement.evaluations[0].metrics["log_loss"].value, _log_loss(tiny, weak)
+    losses = judgement.evaluations[0].delivered.test["log_loss"].value, _log_loss(tiny, weak)
     assert verdict.gain.value == pytest.approx(losses[1] - losses[0], rel=1e-3), "a lower loss is a gain"
 
 

@@ -108,7 +108,7 @@ def test_nothing_to_compare_stands_in_nobodys_way() -> None:
     check = subset_check(target, values, ROWS, one, one, [("a",)], "accuracy", 0.0)
     assert math.isnan(check.found)
     assert check.passed
-    assert Verdict(True, "", None, (check,)).rows()[0]["found"] == "not measured"
+    assert Verdict(True, "", None, (check,)).tables()["promotion"].texts()[0][1] == "not measured"
 
 
 class TestCalibration:

@@ -226,6 +226,17 @@ class TestMetrics:
         runs.log_metrics(at, run, {"data_größe_missing": 3, "data_写真_missing": 4})
         assert client.get_run(run).data.metrics["data_写真_missing"] == 4
 
+    def test_names_of_columns_are_made_fit_and_undefined_ones_left_out(
+        self, at: TrackingConfig, client: MlflowClient, run: str
+    ) -> None:
+        values = {"drift_size (m²)_psi": 0.1, "test_roc_auc": float("nan"), "test_r2": -float("inf")}
+        for _ in range(2):
+            runs.log_metrics(at, run, values)
+        assert client.get_run(run).data.metrics == {"drift_size _m²__psi": 0.1}
+        assert len(client.get_metric_history(run, "drift_size _m²__psi")) == 1
+        runs.log_final(at, run, {"val_loss": 0.5, "val_roc_auc": float("nan")}, 3)
+        assert set(client.get_run(run).data.metrics) == {"drift_size _m²__psi", "val_loss"}
+
 
 class TestData:
     SAMPLES = pd.DataFrame({"id": ["a", "b"], "split": ["train", "test"], "target": ["x", "y"]})
