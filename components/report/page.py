@@ -10,11 +10,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from components.evaluation.figures import all_figures
-from components.evaluation.results import Media
+from components.evaluation.samples import Media
 from components.evaluation.style import svg, words
 from components.explanations.heatmap import overlay_png, tint
 from components.explanations.results import Heatmap
 from components.report.content import Report
+from components.results.table import Table
 from components.robustness.figures import robustness_figures
 from components.targets.metrics import higher_is_better
 
@@ -43,6 +44,11 @@ def render_report(report: Report) -> str:
         figures=figures[0],
         quarantine=report.data.quarantine[:QUARANTINE_ROWS],
     )
+
+
+def render_table(table: Table) -> Markup:
+    """A table of a result as HTML, every cell escaped."""
+    return Markup(_ENVIRONMENT.get_template("table.html.j2").module.table(table))  # type: ignore[attr-defined]
 
 
 def _number(value: float, digits: int = 3) -> str:
@@ -85,6 +91,7 @@ _ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 _ENVIRONMENT.filters |= {
+    "table": render_table,
     "number": _number,
     "signed": _signed,
     "p_value": _p_value,

@@ -13,10 +13,12 @@ from PIL import Image
 
 from components.audit.results import Agreement, Audit, Duplicates, Leak, Shuffled, Torn
 from components.evaluation.figures import all_figures, confusion_matrix
-from components.evaluation.results import Curve, Media
+from components.evaluation.results import Curve
+from components.evaluation.samples import Media
 from components.evaluation.style import svg, words
 from components.report.content import DataSummary, QuarantineRow, Report
-from components.report.page import render_report
+from components.report.page import render_report, render_table
+from components.results.table import Table, number, text
 
 EVIL = "<script>alert('x')</script>$\\frac{&\""
 PIXEL = Media("image", data=b"\x89PNG", mime="image/png")
@@ -187,6 +189,20 @@ def test_what_the_audit_warns_of_stands_in_head_and_section(make_evaluation):
     assert "Nothing to object to." in render_report(good)
     assert "to look at" not in render_report(good)
     assert 'id="audit"' not in render_report(replace(report, audit=None))
+
+
+def test_a_table_of_a_result_is_escaped_and_marked_and_its_verdicts_are_chips():
+    columns = (text(EVIL), number("roc_auc"), number("gain", "+.3f"), text("passed"))
+    rows = ((EVIL, 0.9, -0.1, "no"), ("plain", float("nan"), 0.1, "yes"))
+    html = str(render_table(Table("", columns, rows, marked=frozenset({1}))))
+    page = Page(html)
+    assert "script" not in page.tags
+    assert "".join(page.text).count(EVIL) == 2
+    assert html.count('<tr class="mark">') == 1
+    assert html.index('<tr class="mark">') > html.index("−0.100")
+    assert "ROC AUC" in page.text
+    assert "–" in page.text
+    assert [value for tag, _, value in page.attributes if tag == "span"] == ["chip no", "chip yes"]
 
 
 def test_an_unfused_delivery_is_said_plainly(make_evaluation):
