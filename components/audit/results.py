@@ -109,7 +109,7 @@ class Audit(Stored):
 
     @property
     def headline(self) -> str:
-        """What is warned of, in a line."""
+        """Kinds of the warnings, in a line."""
         return ", ".join(self.kinds) or "nothing to object to"
 
     @property

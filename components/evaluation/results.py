@@ -159,7 +159,7 @@ class Evaluation(Stored):
 
     @property
     def fusion_finding(self) -> str:
-        """Whether fusion beats the best single input, in a sentence."""
+        """Comparison of the fusion with the best single input, in a sentence."""
         if self.fusion_gain is None:
             return f"{self.best_single} is the only input: there is nothing to fuse."
         return f"{_HELPS[self.fusion_helps]}: {signed(self.fusion_gain)} against {self.best_single} alone."

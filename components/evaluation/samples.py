@@ -18,7 +18,7 @@ MIME_TYPES = frozenset(
 
 @dataclass(frozen=True)
 class Media(Stored):
-    """What one input of one sample looks like: `data` with `mime`, or `text`, or `values` by column.
+    """One input of one sample for a reader: `data` with `mime`, or `text`, or `values` by column.
 
     Raises:
         ValueError: `mime` is not a picture or sound that a browser shows without running anything.

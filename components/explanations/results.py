@@ -147,7 +147,7 @@ class Explanations(Stored):
 
     @property
     def headline(self) -> str:
-        """How many rows there are."""
+        """Number of rows."""
         return f"{len(self.samples)} rows looked into"
 
     @property

@@ -120,7 +120,7 @@ class Drift:
 
     @property
     def headline(self) -> str:
-        """What was found, in a sentence."""
+        """The parts that have moved and the rows that were compared, in a sentence."""
         compared = f"{self.usable} of {self.rows} rows compared with {self.reference} that the model carries"
         if not self.drifted:
             return f"No drift in {len(self.tests)} tests: {compared}"

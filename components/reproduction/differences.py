@@ -66,7 +66,7 @@ class Comparison:
 
     @property
     def same_results(self) -> bool:
-        """Whether nothing differs but, perhaps, the environment."""
+        """True where nothing differs but, perhaps, the environment."""
         return all(difference.part == "environment" for difference in self.differences)
 
     @property

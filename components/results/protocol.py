@@ -1,4 +1,4 @@
-"""What every result carries, so that one function logs it and one renderer per place shows it."""
+"""Contract of every result, so that one function logs it and one renderer per place shows it."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Column:
 
     @property
     def numeric(self) -> bool:
-        """Whether the cells are numbers, which stand to the right."""
+        """True for cells that are numbers, which stand to the right."""
         return self.kind not in ("text", "flag")
 
     def exact(self, cell: Any) -> dict[str, Any]:
@@ -128,7 +128,7 @@ class Table:
         rows: A cell per column.
         title: A few words above the table in the terminal.
         marked: Positions of the rows that stand out.
-        alarm: Whether these are bad news.
+        alarm: True where these are bad news.
 
     Raises:
         ValueError: A row has not a cell per column.

@@ -171,7 +171,7 @@ class Robustness(Stored):
         return values
 
     def tables(self) -> dict[str, Table]:
-        """What the curves come to: a row per corruption, a row per rate."""
+        """Ends of the curves: a row per corruption, a row per rate."""
         found = {"robustness": self._corruption_table(), "missing_rates": self._missing_table()}
         return {name: table for name, table in found.items() if table.rows}
 

@@ -46,7 +46,7 @@ class Summary:
 
     @property
     def headline(self) -> str:
-        """What came of the rows, in a sentence."""
+        """Counts of the rows, in a sentence."""
         rate = sum(self.abstained.values()) / max(self.scored * len(self.abstained), 1)
         return (
             f"{self.scored} of {self.rows} rows scored, {self.faulty} with faults, of which "
