@@ -1,0 +1,79 @@
+"""A result reaches MLflow and the dashboard in one way; only Prefect's server is left out here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from matplotlib.figure import Figure
+from mlflow import MlflowClient
+
+from components.config import load_tracking
+from tasks import artifacts
+from tasks.context import Run
+from tasks.tracking import runs
+from tests.components.small_results import DRIFT, RANKING
+
+Shown = dict[str, tuple[Any, str]]
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
+    """Artifacts by key: content and description."""
+    made: Shown = {}
+
+    def create(content: Any, key: str, description: str = "") -> None:
+        made[key] = (content, description)
+
+    monkeypatch.setattr(artifacts, "create_table_artifact", create)
+    monkeypatch.setattr(artifacts, "create_markdown_artifact", create)
+    return made
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    at = load_tracking(None, tmp_path)
+    return Run("job", tmp_path, at, runs.start_run(at, "job", "job", {"kind": "monitor"}))
+
+
+def files(run: Run) -> set[str]:
+    client = MlflowClient(run.tracking.tracking_uri)
+    return {
+        file.path
+        for folder in (None, "tables", "figures")
+        for file in client.list_artifacts(run.mlflow_run, folder)
+        if not file.is_dir
+    }
+
+
+def test_a_result_is_metrics_tables_figures_and_a_file(run: Run, shown: Shown, tmp_path: Path) -> None:
+    file = tmp_path / "ranking.json"
+    file.write_text(RANKING.to_json())
+    artifacts.log_result(run, RANKING, file, {"ranking_Tiny": Figure()}, prefix="age_")
+    metrics = runs.get_run(run.tracking, run.mlflow_run).data.metrics
+    assert metrics["age_Tiny_gated_test_accuracy_low"] == pytest.approx(0.85)
+    assert files(run) == {
+        "ranking.json",
+        "figures/age_ranking_Tiny.png",
+        *(f"tables/age_{name}_Tiny.{ending}" for name in ("ranking", "budget") for ending in ("csv", "json")),
+    }
+    csv = runs.download(run.tracking, run.mlflow_run, "tables/age_ranking_Tiny.csv", tmp_path / "csv")
+    assert (
+        csv.read_text().splitlines()[0].startswith("pipeline,model,kind,val accuracy,test accuracy,low,high")
+    )
+    rows, caption = shown["age-ranking-tiny"]
+    assert rows[1]["parameters"] is None
+    assert caption.startswith("gated wins on validation")
+    assert set(shown) == {"age-ranking-tiny", "age-budget-tiny"}
+
+
+def test_a_page_has_all_of_a_result_and_no_secret(
+    run: Run, shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORE_PASSWORD", "no column")
+    text = artifacts.show_result("drift-summary", "tiny and new.csv", DRIFT)
+    page, _ = shown["drift-summary"]
+    assert text.startswith("# tiny and new.csv\n\nDrift in voice: 190 of 1000 rows compared")
+    assert "- Not compared: text: *** of it." in page
+    assert "| voice: embeddings | MMD | 0.3123 | 0.05 | 0.000123 | 0.000988 | yes |" in page
