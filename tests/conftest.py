@@ -8,18 +8,19 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from components.config.tracking import VARIABLES
 from components.runtime.environ import kept
-from flows.servers.local import prefect_api
+from flows.servers.processes import port_near, prefect_server
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared-machine")
 
-for _name in VARIABLES:  # of who starts the tests
-    os.environ.pop(_name, None)
+for _name in [name for name in os.environ if name in VARIABLES or name.startswith("PREFECT_")]:
+    del os.environ[_name]  # of who starts the tests
+# Flows that run in this process have one worker process: pytest -n shares the cores already.
+os.environ["PREFECT_TASKS_RUNNER_PROCESS_POOL_MAX_WORKERS"] = "1"
 
 
 @pytest.fixture(autouse=True)
@@ -36,10 +37,9 @@ def mlflow_forgets_its_place() -> Iterator[None]:
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of one Prefect server for the commands whose own server and workers are not what is tested.
 
-    To start them is most of what a tiny run costs.
+    To start them is most of what a tiny run costs. No setting of this process names it: a command that takes
+    it says so, and the tests of what happens without a server stay true in any order.
     """
-    with (
-        temporary_settings(restore_defaults={PREFECT_API_URL}),
-        prefect_api(tmp_path_factory.mktemp("prefect")) as address,
-    ):
-        yield address
+    folder = tmp_path_factory.mktemp("prefect")
+    with prefect_server(folder, port_near(0), ephemeral=True) as server:
+        yield server.address

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from contextlib import ExitStack, chdir
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,10 +21,11 @@ import soundfile as sf
 import yaml
 from click.testing import Result
 from PIL import Image
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from typer.testing import CliRunner
 
+from components.runtime.environ import variables
 from flows.cli.app import app
+from flows.servers.local import configured_as
 
 ROOT = Path(__file__).parents[3]
 CLASSES = ("ant", "bee", "cat", "dog")
@@ -83,13 +86,27 @@ class Project:
             check=False,
         )
 
-    def inside(self, *arguments: str) -> Result:
-        """Run the command line in this process: to start another takes longer than a refusal does."""
-        with temporary_settings({PREFECT_API_URL: self.api} if self.api else {}):
+    def inside(self, *arguments: str, **environment: str) -> Result:
+        """Run the command line in this process: to start another takes longer than most commands do."""
+        with ExitStack() as stack:
+            stack.enter_context(chdir(self.folder))
+            stack.enter_context(variables({"PREFECT_HOME": str(self.folder / "prefect"), **environment}))
+            if self.api:
+                stack.enter_context(configured_as(self.api))
             return CliRunner().invoke(app, [*arguments, "--workspace", str(self.workspace)])
 
+    def json(self, *arguments: str, **environment: str) -> dict[str, Any]:
+        """The JSON of a command that succeeds, run in this process."""
+        done = self.inside(*arguments, "--json", **environment)
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
     def run(self, *arguments: str, **environment: str) -> dict[str, Any]:
-        """``braid run`` on the pipeline file; its JSON."""
+        """``braid run`` on the pipeline file, in this process; its JSON."""
+        return self.json("run", str(self.config), *arguments, **environment)
+
+    def run_alone(self, *arguments: str, **environment: str) -> dict[str, Any]:
+        """``braid run`` on the pipeline file, in a process of its own; its JSON."""
         done = self.braid("run", str(self.config), "--json", *arguments, **environment)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
@@ -202,27 +219,32 @@ def make_project(folder: Path, rows: int = 240, api: str | None = None, **change
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project that the tests of one session share; only its first run does any work."""
-    return make_project(tmp_path_factory.mktemp("tiny"), evaluation=THOROUGH, audit={})
+def cold(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[str, Any]]:
+    """A project and the result of its first ``braid run``, as of a user who has set nothing; not to be changed.
+
+    It is the one whole process of the tests that share it.
+    """
+    project = make_project(tmp_path_factory.mktemp("tiny"), evaluation=THOROUGH, audit={})
+    return project, project.run_alone()
 
 
 @pytest.fixture(scope="session")
-def first_run(project: Project) -> dict[str, Any]:
+def first_run(cold: tuple[Project, dict[str, Any]]) -> dict[str, Any]:
     """The result of the first ``braid run``."""
-    return project.run()
+    return cold[1]
 
 
-def python(project: Project, code: str, arguments: Sequence[str] = ()) -> str:
-    """Run code in a fresh process; give what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=project.folder,
-        env=project.environment(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture(scope="module")
+def project(
+    cold: tuple[Project, dict[str, Any]], api: str, tmp_path_factory: pytest.TempPathFactory
+) -> Project:
+    """The project after its first run, copied for the tests of one file, which may change it."""
+    folder = tmp_path_factory.mktemp("warm") / "tiny"
+    shutil.copytree(cold[0].folder, folder)
+    return Project(folder, api)
+
+
+def predicted(project: Project, model: str, rows: pd.DataFrame, **params: Any) -> pd.DataFrame:
+    """What the champion of a registered model gives for rows, through MLflow's pyfunc."""
+    mlflow.set_tracking_uri(project.tracking_uri)
+    return mlflow.pyfunc.load_model(f"models:/{model}@champion").predict(rows, params=params or None)

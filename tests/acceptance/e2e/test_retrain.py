@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from tests.acceptance.e2e.conftest import Project, python
+from tests.acceptance.e2e.conftest import Project, predicted
 
 pytestmark = pytest.mark.e2e
 FITS = {"picture", "sound", "words", "fusion"}
@@ -157,10 +156,14 @@ def test_first_model_is_champion(project: Project, first_run: dict[str, Any]) ->
     assert version.tags["promotion"] == "first model under this name"
 
 
-def test_second_run_over_the_same_data_extracts_nothing(
-    project: Project, first_run: dict[str, Any], api: str
+def test_a_command_with_a_server_of_its_own_leaves_nothing_in_its_log(
+    project: Project, first_run: dict[str, Any]
 ) -> None:
-    again = replace(project, api=api).run()
+    assert (project.workspace / "prefect-server.log").read_text("utf-8") == ""
+
+
+def test_second_run_over_the_same_data_extracts_nothing(project: Project, first_run: dict[str, Any]) -> None:
+    again = project.run()
     assert again["extracted_rows"] == {"picture": 0, "sound": 0, "words": 0}
     assert again["test"] == first_run["test"]
     assert again["mlflow_run"] != first_run["mlflow_run"]
@@ -169,25 +172,12 @@ def test_second_run_over_the_same_data_extracts_nothing(
     client = MlflowClient(project.tracking_uri, project.tracking_uri)
     assert str(client.get_model_version_by_alias("tiny", "champion").version) == first_run["model"]["version"]
     assert str(client.get_model_version_by_alias("tiny", "challenger").version) == again["model"]["version"]
-    report = project.braid("report", again["run"])
-    assert report.returncode == 0
+    report = project.inside("report", again["run"])
+    assert report.exit_code == 0
     assert Path(report.stdout.strip()).read_text("utf-8").lower().startswith("<!doctype html>")
 
 
-SCORE = """
-import json, sys
-import mlflow, pandas as pd
-mlflow.set_tracking_uri(sys.argv[1])
-model = mlflow.pyfunc.load_model("models:/tiny@champion")
-result = model.predict(pd.read_json(sys.argv[2]))
-print(json.dumps({"label": result["label"].tolist(), "inputs": result["inputs"].tolist(),
-                  "sums": result.filter(like="probability_").sum(axis=1).tolist()}, default=str))
-"""
-
-
-def test_logged_model_scores_every_subset_in_a_fresh_process(
-    project: Project, first_run: dict[str, Any]
-) -> None:
+def test_logged_model_scores_every_subset(project: Project, first_run: dict[str, Any]) -> None:
     manifest = pd.read_csv(project.folder / "manifest.csv")
     row = manifest[(manifest["split"] == "test") & manifest.notna().all(axis=1)].iloc[0]
     whole = {
@@ -199,14 +189,12 @@ def test_logged_model_scores_every_subset_in_a_fresh_process(
         {name: value if bits >> place & 1 else None for place, (name, value) in enumerate(whole.items())}
         for bits in range(1, 8)
     ]
-    table = project.folder / "rows.json"
-    table.write_text(json.dumps(subsets))
-    found = json.loads(python(project, SCORE, [project.tracking_uri, str(table)]))
-    assert found["inputs"] == [
+    scored = predicted(project, "tiny", pd.DataFrame(subsets))
+    assert scored["inputs"].tolist() == [
         "+".join(name for name, value in subset.items() if value) for subset in subsets
     ]
-    assert all(total == pytest.approx(1.0, abs=1e-9) for total in found["sums"])
-    assert found["label"][-1] == row["label"]
+    assert scored.filter(like="probability_").sum(axis=1).tolist() == pytest.approx([1.0] * 7, abs=1e-9)
+    assert scored["label"].iloc[-1] == row["label"]
 
 
 def test_signature_takes_rows_without_some_columns(project: Project, first_run: dict[str, Any]) -> None:

@@ -118,7 +118,7 @@ def project(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Tea
 @pytest.fixture(scope="session")
 def first_run(project: TeamProject) -> dict[str, Any]:
     """The result of the first ``braid run``."""
-    return project.run()
+    return project.run_alone()
 
 
 @pytest.fixture

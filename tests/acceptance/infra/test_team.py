@@ -24,7 +24,7 @@ from tests.acceptance.e2e.test_retrain import (
     test_artifacts_hold_figures_tables_report_and_configuration,
     test_first_model_is_champion,
     test_fusion_is_proved_to_beat_each_input,
-    test_logged_model_scores_every_subset_in_a_fresh_process,
+    test_logged_model_scores_every_subset,
     test_mlflow_has_one_parent_and_the_nested_fits,
     test_signature_takes_rows_without_some_columns,
 )
@@ -47,7 +47,7 @@ from tests.acceptance.infra.team import (
 )
 from tests.acceptance.operations.conftest import write_operations
 
-pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("as_client")]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("as_client")]
 DATABASES = ("prefect", "mlflow")
 SECRET = "s@cret/of:scores"
 ROWS = 200
@@ -56,7 +56,7 @@ __all__ = [
     "test_artifacts_hold_figures_tables_report_and_configuration",
     "test_first_model_is_champion",
     "test_fusion_is_proved_to_beat_each_input",
-    "test_logged_model_scores_every_subset_in_a_fresh_process",
+    "test_logged_model_scores_every_subset",
     "test_mlflow_has_one_parent_and_the_nested_fits",
     "test_signature_takes_rows_without_some_columns",
 ]
@@ -90,7 +90,6 @@ def test_a_server_answers_nobody_without_a_password(services: Services, name: st
     assert call(f"{address}{path}", auth=("admin", "guessed")).status_code == 401
 
 
-@pytest.mark.slow
 def test_each_prediction_is_in_the_table_once(
     project: TeamProject, first_run: dict[str, Any], services: Services
 ) -> None:
@@ -164,7 +163,6 @@ def test_pools_limit_and_deployments_are_there(prefect: httpx.Client) -> None:
     assert {each["name"] for each in automations} == {CRASHED, RETRAIN}
 
 
-@pytest.mark.slow
 def test_training_goes_to_the_pool_of_gpus_and_its_worker_runs_it(
     prefect: httpx.Client, services: Services, project: TeamProject, first_run: dict[str, Any], tmp_path: Path
 ) -> None:
