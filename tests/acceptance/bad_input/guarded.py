@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 
 from tests.acceptance.bad_input.case import Case
-from tests.acceptance.bad_input.judge import CORPORA, Finding, judged
+from tests.acceptance.bad_input.oracle import CORPORA, Finding, judged
 
 SECONDS = 20.0  # of computing for one case; the slowest takes three
 WAIT = 300.0  # seconds for one case, or to be ready, on a busy machine

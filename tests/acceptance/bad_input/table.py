@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.acceptance.bad_input.guarded import all_cases, try_all
-from tests.acceptance.bad_input.judge import CORPORA, Finding
+from tests.acceptance.bad_input.oracle import CORPORA, Finding
 
 PAGE = Path(__file__).parents[3] / "docs" / "operate" / "reliability.md"
 BEGIN, END = "<!-- bad input: python -m tests.acceptance.bad_input.table -->", "<!-- end of bad input -->"

@@ -12,7 +12,7 @@ from components.data.sources.readers import open_jsonl, open_parquet
 from components.errors import DataError
 from tests.acceptance.bad_input import configs, manifests, pictures, sounds
 from tests.acceptance.bad_input.case import Case
-from tests.acceptance.bad_input.judge import SubstitutedError, try_picture, try_sound, try_text
+from tests.acceptance.bad_input.oracle import SubstitutedError, try_picture, try_sound, try_text
 
 _FOLDER = Path(tempfile.mkdtemp(prefix="braid-bad-input-"))
 

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from tests.acceptance.bad_input.guarded import all_cases, try_all
-from tests.acceptance.bad_input.judge import CORPORA, Finding
+from tests.acceptance.bad_input.oracle import CORPORA, Finding
 
 
 @pytest.fixture(scope="module")

@@ -220,7 +220,7 @@ def make_project(folder: Path, rows: int = 240, api: str | None = None, **change
 
 @pytest.fixture(scope="session")
 def cold(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[str, Any]]:
-    """A project and the result of its first ``braid run``, as of a user who has set nothing; not to be changed.
+    """A project and the result of its first ``braid run``, by a user who has set nothing; not to be changed.
 
     It is the one whole process of the tests that share it.
     """

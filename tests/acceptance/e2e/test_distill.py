@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pandas as pd
 import pytest
 import yaml
 from mlflow import MlflowClient
 
-from tests.acceptance.e2e.conftest import Project, make_project, python
+from tests.acceptance.e2e.conftest import Project, make_project, predicted
 from tests.acceptance.e2e.test_retrain import runs_of
 from tests.acceptance.faults.kills import signal_at
 
@@ -37,19 +36,14 @@ FILE: dict[str, Any] = {
 
 
 def distill(project: Project, *arguments: str) -> dict[str, Any]:
-    done = project.braid("distill", str(project.folder / "lesson.yaml"), "--json", *arguments)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return project.json("distill", str(project.folder / "lesson.yaml"), *arguments)
 
 
 @pytest.fixture(scope="module")
-def distilled(project: Project, first_run: dict[str, Any], api: str) -> Iterator[dict[str, Any]]:
-    """Students of the shared project's champion; their models leave its registry with this file's tests."""
+def distilled(project: Project) -> dict[str, Any]:
+    """Students of the project's champion."""
     (project.folder / "lesson.yaml").write_text(yaml.safe_dump(FILE))
-    yield distill(replace(project, api=api))
-    client = MlflowClient(project.tracking_uri, project.tracking_uri)
-    for student in FILE["students"]:
-        client.delete_registered_model(f"{FILE['name']}-{student}")
+    return distill(project)
 
 
 def test_each_student_has_a_gain_with_both_intervals(distilled: dict[str, Any]) -> None:
@@ -103,26 +97,17 @@ def test_mlflow_has_nested_runs_with_curves_and_the_metrics_of_every_model(
     assert {"distillation.json", "distillation_seeds.json"} <= names
 
 
-SCORE = """
-import json, sys
-import mlflow, pandas as pd
-mlflow.set_tracking_uri(sys.argv[1])
-model = mlflow.pyfunc.load_model("models:/lesson-hint@champion")
-result = model.predict(pd.DataFrame({"words": ["something about the cat maybe"]}))
-print(json.dumps({"label": result["label"].tolist(), "inputs": result["inputs"].tolist(),
-                  "columns": [column.name for column in model.metadata.signature.inputs]}))
-"""
-
-
 def test_a_student_is_served_with_its_own_input(project: Project, distilled: dict[str, Any]) -> None:
     assert distilled["models"]["hint"]["champion"]
-    found = json.loads(python(project, SCORE, [project.tracking_uri]))
-    assert found == {"label": ["cat"], "inputs": ["words"], "columns": ["words"]}
+    scored = predicted(project, "lesson-hint", pd.DataFrame({"words": ["something about the cat maybe"]}))
+    assert scored[["label", "inputs"]].to_numpy().tolist() == [["cat", "words"]]
+    signature = mlflow.pyfunc.load_model("models:/lesson-hint@champion").metadata.signature
+    assert [column.name for column in signature.inputs] == ["words"]
 
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_and_trains_only_what_is_missing(
-    project: Project, distilled: dict[str, Any], api: str
+    project: Project, distilled: dict[str, Any]
 ) -> None:
     made = (project.workspace / "cache" / "trainings").glob("**/done.json")
     trainings = sorted(
@@ -137,7 +122,7 @@ def test_a_killed_run_goes_on_and_trains_only_what_is_missing(
     assert signal_at(project, "fit-both-seed-0-with-teacher", signal.SIGKILL, command) == -signal.SIGKILL
     (cut_off,) = unfinished_runs(project)
 
-    again = distill(replace(project, api=api), *options)
+    again = distill(project, *options)
     assert again["run"] == cut_off
     assert again["students"] == distilled["students"], "as in an undisturbed run"
     assert again["teacher_rows_answered"] == 0

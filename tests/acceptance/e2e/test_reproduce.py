@@ -27,10 +27,8 @@ def done(tmp_path_factory: pytest.TempPathFactory, api: str) -> tuple[Project, d
 def test_the_same_settings_and_data_give_the_same_bits(done: tuple[Project, dict[str, Any]]) -> None:
     project, first = done
     elsewhere = {"MLFLOW_TRACKING_URI": project.tracking_uri}  # as of a team that has set it
-    again = project.braid("reproduce", "last", "--json", **elsewhere)
-    found = json.loads(again.stdout)
+    found = project.json("reproduce", "last", **elsewhere)
     assert found["differences"] == []
-    assert again.returncode == 0, again.stderr
     assert found["run"] == first["mlflow_run"]
     assert found["same_results"]
     # every epoch of four trainings has at least its two losses, its metric and its rate
@@ -55,8 +53,8 @@ def test_nothing_of_it_is_in_the_registry_or_among_the_runs_of_the_team(
 @pytest.mark.slow
 def test_another_seed_is_told_with_what_it_changes(done: tuple[Project, dict[str, Any]]) -> None:
     project, first = done
-    again = project.braid("reproduce", first["run"], "--set", "seed=1", "--json")
-    assert again.returncode == DIFFERENT, again.stderr
+    again = project.inside("reproduce", first["run"], "--set", "seed=1", "--json")
+    assert again.exit_code == DIFFERENT, again.output
     found = json.loads(again.stdout)
     assert not found["same_results"]
     kinds = {difference["part"] for difference in found["differences"]}

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +14,12 @@ from components.config import TrackingConfig
 from components.config.score import ScoreConfig
 from components.errors import BraidError
 from tasks.score import open_task
-from tests.acceptance.e2e.conftest import Project, python
+from tests.acceptance.e2e.conftest import Project, predicted
+from tests.acceptance.faults.writes import Write, killed_at
 
 pytestmark = pytest.mark.e2e
 ROWS, CHUNK = 1024, 128
 PASSWORD = "hunter2-in-no-file"
-PYFUNC = """
-import sys
-import mlflow, pandas as pd
-mlflow.set_tracking_uri(sys.argv[1])
-model = mlflow.pyfunc.load_model("models:/tiny@champion")
-rows = pd.read_parquet(sys.argv[2])
-model.predict(rows, params={"explain": True}).to_parquet(sys.argv[3])
-"""
 
 
 @pytest.fixture(scope="module")
@@ -54,27 +42,13 @@ def arguments(project: Project, table: Path, *more: str) -> list[str]:
 
 
 def score(project: Project, table: Path, *more: str, **environment: str) -> dict[str, Any]:
-    done = project.braid(*arguments(project, table, *more), "--json", **environment)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return project.json(*arguments(project, table, *more), **environment)
 
 
 @pytest.fixture(scope="module")
-def killed_at(project: Project, table: Path) -> int:
-    """Parts that were written when the first try was killed."""
-    process = subprocess.Popen(
-        project.command(*arguments(project, table)),
-        cwd=project.folder,
-        env=project.environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None and parts(project) < 1:
-        time.sleep(0.005)
-    assert process.poll() is None, "it ended before it could be killed"
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait(timeout=60)
+def parts_before(project: Project, table: Path) -> int:
+    """Parts that were written when the first try was killed: at the second one's end."""
+    assert killed_at(Write(2, suffix=".parquet", renamed=True), project.inside, *arguments(project, table))
     return parts(project)
 
 
@@ -83,7 +57,7 @@ def parts(project: Project) -> int:
 
 
 @pytest.fixture(scope="module")
-def result(project: Project, table: Path, killed_at: int) -> dict[str, Any]:
+def result(project: Project, table: Path, parts_before: int) -> dict[str, Any]:
     """The same command again, now also into a database whose URL holds a password."""
     # SQLite has no passwords, but hands on parameters that it does not know
     url = f"sqlite:///file:{project.folder / 'scores.db'}?uri=true&password={PASSWORD}"
@@ -91,13 +65,13 @@ def result(project: Project, table: Path, killed_at: int) -> dict[str, Any]:
 
 
 def test_it_goes_on_where_it_was_killed_and_no_row_is_lost_or_doubled(
-    project: Project, killed_at: int, result: dict[str, Any]
+    project: Project, parts_before: int, result: dict[str, Any]
 ) -> None:
-    assert 1 <= killed_at < -(-ROWS // CHUNK)
+    assert 1 <= parts_before < -(-ROWS // CHUNK)
     files = sorted(Path(result["predictions"]).glob("*.parquet"))
     assert len(files) == -(-ROWS // CHUNK)
     began = Path(result["predictions"]).parent / "job.json"
-    assert sum(file.stat().st_mtime < began.stat().st_mtime for file in files) == killed_at
+    assert sum(file.stat().st_mtime < began.stat().st_mtime for file in files) == parts_before
     found = pd.read_parquet(result["predictions"])
     assert sorted(found["row"]) == [row for row in range(ROWS) if row != 1000]
     assert (result["rows"], result["scored"], result["not_scored"], result["faulty"]) == (
@@ -109,23 +83,15 @@ def test_it_goes_on_where_it_was_killed_and_no_row_is_lost_or_doubled(
     assert not result["repeated"]
 
 
-def test_predictions_are_those_of_the_pyfunc(
-    project: Project, table: Path, result: dict[str, Any], tmp_path: Path
-) -> None:
+def test_predictions_are_those_of_the_pyfunc(project: Project, table: Path, result: dict[str, Any]) -> None:
     rows = pd.read_csv(table, dtype=str, keep_default_na=False)
     for column in ("picture", "sound"):
         rows[column] = [str(project.folder / cell) if cell else None for cell in rows[column]]
-    rows.drop(columns="id").to_parquet(tmp_path / "rows.parquet")
-    python(
-        project,
-        PYFUNC,
-        [project.tracking_uri, str(tmp_path / "rows.parquet"), str(tmp_path / "answers.parquet")],
-    )
-    expected = pd.read_parquet(tmp_path / "answers.parquet").drop(index=1000).reset_index(drop=True)
+    scored = predicted(project, "tiny", rows.drop(columns="id"), explain=True)
+    expected = scored.drop(index=1000).reset_index(drop=True)
     found = pd.read_parquet(result["predictions"]).sort_values("row", ignore_index=True)
     compared = [column for column in expected if column != "error"]
     assert {"label", "probability_ant", "set", "abstain", "share_picture", "inputs"} <= set(compared)
-    # both asked in the same batches; float32 sums may differ in the last digits where threads do
     pd.testing.assert_frame_equal(found[compared], expected[compared], check_dtype=False, atol=1e-5)
     assert found["error"].notna().tolist() == expected["error"].notna().tolist()
     assert set(found["model_version"]) == {"1"}

@@ -1,12 +1,7 @@
-"""Against a running Prefect server: names, artifacts, the gpu limit."""
+"""A run in the dashboard's API: names, artifacts, the gpu limit."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +13,6 @@ import yaml
 from mlflow import MlflowClient
 
 from components.models.weights import read_tensors
-from flows.servers.processes import port_near
 from tests.acceptance.e2e.conftest import PIPELINE, THOROUGH, Project
 
 BY_DEVICE = (
@@ -46,61 +40,35 @@ CHANGES: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def served(project: Project) -> Iterator[str]:
-    """Address of a Prefect server started as its own command, with a ``gpu`` limit of one slot."""
-    port = port_near(0)
-    server = subprocess.Popen(
-        [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-        env=project.environment(PREFECT_SERVER_ANALYTICS_ENABLED="false"),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    address = f"http://127.0.0.1:{port}/api"
-    try:
-        deadline = time.monotonic() + 120
-        while True:
-            assert server.poll() is None, "the server ended"
-            assert time.monotonic() < deadline, "the server did not start"
-            try:
-                if httpx.get(f"{address}/health").status_code == 200:
-                    break
-            except httpx.TransportError:
-                time.sleep(0.2)
-        limit = {"name": "gpu", "limit": 1, "active": True}
-        httpx.post(f"{address}/v2/concurrency_limits/", json=limit).raise_for_status()
-        yield address
-    finally:
-        os.killpg(server.pid, 15)
-        server.wait(timeout=30)
+def limited(api: str) -> Iterator[str]:
+    """Address of a Prefect server with a ``gpu`` limit of one slot."""
+    limit = {"name": "gpu", "limit": 1, "active": True}
+    httpx.post(f"{api}/v2/concurrency_limits/", json=limit).raise_for_status()
+    yield api
+    httpx.delete(f"{api}/v2/concurrency_limits/gpu").raise_for_status()
 
 
 @pytest.fixture(scope="module")
-def outcome(project: Project, first_run: dict[str, Any], served: str) -> dict[str, Any]:
-    """Of a run that trains everything anew, and encoders across inputs before their fits."""
+def outcome(project: Project, limited: str) -> dict[str, Any]:
+    """Result of a run that trains everything anew, and encoders across inputs before their fits."""
     (project.folder / "served.yaml").write_text(yaml.safe_dump({**PIPELINE, **CHANGES}, sort_keys=False))
-    done = project.braid("run", str(project.folder / "served.yaml"), "--json", PREFECT_API_URL=served)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return project.json("run", str(project.folder / "served.yaml"))
 
 
 def test_a_run_shows_names_artifacts_and_keeps_the_gpu_limit(
-    project: Project, outcome: dict[str, Any], served: str
+    project: Project, outcome: dict[str, Any], limited: str
 ) -> None:
-    api = served
-    assert not (project.workspace / "prefect-server.log").read_text(
-        "utf-8"
-    )  # of the first run; this one had a server
-
-    (flow_run,) = httpx.post(f"{api}/flow_runs/filter", json={}).json()
+    api = limited
+    named = {"flow_runs": {"name": {"like_": "served "}}}
+    (flow_run,) = httpx.post(f"{api}/flow_runs/filter", json=named).json()
     assert flow_run["name"].startswith("served 20")
     assert flow_run["state_name"] == "Completed"
-    task_runs = httpx.post(f"{api}/task_runs/filter", json={}).json()
+    task_runs = httpx.post(f"{api}/task_runs/filter", json=named).json()
     names = {run["name"] for run in task_runs}
     assert {"ingest", "preprocess picture", "fit sound", "extract words", "train fusion", "evaluate"} <= names
     assert {run["state_name"] for run in task_runs} == {"Completed"}
 
-    artifacts = httpx.post(f"{api}/artifacts/filter", json={}).json()
+    artifacts = httpx.post(f"{api}/artifacts/filter", json=named).json()
     by_key = {artifact["key"]: artifact for artifact in artifacts if artifact["key"]}
     keys = {"summary", "results", "subsets", "quarantine", "promotion", "report", "mlflow-run"}
     assert keys <= set(by_key)
@@ -123,11 +91,10 @@ def test_a_run_shows_names_artifacts_and_keeps_the_gpu_limit(
     assert len(spans) == 11
     limit = httpx.get(f"{api}/v2/concurrency_limits/gpu").json()
     assert limit["active_slots"] == 0  # every slot was given back
-    events = httpx.post(
-        f"{api}/events/filter",
-        json={"filter": {"event": {"name": ["prefect.concurrency-limit.acquired"]}}, "limit": 50},
-    ).json()["events"]
-    assert len(events) == len(holders)
+    ids = [f"prefect.task-run.{run['id']}" for run in holders]
+    filters = {"event": {"name": ["prefect.concurrency-limit.acquired"]}, "related": {"id": ids}}
+    found = httpx.post(f"{api}/events/filter", json={"filter": filters, "limit": 50}).raise_for_status()
+    assert len(found.json()["events"]) == len(holders)
 
 
 def test_fits_go_on_from_encoders_that_were_aligned(project: Project, outcome: dict[str, Any]) -> None:

@@ -41,9 +41,7 @@ TRIALS, BUDGET = 6, 2  # two fusions with the defaults and two searched trials; 
 
 
 def sweep(project: Project, *arguments: str) -> dict[str, Any]:
-    done = project.braid("sweep", str(project.folder / "compare.yaml"), "--json", *arguments)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return project.json("sweep", str(project.folder / "compare.yaml"), *arguments)
 
 
 def kill_after(project: Project, trials: int) -> None:
@@ -91,23 +89,22 @@ def states(project: Project, key: str) -> Counter[str]:
     return Counter(trial.state.name for study in studies for trial in study.trials)
 
 
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory, api: str) -> tuple[Project, dict[str, Any]]:
-    """A sweep that was killed between its trials and then left to finish."""
+def write_project(folder: Path, api: str) -> Project:
     training = {"epochs": 6, "batch_size": 16, "learning_rate": 0.01}
     evaluation = {"bootstrap": 200, "worst_samples": 0}
-    project = make_project(
-        tmp_path_factory.mktemp("sweep"), api=api, training=training, evaluation=evaluation
-    )
+    project = make_project(folder, api=api, training=training, evaluation=evaluation)
     (project.folder / "compare.yaml").write_text(yaml.safe_dump(SWEEP, sort_keys=False))
-    kill_after(project, 1)
-    assert 0 < told(project) < TRIALS
+    return project
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, api: str) -> tuple[Project, dict[str, Any]]:
+    """A project and what a sweep over it gave."""
+    project = write_project(tmp_path_factory.mktemp("sweep"), api)
     return project, sweep(project)
 
 
-def test_a_killed_sweep_goes_on_and_makes_no_trial_twice(killed: tuple[Project, dict[str, Any]]) -> None:
-    project, result = killed
-    assert len(list((project.workspace / "runs").glob("compare-*"))) == 1
+def assert_no_trial_is_missing_or_made_twice(project: Project, result: dict[str, Any]) -> None:
     assert result["trials"] == TRIALS
     found = states(project, result["run"])
     assert found["COMPLETE"] + found["PRUNED"] == sum(found.values()) == TRIALS
@@ -119,11 +116,28 @@ def test_a_killed_sweep_goes_on_and_makes_no_trial_twice(killed: tuple[Project, 
     for run in runs:
         steps = [metric.step for metric in client.get_metric_history(run.info.run_id, "train_loss")]
         assert steps == list(range(6))
+
+
+def test_every_trial_is_made_and_logged_once(done: tuple[Project, dict[str, Any]]) -> None:
+    assert_no_trial_is_missing_or_made_twice(*done)
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_goes_on_and_makes_no_trial_twice(
+    tmp_path: Path, api: str, done: tuple[Project, dict[str, Any]]
+) -> None:
+    project = write_project(tmp_path, api)
+    kill_after(project, 1)
+    assert 0 < told(project) < TRIALS
+    result = sweep(project)
+    assert len(list((project.workspace / "runs").glob("compare-*"))) == 1
+    assert_no_trial_is_missing_or_made_twice(project, result)
     assert result["extracted_rows"] == {"tiny": 0}, "extraction was done before the kill"
+    assert result["rankings"] == done[1]["rankings"], "undisturbed, it makes the same trials"
 
 
-def test_the_ranking_has_fusions_and_what_they_have_to_beat(killed: tuple[Project, dict[str, Any]]) -> None:
-    _, result = killed
+def test_the_ranking_has_fusions_and_what_they_have_to_beat(done: tuple[Project, dict[str, Any]]) -> None:
+    _, result = done
     ranking = result["rankings"]["tiny"]
     kinds = [(row["model"], row["kind"]) for row in ranking["rows"]]
     assert set(kinds[:2]) == {("concat", "fusion"), ("gated", "fusion")}
@@ -147,8 +161,8 @@ def test_the_ranking_has_fusions_and_what_they_have_to_beat(killed: tuple[Projec
         assert abs(row["parameters"] - 2000) < 100
 
 
-def test_trials_read_alike_in_the_compare_view(killed: tuple[Project, dict[str, Any]]) -> None:
-    project, result = killed
+def test_trials_read_alike_in_the_compare_view(done: tuple[Project, dict[str, Any]]) -> None:
+    project, result = done
     for run in trial_runs(project, result["mlflow_run"]):
         params, metrics = run.data.params, run.data.metrics
         assert {"fusion.name", "fusion.width", "training.learning_rate", "seed"} <= set(params)
@@ -171,8 +185,8 @@ def test_trials_read_alike_in_the_compare_view(killed: tuple[Project, dict[str, 
     assert {"ranking_tiny.md", "ranking_tiny.json", "ranking_tiny.png", "budget_tiny.json"} <= paths
 
 
-def test_the_winner_is_registered(killed: tuple[Project, dict[str, Any]]) -> None:
-    project, result = killed
+def test_the_winner_is_registered(done: tuple[Project, dict[str, Any]]) -> None:
+    project, result = done
     found, ranking = result["registered"]["tiny"], result["rankings"]["tiny"]
     client = MlflowClient(project.tracking_uri, project.tracking_uri)
     assert [str(each.version) for each in client.search_model_versions("name = 'tiny'")] == ["1"]
@@ -188,9 +202,9 @@ def test_the_winner_is_registered(killed: tuple[Project, dict[str, Any]]) -> Non
 
 @pytest.mark.slow
 def test_the_same_sweep_again_extracts_nothing_and_ends_alike(
-    killed: tuple[Project, dict[str, Any]],
+    done: tuple[Project, dict[str, Any]],
 ) -> None:
-    project, result = killed
+    project, result = done
     again = sweep(project, "--set", "register_winner=false")
     assert again["mlflow_run"] != result["mlflow_run"]
     assert again["extracted_rows"] == {"tiny": 0}

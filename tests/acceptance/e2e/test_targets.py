@@ -15,7 +15,8 @@ from mlflow import MlflowClient
 from PIL import Image
 
 from components.inference.predictor import Predictor
-from tests.acceptance.e2e.conftest import Project, python
+from components.runtime.environ import variables
+from tests.acceptance.e2e.conftest import Project, predicted
 
 pytestmark = pytest.mark.e2e
 FIT = {"epochs": 6, "batch_size": 16, "learning_rate": 0.01}
@@ -52,17 +53,6 @@ PIPELINE: dict[str, Any] = {
     },
     "engine": {"device": "cpu"},
 }
-SCORE = """
-import json, os, sys
-import mlflow, pandas as pd
-mlflow.set_tracking_uri(sys.argv[1])
-model = mlflow.pyfunc.load_model(sys.argv[2])
-rows = pd.read_json(sys.argv[3], orient="records", dtype=False)
-found = model.predict(rows)
-os.environ["_MLFLOW_IS_IN_SERVING_ENVIRONMENT"] = "true"
-json.dumps(model.predict(rows).to_dict("records"), allow_nan=False)  # what the server answers has no NaN
-print(found.to_json(orient="records"))
-"""
 
 
 def write_project(folder: Path, api: str, rows: int = 200, **changes: Any) -> Project:
@@ -94,10 +84,11 @@ def write_project(folder: Path, api: str, rows: int = 200, **changes: Any) -> Pr
 
 
 def score(project: Project, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the registered model says, through MLflow's pyfunc in a process of its own."""
-    (project.folder / "rows.json").write_text(json.dumps(rows))
-    printed = python(project, SCORE, [project.tracking_uri, "models:/kinds@champion", "rows.json"])
-    return json.loads(printed.splitlines()[-1])
+    """What the registered model gives, through MLflow's pyfunc; a server has JSON for all of it."""
+    found = predicted(project, "kinds", pd.DataFrame(rows))
+    with variables({"_MLFLOW_IS_IN_SERVING_ENVIRONMENT": "true"}):
+        json.dumps(predicted(project, "kinds", pd.DataFrame(rows)).to_dict("records"), allow_nan=False)
+    return json.loads(found.to_json(orient="records"))
 
 
 def scored(project: Project, run: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

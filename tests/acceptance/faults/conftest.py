@@ -6,6 +6,9 @@ import pytest
 
 from tests.acceptance.e2e.conftest import Project, make_project
 from tests.acceptance.faults.kills import QUICK
+from tests.components.conftest import tiny, tiny_data
+
+__all__ = ["tiny", "tiny_data", "undisturbed"]
 
 
 @pytest.fixture(scope="session")

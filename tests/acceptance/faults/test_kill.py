@@ -1,6 +1,6 @@
 """kill -9 in the middle and at the ends of steps, Ctrl-C and SIGTERM; then the same command again.
 
-The long form, with every step and random moments, is `make soak`.
+Kills at each write of a pipeline are in test_killed_writes.py; every step and random moments in `make soak`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.acceptance.faults.kills import (
     strike,
 )
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,6 @@ def test_no_half_written_file_is_left_where_it_could_be_read(
     assert not [path for path in visible if path.suffix in {".tmp", ".damaged"}]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)])
 def test_an_interrupted_run_is_killed_in_mlflow_and_gone_on_with(
     tmp_path: Path, undisturbed: Project, api: str, number: signal.Signals, code: int

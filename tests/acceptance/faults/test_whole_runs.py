@@ -143,7 +143,7 @@ def test_a_run_that_goes_on_after_the_clock_was_set_back_a_day_ends_as_if_it_had
     assert float(told.stdout) < time.time() - 80_000
     project = make_project(tmp_path / "project", **QUICK)
     assert signal_at(project, "fit-fusion", signal.SIGKILL) == -signal.SIGKILL
-    result = replace(project, api=api).run(LD_PRELOAD=str(library))
+    result = replace(project, api=api).run_alone(LD_PRELOAD=str(library))
     (parent,), nested = runs_of(project)
     assert parent.info.run_id == result["mlflow_run"]
     assert len(nested) == len(FITS)

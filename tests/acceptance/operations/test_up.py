@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 
-import httpx
 import pytest
 
 from components.runtime.services import served
@@ -25,43 +24,23 @@ def changed(up: Up) -> str:
     return run
 
 
-def test_the_form_has_a_typed_field_for_what_people_change(up: Up) -> None:
-    schema = up.deployment("retrain")["parameter_openapi_schema"]
-    config, changes = schema["properties"]["config"], schema["definitions"]["RetrainChanges"]["properties"]
-    assert config["enum"] == [str(up.project.config)]
-    assert {"gated", "tensor", "late"} <= set(changes["fusion"]["enum"])
-    assert (changes["epochs"]["type"], changes["epochs"]["minimum"]) == ("integer", 1)
-    assert all(field["description"] and "anyOf" not in field for field in changes.values())
-    assert schema["properties"]["workspace"]["readOnly"]
-
-
-def test_deployments_have_a_limit_and_a_rule_for_more(up: Up) -> None:
-    found = up.deployment("retrain")
-    assert found["global_concurrency_limit"]["limit"] == 1
-    assert found["concurrency_options"]["collision_strategy"] == "ENQUEUE"
-    assert up.api("GET", "v2/concurrency_limits/gpu")["limit"] == 1
-
-
+@pytest.mark.slow
 def test_a_run_has_what_its_form_said(up: Up, changed: str) -> None:
     params = up.mlflow_run(changed).data.params
     assert (params["fusion.name"], params["training.epochs"]) == ("gated", "3")
     assert up.api("GET", f"flow_runs/{changed}")["name"].startswith("tiny 20")
 
 
-def test_a_value_that_is_not_allowed_is_refused_by_the_api(up: Up) -> None:
-    with pytest.raises(httpx.HTTPStatusError, match="409"):
-        up.trigger("retrain", changes={"fusion": "magic"})
-
-
 @pytest.mark.slow
 def test_a_command_on_the_same_workspace_uses_the_servers(up: Up, changed: str) -> None:
-    result = up.project.run("--set", "fusion.name=gated", "--set", "training.epochs=3")
+    result = up.project.run_alone("--set", "fusion.name=gated", "--set", "training.epochs=3")
     assert sum(result["extracted_rows"].values()) == 0
     tags = up.mlflow.get_run(result["mlflow_run"]).data.tags
     assert up.state(tags["prefect_flow_run"])["type"] == "COMPLETED"
     assert tags["prefect_flow_run_url"].startswith(up.addresses.dashboard)
 
 
+@pytest.mark.slow
 def test_cancelling_stops_the_work_within_seconds(up: Up, changed: str) -> None:
     run = up.trigger("retrain", changes={"epochs": 100_000}, overrides=["training.patience=null"])
     until(lambda: up.begun(run, "fit-fusion"), 120, "fit-fusion")
@@ -79,6 +58,7 @@ def test_cancelling_stops_the_work_within_seconds(up: Up, changed: str) -> None:
     assert {each.info.status for each in below} == {"FINISHED", "KILLED"}
 
 
+@pytest.mark.slow
 def test_a_second_one_is_refused(up: Up) -> None:
     second = up.project.inside("up", str(up.project.folder / "operations.yaml"))
     assert second.exit_code == 4

@@ -14,7 +14,7 @@ import pytest
 
 from components.errors import DataError
 from components.redaction import guard_logs, redacted, without_login, without_secrets
-from tests.acceptance.e2e.conftest import Project, make_project, write_manifest
+from tests.acceptance.e2e.conftest import make_project, write_manifest
 
 SECRET, SHARED = "pl4nted-Pa55word", "pl4nted-t0ken"
 
@@ -112,37 +112,34 @@ def found_in(folder: Path, words: tuple[str, ...]) -> list[str]:
 
 
 @pytest.mark.e2e
-def test_a_run_with_secrets_leaves_none_behind(tmp_path: Path, api: str, locked: str) -> None:
+def test_a_run_with_secrets_leaves_none_behind(tmp_path: Path, locked: str) -> None:
     """Data behind a login, a database with a password, a token in a query, a failing run: all is searched."""
     words = {
         "modality": "text", "columns": "words", "encoder": {"name": "ngrams", "width": 8, "buckets": 64},
         "fit": {"epochs": 2, "batch_size": 16},
     }  # fmt: skip
     source = f"http://reader:${{DATA_PASSWORD}}@{locked}/manifest.csv?token={SHARED}"
-    project = make_project(
+    project = make_project(  # without an address of Prefect: the database of its own server is searched too
         tmp_path / "project",
         10,
-        api,
         inputs={"words": words},
         data={"source": source, "split": {"column": "split"}},
     )
-    project = Project(project.folder, None)  # its own Prefect, whose database is searched too
     environment = {"DATA_PASSWORD": SECRET, "BRAID_URL_SCHEMES": "http", "BRAID_URL_PRIVATE": "1"}
     done = project.braid("run", str(project.config), "--json", **environment)
     assert done.returncode == 0, done.stderr
     database = f"postgresql+psycopg://braid:{SECRET}@127.0.0.1:1/scores"
-    scored = project.braid(
-        "score", "tiny", str(tmp_path / "served" / "manifest.csv"), "--sql", database, **environment
-    )
-    assert scored.returncode != 0
-    refused = project.braid("run", str(project.config), "--set", "data.id=words2", **environment)
-    assert refused.returncode == 3
-    wrong = project.braid("check", str(project.config), **{**environment, "DATA_PASSWORD": f"{SECRET}-no"})
+    served = str(tmp_path / "served" / "manifest.csv")
+    scored = project.inside("score", "tiny", served, "--sql", database, **environment)
+    assert scored.exit_code != 0
+    refused = project.inside("run", str(project.config), "--set", "data.id=words2", **environment)
+    assert refused.exit_code == 3
+    wrong = project.inside("check", str(project.config), **{**environment, "DATA_PASSWORD": f"{SECRET}-no"})
     assert "the server responds with status 401" in wrong.stderr
 
-    said = "".join(each.stdout + each.stderr for each in (done, scored, refused, wrong))
-    assert SECRET not in said
-    assert SHARED not in said
-    assert "127.0.0.1:1" in said or "psycopg" in said
+    shown = done.stdout + done.stderr + scored.output + refused.output + wrong.output
+    assert SECRET not in shown
+    assert SHARED not in shown
+    assert "127.0.0.1:1" in shown or "psycopg" in shown
     (project.folder / "tiny.yaml").unlink()  # which has the token, by its author's hand
     assert found_in(project.folder, (SECRET, SHARED)) == []

@@ -1,0 +1,78 @@
+"""Imports, calls and addresses that no code of braid may have: ``python infra/lint/forbidden.py``.
+
+Pickles run what they hold, so none is loaded; text is not executed; servers listen to this machine alone.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("components", "tasks", "flows")
+LOADERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+CALLS = {
+    *("eval", "exec", "compile", "os.system", "torch.load", "pd.read_pickle", "pandas.read_pickle"),
+    *("yaml.unsafe_load", "yaml.full_load", "yaml.load_all"),
+}
+# By the end of a call's name: the option that it must have, with its value.
+OPTIONS = {
+    "yaml.load": ("Loader", "_Loader"),  # of components.config.yaml_file, which makes plain values alone
+    "np.load": ("allow_pickle", "False"),
+    "from_pretrained": ("trust_remote_code", "False"),
+}
+EVERY_ADDRESS = re.compile(r"0\.0\.0\.0|\[::\]|INADDR_ANY")
+HOST = re.compile(r"[\"']--host[\"'],\s*([^,\]\s]+)")
+
+
+def offences(text: str) -> Iterator[tuple[int, str]]:
+    """Give line and message of each offence of a module's text."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from _imports(node)
+        if isinstance(node, ast.Call):
+            yield from _calls(node)
+    for number, line in enumerate(text.splitlines(), 1):
+        if EVERY_ADDRESS.search(line):
+            yield number, "listens to every address; servers listen to 127.0.0.1"
+        for host in HOST.findall(line):
+            if host != '"127.0.0.1"' and f'{host} = "127.0.0.1"' not in text:
+                yield number, f"--host {host} is not known to be 127.0.0.1"
+
+
+def _imports(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[int, str]]:
+    names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [name.name for name in node.names]
+    for name in names:
+        if name.partition(".")[0] in LOADERS:
+            yield node.lineno, f"imports {name}: no pickle is loaded"
+
+
+def _calls(node: ast.Call) -> Iterator[tuple[int, str]]:
+    called = ast.unparse(node.func)
+    options = {option.arg: ast.unparse(option.value) for option in node.keywords}
+    if called in CALLS:
+        yield node.lineno, f"{called}() executes what it is given"
+    for ending, (option, value) in OPTIONS.items():
+        if (called == ending or called.endswith(f".{ending}")) and options.get(option) != value:
+            yield node.lineno, f"{called}() needs {option}={value}"
+    if options.get("shell") == "True":
+        yield node.lineno, f"{called}(shell=True) executes text"
+
+
+def main() -> int:
+    """Print the offences of all code; give 1 where there are any."""
+    files = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+    lines = [
+        f"{path.relative_to(ROOT)}:{line}: {message}"
+        for path in files
+        for line, message in offences(path.read_text("utf-8"))
+    ]
+    print("\n".join([*lines, f"{len(files)} files, {len(lines)} forbidden imports, calls and addresses"]))
+    return int(bool(lines) or not files)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
