@@ -1,6 +1,6 @@
 # make demo   the main job on the embedded data: no server, no network, no files needed
-# make test   all tests but those that wait for clocks or train for minutes
-# make test-slow  the others: schedules, heartbeats, students on real data
+# make test   all tests but those of make test-slow
+# make test-slow  whole processes and what they meet: kills, schedules, a browser, a team's servers, a cluster
 # make fuzz   coverage-guided fuzzing of every decoder and of the pipeline file, FUZZ_SECONDS each
 # make soak   kill -9 at every stage, again and again (an hour): docs/operate/reliability.md
 # make up     Prefect's and MLflow's pages and all flows, on this machine
@@ -27,10 +27,9 @@ demo: $(READY)
 up: $(READY)
 	$(BIN)/braid up
 
-# By file, since the tests of a file share what they make. (pytest-xdist 3.8 has groups too, but pytest 9.2 no
-# longer lets it mark tests with them: each test then goes anywhere, and every shared run is made twice.)
-test: $(READY_ALL) packages
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+# Tests of one file stay together, those that share a server and a run too: tests/conftest.py says which.
+test: $(READY_ALL)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --no-loadscope-reorder -m "not slow"
 
 test-slow: $(READY_ALL) packages
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
@@ -52,7 +51,7 @@ vulnerabilities: $(READY)
 	$(PYTHON) -m venv .braid/audit && .braid/audit/bin/python -m pip install --quiet pip-audit
 	.braid/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
-# Installs Debian's packages that tests use; without root it only names them.
+# Installs Debian's packages that the tests of make test-slow use; without root it only names them.
 packages:
 	-infra/install-test-packages.sh
 
@@ -63,6 +62,7 @@ lint: $(READY_ALL)
 	$(BIN)/lint-imports
 	$(BIN)/python infra/lint/words.py
 	$(BIN)/python infra/lint/pages.py
+	$(BIN)/python infra/lint/forbidden.py
 
 bench: $(READY_ALL)
 	$(BIN)/python -m benchmarks.missing_inputs configs/demo.yaml

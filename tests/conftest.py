@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 from components.config.tracking import VARIABLES
 from components.runtime.environ import kept
@@ -21,6 +23,24 @@ for _name in [name for name in os.environ if name in VARIABLES or name.startswit
     del os.environ[_name]  # of who starts the tests
 # Flows that run in this process have one worker process: pytest -n shares the cores already.
 os.environ["PREFECT_TASKS_RUNNER_PROCESS_POOL_MAX_WORKERS"] = "1"
+
+
+# Tests that share a Prefect server, the process that workers are forked from, and the first run.
+SHARING = ("tests/acceptance/e2e/", "tests/acceptance/faults/", "tests/flows/")
+
+
+class BySharing(LoadScopeScheduling):
+    """Scheduling by file; files that share what takes seconds to make go to one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "sharing" if file.startswith(SHARING) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BySharing:
+    """Divide the tests by what they share."""
+    return BySharing(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ class Case:
     """A file, a cell or a column.
 
     Attributes:
-        kind: What reads it: pictures, sounds, texts, tables, manifests or configs.
+        kind: What reads it: images, audio, texts, tables, manifests or configs.
         name: Unique within its kind.
         content: Bytes of a file; for texts a cell, for tables the cells of a column.
         wanted: ``either`` where nothing in the file says that it is damaged: it may be used as it reads.

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 
 from tests.acceptance.bad_input.case import Case
-from tests.acceptance.bad_input.oracle import CORPORA, Finding, judged
+from tests.acceptance.bad_input.oracle import CORPORA, Finding, outcome
 
 SECONDS = 20.0  # of computing for one case; the slowest takes three
 WAIT = 300.0  # seconds for one case, or to be ready, on a busy machine
@@ -34,7 +34,7 @@ def all_cases() -> tuple[Case, ...]:
 
 
 def try_all() -> Iterator[Finding]:
-    """What became of every case; a process that dies or hangs is started again behind the case."""
+    """Give the outcome of every case; a process that dies or hangs is started again after the case."""
     names = [(case.kind, case.name) for case in all_cases()]
     first = 0
     while first < len(names):
@@ -96,7 +96,7 @@ def _child(first: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (have + MEMORY, have + MEMORY))
     print("ready", flush=True)
     for case in cases[first:]:
-        print(json.dumps(asdict(judged(case))), flush=True)
+        print(json.dumps(asdict(outcome(case))), flush=True)
 
 
 if __name__ == "__main__":

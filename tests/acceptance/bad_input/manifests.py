@@ -167,7 +167,7 @@ def _refused_csv() -> dict[str, str | bytes]:
         "all notes empty": table(rows(note=dict.fromkeys(every, ""))),
         "half of the labels empty": table(rows(label=dict.fromkeys(range(12), ""))),
         "a header in a quote that never ends": '"' + plain,
-        "a picture": b"\x89PNG\r\n\x1a\n" + bytes(range(256)),
+        "an image": b"\x89PNG\r\n\x1a\n" + bytes(range(256)),
         "pickle": b"\x80\x04\x95\x0b\0\0\0\0\0\0\0\x8c\x02os\x94.",
     }
 

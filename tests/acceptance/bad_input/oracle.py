@@ -1,4 +1,4 @@
-"""Tries one case the way braid would meet it, and says what became of it."""
+"""The oracle: it tries one case the way braid would meet it and reports the outcome."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from components.preprocess.pcm import unpack
 from components.preprocess.protocol import Preprocessor
 from components.preprocess.tabular import TabularPreprocessor
 from components.preprocess.text import NgramTokenizer, SubwordTokenizer, TextPreprocessor
-from tests.acceptance.bad_input import configs, manifests, pictures, sounds, tables, texts
+from tests.acceptance.bad_input import audio, configs, images, manifests, tables, texts
 from tests.acceptance.bad_input.case import Case
 
 Became = Literal["used", "refused", "crashed", "hung", "substituted"]
 CORPORA: dict[str, Callable[[], list[Case]]] = {
-    "images": pictures.cases,
-    "audio": sounds.cases,
+    "images": images.cases,
+    "audio": audio.cases,
     "texts": texts.cases,
     "tables": tables.cases,
     "manifests": manifests.cases,
@@ -40,32 +40,32 @@ _LONGEST_REASON = 3000  # characters; a message that repeats its input would be 
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of a case.
+    """The outcome of a case.
 
     Attributes:
         kind, name: Of the case.
         became: ``crashed``: something else than a reason or an error for people, or the process died.
             ``substituted``: used where it had to be refused, or as something else than it says.
-        said: Reason, message or traceback.
+        message: Reason, message or traceback.
     """
 
     kind: str
     name: str
     became: Became
-    said: str
+    message: str
 
     @property
-    def good(self) -> bool:
-        """Whether it was used as it is, or refused with a reason."""
+    def is_right(self) -> bool:
+        """True where the case was used as it is, or refused with a reason."""
         return self.became in ("used", "refused")
 
 
 class SubstitutedError(Exception):
-    """What came of a case is not what it says."""
+    """A case whose result is not what its content says."""
 
 
-def judged(case: Case) -> Finding:
-    """Try a case; never raises."""
+def outcome(case: Case) -> Finding:
+    """Try a case and give its outcome; never raises."""
     try:
         said = TRIALS[case.kind](case)
     except BraidError as error:
@@ -83,27 +83,27 @@ def judged(case: Case) -> Finding:
     return Finding(case.kind, case.name, "used" if said is None else "refused", said or "")
 
 
-def try_picture(case: Case) -> str | None:
-    """As ingest and as the encoder meet it; these two must agree."""
-    made = _media(case, "image", ImagePreprocessor(pictures.SIDE, "stretch"))
+def try_image(case: Case) -> str | None:
+    """Try a file as ingest and as the encoder meet it; these two must agree."""
+    made = _media(case, "image", ImagePreprocessor(images.SIDE, "stretch"))
     for fit in ("crop", "pad"):
         if made is not None and ImagePreprocessor(8, fit).canonical(case.content).shape != (8, 8, 3):  # type: ignore[arg-type]
             raise SubstitutedError(f"another shape where it is to be {fit}")
     return None if made is not None else str(inspect(case.content, "image").reason)
 
 
-def try_sound(case: Case) -> str | None:
-    """As ingest and as the encoder meet it, whole and in part."""
-    made = _media(case, "audio", AudioPreprocessor(sounds.RATE, 4.0, "middle", False, False))
+def try_audio(case: Case) -> str | None:
+    """Try a file as ingest and as the encoder meet it, whole and in part."""
+    made = _media(case, "audio", AudioPreprocessor(audio.RATE, 4.0, "middle", False, False))
     for keep, trim in (("loudest", True), ("end", False), ("start", True)):
-        part = AudioPreprocessor(sounds.RATE, 0.05, keep, trim, True)  # type: ignore[arg-type]
+        part = AudioPreprocessor(audio.RATE, 0.05, keep, trim, True)  # type: ignore[arg-type]
         if made is not None and not 1 <= len(_finite(unpack(part.canonical(case.content)))) <= part.samples:
             raise SubstitutedError(f"another length where {keep} is kept")
     return None if made is not None else str(inspect(case.content, "audio").reason)
 
 
 def _media(case: Case, modality: str, preprocessor: Preprocessor) -> np.ndarray | None:
-    """What the encoder is given; None where both ingest and preprocessing refuse the file."""
+    """Give what the encoder gets; None where both ingest and preprocessing refuse the file."""
     reason = inspect(case.content, modality).reason
     try:
         made = preprocessor.canonical(case.content)
@@ -151,7 +151,7 @@ def _tokenizers() -> list[TextPreprocessor]:
 
 
 def try_text(case: Case) -> str | None:
-    """As a cell, and as tokens."""
+    """Try a text as a cell and as tokens."""
     try:
         if text_of(case.content) is None:
             return "missing: an empty cell"
@@ -169,7 +169,7 @@ def try_text(case: Case) -> str | None:
 
 
 def _refuses(preprocessor: TextPreprocessor, case: Case) -> None:
-    """What ingest puts into quarantine is not served either."""
+    """Check that what ingest puts into quarantine is refused here too."""
     try:
         preprocessor.canonical(case.content)
     except DataError:
@@ -178,7 +178,7 @@ def _refuses(preprocessor: TextPreprocessor, case: Case) -> None:
 
 
 def try_table(case: Case) -> str | None:
-    """As a column that is learned from and encoded."""
+    """Try a column that is learned from and encoded."""
     kind, missing = case.truth
     cells = [word_of(cell) if not isinstance(cell, bytes) else repr(cell) for cell in case.content]
     preprocessor = TabularPreprocessor(["x"], {}, 100)
@@ -199,7 +199,7 @@ def try_table(case: Case) -> str | None:
 
 
 def try_manifest(case: Case) -> str | None:
-    """As the source of a pipeline."""
+    """Try a table as the source of a pipeline."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         source = folder / f"rows{case.ending}"
@@ -223,14 +223,14 @@ def try_manifest(case: Case) -> str | None:
 
 
 def _unchanged(table: pd.DataFrame) -> None:
-    """What can be read of a compressed file at all is what was packed: its format has a checksum."""
+    """Check that a compressed file, whose format has a checksum, gives what was packed."""
     expected = [row["note"] for row in manifests.rows()]
     if table["note.text"].tolist() != expected:
         raise SubstitutedError("other notes than were packed")
 
 
 def try_config(case: Case) -> str | None:
-    """As a pipeline file."""
+    """Try a pipeline file."""
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "pipeline.yaml"
         path.write_bytes(case.content)
@@ -244,8 +244,8 @@ def try_config(case: Case) -> str | None:
 
 
 TRIALS: dict[str, Callable[[Case], str | None]] = {
-    "images": try_picture,
-    "audio": try_sound,
+    "images": try_image,
+    "audio": try_audio,
     "texts": try_text,
     "tables": try_table,
     "manifests": try_manifest,

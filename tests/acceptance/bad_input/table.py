@@ -30,7 +30,7 @@ _HEAD = (
 
 
 def table(findings: list[Finding]) -> str:
-    """What became of each kind, as Markdown."""
+    """Give the outcomes of each kind, as Markdown."""
     wanted = {(case.kind, case.name): case.wanted for case in all_cases()}
     lines = [_HEAD, "|---|" + "---:|" * 7]
     rows = {kind: [finding for finding in findings if finding.kind == kind] for kind in CORPORA}
@@ -63,6 +63,6 @@ if __name__ == "__main__":
     found = list(try_all())
     write(found)
     for finding in found:
-        if not finding.good:
-            print(f"{finding.kind}, {finding.name}: {finding.became}: {finding.said}", file=sys.stderr)
-    sys.exit(any(not finding.good for finding in found))
+        if not finding.is_right:
+            print(f"{finding.kind}, {finding.name}: {finding.became}: {finding.message}", file=sys.stderr)
+    sys.exit(any(not finding.is_right for finding in found))

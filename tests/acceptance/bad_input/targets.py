@@ -10,21 +10,21 @@ from components.config import ConfigError, load_pipeline
 from components.data.sources.delimited import open_delimited
 from components.data.sources.readers import open_jsonl, open_parquet
 from components.errors import DataError
-from tests.acceptance.bad_input import configs, manifests, pictures, sounds
+from tests.acceptance.bad_input import audio, configs, images, manifests
 from tests.acceptance.bad_input.case import Case
-from tests.acceptance.bad_input.oracle import SubstitutedError, try_picture, try_sound, try_text
+from tests.acceptance.bad_input.oracle import SubstitutedError, try_audio, try_image, try_text
 
 _FOLDER = Path(tempfile.mkdtemp(prefix="braid-bad-input-"))
 
 
-def picture(data: bytes) -> None:
-    """Ingest and preprocessing agree on any bytes."""
-    try_picture(Case("images", "", data, "either"))
+def image_bytes(data: bytes) -> None:
+    """Check that ingest and preprocessing agree on any bytes of an image."""
+    try_image(Case("images", "", data, "either"))
 
 
-def sound(data: bytes) -> None:
-    """The same of sounds."""
-    try_sound(Case("audio", "", data, "either"))
+def audio_bytes(data: bytes) -> None:
+    """Check that ingest and preprocessing agree on any bytes of audio."""
+    try_audio(Case("audio", "", data, "either"))
 
 
 def text(data: bytes) -> None:
@@ -88,8 +88,8 @@ def _contents(cases: list[Case]) -> list[bytes]:
 
 
 TARGETS: dict[str, tuple[Callable[[bytes], None], Callable[[], list[bytes]]]] = {
-    "picture": (picture, lambda: _contents(pictures.cases())),
-    "sound": (sound, lambda: _contents(sounds.cases())),
+    "image": (image_bytes, lambda: _contents(images.cases())),
+    "audio": (audio_bytes, lambda: _contents(audio.cases())),
     "text": (text, lambda: ["schöne 日本 😀 words".encode(), b"\xed\xa0\x80", b"a\0b"]),
     "delimited": (delimited, lambda: [manifests.table(manifests.rows()).encode(), b'a,b\n"x","y ""z"""\n']),
     "json_lines": (json_lines, lambda: [manifests.lines(manifests.rows()).encode(), b'{"a": [1, null]}\n']),

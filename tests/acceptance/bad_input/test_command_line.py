@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from flows.cli.app import app
 from flows.cli.options import DATA, USAGE
-from tests.acceptance.bad_input import configs, manifests, pictures
+from tests.acceptance.bad_input import configs, images, manifests
 from tests.acceptance.bad_input.case import Case
-from tests.acceptance.bad_input.pictures import quarters, saved
+from tests.acceptance.bad_input.images import quarters, saved
 
 REFUSED_CONFIGS = [case for case in configs.cases() if case.wanted == "refused"]
 REFUSED_TABLES = [
@@ -62,7 +62,7 @@ def test_bad_files_are_in_quarantine_with_their_reasons(tmp_path: Path) -> None:
         "cut.png": good[: len(good) // 2],
         "empty.png": b"",
         "page.png": b"<html>404</html>",
-        "bomb.png": next(case.content for case in pictures.cases() if case.name == "PNG of 20000 by 20000"),
+        "bomb.png": next(case.content for case in images.cases() if case.name == "PNG of 20000 by 20000"),
     }
     rows = manifests.rows()
     for number, row in enumerate(rows):

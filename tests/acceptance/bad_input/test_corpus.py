@@ -25,7 +25,7 @@ def test_nothing_crashes_hangs_or_is_substituted(
     findings: list[Finding], tried: Counter[str], kind: str
 ) -> None:
     of_kind = [finding for finding in findings if finding.kind == kind]
-    assert [finding for finding in of_kind if not finding.good] == []
+    assert [finding for finding in of_kind if not finding.is_right] == []
     assert len(of_kind) == tried[kind]
 
 
@@ -40,5 +40,5 @@ def test_there_are_hundreds_of_distinct_bad_ones(findings: list[Finding]) -> Non
 
 
 def test_reasons_tell_causes_apart(findings: list[Finding]) -> None:
-    causes = Counter(finding.said.partition(" (")[0] for finding in findings if finding.kind == "images")
-    assert {"empty file", "decompression bomb", "truncated image", "unknown colour mode"} < set(causes)
+    causes = Counter(finding.message.partition(" (")[0] for finding in findings if finding.kind == "images")
+    assert {"empty file", "decompression bomb", "truncated picture", "unknown colour mode"} < set(causes)

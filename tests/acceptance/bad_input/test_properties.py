@@ -1,4 +1,4 @@
-"""What must hold of any bytes, any sound, any picture and any table."""
+"""What must hold of any bytes, any audio, any image and any table."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from components.data.sources.readers import open_jsonl
 from components.preprocess.audio import AudioPreprocessor
 from components.preprocess.image import ImagePreprocessor
 from components.preprocess.pcm import unpack
-from tests.acceptance.bad_input.pictures import saved
-from tests.acceptance.bad_input.sounds import recorded
+from tests.acceptance.bad_input.audio import recorded
+from tests.acceptance.bad_input.images import saved
 from tests.acceptance.bad_input.targets import TARGETS, config
 
 WORD = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=30)
@@ -71,7 +71,7 @@ def test_any_bytes_are_used_or_refused(name: str, data: st.DataObject) -> None:
     level=st.floats(-0.9, 0.9),
 )
 @settings(max_examples=60)
-def test_a_sound_of_any_layout_keeps_its_level(
+def test_audio_of_any_layout_keeps_its_level(
     channels: int, rate: int, subtype: str, frames: int, level: float
 ) -> None:
     each = level * (np.arange(channels) + 1) / channels
@@ -90,7 +90,7 @@ def test_a_sound_of_any_layout_keeps_its_level(
     fit=st.sampled_from(["crop", "pad", "stretch"]),
 )
 @settings(max_examples=60)
-def test_a_picture_of_any_layout_keeps_its_level(
+def test_an_image_of_any_layout_keeps_its_level(
     mode: str, width: int, height: int, level: int, size: int, fit: Any
 ) -> None:
     level = 255 * (level > 127) if mode == "1" else level

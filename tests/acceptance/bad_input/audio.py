@@ -20,14 +20,14 @@ FORMATS = {"WAV": "PCM_16", "FLAC": "PCM_16", "OGG": "VORBIS", "MP3": "MPEG_LAYE
 
 
 def recorded(wave: np.ndarray, format: str = "WAV", rate: int = RATE, **options: Any) -> bytes:
-    """The file of a sound, (S,) or (S, C)."""
+    """The file of an audio signal, (S,) or (S, C)."""
     file = io.BytesIO()
     sf.write(file, wave, rate, format=format, **options)
     return file.getvalue()
 
 
 def cases() -> list[Case]:
-    """All sounds."""
+    """All audio."""
     found: list[Case] = []
 
     def add(name: str, data: bytes, wanted: Wanted, truth: Any = None, tolerance: float = 0.0) -> None:
@@ -46,7 +46,7 @@ def cases() -> list[Case]:
         add(name, data, "either")
     for name, (data, truth, tolerance) in _odd().items():
         add(name, data, "used", truth, tolerance)
-    for path in sorted(FOUND.glob("sound-*")):
+    for path in sorted(FOUND.glob("audio-*")):
         add(f"found by fuzzing: {path.name}", path.read_bytes(), "either")
     return named(found)
 
@@ -59,7 +59,7 @@ def _refused() -> dict[str, bytes]:
         "no bytes": b"",
         "4096 bytes of zero": bytes(4096),
         "HTML": b"<!doctype html><title>404</title>" * 9,
-        "a picture": b"\x89PNG\r\n\x1a\n" + bytes(64),
+        "an image": b"\x89PNG\r\n\x1a\n" + bytes(64),
         "pickle": b"\x80\x04\x95\x0b\0\0\0\0\0\0\0\x8c\x02os\x94.",
         "MPEG-4": b"\0\0\0\x20ftypM4A " + bytes(400),
         "MIDI": b"MThd\0\0\0\x06\0\0\0\x01\0\x60MTrk" + bytes(40),
@@ -83,7 +83,7 @@ def _refused() -> dict[str, bytes]:
 
 
 def _lying() -> dict[str, bytes]:
-    """Headers that do not fit, of which a part is sound all the same."""
+    """Headers that do not fit, of which a part is audio all the same."""
     flac = recorded(TONE, "FLAC")
     return {
         "WAV that announces no length": _header(announced=0),
@@ -103,7 +103,7 @@ _KEPT = 2**-15  # of the peak: samples are kept in 16 bits
 
 
 def _odd() -> dict[str, tuple[bytes, np.ndarray, float]]:
-    """Legitimate files that readers often get wrong: file, mono sound at 8 kHz, tolerance."""
+    """Legitimate files that readers often get wrong: file, mono audio at 8 kHz, tolerance."""
     seen: dict[str, tuple[bytes, np.ndarray, float]] = {}
     for subtype, tolerance in {
         "PCM_U8": 4e-3, "PCM_16": 1e-4, "PCM_24": _KEPT, "PCM_32": _KEPT, "FLOAT": _KEPT, "DOUBLE": _KEPT,

@@ -1,4 +1,4 @@
-"""Pictures: damaged, lying, enormous, and odd but right."""
+"""Images: damaged, lying, enormous, and odd but right."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.acceptance.bad_input.case import Case, Wanted, flipped, named, tenths
 
-SIDE = 32  # pixels; of the pictures, and of what is made of them
+SIDE = 32  # pixels; of the images, and of what is made of them
 _QUARTERS = ((230, 30, 40), (20, 200, 60), (40, 60, 220), (240, 240, 240))
 _NOISE = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
 
@@ -44,7 +44,7 @@ def grey() -> np.ndarray:
 
 
 def saved(pixels: np.ndarray | Image.Image, format: str, **options: Any) -> bytes:
-    """The file of a picture."""
+    """The file of an image."""
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     file = io.BytesIO()
     image.save(file, format.split()[0], **options)
@@ -52,7 +52,7 @@ def saved(pixels: np.ndarray | Image.Image, format: str, **options: Any) -> byte
 
 
 def cases() -> list[Case]:
-    """All pictures."""
+    """All images."""
     found: list[Case] = []
 
     def add(name: str, data: bytes, wanted: Wanted, truth: Any = None, tolerance: float = 0.0) -> None:
@@ -64,7 +64,7 @@ def cases() -> list[Case]:
             add(f"{format}, {how}", data, "refused")
         for how, data in flipped(whole, 12):
             add(f"{format}, {how}", data, "either")
-    for name, data in _no_pictures().items():
+    for name, data in _no_images().items():
         add(name, data, "refused")
     for name, data in _bombs().items():
         add(name, data, "refused")
@@ -73,7 +73,7 @@ def cases() -> list[Case]:
     return named(found)
 
 
-def _no_pictures() -> dict[str, bytes]:
+def _no_images() -> dict[str, bytes]:
     """Files of other kinds, with whatever ending."""
     png = saved(_NOISE, "PNG")
     return {
@@ -101,7 +101,7 @@ def _no_pictures() -> dict[str, bytes]:
         "TIFF whose directory is itself": b"II*\0\x08\0\0\0" + struct.pack("<H", 0) + struct.pack("<I", 8),
         "TIFF whose directory lies beyond its end": b"II*\0\xff\xff\xff\x7f",
         "BMP with a header of 5 bytes": b"BM" + struct.pack("<IHHII", 60, 0, 0, 54, 5) + bytes(40),
-        "WebP without a picture": b"RIFF\x0c\0\0\0WEBPVP8L" + bytes(4),
+        "WebP without an image": b"RIFF\x0c\0\0\0WEBPVP8L" + bytes(4),
         "PNG with a broken profile": _with_chunk(b"iCCP", b"no profile"),
         "JPEG 2000": b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(40),
         "icon": b"\0\0\x01\0\x01\0" + bytes(60),
@@ -126,7 +126,7 @@ def _bombs() -> dict[str, bytes]:
 
 
 def _odd() -> dict[str, tuple[bytes, np.ndarray, float]]:
-    """Legitimate files that readers often get wrong: file, picture that must come of it, tolerance."""
+    """Legitimate files that readers often get wrong: file, image that must come of it, tolerance."""
     colour, slope = quarters(), grey()
     shades = np.repeat(slope[..., None], 3, axis=2)
     image = Image.fromarray(colour)
@@ -209,7 +209,7 @@ _PASSES = (
 
 
 def _interlaced() -> bytes:
-    """A white picture in the seven passes of Adam7."""
+    """A white image in the seven passes of Adam7."""
     rows = b""
     for x, y, dx, dy in _PASSES:
         width, height = -(-(SIDE - x) // dx), -(-(SIDE - y) // dy)
@@ -236,7 +236,7 @@ def _bmp(width: int, height: int) -> bytes:
 
 
 def _webp(width: int, height: int) -> bytes:
-    """An extended WebP file: its canvas, and a picture of 32 by 32."""
+    """An extended WebP file: its canvas, and an image of 32 by 32."""
     inner = saved(_NOISE, "WEBP", lossless=True)[12:]
     size = struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]
     body = b"VP8X" + struct.pack("<I", 10) + b"\0\0\0\0" + size + inner
@@ -275,7 +275,7 @@ _LAID = {
 
 
 def _laid(image: Image.Image, turn: int) -> Image.Image:
-    """The picture as a camera stores it that notes this orientation."""
+    """The image as a camera stores it that notes this orientation."""
     return image.transpose(_LAID[turn]) if turn in _LAID else image
 
 
