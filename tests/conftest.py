@@ -26,7 +26,13 @@ os.environ["PREFECT_TASKS_RUNNER_PROCESS_POOL_MAX_WORKERS"] = "1"
 
 
 # Tests that share a Prefect server, the process that workers are forked from, and the first run.
-SHARING = ("tests/acceptance/e2e/", "tests/acceptance/faults/", "tests/flows/")
+SHARING = (
+    "tests/acceptance/security/test_secrets.py",
+    "tests/acceptance/e2e/",
+    "tests/acceptance/faults/",
+    "tests/flows/",
+    "tests/tasks/",
+)
 
 
 class BySharing(LoadScopeScheduling):

@@ -46,6 +46,7 @@ def test_texts_are_of_mixed_lengths() -> None:
     assert max(words) > 150
 
 
+@pytest.mark.slow
 def test_everything_is_measured_in_every_round() -> None:
     """As a process of its own: processes that a DataLoader forks from one that Prefect logs in end with 1."""
     command = [sys.executable, "-m", "benchmarks.extraction", "audio", "--rows", "40", "--rounds", "2"]

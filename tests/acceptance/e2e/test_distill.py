@@ -14,7 +14,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from tests.acceptance.e2e.conftest import Project, make_project, predicted
+from tests.acceptance.e2e.project import Project, make_project, predicted
 from tests.acceptance.e2e.test_retrain import runs_of
 from tests.acceptance.faults.kills import signal_at
 

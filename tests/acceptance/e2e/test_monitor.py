@@ -16,7 +16,7 @@ from components.config import TrackingConfig
 from components.config.monitor import MonitorConfig
 from components.errors import BraidError
 from tasks.monitor import find_task
-from tests.acceptance.e2e.conftest import Project, write_manifest, write_noisy_manifest
+from tests.acceptance.e2e.project import Project, write_manifest, write_noisy_manifest
 
 pytestmark = pytest.mark.e2e
 ROWS = 200

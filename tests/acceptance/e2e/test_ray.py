@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.acceptance.e2e.conftest import PIPELINE, Project, make_project
+from tests.acceptance.e2e.project import PIPELINE, Project, make_project
 from tests.acceptance.faults.kills import signal_at
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]

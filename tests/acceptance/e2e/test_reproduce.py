@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from tests.acceptance.e2e.conftest import Project, make_project
+from tests.acceptance.e2e.project import Project, make_project
 from tests.acceptance.e2e.test_retrain import runs_of
 
 pytestmark = pytest.mark.e2e

@@ -12,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from tests.acceptance.e2e.conftest import Project, predicted
+from tests.acceptance.e2e.project import Project, predicted
 
 pytestmark = pytest.mark.e2e
 FITS = {"picture", "sound", "words", "fusion"}

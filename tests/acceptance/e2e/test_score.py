@@ -14,7 +14,7 @@ from components.config import TrackingConfig
 from components.config.score import ScoreConfig
 from components.errors import BraidError
 from tasks.score import open_task
-from tests.acceptance.e2e.conftest import Project, predicted
+from tests.acceptance.e2e.project import Project, predicted
 from tests.acceptance.faults.writes import Write, killed_at
 
 pytestmark = pytest.mark.e2e

@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from components.config import TrackingConfig
 from components.errors import ModelError
 from tasks.tracking.registry import find_model
-from tests.acceptance.e2e.conftest import PIPELINE, Project, make_project
+from tests.acceptance.e2e.project import PIPELINE, Project, make_project
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 TWO = {name: PIPELINE["inputs"][name] for name in ("picture", "words")}

@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
-from tests.acceptance.e2e.conftest import ROOT, Project
+from tests.acceptance.e2e.project import ROOT, Project
 from tests.acceptance.e2e.test_retrain import runs_of
 
 pytestmark = pytest.mark.e2e

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.serving import served as start_serving
-from tests.acceptance.e2e.conftest import CLASSES, Project
+from tests.acceptance.e2e.project import CLASSES, Project
 
 pytestmark = pytest.mark.e2e
 

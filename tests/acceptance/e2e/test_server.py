@@ -13,7 +13,7 @@ import yaml
 from mlflow import MlflowClient
 
 from components.models.weights import read_tensors
-from tests.acceptance.e2e.conftest import PIPELINE, THOROUGH, Project
+from tests.acceptance.e2e.project import PIPELINE, THOROUGH, Project
 
 BY_DEVICE = (
     "align",

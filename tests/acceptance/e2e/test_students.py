@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.acceptance.e2e.conftest import ROOT, Project
+from tests.acceptance.e2e.project import ROOT, Project
 
 pytestmark = [pytest.mark.e2e, pytest.mark.shared_data, pytest.mark.slow]
 MANIFEST = ROOT.parent / "shared/data/emoji/manifest.csv"

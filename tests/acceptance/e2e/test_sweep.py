@@ -18,7 +18,7 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from tests.acceptance.e2e.conftest import Project, make_project
+from tests.acceptance.e2e.project import Project, make_project
 
 pytestmark = pytest.mark.e2e
 SWEEP: dict[str, Any] = {

@@ -16,7 +16,7 @@ from PIL import Image
 
 from components.inference.predictor import Predictor
 from components.runtime.environ import variables
-from tests.acceptance.e2e.conftest import Project, predicted
+from tests.acceptance.e2e.project import Project, predicted
 
 pytestmark = pytest.mark.e2e
 FIT = {"epochs": 6, "batch_size": 16, "learning_rate": 0.01}

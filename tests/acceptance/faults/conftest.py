@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.acceptance.e2e.conftest import Project, make_project
+from tests.acceptance.e2e.project import Project, make_project
 from tests.acceptance.faults.kills import QUICK
 from tests.components.conftest import tiny, tiny_data
 

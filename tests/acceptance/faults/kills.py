@@ -20,7 +20,7 @@ from components.config import TrackingConfig
 from components.reproduction.differences import Difference, differences, is_compared
 from components.storage.atomic import checksum_file
 from tasks.reproduce import Carried, carried
-from tests.acceptance.e2e.conftest import Project, interruptible
+from tests.acceptance.e2e.project import Project, interruptible
 from tests.acceptance.e2e.test_retrain import runs_of
 
 QUICK: dict[str, Any] = {

@@ -24,7 +24,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from benchmarks.machine import machine
 from flows.servers.local import prefect_api
-from tests.acceptance.e2e.conftest import Project, make_project
+from tests.acceptance.e2e.project import Project, make_project
 from tests.acceptance.faults.kills import Items, compared, doubled, is_finished, is_there, items, lost, strike
 
 PAGE = Path(__file__).parents[3] / "docs" / "operate" / "reliability.md"

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.e2e.conftest import Project, make_project
+from tests.acceptance.e2e.project import Project, make_project
 from tests.acceptance.e2e.test_retrain import FITS, runs_of
 from tests.acceptance.faults.kills import (
     QUICK,

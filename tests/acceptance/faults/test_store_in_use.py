@@ -6,6 +6,7 @@ import json
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,30 +17,17 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST, TEMPORARILY_UNAVAILABLE
 
 from components.config import load_tracking
+from components.data.ingest import ingest
+from components.data.samples import read_digests
 from components.errors import ServiceError
+from components.pipeline.preprocess import prepare
 from components.storage.shards import ShardStore
 from components.training.checkpoint import Epoch
 from flows.run.folder import claim
 from tasks.tracking import runs
 from tasks.tracking.service import check_answers, reached
-from tests.at_once import answers_at_once
 from tests.components.conftest import configure, write_manifest
-
-PREPARE = """
-import json, sys
-from pathlib import Path
-from components.config import PipelineConfig
-from components.data.ingest import ingest
-from components.pipeline.preprocess import prepare
-from components.data.samples import read_digests
-
-config, place = PipelineConfig.model_validate(json.loads(sys.argv[1])), Path(sys.argv[2])
-dataset = ingest(config, place / sys.argv[3], place)
-print("ready", flush=True)
-sys.stdin.readline()
-prepared = prepare(dataset, "photo", config.inputs["photo"], place / "canonical", 8)
-print(json.dumps([prepared.store, prepared.rows, list(read_digests(dataset, "photo")[1])]))
-"""
+from tests.forks import at_once
 
 
 @pytest.fixture(scope="module")
@@ -108,16 +96,23 @@ def test_a_run_that_was_cut_off_before_the_clock_was_set_back_is_gone_on_with(tm
         assert record.key != future.name, "it is finished"
 
 
+def prepare_photos(together: Callable[[], object], folder: Path, data: str) -> tuple[str, int, list[str]]:
+    """Store, rows and digests of an input whose store other processes fill too."""
+    config = configure()
+    dataset = ingest(config, folder / data, folder)
+    together()
+    prepared = prepare(dataset, "photo", config.inputs["photo"], folder / "canonical", 8)
+    return prepared.store, prepared.rows, list(read_digests(dataset, "photo")[1])
+
+
 def test_two_processes_that_fill_one_store_at_once_leave_every_row(tmp_path: Path) -> None:
     write_manifest(tmp_path)
-    config = json.dumps(configure().model_dump(mode="json"))
-    said = answers_at_once(PREPARE, [[config, str(tmp_path), name] for name in ("one", "two")])
-    answers = [json.loads(each) for each in said]
-    assert answers[0] == answers[1]
-    folder = Path(answers[0][0])
+    one, other = at_once(prepare_photos, [(tmp_path, name) for name in ("one", "two")])
+    assert one == other
+    folder = Path(one[0])
     assert not list(folder.glob("*.damaged"))
     assert not list(folder.glob(".*.tmp*"))
-    keys = answers[0][2]
+    keys = one[2]
     assert len(set(keys)) == 84  # of 96 rows, 12 have no picture
     assert np.isfinite(ShardStore(folder, "arrow").stack(keys)).all()
 

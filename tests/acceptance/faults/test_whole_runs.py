@@ -16,7 +16,7 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 
-from tests.acceptance.e2e.conftest import Project, make_project
+from tests.acceptance.e2e.project import Project, make_project
 from tests.acceptance.e2e.test_retrain import FITS, runs_of
 from tests.acceptance.faults.kills import QUICK, compared, has_begun, signal_at
 

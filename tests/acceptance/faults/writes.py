@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.workers import forkserver
-
-SECONDS = 240  # for what takes ten on a machine that nobody else uses
+from tests.forks import SECONDS, begun
 
 
 @dataclass(frozen=True)
@@ -40,20 +38,13 @@ def killed_at(write: Write, function: Callable[..., object], *arguments: Any) ->
     Returns:
         True where it was killed, False where it ended before it came to that write.
     """
-    process = forkserver.context().Process(  # type: ignore[attr-defined]
-        target=_call, args=(dict(os.environ), write, function, arguments)
-    )
-    process.start()
+    process = begun(_write, write, function, arguments)
     process.join(SECONDS)
     assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
     return process.exitcode == -signal.SIGKILL
 
 
-def _call(
-    environment: Mapping[str, str], write: Write, function: Callable[..., object], arguments: tuple[Any, ...]
-) -> None:
-    os.environ.clear()
-    os.environ.update(environment)
+def _write(write: Write, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
     rename, count = Path.replace, 0
 
     def replace(self: Path, target: Path) -> Path:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from flows.servers.processes import port_near
-from tests.acceptance.e2e.conftest import THOROUGH, make_project
+from tests.acceptance.e2e.project import THOROUGH, make_project
 from tests.acceptance.infra.cluster import Cluster, cluster
 from tests.acceptance.infra.processes import answered, served
 from tests.acceptance.infra.team import (

@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 import httpx
 
-from tests.acceptance.e2e.conftest import Project
+from tests.acceptance.e2e.project import Project
 from tests.acceptance.infra.cluster import Cluster
 
 ROOT = Path(__file__).parents[3]

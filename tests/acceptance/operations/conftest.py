@@ -19,7 +19,7 @@ import yaml
 from mlflow import MlflowClient
 
 from components.runtime.services import Served, served
-from tests.acceptance.e2e.conftest import Project, interruptible, make_project
+from tests.acceptance.e2e.project import Project, interruptible, make_project
 
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
@@ -124,10 +124,15 @@ def write_operations(project: Project, **changes: Any) -> Path:
 
 
 @contextmanager
-def running(project: Project) -> Iterator[Up]:
-    """``braid up`` until the block ends; then Ctrl-C, after which nothing of it may be left."""
+def running(project: Project, operations: Path | None = None) -> Iterator[Up]:
+    """``braid up`` until the block ends; then Ctrl-C, after which nothing of it may be left.
+
+    Args:
+        project: Project whose workspace is served.
+        operations: Operations file; by default that of the project.
+    """
     process = subprocess.Popen(
-        project.command("up", str(project.folder / "operations.yaml")),
+        project.command("up", str(operations or project.folder / "operations.yaml")),
         cwd=project.folder,
         env=project.environment(PREFECT_TASKS_RUNNER_PROCESS_POOL_MAX_WORKERS="1"),
         stdout=subprocess.PIPE,

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from mlflow.entities import Run
 
-from tests.acceptance.e2e.conftest import make_project, write_manifest, write_noisy_manifest
+from tests.acceptance.e2e.project import make_project, write_manifest, write_noisy_manifest
 from tests.acceptance.operations.conftest import FINAL, Up, running, until, write_operations
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]

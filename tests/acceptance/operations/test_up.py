@@ -10,7 +10,7 @@ import pytest
 
 from components.runtime.services import served
 from flows.servers.processes import port_near
-from tests.acceptance.e2e.conftest import make_project
+from tests.acceptance.e2e.project import make_project
 from tests.acceptance.operations.conftest import Up, running, until, write_operations
 
 pytestmark = pytest.mark.e2e

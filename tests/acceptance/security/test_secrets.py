@@ -8,13 +8,15 @@ import logging
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from components.errors import DataError
 from components.redaction import guard_logs, redacted, without_login, without_secrets
-from tests.acceptance.e2e.conftest import make_project, write_manifest
+from flows.servers.processes import port_near, prefect_server
+from tests.acceptance.e2e.project import make_project, write_manifest
 
 SECRET, SHARED = "pl4nted-Pa55word", "pl4nted-t0ken"
 
@@ -119,25 +121,29 @@ def test_a_run_with_secrets_leaves_none_behind(tmp_path: Path, locked: str) -> N
         "fit": {"epochs": 2, "batch_size": 16},
     }  # fmt: skip
     source = f"http://reader:${{DATA_PASSWORD}}@{locked}/manifest.csv?token={SHARED}"
-    project = make_project(  # without an address of Prefect: the database of its own server is searched too
+    (tmp_path / "project" / "workspace").mkdir(parents=True)
+    project = make_project(
         tmp_path / "project",
         10,
         inputs={"words": words},
         data={"source": source, "split": {"column": "split"}},
     )
     environment = {"DATA_PASSWORD": SECRET, "BRAID_URL_SCHEMES": "http", "BRAID_URL_PRIVATE": "1"}
-    done = project.braid("run", str(project.config), "--json", **environment)
-    assert done.returncode == 0, done.stderr
     database = f"postgresql+psycopg://braid:{SECRET}@127.0.0.1:1/scores"
     served = str(tmp_path / "served" / "manifest.csv")
-    scored = project.inside("score", "tiny", served, "--sql", database, **environment)
-    assert scored.exit_code != 0
-    refused = project.inside("run", str(project.config), "--set", "data.id=words2", **environment)
-    assert refused.exit_code == 3
+    # a server of its own, whose database is searched too
+    with prefect_server(project.workspace, port_near(0), ephemeral=True) as server:
+        project = replace(project, api=server.address)
+        done = project.inside("run", str(project.config), "--json", **environment)
+        assert done.exit_code == 0, done.output
+        scored = project.inside("score", "tiny", served, "--sql", database, **environment)
+        assert scored.exit_code != 0
+        refused = project.inside("run", str(project.config), "--set", "data.id=words2", **environment)
+        assert refused.exit_code == 3
     wrong = project.inside("check", str(project.config), **{**environment, "DATA_PASSWORD": f"{SECRET}-no"})
     assert "the server responds with status 401" in wrong.stderr
 
-    shown = done.stdout + done.stderr + scored.output + refused.output + wrong.output
+    shown = done.output + scored.output + refused.output + wrong.output
     assert SECRET not in shown
     assert SHARED not in shown
     assert "127.0.0.1:1" in shown or "psycopg" in shown

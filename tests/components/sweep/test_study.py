@@ -79,21 +79,34 @@ def test_nothing_is_searched_where_the_fusion_has_no_such_option(tmp_path: Path)
     assert params(each) == [{}]
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict[str, Any]]]:
+    """Options of the trials of whole studies, by the number of trials that are asked for at once."""
+    folder, found = tmp_path_factory.mktemp("whole"), {}
+    for batch in (1, 2):
+        whole = study(folder / f"{batch}.db", batch=batch)
+        run(whole)
+        found[batch] = params(whole)
+    return found
+
+
 @pytest.mark.parametrize("batch", [1, 2])
-@pytest.mark.parametrize("told", [0, 1, 2, 4])
-def test_a_study_that_was_cut_off_ends_in_the_same_trials(tmp_path: Path, told: int, batch: int) -> None:
-    whole, cut = study(tmp_path / "whole.db", batch=batch), study(tmp_path / "cut.db", batch=batch)
-    run(whole)
-    run(cut, most=told)  # leaves what was asked and not told running
+@pytest.mark.parametrize("finished", [0, 1, 2, 4])
+def test_a_study_that_was_cut_off_ends_in_the_same_trials(
+    tmp_path: Path, finished: int, batch: int, undisturbed: dict[int, list[dict[str, Any]]]
+) -> None:
+    cut = study(tmp_path / "cut.db", batch=batch)
+    run(cut, most=finished)  # leaves what was asked and not told running
     again = study(tmp_path / "cut.db", batch=batch)
     run(again)
-    assert params(again) == params(whole)
+    assert params(again) == undisturbed[batch]
     assert len(again._asked()) == 7, "a running trial is gone on with, not asked anew"
 
 
-def test_a_trial_cut_off_before_its_options_were_drawn_is_completed(tmp_path: Path) -> None:
-    whole, cut = study(tmp_path / "whole.db"), study(tmp_path / "cut.db")
-    run(whole)
+def test_a_trial_cut_off_before_its_options_were_drawn_is_completed(
+    tmp_path: Path, undisturbed: dict[int, list[dict[str, Any]]]
+) -> None:
+    cut = study(tmp_path / "cut.db")
     run(cut, most=2)
     half = study(tmp_path / "half.db")
     for trial, result in cut.results():
@@ -101,7 +114,7 @@ def test_a_trial_cut_off_before_its_options_were_drawn_is_completed(tmp_path: Pa
         half.tell(trial, result)
     half._study.ask()  # what a kill inside of ask() leaves
     run(half)
-    assert params(half) == params(whole)
+    assert params(half) == undisturbed[1]
 
 
 def test_no_options_are_tried_twice(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.acceptance.e2e.conftest import PIPELINE, Project, make_project
+from tests.acceptance.e2e.project import PIPELINE, Project, make_project
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 
 from flows.hosting.deployments import Place, deploy
 from flows.servers.local import configured_as
-from tests.acceptance.e2e.conftest import make_project
+from tests.acceptance.e2e.project import make_project
 from tests.acceptance.operations.conftest import write_operations
 
 POOL = "of-this-test"

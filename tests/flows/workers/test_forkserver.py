@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from flows.workers import forkserver
-
-FORKED = """
-import os, sys, threading
-from flows.workers.preloaded import STEPS
-import torch
-print(threading.active_count(), torch.cuda.is_initialized(), all(step in sys.modules for step in STEPS))
-print(os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"])
-"""
+from tests.forks import at_once
 
 
+def facts(together: Callable[[], object]) -> dict[str, object]:
+    """What a forked process finds before it imports anything; its parent is the one it was forked from."""
+    together()
+    return {
+        "threads": len(list(Path(f"/proc/{os.getppid()}/task").iterdir())),
+        "own threads": threading.active_count(),
+        "gpu": sys.modules["torch"].cuda.is_initialized(),
+        "missing": [step for step in sys.modules[forkserver.STEPS].STEPS if step not in sys.modules],
+    }
+
+
+@pytest.mark.skipif(forkserver.METHOD != "forkserver", reason="workers are not forked on this system")
 def test_it_has_imported_the_steps_and_has_no_threads_and_no_gpu() -> None:
-    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["1", "False", "True", "1"]
+    (found,) = at_once(facts, [()])
+    assert found == {"threads": 1, "own threads": 1, "gpu": False, "missing": []}
+    assert os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == "1"
 
 
 @pytest.mark.skipif(forkserver.METHOD != "forkserver", reason="workers are not forked on this system")

@@ -2,89 +2,76 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-import subprocess
+import signal
 import sys
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
-
-ROOT = Path(__file__).parents[3]
-FLOW = """
-import os, signal, sys
-import flows.workers.environment
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from flows.workers.pool import workers
 
-@task(persist_result=False, cache_policy=NO_CACHE)
-def ends(how):
-    if how == "exit":
-        sys.exit(3)
-    if how == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
-    raise KeyError(how)
-
-@flow(task_runner=workers(1), persist_result=False)
-def one(how):
-    ends.submit(how).result()
-
-if __name__ == "__main__":
-    for how in sys.argv[1:]:
-        try:
-            one(how)
-        except Exception as error:
-            print(type(error).__name__)
-"""
-
-
-def executed(folder: Path, api: str, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    (folder / "script.py").write_text(script)
-    return subprocess.run(
-        [sys.executable, "script.py", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PREFECT_API_URL": api},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
-@pytest.mark.e2e
-def test_the_flow_is_told_and_does_not_wait(tmp_path: Path, api: str) -> None:
-    told = {"exit": "RuntimeError", "kill": "BrokenProcessPool", "other": "KeyError"}
-    done = executed(tmp_path, api, FLOW, *told)
-    assert done.stdout.split() == list(told.values()), done.stderr[-2000:]
-
-
-STARTED = """
-import multiprocessing, sys, time
-import flows.workers.environment
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from flows.servers.local import configured_as
 from flows.workers.pool import start_workers, workers
 
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(autouse=True)
+def configured(api: str) -> Iterator[None]:
+    """Flows of this process run on the shared server."""
+    with configured_as(api):
+        yield
+
+
+def leave() -> None:
+    sys.exit(3)
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail() -> None:
+    raise KeyError("a key")
+
+
 @task(persist_result=False, cache_policy=NO_CACHE)
-def imported():
+def step(end: Callable[[], None]) -> None:
+    end()
+
+
+@flow(task_runner=workers(1), persist_result=False)  # type: ignore[arg-type]
+def one_step(end: Callable[[], None]) -> None:
+    step.submit(end).result()
+
+
+@pytest.mark.parametrize(
+    ("end", "error"), [(leave, RuntimeError), (die, BrokenProcessPool), (fail, KeyError)]
+)
+def test_the_flow_gets_an_error_and_does_not_wait(end: Callable[[], None], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        one_step(end)
+
+
+@task(persist_result=False, cache_policy=NO_CACHE)
+def has_imported_the_steps() -> bool:
     return "tasks.tracking.descriptions" in sys.modules
 
-@flow(task_runner=workers(2), persist_result=False)
-def one():
+
+@flow(task_runner=workers(2), persist_result=False)  # type: ignore[arg-type]
+def two_workers() -> tuple[int, bool]:
+    """Give the number of workers before the first step, and what that step finds."""
+    before = len(multiprocessing.active_children())
     start_workers()
     until = time.monotonic() + 60
-    while len(multiprocessing.active_children()) < 2 and time.monotonic() < until:
+    while len(multiprocessing.active_children()) < before + 2 and time.monotonic() < until:
         time.sleep(0.1)
-    print(len(multiprocessing.active_children()))
-    print(imported.submit().result())
-
-if __name__ == "__main__":  # a worker imports this file too, but not as that
-    import tasks.tracking.descriptions
-    one()
-"""
+    return len(multiprocessing.active_children()) - before, has_imported_the_steps.submit().result()
 
 
-@pytest.mark.e2e
-def test_workers_start_and_import_the_steps_before_the_first_one(tmp_path: Path, api: str) -> None:
-    done = executed(tmp_path, api, STARTED)
-    assert done.stdout.split() == ["2", "True"], done.stderr[-2000:]
+def test_workers_start_and_import_the_steps_before_the_first_one() -> None:
+    assert two_workers() == (2, True)

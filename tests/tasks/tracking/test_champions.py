@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import time
-from multiprocessing.synchronize import Barrier
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,7 @@ from tasks.promote import EVIDENCE, promote_version
 from tasks.tracking import champions, registry
 from tasks.tracking import runs as tracking
 from tasks.tracking.registry import Version
-
-WAIT = 120  # seconds, for two processes that import MLflow on a busy machine
+from tests.forks import at_once
 
 
 @pytest.fixture(scope="module")
@@ -185,15 +183,17 @@ class TestSettle:
         assert champion(at, model[0].name) == "4"
 
 
-def _finish(at: TrackingConfig, workspace: Path, version: Version, together: Barrier, late: float) -> None:
-    """One of two runs: the higher version is the better model."""
+def finish(
+    together: Callable[[], object], at: TrackingConfig, workspace: Path, version: Version, late: float
+) -> None:
+    """End one of two runs, of which the higher version is the better model."""
     first = True
 
     def decide(rival: Version | None) -> Verdict:
         nonlocal first
         if first:
             first = False
-            together.wait(WAIT)  # both have looked at the same champion
+            together()  # both have looked at the same champion
             time.sleep(late)
         return Verdict(rival is None or int(version.version) > int(rival.version), "by number")
 
@@ -205,18 +205,8 @@ def test_of_two_runs_that_finish_together_the_better_is_champion(
     at: TrackingConfig, store: Path, model: list[Version], late: str
 ) -> None:
     champions.crown(at, store, model[0], "first")
-    spawn = multiprocessing.get_context("spawn")
-    together = spawn.Barrier(2)
     waits = {1: 0.5 * (late == "worse"), 2: 0.5 * (late == "better")}
-    runs = [
-        spawn.Process(target=_finish, args=(at, store, model[place], together, wait))
-        for place, wait in waits.items()
-    ]
-    for run in runs:
-        run.start()
-    for run in runs:
-        run.join(WAIT)
-    assert [run.exitcode for run in runs] == [0, 0]
+    at_once(finish, [(at, store, model[number], wait) for number, wait in waits.items()])
     assert champion(at, model[0].name) == "3"
     assert champions.history(at, model[0].name)[-1] == "3"
 

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from tasks.tracking.service import make_database
-from tests.at_once import answers_at_once
-
-CONNECT = """
-import sys
-from pathlib import Path
 from components.config import load_tracking
 from tasks.tracking import runs
-at = load_tracking(None, Path(sys.argv[1]))
-print("ready", flush=True)
-sys.stdin.readline()
-print(runs.start_run(at, sys.argv[2], sys.argv[2], {}))
-"""
+from tasks.tracking.service import make_database
+from tests.forks import at_once
+
+
+def start_run(together: Callable[[], object], workspace: Path, name: str) -> str:
+    at = load_tracking(None, workspace)
+    together()
+    return runs.start_run(at, name, name, {})
 
 
 def test_three_at_once_have_a_run_each(tmp_path: Path) -> None:
-    runs = answers_at_once(CONNECT, [[str(tmp_path), str(number)] for number in range(3)])
-    assert len(set(runs)) == 3
+    assert len(set(at_once(start_run, [(tmp_path, str(number)) for number in range(3)]))) == 3
 
 
 def test_a_database_whose_folder_comes_later_is_made_behind_the_lock_too(tmp_path: Path) -> None:
