@@ -116,7 +116,7 @@ def _odd() -> dict[str, tuple[bytes, np.ndarray, float]]:
         parts = np.stack([TONE * (number + 1) / 8 for number in range(channels)], axis=1)
         seen[f"{channels} channels"] = (recorded(parts), parts.mean(axis=1), 1e-4)
     opposed = np.stack([TONE, -TONE], axis=1)
-    seen["two channels that cancel out"] = (recorded(opposed), np.zeros_like(TONE), 1e-4)
+    seen["two channels of opposite phase"] = (recorded(opposed), TONE, 1e-4)
     for rate in (1, 8, 100, 1000, 4000, 11025, 22050, 44100, 48000, 96000, 192000, 384000):
         frames = max(rate // 4, 4)
         seen[f"{rate} Hz"] = (

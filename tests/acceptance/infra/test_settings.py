@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import mlflow.environment_variables
-from mlflow.cli import server
 from prefect.settings import Settings
 from prefect.settings.legacy import _get_valid_setting_names
 from prefect_kubernetes.settings import KubernetesSettings
@@ -40,6 +39,8 @@ def test_prefect_reads_what_is_set_for_it() -> None:
 
 
 def test_mlflow_reads_what_is_set_for_it() -> None:
+    from mlflow.cli import server  # it imports MLflow's whole server, which takes seconds
+
     variables = {getattr(value, "name", None) for value in vars(mlflow.environment_variables).values()}
     options = {str(option.envvar) for option in server.params if getattr(option, "envvar", None)}
     found = named("MLFLOW")
