@@ -41,4 +41,4 @@ def test_there_are_hundreds_of_distinct_bad_ones(findings: list[Finding]) -> Non
 
 def test_reasons_tell_causes_apart(findings: list[Finding]) -> None:
     causes = Counter(finding.message.partition(" (")[0] for finding in findings if finding.kind == "images")
-    assert {"empty file", "decompression bomb", "truncated picture", "unknown colour mode"} < set(causes)
+    assert {"empty file", "decompression bomb", "truncated image", "unknown colour mode"} < set(causes)
