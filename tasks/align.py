@@ -20,7 +20,7 @@ from tasks.tracked_training import tracked
 
 @dataclass(frozen=True)
 class Retrieved:
-    """Where the judgement of search is.
+    """Reference to the judgement of search.
 
     Attributes:
         result: JSON of :class:`components.retrieval.results.Retrievals`.
@@ -58,9 +58,9 @@ def retrieval_task(context: Context, dataset: Dataset, fused: FusedModel, aligne
     """Search from every input to every other on test; to MLflow, a table to the dashboard."""
     progress = Progress(context, "retrieval")
     network = open_aligned(aligned, fused.features, context.config)
-    found = judge_retrieval(dataset, fused.features, network, context.config)
-    result = context.folder / "retrieval.json"
-    write_bytes(result, found.to_json().encode())
-    log_result(context, found, result)
-    progress.finish(found.headline)
-    return Retrieved(str(result))
+    retrievals = judge_retrieval(dataset, fused.features, network, context.config)
+    file = context.folder / "retrieval.json"
+    write_bytes(file, retrievals.to_json().encode())
+    log_result(context, retrievals, file)
+    progress.finish(retrievals.headline)
+    return Retrieved(str(file))

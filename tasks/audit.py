@@ -21,7 +21,7 @@ from tasks.tracking import runs
 
 @dataclass(frozen=True)
 class Audited:
-    """Where the audit is.
+    """Reference to the audit.
 
     Attributes:
         result: JSON of :class:`components.audit.results.Audit`.
@@ -44,13 +44,13 @@ def audit_task(
 ) -> Audited:
     """Votes on labels, duplicates across splits, leaks; warnings to MLflow, the log and the dashboard."""
     progress = Progress(context, "audit")
-    found = audit(dataset, prepared, features, evaluated.read(), context.config)
-    result = context.folder / "audit.json"
-    write_bytes(result, found.to_json().encode("utf-8"))
-    log_result(context, found, result)
-    runs.set_tags(context.tracking, context.mlflow_run, {"audit": "+".join(found.kinds) or "good"})
-    for warning in found.warnings:
+    result = audit(dataset, prepared, features, evaluated.read(), context.config)
+    file = context.folder / "audit.json"
+    write_bytes(file, result.to_json().encode("utf-8"))
+    log_result(context, result, file)
+    runs.set_tags(context.tracking, context.mlflow_run, {"audit": "+".join(result.kinds) or "good"})
+    for warning in result.warnings:
         get_run_logger().warning("%s", warning)
-    show_result("audit", "Audit of the data", found)
-    progress.finish(found.headline)
-    return Audited(str(result))
+    show_result("audit", "Audit of the data", result)
+    progress.finish(result.headline)
+    return Audited(str(file))

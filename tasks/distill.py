@@ -42,15 +42,15 @@ def compare_task(
     """
     at, run = context.tracking, context.mlflow_run
     progress = Progress(context, "compare")
-    found = _compare(context, dataset, taught, learned)
+    result = _compare(context, dataset, taught, learned)
     path = context.folder / "distillation.json"
-    write_bytes(path, found.to_json().encode())
+    write_bytes(path, result.to_json().encode())
 
-    helps = {f"teacher_helps_{student.name}": student.verdict for student in found.students}
-    runs.set_tags(at, run, {**helps, runs.NOTE: "\n\n".join(map(markdown.plain, found.findings))})
-    log_result(context, found, path, {"distillation": gains(found)})
-    show_result("distillation-summary", context.key, found)
-    progress.finish(found.headline)
+    helps = {f"teacher_helps_{student.name}": student.verdict for student in result.students}
+    runs.set_tags(at, run, {**helps, runs.NOTE: "\n\n".join(map(markdown.plain, result.findings))})
+    log_result(context, result, path, {"distillation": gains(result)})
+    show_result("distillation-summary", context.key, result)
+    progress.finish(result.headline)
     return str(path)
 
 

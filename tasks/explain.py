@@ -19,7 +19,7 @@ from tasks.step import gpu_slot, step
 
 @dataclass(frozen=True)
 class Explained:
-    """Where the explanations are.
+    """Reference to the explanations.
 
     Attributes:
         result: JSON of :class:`components.explanations.results.Explanations`.
@@ -38,9 +38,9 @@ def explain_task(context: Context, dataset: Dataset, evaluated: Evaluated) -> Ex
     progress = Progress(context, "explain")
     with gpu_slot():
         predictions = evaluated.read_predictions()
-        found = explain_samples(dataset, context.bundle, predictions, context.config, progress)
-    result = context.folder / "explanations.json"
-    write_bytes(result, found.to_json().encode("utf-8", "surrogatepass"))
-    log_result(context, found, result, explanation_figures(found))
-    progress.finish(found.headline)
-    return Explained(str(result))
+        explanations = explain_samples(dataset, context.bundle, predictions, context.config, progress)
+    file = context.folder / "explanations.json"
+    write_bytes(file, explanations.to_json().encode("utf-8", "surrogatepass"))
+    log_result(context, explanations, file, explanation_figures(explanations))
+    progress.finish(explanations.headline)
+    return Explained(str(file))

@@ -19,7 +19,7 @@ from tasks.step import gpu_slot, step
 
 @dataclass(frozen=True)
 class Stressed:
-    """Where the robustness curves are.
+    """Reference to the robustness curves.
 
     Attributes:
         result: JSON of :class:`components.robustness.results.Robustness`.
@@ -37,9 +37,9 @@ def robustness_task(context: Context, dataset: Dataset, evaluated: Evaluated) ->
     """Score damaged and incomplete copies of test rows; curves to MLflow, tables to the dashboard."""
     progress = Progress(context, "robustness")
     with gpu_slot():
-        found = measure_robustness(dataset, context.bundle, evaluated.read(), context.config, progress)
-    result = context.folder / "robustness.json"
-    write_bytes(result, found.to_json().encode())
-    log_result(context, found, result, robustness_figures(found))
-    progress.finish(found.headline)
-    return Stressed(str(result))
+        robustness = measure_robustness(dataset, context.bundle, evaluated.read(), context.config, progress)
+    file = context.folder / "robustness.json"
+    write_bytes(file, robustness.to_json().encode())
+    log_result(context, robustness, file, robustness_figures(robustness))
+    progress.finish(robustness.headline)
+    return Stressed(str(file))

@@ -1,4 +1,4 @@
-"""What the audit of the data found, as frozen dataclasses that travel as JSON, and what it warns of."""
+"""Results of the audit of the data, with its warnings, as frozen dataclasses that travel as JSON."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ class Leak(Stored):
 
     input: str
     column: str
-    told: float
+    share: float
     usual: float
     flagged: bool
 
 
 @dataclass(frozen=True)
-class Torn(Stored):
+class SplitGroups(Stored):
     """A column of groups, of which some stand in train and in another split."""
 
     column: str
@@ -92,20 +92,20 @@ class Audit(Stored):
     agreements: tuple[Agreement, ...]
     duplicates: tuple[Duplicates, ...]
     leaks: tuple[Leak, ...]
-    groups: tuple[Torn, ...]
+    groups: tuple[SplitGroups, ...]
     seconds: float
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """Words for what is warned of."""
-        found = {
+        kinds = {
             "chance": any(each.chance for each in self.agreements),
             "shuffled": any(each.shuffled for each in self.agreements),
             "duplicates": any(each.flagged for each in self.duplicates),
             "leak": any(each.flagged for each in self.leaks),
             "groups": any(each.flagged for each in self.groups),
         }
-        return tuple(word for word, there in found.items() if there)
+        return tuple(word for word, warned in kinds.items() if warned)
 
     @property
     def headline(self) -> str:
@@ -130,14 +130,14 @@ class Audit(Stored):
 
     def tables(self) -> dict[str, Table]:
         """Everything that was looked at."""
-        found = {
+        tables = {
             "audit_votes": self._votes(),
             "audit_duplicates": self._duplicates(),
             "audit_leaks": _flagged(
                 f"Columns that tell {self.target} by themselves in a share of the rows; usual: the commonest "
                 "label's share, or another column's.",
-                (text("input"), text("column"), number("told"), number("usual"), flag("flagged")),
-                [(each.input, each.column, each.told, each.usual, each.flagged) for each in self.leaks],
+                (text("input"), text("column"), number("share"), number("usual"), flag("flagged")),
+                [(each.input, each.column, each.share, each.usual, each.flagged) for each in self.leaks],
             ),
             "audit_groups": _flagged(
                 "Columns of groups, of which some are in train and in another split.",
@@ -154,7 +154,7 @@ class Audit(Stored):
                 ],
             ),
         }
-        return {name: table for name, table in found.items() if table.rows}
+        return {name: table for name, table in tables.items() if table.rows}
 
     def _votes(self) -> Table:
         return _flagged(
@@ -218,46 +218,47 @@ class Audit(Stored):
         return (*self._of_pairs(), *self._of_splits())
 
     def _of_pairs(self) -> list[str]:
-        said = []
-        for found in self.agreements:
-            if found.chance:
-                said.append(
-                    f"Input {found.input} says nothing of {self.target}: models of it alone agree with the "
-                    f"labels as if its rows were put in another order (correlation {found.skill:.3f}, "
-                    f"{found.low:.3f} to {found.high:.3f}). Were its files paired with other rows?"
+        warnings = []
+        for agreement in self.agreements:
+            if agreement.chance:
+                warnings.append(
+                    f"Input {agreement.input} says nothing of {self.target}: models of it alone agree with "
+                    "the labels as if its rows were put in another order (correlation "
+                    f"{agreement.skill:.3f}, {agreement.low:.3f} to {agreement.high:.3f}). Were its files "
+                    "paired with other rows?"
                 )
-            for block in found.shuffled:
-                said.append(
-                    f"Input {found.input}, {block.rows} rows from id {block.first} to {block.last}: they do "
-                    f"not go with their labels, though the other rows do (agreement {block.skill:.0%} of the "
-                    "usual). Were they shuffled, or shifted against the table?"
+            for block in agreement.shuffled:
+                warnings.append(
+                    f"Input {agreement.input}, {block.rows} rows from id {block.first} to {block.last}: they "
+                    f"do not go with their labels, though the other rows do (agreement "
+                    f"{block.skill:.0%} of the usual). Were they shuffled, or shifted against the table?"
                 )
-        return said
+        return warnings
 
     def _of_splits(self) -> list[str]:
-        said = []
+        warnings = []
         for twin in self.duplicates:
             if twin.flagged:
                 near = f" and {twin.near} nearly the same" if twin.near else ""
-                said.append(
+                warnings.append(
                     f"Input {twin.input}: {twin.exact} of {twin.rows} {twin.split} rows have content that "
                     f"train has too{near}{f' (for example {twin.example})' if twin.example else ''}. What is "
                     f"measured on {twin.split} is in part remembered: divide the rows anew, or take them out."
                 )
         for leak in self.leaks:
             if leak.flagged:
-                said.append(
-                    f"Input {leak.input}, {leak.column}: tells {self.target} by itself in {leak.told:.1%} of "
-                    "the rows. If it is written down after the label, or made from it, take it out."
+                warnings.append(
+                    f"Input {leak.input}, {leak.column}: tells {self.target} by itself in {leak.share:.1%} "
+                    "of the rows. If it is written down after the label, or made from it, take it out."
                 )
-        for torn in self.groups:
-            if torn.flagged:
-                said.append(
-                    f"Column {torn.column}: {torn.across} of {torn.groups} values stand in train and in "
-                    f"another split ({torn.test_rows:.0%} of the test rows). How good the model is for new "
-                    f"ones is not measured: data.split.group: {torn.column} keeps each in one split."
+        for group in self.groups:
+            if group.flagged:
+                warnings.append(
+                    f"Column {group.column}: {group.across} of {group.groups} values stand in train and in "
+                    f"another split ({group.test_rows:.0%} of the test rows). How good the model is for new "
+                    f"ones is not measured: data.split.group: {group.column} keeps each in one split."
                 )
-        return said
+        return warnings
 
 
 def _flagged(caption: str, columns: tuple[Column, ...], rows: Sequence[tuple[Cell, ...]]) -> Table:

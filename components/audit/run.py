@@ -11,7 +11,7 @@ import pandas as pd
 
 from components.audit import leakage
 from components.audit.descriptors import describe, standardised
-from components.audit.results import Agreement, Audit, Duplicates, Leak, Shuffled, Torn
+from components.audit.results import Agreement, Audit, Duplicates, Leak, Shuffled, SplitGroups
 from components.audit.votes import Votes, shuffled_blocks, vote
 from components.config.inputs import InputConfig, TabularInput, TextInput
 from components.config.pipeline import PipelineConfig
@@ -205,9 +205,9 @@ def _tells(share: float, usual: float, config: PipelineConfig) -> bool:
     return share >= config.audit.leak and (share - usual) > 0.5 * (1 - usual)
 
 
-def _torn(column: str, values: pd.Series, splits: pd.Series) -> Torn:
+def _torn(column: str, values: pd.Series, splits: pd.Series) -> SplitGroups:
     groups, across, rows = leakage.torn(_cells(values), splits.tolist())
-    return Torn(column, groups, across, rows, across > 0)
+    return SplitGroups(column, groups, across, rows, across > 0)
 
 
 def _cells(column: pd.Series) -> list[str | None]:

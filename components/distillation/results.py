@@ -1,4 +1,4 @@
-"""Whether a teacher's help made students better: the same student with and without it, seed by seed."""
+"""Results of distillation: the same student with its teacher and alone, seed by seed."""
 
 from __future__ import annotations
 
@@ -133,8 +133,8 @@ class DistillationResult(Stored):
 
     def tables(self) -> dict[str, Table]:
         """The students, and each of their seeds."""
-        found = {"distillation": self._student_table(), "distillation_seeds": self._seed_table()}
-        return {name: table for name, table in found.items() if table.rows}
+        tables = {"distillation": self._student_table(), "distillation_seeds": self._seed_table()}
+        return {name: table for name, table in tables.items() if table.rows}
 
     def _student_table(self) -> Table:
         metric, level = self.metric, f"{self.confidence:.0%}"
@@ -243,8 +243,10 @@ class Judge:
 
     def interval(self, predictions: np.ndarray) -> Interval:
         """The metric of one model; NaN where it is not defined."""
-        found = bootstrap_intervals(self.target, self.values, predictions, *self.draws, names=(self.metric,))
-        return found.get(self.metric, UNDEFINED)
+        intervals = bootstrap_intervals(
+            self.target, self.values, predictions, *self.draws, names=(self.metric,)
+        )
+        return intervals.get(self.metric, UNDEFINED)
 
     def student(
         self,

@@ -68,16 +68,16 @@ def t_interval(values: Sequence[float], confidence: float) -> Interval:
     return Interval(mean, mean - reach, mean + reach)
 
 
-def bounds(name: str, found: Interval | Gain) -> dict[str, float]:
+def bounds(name: str, estimate: Interval | Gain) -> dict[str, float]:
     """Value and bounds by the names of metrics: ``NAME``, ``NAME_low``, ``NAME_high``."""
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
 
-def shown(found: Interval) -> str:
+def shown(estimate: Interval) -> str:
     """For people: ``0.912 [0.884, 0.935]``."""
-    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
 
 
-def signed(found: Interval | Gain) -> str:
+def signed(estimate: Interval | Gain) -> str:
     """A difference for people: ``+0.121 [+0.084, +0.156]``."""
-    return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+    return f"{estimate.value:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]"

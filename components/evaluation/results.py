@@ -1,4 +1,4 @@
-"""What an evaluation found, as frozen dataclasses that travel as JSON: no arrays, no pickle."""
+"""Results of an evaluation, as frozen dataclasses that travel as JSON: no arrays, no pickle."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class BalanceResult(Stored):
 
 @dataclass(frozen=True)
 class Evaluation(Stored):
-    """Everything that evaluate() found out about one target on the test rows."""
+    """Everything that evaluate() measured of one target on the test rows."""
 
     target: str
     task: str
@@ -135,13 +135,13 @@ class Evaluation(Stored):
 
     @property
     def fusion_helps(self) -> Significance:
-        """Whether fusion beats the best single input on test; 'no' when there is nothing to fuse."""
+        """Verdict on fusion against the best single input on test; 'no' when there is nothing to fuse."""
         return self.fusion_gain.verdict if self.fusion_gain else "no"
 
     @property
     def under_optimised(self) -> tuple[str, ...]:
         """Inputs from which the fused model learned much less than there is."""
-        return tuple(name for name, found in self.balance.items() if found.ratio < self.warn_below)
+        return tuple(name for name, balance in self.balance.items() if balance.ratio < self.warn_below)
 
     @property
     def worst_subset(self) -> SubsetResult | None:
@@ -195,8 +195,8 @@ class Evaluation(Stored):
     def metrics(self) -> dict[str, float]:
         """Flat metrics with the same names in every run: ``test_accuracy``, ``fusion_gain``, ..."""
         values: dict[str, float] = {}
-        for name, found in self.delivered.test.items():
-            values |= bounds(f"test_{name}", found)
+        for name, measured in self.delivered.test.items():
+            values |= bounds(f"test_{name}", measured)
         values |= {f"val_{name}": value for name, value in self.delivered.validation.items()}
         for candidate in self.candidates[:-1]:
             values[f"{candidate.name}_val_{self.metric}"] = candidate.on_validation(self.metric)
@@ -215,7 +215,7 @@ class Evaluation(Stored):
             "calibration_error_before": self.calibration.error_before,
             "calibration_error_after": self.calibration.error_after,
             "temperature": self.calibration.temperature,
-            **{f"balance_{name}": found.ratio for name, found in self.balance.items()},
+            **{f"balance_{name}": balance.ratio for name, balance in self.balance.items()},
             "conformal_coverage": self.conformal.coverage.value,
             "conformal_size": self.conformal.size,
             "abstained": self.conformal.abstained,
@@ -223,7 +223,7 @@ class Evaluation(Stored):
 
     def tables(self) -> dict[str, Table]:
         """The tables that people compare: candidates, subsets, classes, shares of the inputs."""
-        found = {
+        tables = {
             "results": self._candidate_table(),
             "subsets": self._subset_table(),
             "classes": Table(
@@ -241,7 +241,7 @@ class Evaluation(Stored):
                 tuple(self.shapley.items()),
             ),
         }
-        return {name: table for name, table in found.items() if table.rows}
+        return {name: table for name, table in tables.items() if table.rows}
 
     def _candidate_table(self) -> Table:
         metric, level = self.metric, f"{self.confidence:.0%}"

@@ -21,7 +21,7 @@ class Media(Stored):
     """One input of one sample for a reader: `data` with `mime`, or `text`, or `values` by column.
 
     Raises:
-        ValueError: `mime` is not a picture or sound that a browser shows without running anything.
+        ValueError: `mime` is not an image or audio that a browser shows without running anything.
     """
 
     kind: MediaKind

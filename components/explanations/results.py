@@ -1,4 +1,4 @@
-"""What was decisive inside the inputs of some samples, as frozen dataclasses that travel as JSON.
+"""Parts of inputs that were decisive in some samples, as frozen dataclasses that travel as JSON.
 
 An effect is what the delivered model's answer loses when a part is taken away while all else of the row stays
 as it is: in nats of the answer's probability, or in units of the number (see Target.leaning). Positive: the

@@ -1,4 +1,4 @@
-"""What a comparison found; JSON-serialisable."""
+"""Results of a comparison of new rows with those of a model; JSON-serialisable."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Test:
     @property
     def name(self) -> str:
         """For people: ``voice``, ``voice: seconds``, ``label (targets)``."""
-        said = {
+        words = {
             "embedding": "embeddings",
             "classifier": "domain classifier",
             "column": self.column,
@@ -62,7 +62,7 @@ class Test:
             "answer": "answers",
             "confidence": "confidence",
         }
-        return f"{self.part}: {said[self.kind]}"
+        return f"{self.part}: {words[self.kind]}"
 
     @property
     def key(self) -> str:
@@ -102,12 +102,12 @@ class Drift:
 
     @property
     def drifted(self) -> bool:
-        """Whether anything has moved."""
+        """True where anything has moved."""
         return any(test.drifted for test in self.tests)
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What has moved: names of inputs, ``targets``, ``answers``, ``quarantine``."""
+        """Parts that have moved: names of inputs, ``targets``, ``answers``, ``quarantine``."""
         return tuple(dict.fromkeys(_part(test) for test in self.tests if test.drifted))
 
     @property
@@ -140,7 +140,7 @@ class Drift:
 
     def metrics(self) -> dict[str, float]:
         """Effects and p-values: ``drift_voice_mmd``, ``drift_voice_mmd_p``, ..."""
-        found: dict[str, float] = {
+        values: dict[str, float] = {
             "drift": float(self.drifted),
             "drift_tests": len(self.tests),
             "drift_alarms": sum(test.drifted for test in self.tests),
@@ -149,12 +149,12 @@ class Drift:
             "rows_compared": self.usable,
         }
         for test in self.tests:
-            found |= {
+            values |= {
                 f"drift_{test.key}": test.effect,
                 f"drift_{test.key}_p": test.p,
                 f"drift_{test.key}_p_adjusted": test.adjusted,
             }
-        return found
+        return values
 
     def tables(self) -> dict[str, Table]:
         """A row per test."""

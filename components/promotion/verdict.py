@@ -1,4 +1,4 @@
-"""Whether a challenger becomes champion and why, as frozen dataclasses that travel as JSON."""
+"""Decision on a challenger and its reasons, as frozen dataclasses that travel as JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Check(Stored):
 
     @property
     def measured(self) -> bool:
-        """Whether there was something to compare."""
+        """True where something could be compared."""
         return not math.isnan(self.found)
 
 

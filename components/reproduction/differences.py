@@ -119,11 +119,11 @@ def is_compared(metric: str) -> bool:
 
 def differences(then: Account, now: Account) -> list[Difference]:
     """Everything that is not exactly equal, causes first: settings, data, environment, model, metrics."""
-    found = _unequal("settings", then.settings, now.settings)
-    found += _unequal("data", {"digest": then.data}, {"digest": now.data})
-    found += _unequal("environment", then.environment, now.environment)
-    found += _unequal("model", {"digest": then.model}, {"digest": now.model})
-    return found + _unequal("metric", then.metrics, now.metrics)
+    unequal = _unequal("settings", then.settings, now.settings)
+    unequal += _unequal("data", {"digest": then.data}, {"digest": now.data})
+    unequal += _unequal("environment", then.environment, now.environment)
+    unequal += _unequal("model", {"digest": then.model}, {"digest": now.model})
+    return unequal + _unequal("metric", then.metrics, now.metrics)
 
 
 def _unequal(part: Part, then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:

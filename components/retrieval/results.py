@@ -1,4 +1,4 @@
-"""What search from one input to another finds on test rows, as frozen dataclasses that travel as JSON."""
+"""Results of search from one input to another on test rows, as frozen dataclasses that travel as JSON."""
 
 from __future__ import annotations
 
@@ -141,14 +141,14 @@ def retrieval(
     queries, query_labels = queries[known], query_labels[known]
     if not len(queries):
         return None
-    found = _joined(list(_blocks(queries, answers, query_labels, answer_labels)))
+    rankings = _joined(list(_blocks(queries, answers, query_labels, answer_labels)))
     return Retrieval(
         query=query,
         gallery=gallery,
         right=right,
         queries=len(queries),
         rows=len(answers),
-        metrics=_intervals(found, resamples, confidence, seed),
+        metrics=_intervals(rankings, resamples, confidence, seed),
         chance=chance_levels(len(answers), counts[np.searchsorted(labels, query_labels)]),
     )
 
@@ -170,15 +170,15 @@ def _joined(parts: list[Rankings]) -> Rankings:
     )
 
 
-def _intervals(found: Rankings, resamples: int, confidence: float, seed: int) -> dict[str, Interval]:
-    means = {f"recall_{k}": found.recall[k] for k in DEPTHS}
-    means["mean_average_precision"] = found.average_precision
-    values, size = np.stack(list(means.values())), len(found.rank)
+def _intervals(rankings: Rankings, resamples: int, confidence: float, seed: int) -> dict[str, Interval]:
+    means = {f"recall_{k}": rankings.recall[k] for k in DEPTHS}
+    means["mean_average_precision"] = rankings.average_precision
+    values, size = np.stack(list(means.values())), len(rankings.rank)
     rng = np.random.default_rng(seed)
     drawn: list[FloatArray] = []
     for _ in range(resamples):
         rows = rng.integers(0, size, size)
-        drawn.append(np.append(values[:, rows].mean(1), np.median(found.rank[rows])))
+        drawn.append(np.append(values[:, rows].mean(1), np.median(rankings.rank[rows])))
     tail = (1 - confidence) / 2
     low, high = np.quantile(np.stack(drawn), [tail, 1 - tail], axis=0)
     whole = (
@@ -186,7 +186,7 @@ def _intervals(found: Rankings, resamples: int, confidence: float, seed: int) ->
     )  # no resample holds a miss: the exact binomial end (Clopper & Pearson 1934)
     low[:-1] = np.where(whole, tail ** (1 / size), low[:-1])
     names = [*means, "median_rank"]
-    centre = [*values.mean(1), np.median(found.rank)]
+    centre = [*values.mean(1), np.median(rankings.rank)]
     return {
         name: Interval(float(value), float(least), float(most))
         for name, value, least, most in zip(names, centre, low, high, strict=True)

@@ -1,4 +1,4 @@
-"""What damage and missing inputs cost the delivered model, as frozen dataclasses that travel as JSON.
+"""Costs of damage and missing inputs for the delivered model, as frozen dataclasses that travel as JSON.
 
 Relative and effective robustness are those of MultiBench (Liang et al. 2021, arXiv:2107.07502, as its
 eval_scripts/robustness.py computes them): the area under the curve of the metric over the imperfection, and
@@ -172,8 +172,8 @@ class Robustness(Stored):
 
     def tables(self) -> dict[str, Table]:
         """Ends of the curves: a row per corruption, a row per rate."""
-        found = {"robustness": self._corruption_table(), "missing_rates": self._missing_table()}
-        return {name: table for name, table in found.items() if table.rows}
+        tables = {"robustness": self._corruption_table(), "missing_rates": self._missing_table()}
+        return {name: table for name, table in tables.items() if table.rows}
 
     def _corruption_table(self) -> Table:
         severity = max((curve.levels[-1].severity for curve in self.corruptions), default=0)

@@ -1,4 +1,4 @@
-"""What came of a scored table, added up from its parts."""
+"""Totals of a scored table, added up from its parts."""
 
 from __future__ import annotations
 

@@ -69,11 +69,11 @@ class Row(Stored):
 
 @dataclass(frozen=True)
 class Ranking(Stored):
-    """What a sweep found on one pipeline.
+    """Result of a sweep on one pipeline.
 
     Attributes:
         pipeline: Its name.
-        metric: By which everything is told.
+        metric: Metric of the primary target.
         confidence: Level of the intervals.
         interval: What ``Row.test`` covers: another ``seed`` (Student's t), or other ``rows`` (bootstrap)
             where there is one seed alone.
@@ -127,7 +127,7 @@ class Ranking(Stored):
     def tables(self) -> dict[str, Table]:
         """All models, and the fusions at the same budget of parameters."""
         covers = "seeds, Student's t" if self.interval == "seed" else "test rows, bootstrap"
-        found = {
+        tables = {
             f"ranking_{self.pipeline}": self._table(
                 self.rows,
                 f"{self.headline}. Intervals: {self.confidence:.0%}, over {covers}; gains: over test rows, "
@@ -140,7 +140,7 @@ class Ranking(Stored):
                 f"{self.pipeline} at {self.budget} parameters",
             ),
         }
-        return {name: table for name, table in found.items() if table.rows}
+        return {name: table for name, table in tables.items() if table.rows}
 
     def _table(self, rows: Sequence[Row], caption: str, title: str) -> Table:
         over = "seeds" if self.interval == "seed" else "rows"
@@ -258,11 +258,11 @@ def rank_entrants(
     )
 
 
-def over_seeds(found: Sequence[Interval], confidence: float) -> Interval:
+def over_seeds(intervals: Sequence[Interval], confidence: float) -> Interval:
     """Mean and Student's t interval of the values of several seeds; of one, the interval that it has."""
-    if len(found) == 1:
-        return found[0]
-    return t_interval([interval.value for interval in found], confidence)
+    if len(intervals) == 1:
+        return intervals[0]
+    return t_interval([interval.value for interval in intervals], confidence)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -36,29 +36,29 @@ def outcome_json(outcome: Outcome) -> str:
     )
 
 
-def promotion_json(found: Promotion) -> str:
+def promotion_json(promotion: Promotion) -> str:
     """One JSON object; ``source`` says whether the evidence was recorded, or scored for this answer."""
-    evidence = found.evidence
+    evidence = promotion.evidence
     return _dumped(
         {
-            "promoted": found.moved is not None,
-            "moved": None if found.moved is None else asdict(found.moved),
+            "promoted": promotion.moved is not None,
+            "moved": None if promotion.moved is None else asdict(promotion.moved),
             "source": None if evidence is None else evidence.source,
             "verdict": None if evidence is None else asdict(evidence.verdict),
         }
     )
 
 
-def reproduced_json(found: Reproduced) -> str:
+def reproduced_json(reproduced: Reproduced) -> str:
     """One JSON object; null for what a run lacks, and for numbers that JSON has not."""
     return _dumped(
         {
-            "run": found.original,
-            "again": found.again,
-            "workspace": str(found.workspace),
-            "same_results": found.comparison.same_results,
-            "metrics_compared": found.comparison.compared,
-            "differences": [asdict(difference) for difference in found.comparison.differences],
+            "run": reproduced.original,
+            "again": reproduced.again,
+            "workspace": str(reproduced.workspace),
+            "same_results": reproduced.comparison.same_results,
+            "metrics_compared": reproduced.comparison.compared,
+            "differences": [asdict(difference) for difference in reproduced.comparison.differences],
         }
     )
 

@@ -72,23 +72,23 @@ def show_monitored(console: Console, monitored: Monitored) -> None:
     print_result(console, monitored.drift, compact=True, places=places)
 
 
-def show_reproduced(console: Console, found: Reproduced) -> None:
+def show_reproduced(console: Console, reproduced: Reproduced) -> None:
     """Print what a run and its repetition differ in, the first of each kind."""
     places = {
-        "run": found.original,
-        "repetition": f"{found.again}   (braid ui --workspace {found.workspace})",
+        "run": reproduced.original,
+        "repetition": f"{reproduced.again}   (braid ui --workspace {reproduced.workspace})",
     }
-    print_result(console, found.comparison, compact=True, places=places)
+    print_result(console, reproduced.comparison, compact=True, places=places)
 
 
-def show_promotion(console: Console, found: Promotion, challenger: str) -> None:
-    """Print what the rule said, from which evidence, and what became of the alias."""
-    evidence = found.evidence
+def show_promotion(console: Console, promotion: Promotion, challenger: str) -> None:
+    """Print the checks of the rule, their evidence, and the fate of the alias."""
+    evidence = promotion.evidence
     if evidence is not None:
         for table in evidence.verdict.tables().values():
             print_table(console, table, f"{challenger}, {_EVIDENCE[evidence.source]}")
-    if found.moved is not None:
-        line = f"{challenger} is champion: {found.moved.reason}."
+    if promotion.moved is not None:
+        line = f"{challenger} is champion: {promotion.moved.reason}."
     else:
         reason = evidence.verdict.reason if evidence is not None else ""
         line = f"refused, the champion stays: {reason}. --force does not ask the rule."
@@ -101,11 +101,11 @@ def show_sweep(console: Console, outcome: SweepOutcome) -> None:
         for table in ranking.tables().values():
             print_table(console, table, compact=True)
         lines = [f"{ranking.headline}.", *ranking.findings]
-        found = outcome.registered.get(ranking.pipeline)
-        if found is not None:
-            state = "champion" if found["champion"] else "challenger"
-            version = _version(found["model"]["name"], found["model"]["version"])
-            lines.append(f"{version} is {state}: {found['promotion']}.")
+        registered = outcome.registered.get(ranking.pipeline)
+        if registered is not None:
+            state = "champion" if registered["champion"] else "challenger"
+            version = _version(registered["model"]["name"], registered["model"]["version"])
+            lines.append(f"{version} is {state}: {registered['promotion']}.")
         print_findings(console, lines)
     extracted = sum(outcome.extracted.values())
     console.print(f"{outcome.trials} trials, {extracted} rows extracted", highlight=False)

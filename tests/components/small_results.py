@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from components.audit.results import Agreement, Audit, Duplicates, Leak, Shuffled, Torn
+from components.audit.results import Agreement, Audit, Duplicates, Leak, Shuffled, SplitGroups
 from components.distillation.results import DistillationResult, SeedResult, StudentResult
 from components.evaluation.evaluate import evaluate
 from components.evaluation.intervals import Gain, Interval
@@ -39,7 +39,7 @@ AUDIT = Audit(
     ),
     duplicates=(Duplicates("image", "test", 200, 3, 1, 0.0, True, "r7 and r8"),),
     leaks=(Leak("table", "ward", 1.0, 0.5, True), Leak("table", "age", 0.4, 0.5, False)),
-    groups=(Torn("patient", 6, 5, 0.9, True),),
+    groups=(SplitGroups("patient", 6, 5, 0.9, True),),
     seconds=1.5,
 )
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.audit.results import Agreement, Audit, Duplicates, Leak, Shuffled, Torn
+from components.audit.results import Agreement, Audit, Duplicates, Leak, Shuffled, SplitGroups
 from components.evaluation.figures import all_figures, confusion_matrix
 from components.evaluation.results import Curve
 from components.evaluation.samples import Media
@@ -68,7 +68,7 @@ def audit_of(name):
         agreements=(Agreement(name, 500, 0.0, -0.1, 0.1, float("nan"), float("nan"), True, (block,)),),
         duplicates=(Duplicates(name, "test", 200, 3, 1, 0.0, True, f"{name} and {name}"),),
         leaks=(Leak(name, f"column {name}", 1.0, 0.5, True),),
-        groups=(Torn(name, 6, 5, 0.9, True),),
+        groups=(SplitGroups(name, 6, 5, 0.9, True),),
         seconds=1.0,
     )
 

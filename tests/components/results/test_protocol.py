@@ -67,7 +67,7 @@ TABLES = {
     "audit": {
         "audit_votes": ["input", "rows", "skill", "low", "high", "right", "at_random", "shuffled", "chance"],
         "audit_duplicates": ["input", "split", "rows", "exact", "near", "by_chance", "example", "flagged"],
-        "audit_leaks": ["input", "column", "told", "usual", "flagged"],
+        "audit_leaks": ["input", "column", "share", "usual", "flagged"],
         "audit_groups": ["column", "groups", "across", "test_rows", "flagged"],
     },
     "distillation": {
