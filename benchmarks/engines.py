@@ -159,10 +159,11 @@ def pipeline(kind: str, folder: Path, shard_rows: int) -> PipelineConfig:
 def weights_of(prepared: Prepared, config: PipelineConfig, folder: Path) -> EncoderWeights:
     """The encoder as it is before it has learned anything; a pretrained one as it comes."""
     torch.manual_seed(0)
-    encoder = build_encoder(config.inputs["value"].encoder, open_preprocessor(prepared))
+    options = config.inputs["value"].encoder
+    encoder = build_encoder(options, open_preprocessor(prepared))
     file = folder / "weights.safetensors"
     save_tensors(file, dict(encoder.state_dict()))
-    return EncoderWeights("value", str(file), "", encoder_digest(encoder), encoder.width)
+    return EncoderWeights("value", str(file), "", encoder_digest(encoder, options), encoder.width)
 
 
 def measure(

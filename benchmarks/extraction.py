@@ -165,7 +165,7 @@ def weights_of(prepared: Prepared, config: PipelineConfig, folder: Path) -> Enco
     encoder = build_encoder(section, open_preprocessor(prepared))
     file = folder / "encoder.safetensors"
     save_tensors(file, encoder.state_dict())
-    return EncoderWeights("cell", str(file), "", encoder_digest(encoder), encoder.width)
+    return EncoderWeights("cell", str(file), "", encoder_digest(encoder, section), encoder.width)
 
 
 class Bench:

@@ -25,11 +25,12 @@ Result = TypeVar("Result")
 def fresh_encoder(prepared: Prepared, config: PipelineConfig, folder: Path) -> EncoderWeights:
     """An encoder as it is before training, the same every time: extraction costs the same with it."""
     torch.manual_seed(0)
-    encoder = build_encoder(config.inputs[prepared.input].encoder, open_preprocessor(prepared))
+    options = config.inputs[prepared.input].encoder
+    encoder = build_encoder(options, open_preprocessor(prepared))
     file = folder / f"{prepared.input}-{prepared.fingerprint}.safetensors"
     if not file.exists():
         save_tensors(file, encoder.state_dict())
-    return EncoderWeights(prepared.input, str(file), "", encoder_digest(encoder), encoder.width)
+    return EncoderWeights(prepared.input, str(file), "", encoder_digest(encoder, options), encoder.width)
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ import torch
 
 from components.config.distill import ObjectiveConfig
 from components.distillation.teacher import open_taught
-from components.objectives import Distillation, Supervised, distillation, divergence
+from components.objectives import Distillation, Supervised
 from components.objectives.distillation import EMBEDDING, NATURAL
 from components.references import Dataset, Taught
-from components.storage.digest import code_digest, digest
+from components.storage.closure import code_digest
+from components.storage.digest import digest
 from components.training.batches import Source, WithFurther
 
 
@@ -37,7 +38,7 @@ class Lesson:
             "teacher": Path(self.taught.store).name,
             "rows": digest(*open_taught(dataset, train, self.taught)[2]),
             "objective": self.objective.model_dump(mode="json"),
-            "code": code_digest(distillation, divergence),
+            "code": code_digest(Distillation, WithFurther),
         }
 
     def beside(self, source: Source, dataset: Dataset, samples: pd.DataFrame, device: torch.device) -> Source:

@@ -19,14 +19,13 @@ from components.config.pipeline import PipelineConfig
 from components.data.examples import as_table
 from components.data.samples import read_samples
 from components.errors import ModelError
-from components.inference import ensemble as delivered_code
-from components.inference import predictor as predictor_code
 from components.inference.ensemble import Delivered, Embeddings
 from components.inference.predictor import Predictor
 from components.models.fusion.late import Late
 from components.models.fusion.masking import as_vector, hide_absent
 from components.references import Dataset, Taught
-from components.storage.digest import code_digest, digest, digest_file, digest_json
+from components.storage.closure import code_digest
+from components.storage.digest import digest, digest_file, digest_json
 from components.storage.shards import ShardStore
 from components.targets import Regression, Targets
 
@@ -67,9 +66,7 @@ def teach(
     vectors = sum(encoder.width for encoder in predictor.bundle.single_encoders.values())
     embedding = teacher.fused.fusion.width if has_fused_vector(teacher) else vectors  # type: ignore[union-attr]
     facts = [bundle_digest(bundle), digest_json(dataset.targets.to_json())]
-    store = ShardStore(
-        cache / f"teacher-{digest(*facts, code_digest(delivered_code, predictor_code))}", "parquet"
-    )
+    store = ShardStore(cache / f"teacher-{digest(*facts, code_digest(answers))}", "parquet")
     missing = store.missing(keys)
     todo = samples.assign(key=keys).drop_duplicates("key").set_index("key").loc[missing]
     table = as_table(todo, config.inputs)

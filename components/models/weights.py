@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from components.config.encoders import EncoderConfig
+from components.models.code import encoder_code
 from components.models.encoders import Encoder, build_encoder
-from components.models.encoders.several import Several
 from components.preprocess import Preprocessor, load_preprocessor
 from components.references import EncoderWeights, Prepared
-from components.storage.digest import code_digest, digest, digest_tensors
+from components.storage.digest import digest, digest_json, digest_tensors
 from components.storage.tensors import load_tensors
 
 
@@ -30,18 +29,17 @@ def open_encoder(weights: EncoderWeights, config: EncoderConfig, preprocessor: P
     return encoder.eval()
 
 
-def encoder_digest(encoder: nn.Module) -> str:
-    """Digest of weights and of the code that uses them."""
-    return digest(digest_tensors(encoder.state_dict()), encoder_code(encoder))
+def encoder_digest(encoder: Encoder, config: EncoderConfig) -> str:
+    """Digest of all that an encoder's features depend on: weights, options and code.
 
+    Options count besides weights, since a pooling has none.
 
-def encoder_code(encoder: nn.Module) -> str:
-    """Digest of the module that an encoder's class stands in, and of the one it wraps."""
-    module = inspect.getmodule(type(encoder))
-    assert module is not None
-    if isinstance(encoder, Several):
-        return digest(code_digest(module), encoder_code(encoder.each))
-    return code_digest(module)
+    Args:
+        encoder: Network with its weights.
+        config: Options that it was built from.
+    """
+    options = digest_json(config.model_dump(mode="json"))
+    return digest(digest_tensors(encoder.state_dict()), options, encoder_code(encoder, config))
 
 
 def read_tensors(path: Path, prefix: str) -> dict[str, Tensor]:

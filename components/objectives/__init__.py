@@ -1,7 +1,6 @@
 """What trainings minimise."""
 
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 from components.config.alignment import (
@@ -11,7 +10,6 @@ from components.config.alignment import (
     PositiveConfig,
     SigLipConfig,
 )
-from components.objectives import auxiliary, contrastive, correlation, pairwise, positive
 from components.objectives.auxiliary import Auxiliary
 from components.objectives.contrastive import Clip, SigLip
 from components.objectives.correlation import DCCA
@@ -31,8 +29,6 @@ __all__ = [
     "Supervised",
     "build_alignment",
 ]
-
-ALIGNMENT_CODE: tuple[ModuleType, ...] = (auxiliary, contrastive, correlation, pairwise, positive)
 
 
 def _clip(config: ClipConfig, target: str) -> Clip:

@@ -15,18 +15,19 @@ from components.config.encoders import PretrainedConfig
 from components.config.pipeline import PipelineConfig
 from components.data.samples import learning_rows, presence, rows_digest
 from components.errors import DataError
-from components.models import projections as aligned_code
+from components.models.code import encoder_code
 from components.models.encoders import build_encoder
 from components.models.networks import Joint
 from components.models.projections import Aligned
-from components.models.weights import encoder_code, open_preprocessor, read_tensors
-from components.objectives import ALIGNMENT_CODE, Auxiliary, Objective, Pairwise, Supervised, build_alignment
+from components.models.weights import open_preprocessor, read_tensors
+from components.objectives import ALIGNMENTS, Auxiliary, Objective, Pairwise, Supervised, build_alignment
 from components.objectives.correlation import canonical_maps
 from components.pipeline.train_once import train_once
 from components.references import Dataset, Features, Prepared, Trained
 from components.runtime.device import choose_device
 from components.seeding import seed_of
-from components.storage.digest import code_digest, digest_json
+from components.storage.closure import code_digest
+from components.storage.digest import digest_json
 from components.storage.tensors import is_whole, load_tensors, save_tensors
 from components.targets import Targets
 from components.training.batches import Source, open_embedding_splits, open_sample_splits
@@ -153,7 +154,7 @@ def pretrain(
             "alignment": _facts(options, "training"),
             "targets": dataset.targets.to_json(),
             "seed": seed,
-            "code": [encoder_code(encoders[name]) for name in names],
+            "code": [encoder_code(encoders[name], config.inputs[name].encoder) for name in names],
         }
     )
 
@@ -231,4 +232,5 @@ def _options(config: PipelineConfig) -> AlignmentConfig:
 
 def _facts(options: AlignmentConfig, *more: str) -> dict[str, Any]:
     chosen = options.model_dump(mode="json", include={"objective", "width", "hidden", *more})
-    return {**chosen, "code": code_digest(aligned_code, *ALIGNMENT_CODE)}
+    code = code_digest(Aligned, Auxiliary, ALIGNMENTS[options.objective.name], canonical_maps)
+    return {**chosen, "code": code}

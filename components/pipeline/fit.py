@@ -10,20 +10,21 @@ import torch
 from components.config.pipeline import PipelineConfig
 from components.data.samples import learning_rows, load_embeddings, rows_digest
 from components.distillation.setup import Lesson
+from components.models.code import encoder_code
 from components.models.encoders import build_encoder
 from components.models.fusion.masking import as_vector
 from components.models.networks import Single as SingleNetwork
-from components.models.weights import encoder_code, encoder_digest, open_preprocessor
+from components.models.weights import encoder_digest, open_preprocessor
 from components.objectives import Objective, Supervised
 from components.pipeline.align import load_pretrained
-from components.pipeline.train_once import TARGET_CODE, is_trained, train_once
+from components.pipeline.train_once import is_trained, train_once
 from components.references import Dataset, EncoderWeights, Features, Prepared, Single, Trained
 from components.seeding import seed_of
-from components.storage.digest import code_digest, digest, digest_json, digest_tensors
+from components.storage.closure import code_digest
+from components.storage.digest import digest, digest_json, digest_tensors
 from components.storage.tensors import save_tensors
 from components.storage.work import work
 from components.targets import Head
-from components.training import probe as probe_code
 from components.training.batches import Source, open_samples
 from components.training.checkpoint import Epoch
 from components.training.loop import BEST
@@ -71,7 +72,7 @@ def fit(
             "targets": dataset.targets.to_json(),
             "seed": seed,
             "start": None if pretrained is None else digest_tensors(encoder.state_dict()),
-            "code": encoder_code(encoder),
+            "code": encoder_code(encoder, options.encoder),
             **({} if lesson is None else {"lesson": lesson.facts(dataset, samples)}),
         }
     )
@@ -101,14 +102,16 @@ def fit(
         engine=config.engine,
     )
     weights = str(Path(training.folder) / BEST)
-    reference = EncoderWeights(name, weights, "encoder.", encoder_digest(network.encoder), encoder.width)
+    key = encoder_digest(encoder, options.encoder)
+    reference = EncoderWeights(name, weights, "encoder.", key, encoder.width)
     return Single(reference, weights, "head.", training)
 
 
 def take_frozen(prepared: Prepared, config: PipelineConfig) -> EncoderWeights:
     """Reference to a pretrained encoder whose weights stay as they are."""
-    encoder = build_encoder(config.inputs[prepared.input].encoder, open_preprocessor(prepared))
-    return EncoderWeights(prepared.input, None, "", encoder_digest(encoder), encoder.width)
+    options = config.inputs[prepared.input].encoder
+    encoder = build_encoder(options, open_preprocessor(prepared))
+    return EncoderWeights(prepared.input, None, "", encoder_digest(encoder, options), encoder.width)
 
 
 def probe(dataset: Dataset, features: Features, cache: Path) -> Single:
@@ -125,7 +128,7 @@ def probe(dataset: Dataset, features: Features, cache: Path) -> Single:
         Path(features.store).name,
         rows_digest(samples, [name]),
         digest_json(dataset.targets.to_json()),
-        code_digest(probe_code, *TARGET_CODE),
+        code_digest(fit_probe, load_embeddings, as_vector),
     )
     with work(cache, f"{name}-probe-{key}") as place:
         weights = place.folder / BEST

@@ -17,15 +17,13 @@ from components.data.samples import (
     rows_digest,
 )
 from components.distillation.setup import Lesson
-from components.metrics import calibration
+from components.models.code import encoder_code, fusion_code
 from components.models.encoders import build_encoder
 from components.models.fusion import build_fusion
-from components.models.fusion.digest import fusion_code
 from components.models.fusion.late import Late
 from components.models.fusion.masking import as_vector
 from components.models.networks import Fused, Joint
 from components.models.weights import (
-    encoder_code,
     encoder_digest,
     open_encoder,
     open_preprocessor,
@@ -34,14 +32,14 @@ from components.models.weights import (
 from components.objectives import Objective, Supervised
 from components.objectives.balance import build_objective
 from components.pipeline.align import auxiliary_facts, load_pretrained, with_auxiliary
-from components.pipeline.train_once import TARGET_CODE, is_trained, train_once
+from components.pipeline.train_once import is_trained, train_once
 from components.pipeline.unimodal import balance_key, solo_scores
 from components.references import Dataset, EncoderWeights, Features, Prepared, Single, Trained
 from components.seeding import seed_of
-from components.storage.digest import code_digest, digest, digest_json, digest_tensors
+from components.storage.closure import code_digest
+from components.storage.digest import digest, digest_json, digest_tensors
 from components.storage.tensors import load_tensors, save_tensors
 from components.storage.work import work
-from components.training import stack as stack_code
 from components.training.batches import Source, open_embeddings, open_sample_splits
 from components.training.checkpoint import Epoch, read_history
 from components.training.loop import BEST
@@ -142,7 +140,7 @@ def _pool(
     heads = {name: read_tensors(Path(single.head), single.prefix) for name, single in singles.items()}
     key = digest(
         facts,
-        code_digest(stack_code, calibration, *TARGET_CODE),
+        code_digest(stack, held_out, Supervised, load_embeddings, as_vector),
         *(digest_tensors(heads[name]) for name in late.inputs),
     )
     with work(cache, f"fusion-{key}") as place:
@@ -249,7 +247,7 @@ def train_jointly(
             "seed": seed,
             "code": [
                 fusion_code(fused.fusion, config.fusion),
-                *(encoder_code(encoders[name]) for name in names),
+                *(encoder_code(encoders[name], config.inputs[name].encoder) for name in names),
             ],
         }
     )
@@ -294,8 +292,9 @@ def joint_encoders(
     result = {}
     for name, reference in prepared.items():
         draft = EncoderWeights(name, weights, f"encoders.{name}.", "", 0)
-        encoder = open_encoder(draft, config.inputs[name].encoder, open_preprocessor(reference))
-        result[name] = replace(draft, digest=encoder_digest(encoder), width=encoder.width)
+        options = config.inputs[name].encoder
+        encoder = open_encoder(draft, options, open_preprocessor(reference))
+        result[name] = replace(draft, digest=encoder_digest(encoder, options), width=encoder.width)
     return result
 
 

@@ -23,7 +23,7 @@ from components.data.files.media_columns import row_digest
 from components.data.samples import SampleRows, TrainingColumns, input_value, read_column, read_digests
 from components.engine import open_engine
 from components.errors import DataError
-from components.preprocess import Preprocessor, build_preprocessor, load_preprocessor
+from components.preprocess import Preprocessor, build_preprocessor, fingerprint, load_preprocessor
 from components.references import Dataset, Prepared
 from components.storage.atomic import write_json
 from components.storage.digest import digest, digest_bytes
@@ -61,8 +61,8 @@ def prepare(
     """
     there, digests = read_digests(dataset, name)
     preprocessor = _fitted(dataset, name, config, there, digests, cache)
-    fingerprint = preprocessor.fingerprint()
-    folder = cache / f"{name}-{fingerprint}"
+    key = fingerprint(preprocessor)
+    folder = cache / f"{name}-{key}"
     state = folder / "preprocessor.json"
     write_json(state, preprocessor.state())
 
@@ -74,7 +74,7 @@ def prepare(
     for rows in open_engine(engine).shards(make, todo, shard_rows, network=False):
         done += rows
         progress(done, len(todo))
-    return Prepared(name, str(folder), str(state), fingerprint, len(there), len(todo))
+    return Prepared(name, str(folder), str(state), key, len(there), len(todo))
 
 
 def _fitted(
@@ -83,7 +83,7 @@ def _fitted(
     """The preprocessor with what it learns from the training rows; learned once for the same rows."""
     preprocessor = build_preprocessor(config)
     training = read_column(dataset, "split").equals("train")[there]
-    key = digest(preprocessor.fingerprint(), digests[training].values.tobytes())
+    key = digest(fingerprint(preprocessor), digests[training].values.tobytes())
     file = cache / f"{name}-learned" / f"{key}.json"
     if file.exists():
         return load_preprocessor(json.loads(file.read_text("utf-8")))

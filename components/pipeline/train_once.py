@@ -13,21 +13,20 @@ from components.config.engine import EngineConfig
 from components.config.fusion import ModalityDropout
 from components.config.training import LoopConfig
 from components.engine import open_engine
-from components.objectives import Objective, balance, supervised
-from components.preprocess import augment
+from components.objectives import Objective
+from components.objectives.balance import build_objective
 from components.references import Trained
-from components.storage.digest import code_digest, digest
+from components.storage.closure import code_digest
+from components.storage.digest import digest
 from components.storage.tensors import is_whole, load_tensors
 from components.storage.work import Work, work
-from components.targets import classification, collection, head, multilabel, ordinal, regression
-from components.training import distributed, loop
-from components.training import modality_dropout as modality_dropout_code
-from components.training.batches import Source
+from components.training.batches import SampleSource, Source, open_embeddings
 from components.training.checkpoint import Epoch, read_history
 from components.training.loop import BEST, best_epoch
 from components.training.task import Training
 
-TARGET_CODE = (classification, collection, head, multilabel, ordinal, regression)
+TRAINING = (Training, SampleSource, open_embeddings, build_objective)
+"""Steps of every training: the loop, the rows that it is given, and the losses of targets."""
 
 
 def train_once(
@@ -62,7 +61,7 @@ def train_once(
     Yields:
         Every epoch, also those of earlier processes.
     """
-    code = code_digest(augment, loop, distributed, modality_dropout_code, supervised, balance, *TARGET_CODE)
+    code = code_digest(*TRAINING, type(network))
     shared = [f"{engine.trainers} trainers"] if engine.trainers > 1 else []
     with work(root, f"{name}-{digest(key, code, *shared)}") as place:
         if not is_trained(place):

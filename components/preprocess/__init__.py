@@ -14,8 +14,10 @@ from components.preprocess.several import SeveralPreprocessor
 from components.preprocess.tabular import TabularPreprocessor
 from components.preprocess.text import TextPreprocessor, build_tokenizer
 from components.pretrained import PretrainedFacts, describe_pretrained
+from components.storage.closure import code_digest
+from components.storage.digest import digest_json
 
-__all__ = ["Preprocessor", "build_preprocessor", "load_preprocessor"]
+__all__ = ["Preprocessor", "build_preprocessor", "fingerprint", "load_preprocessor"]
 
 DEFAULT_SIZE = 64  # pixels
 DEFAULT_RATE = 16000  # Hz
@@ -57,6 +59,17 @@ def load_preprocessor(state: dict[str, Any]) -> Preprocessor:
     """Preprocessor from what its ``state()`` gave."""
     kind = SeveralPreprocessor if "several" in state else PREPROCESSORS[state["modality"]]
     return kind.from_state(state)
+
+
+def fingerprint(preprocessor: Preprocessor) -> str:
+    """Digest of all that canonical samples depend on besides the cell: settings, what was learned, and code.
+
+    The pooling of several items is not in it: that is the encoder's affair.
+    """
+    if isinstance(preprocessor, SeveralPreprocessor):
+        each = preprocessor.each
+        return digest_json([each.state(), code_digest(SeveralPreprocessor, type(each))])
+    return digest_json([preprocessor.state(), code_digest(type(preprocessor))])
 
 
 def _several(config: ImageInput | AudioInput, each: ImagePreprocessor | AudioPreprocessor) -> Preprocessor:

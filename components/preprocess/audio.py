@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self
 
@@ -14,10 +13,8 @@ import torch
 from components.data.files.content import MediaValue, media_bytes, named
 from components.data.files.media import declared_frames, missing_at_the_end, sound_file, too_long, unfit_sound
 from components.errors import DataError
-from components.preprocess import pcm
 from components.preprocess.pcm import pack, unpack
 from components.preprocess.protocol import Samples
-from components.storage.digest import code_digest, digest_json
 
 Keep = Literal["start", "middle", "end", "loudest"]
 
@@ -69,9 +66,6 @@ class AudioPreprocessor:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         return cls(**{name: value for name, value in state.items() if name != "modality"})
-
-    def fingerprint(self) -> str:
-        return digest_json([self.state(), code_digest(sys.modules[__name__]), code_digest(pcm)])
 
     def canonical(self, value: MediaValue) -> np.ndarray:
         """Mono sound in [-1, 1], packed in int16 (1 + S,), 1 <= S <= samples: components/preprocess/pcm.py.

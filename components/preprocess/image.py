@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self
 
@@ -15,7 +14,6 @@ from components.data.files.content import MediaValue, media_bytes, named
 from components.data.files.media import IMAGE_FORMATS, unfit_image
 from components.errors import DataError
 from components.preprocess.protocol import Samples
-from components.storage.digest import code_digest, digest
 
 FitMode = Literal["crop", "pad", "stretch"]
 
@@ -54,9 +52,6 @@ class ImagePreprocessor:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         return cls(state["size"], state["fit_mode"])
-
-    def fingerprint(self) -> str:
-        return digest(self.modality, str(self.size), self.fit_mode, code_digest(sys.modules[__name__]))
 
     def canonical(self, value: MediaValue) -> np.ndarray:
         """RGB picture, uint8 (size, size, 3).

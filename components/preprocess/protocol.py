@@ -23,7 +23,7 @@ class Preprocessor(Protocol):
     """Turns a cell into a canonical array, and arrays into a batch.
 
     A canonical array depends on the cell and on :meth:`state` alone, so it can be cached under the
-    digest of the cell and :meth:`fingerprint`.
+    digest of the cell and :func:`components.preprocess.fingerprint`.
     """
 
     modality: str
@@ -43,10 +43,6 @@ class Preprocessor(Protocol):
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """Rebuild from :meth:`state`."""
-        ...
-
-    def fingerprint(self) -> str:
-        """Digest of state and code."""
         ...
 
     def canonical(self, value: Any) -> np.ndarray:

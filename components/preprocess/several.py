@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any, Literal, Self
 
@@ -14,7 +13,6 @@ from components.preprocess.audio import AudioPreprocessor
 from components.preprocess.image import ImagePreprocessor
 from components.preprocess.pcm import each_packed, pack_several
 from components.preprocess.protocol import Samples
-from components.storage.digest import code_digest, digest
 
 Pooling = Literal["mean", "attention"]
 MediaPreprocessor = ImagePreprocessor | AudioPreprocessor
@@ -43,10 +41,6 @@ class SeveralPreprocessor:
     def from_state(cls, state: dict[str, Any]) -> Self:
         own = {name: value for name, value in state.items() if name != "several"}
         return cls(_MEDIA[state["modality"]].from_state(own), state["several"])
-
-    def fingerprint(self) -> str:
-        """Digest of what the items depend on; how they are pooled is the encoder's affair."""
-        return digest(self.each.fingerprint(), code_digest(sys.modules[__name__]))
 
     def canonical(self, value: Sequence[MediaValue]) -> np.ndarray:
         """All items of a row: pictures (n, size, size, 3), or packed sounds (n, 3 + S).

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 import torch
 
-from components.preprocess import columns, values
 from components.preprocess.columns import COLUMNS, Column, ColumnState, guess_type
 from components.preprocess.protocol import Samples, cells
-from components.storage.digest import code_digest, digest_json
 
 
 class TabularPreprocessor:
@@ -76,9 +73,6 @@ class TabularPreprocessor:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         return cls(state["columns"], state["types"], state["max_categories"], state["learned"])
-
-    def fingerprint(self) -> str:
-        return digest_json([self.state(), code_digest(sys.modules[__name__], columns, values)])
 
     def canonical(self, value: Mapping[str, Any]) -> np.ndarray:
         """float32 (2n + c,): numbers (0 where missing), their missing flags, category codes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, Self
@@ -13,11 +12,9 @@ import torch
 from components.config.encoders import GRUConfig, NgramsConfig, PretrainedConfig, TextTransformerConfig
 from components.data.cells import NotUnicodeError, whole
 from components.errors import DataError
-from components.preprocess import ngrams, subword
 from components.preprocess.ngrams import NgramTokenizer
 from components.preprocess.protocol import Samples, cells
 from components.preprocess.subword import PretrainedTokenizer, SubwordTokenizer
-from components.storage.digest import code_digest, digest_json
 
 
 class Tokenizer(Protocol):
@@ -84,9 +81,6 @@ class TextPreprocessor:
     def from_state(cls, state: dict[str, Any]) -> Self:
         rest = {name: value for name, value in state.items() if name not in ("modality", "tokenizer")}
         return cls(TOKENIZERS[state["tokenizer"]].from_state(rest))
-
-    def fingerprint(self) -> str:
-        return digest_json([self.state(), code_digest(sys.modules[__name__], ngrams, subword)])
 
     def canonical(self, value: str) -> np.ndarray:
         """Token ids, int32 (T,) with T >= 1.

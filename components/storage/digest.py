@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import inspect
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -83,22 +80,3 @@ def digest_tensors(tensors: dict[str, torch.Tensor]) -> str:
         state.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
         state.update(np.ascontiguousarray(tensor.reshape(-1).view(torch.uint8).numpy()).tobytes())
     return state.hexdigest()
-
-
-def code_digest(*modules: ModuleType) -> str:
-    """Digest of what modules do: their syntax trees without docstrings and comments.
-
-    A change of behaviour therefore makes new keys, a change of wording does not.
-    """
-    return digest(*(_behaviour(inspect.getsource(module)) for module in modules))
-
-
-def _behaviour(source: str) -> str:
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            value = body[0].value
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                node.body = body[1:] or [ast.Pass()]  # type: ignore[attr-defined]
-    return ast.dump(tree)

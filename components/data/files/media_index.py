@@ -20,10 +20,10 @@ import PIL
 import soundfile as sf
 from PIL import Image
 
-import components.data.files.media as media
 from components.data.files.location import is_url, read_bytes, version
 from components.data.files.media import MediaFacts, inspect
-from components.storage.digest import code_digest, digest
+from components.storage.closure import code_digest
+from components.storage.digest import digest
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class MediaIndex:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        code = digest(code_digest(media), PIL.__version__, sf.__version__, sf.__libsndfile_version__)
+        code = digest(code_digest(inspect), PIL.__version__, sf.__version__, sf.__libsndfile_version__)
         try:
             self._database = _open(path, code)
         except sqlite3.DatabaseError as error:

@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from components.data.sources import demo, demo_views
 from components.storage.atomic import replacing
-from components.storage.digest import code_digest
+from components.storage.closure import code_digest
 
 EMBEDDED: dict[str, ModuleType] = {"demo": demo, "demo-views": demo_views}
 """Modules with ``generate(folder, seed)``, by ``data.source``."""
@@ -29,7 +29,7 @@ def materialise(name: str, folder: Path, seed: int) -> Path:
         Path of its ``manifest.csv``.
     """
     module = EMBEDDED[name]
-    version = {"seed": seed, "code": code_digest(module)}
+    version = {"seed": seed, "code": code_digest(module.generate)}
     marker = folder / "done.json"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f"{folder.name}.lock")):

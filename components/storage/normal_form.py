@@ -1,0 +1,337 @@
+"""Normal form of Python code: what it does, without the wording."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+Resolve = Callable[[Sequence[str], bool], tuple[str, Sequence[str]]]
+"""Token of a dotted path, and the attributes that the token does not cover.
+
+The path begins with a global name of the module, or, where the flag is set, with a top-level package.
+"""
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_BY_NAME = {"locals", "vars", "eval", "exec", "dir"}  # these see the names of local variables
+_PROSE = {"description", "title", "examples"}  # arguments of pydantic's Field that only people read
+_NO_BEHAVIOUR = {"ctx", "type_comment", "type_ignores", "kind", "lineno"}
+
+
+def tokens_of(node: ast.stmt, resolve: Resolve, package: str = "") -> list[str]:
+    """Tokens of a statement of a module; equal tokens mean equal behaviour.
+
+    Docstrings, comments, layout, imports and annotations of functions leave no trace. Local variables are
+    numbered in the order of their appearance. Parameters keep their names, because callers may use them;
+    annotations of a class body stay, because dataclasses and pydantic read them.
+
+    Args:
+        node: Statement of a module, or of a block at the level of the module.
+        resolve: Gives the token of each global name, in annotations too.
+        package: Package that relative imports start from.
+    """
+    writer = _Writer(resolve, package)
+    writer.write(node)
+    return writer.tokens
+
+
+@dataclass
+class _Scope:
+    """Names of one function, comprehension or class body: their tokens, or the paths that they import."""
+
+    is_class: bool = False
+    names: dict[str, str] = field(default_factory=dict)
+    imports: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+class _Writer:
+    """Walks a statement, and writes a token per node, constant and name.
+
+    Args:
+        resolve: Gives the token of a global name.
+        package: Package that relative imports start from.
+    """
+
+    def __init__(self, resolve: Resolve, package: str) -> None:
+        self.tokens: list[str] = []
+        self._resolve, self._package = resolve, package
+        self._scopes: list[_Scope] = []
+        self._locals = 0
+
+    def write(self, node: ast.AST) -> None:
+        special = getattr(self, f"_{type(node).__name__}", None)
+        if special is not None:
+            special(node)
+        elif isinstance(node, _COMPREHENSIONS):
+            self._comprehension(node)
+        else:
+            self._fields(node)
+
+    def _fields(self, node: ast.AST, *skipped: str) -> None:
+        self.tokens.append(f"({type(node).__name__}")
+        for name, value in ast.iter_fields(node):
+            if name in _NO_BEHAVIOUR or name in skipped or value is None or value == []:
+                continue
+            self.tokens.append(f".{name}")
+            self._value(value)
+        self.tokens.append(")")
+
+    def _value(self, value: object) -> None:
+        if isinstance(value, list):
+            for item in value:
+                self._value(item)
+        elif isinstance(value, ast.AST):
+            self.write(value)
+        else:
+            self.tokens.append(repr(value))
+
+    # Names
+
+    def _Name(self, node: ast.Name) -> None:  # noqa: N802  (named after the node, as all below)
+        self._path([node.id])
+
+    def _Attribute(self, node: ast.Attribute) -> None:  # noqa: N802
+        path, inner = [node.attr], node.value
+        while isinstance(inner, ast.Attribute):
+            path.append(inner.attr)
+            inner = inner.value
+        if isinstance(inner, ast.Name):
+            self._path([inner.id, *reversed(path)])
+        else:
+            self.write(inner)
+            self.tokens.extend(f".{part}" for part in reversed(path))
+
+    def _path(self, path: list[str]) -> None:
+        """Write a name and its attributes: of an import, the whole path is one name."""
+        known = self._lookup(path[0])
+        rest: Sequence[str]
+        if isinstance(known, str):
+            token, rest = known, path[1:]
+        elif known is None:
+            token, rest = self._resolve(path, False)
+        else:
+            token, rest = self._resolve([*known, *path[1:]], True)
+        self.tokens.append(token)
+        self.tokens.extend(f".{part}" for part in rest)
+
+    def _lookup(self, name: str) -> str | tuple[str, ...] | None:
+        """Token of a local name, path of a local import, None of a global name."""
+        for depth, scope in enumerate(reversed(self._scopes)):
+            if scope.is_class and depth:
+                continue  # methods do not see the names of their class
+            if name in scope.imports:
+                return scope.imports[name]
+            if name in scope.names:
+                if not scope.names[name]:
+                    scope.names[name] = f"%{self._locals}"
+                    self._locals += 1
+                return scope.names[name]
+        return None
+
+    # Scopes
+
+    def _Lambda(self, node: ast.Lambda) -> None:  # noqa: N802
+        self._function(node, [node.body])
+
+    def _FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:  # noqa: N802
+        self._path([node.name])
+        for decorator in node.decorator_list:
+            self.write(decorator)
+        if node.returns is not None:
+            self._annotation(node.returns)
+        self._function(node, node.body)
+
+    _AsyncFunctionDef = _FunctionDef
+
+    def _function(
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, body: Sequence[ast.AST]
+    ) -> None:
+        arguments = node.args
+        parameters = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+        parameters += [extra for extra in (arguments.vararg, arguments.kwarg) if extra is not None]
+        for parameter in parameters:
+            if parameter.annotation is not None:
+                self._annotation(parameter.annotation)
+        self.write(arguments)  # defaults belong to the scope around the function
+        names = [parameter.arg for parameter in parameters]
+        self._enter(_scope(body, names, self._package), node, body)
+
+    def _arg(self, node: ast.arg) -> None:
+        self.tokens.append(f"={node.arg}")
+
+    def _comprehension(self, node: ast.AST) -> None:
+        generators: list[ast.comprehension] = node.generators  # type: ignore[attr-defined]
+        self.write(generators[0].iter)  # belongs to the scope around the comprehension
+        scope = _Scope()
+        for generator in generators:
+            scope.names.update(dict.fromkeys(_targets(generator.target), ""))
+        self._scopes.append(scope)
+        self.tokens.append(f"({type(node).__name__}")
+        for number, generator in enumerate(generators):
+            self._fields(generator, *(["iter"] if number == 0 else []))
+        for name in ("key", "value", "elt"):
+            if hasattr(node, name):
+                self.write(getattr(node, name))
+        self.tokens.append(")")
+        self._scopes.pop()
+
+    def _ClassDef(self, node: ast.ClassDef) -> None:  # noqa: N802
+        self._path([node.name])
+        self.tokens.append(f"class {node.name}")
+        for part in (*node.decorator_list, *node.bases, *node.keywords):
+            self.write(part)
+        scope = _scope(node.body, (), self._package)
+        scope.is_class = True
+        scope.names = {name: f"={name}" for name in scope.names}
+        self._enter(scope, node, node.body)
+
+    def _enter(self, scope: _Scope, node: ast.AST, body: Sequence[ast.AST]) -> None:
+        self._scopes.append(scope)
+        self.tokens.append(f"({type(node).__name__}")
+        for part in body:
+            self.write(part)
+        self.tokens.append(")")
+        self._scopes.pop()
+
+    # Wording, and names that nodes hold as text
+
+    def _Expr(self, node: ast.Expr) -> None:  # noqa: N802
+        if not isinstance(node.value, ast.Constant):
+            self._fields(node)
+
+    def _Pass(self, node: ast.Pass) -> None:  # noqa: N802
+        """A body without statements, once docstrings are gone, is the same."""
+
+    def _Import(self, node: ast.Import | ast.ImportFrom) -> None:  # noqa: N802
+        """Names are written where they are used."""
+
+    _ImportFrom = _Import
+
+    def _Nonlocal(self, node: ast.Nonlocal) -> None:  # noqa: N802
+        for name in node.names:
+            self._path([name])
+
+    def _Global(self, node: ast.Global) -> None:  # noqa: N802
+        for name in node.names:
+            self._path([name])
+
+    def _Constant(self, node: ast.Constant) -> None:  # noqa: N802
+        self.tokens.append(f"{type(node.value).__name__} {node.value!r}")
+
+    def _AnnAssign(self, node: ast.AnnAssign) -> None:  # noqa: N802
+        if self._scopes and self._scopes[-1].is_class:
+            self._fields(node)
+            return
+        self._annotation(node.annotation)
+        if node.value is not None:
+            self.write(ast.Assign(targets=[node.target], value=node.value))
+
+    def _Call(self, node: ast.Call) -> None:  # noqa: N802
+        start = len(self.tokens)
+        self.write(node.func)
+        function = self.tokens[start:]
+        keywords = node.keywords
+        if function == ["pydantic.Field"]:
+            keywords = [keyword for keyword in keywords if keyword.arg not in _PROSE]
+        self.tokens.append("(call")
+        for part in (*node.args, *keywords):
+            self.write(part)
+        self.tokens.append(")")
+
+    def _ExceptHandler(self, node: ast.ExceptHandler) -> None:  # noqa: N802
+        self._fields(node, "name")
+        self._text(node.name)
+
+    def _MatchAs(self, node: ast.MatchAs | ast.MatchStar) -> None:  # noqa: N802
+        self._fields(node, "name")
+        self._text(node.name)
+
+    _MatchStar = _MatchAs
+
+    def _MatchMapping(self, node: ast.MatchMapping) -> None:  # noqa: N802
+        self._fields(node, "rest")
+        self._text(node.rest)
+
+    def _text(self, name: str | None) -> None:
+        if name is not None:
+            self._path([name])
+
+    def _annotation(self, node: ast.expr) -> None:
+        """Resolve the names of an annotation, since they say whose methods are called, and write nothing."""
+        length = len(self.tokens)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            node = ast.parse(node.value, mode="eval").body
+        self.write(node)
+        del self.tokens[length:]
+
+
+def _scope(body: Iterable[ast.AST], parameters: Iterable[str], package: str) -> _Scope:
+    """Scope of a body: its parameters, what it binds, and what it imports."""
+    scope = _Scope()
+    bound: dict[str, None] = {}
+    outside: set[str] = set()
+    verbatim = False
+    for node in own_nodes(body):
+        match node:
+            case ast.Global(names) | ast.Nonlocal(names):
+                outside.update(names)
+            case ast.Import() | ast.ImportFrom():
+                scope.imports.update(imported(node, package))
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                bound[node.name] = None
+            case ast.Name(id, ast.Store() | ast.Del()):
+                bound[id] = None
+            case ast.Name(id) if id in _BY_NAME:
+                verbatim = True
+            case ast.ExceptHandler(_, str(name)) | ast.MatchAs(_, str(name)) | ast.MatchStar(str(name)):
+                bound[name] = None
+            case ast.MatchMapping(rest=str(name)):
+                bound[name] = None
+    scope.names = {name: f"={name}" if verbatim else "" for name in bound if name not in outside}
+    scope.names.update({name: f"={name}" for name in parameters})
+    return scope
+
+
+def own_nodes(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """Nodes of one scope: not those in functions and classes within it, nor what comprehensions bind."""
+    for node in body:
+        yield node
+        if isinstance(node, _FUNCTIONS):
+            inner: list[ast.AST] = [*node.args.defaults, *(d for d in node.args.kw_defaults if d)]
+            yield from own_nodes(inner + list(getattr(node, "decorator_list", [])))
+        elif isinstance(node, ast.ClassDef):
+            yield from own_nodes([*node.decorator_list, *node.bases, *node.keywords])
+        elif isinstance(node, _COMPREHENSIONS):
+            targets = [name for each in node.generators for name in ast.walk(each.target)]
+            yield from (part for part in own_nodes(ast.iter_child_nodes(node)) if part not in targets)
+        else:
+            yield from own_nodes(ast.iter_child_nodes(node))
+
+
+def _targets(node: ast.expr) -> list[str]:
+    return [
+        part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+    ]
+
+
+def imported(node: ast.Import | ast.ImportFrom, package: str) -> dict[str, tuple[str, ...]]:
+    """Names that an import binds, with the dotted path of each.
+
+    Args:
+        node: The import; a star binds nothing here.
+        package: Package that relative imports start from.
+    """
+    if isinstance(node, ast.Import):
+        whole = {alias.asname: tuple(alias.name.split(".")) for alias in node.names if alias.asname}
+        tops = [alias.name.partition(".")[0] for alias in node.names if not alias.asname]
+        return whole | {top: (top,) for top in tops}
+    source = import_source(node, package)
+    return {alias.asname or alias.name: (*source, alias.name) for alias in node.names if alias.name != "*"}
+
+
+def import_source(node: ast.ImportFrom, package: str) -> tuple[str, ...]:
+    """Dotted path of the module that an import takes names from."""
+    parents = package.split(".") if node.level else []
+    kept = parents[: len(parents) - node.level + 1]
+    return (*kept, *(node.module.split(".") if node.module else ()))
