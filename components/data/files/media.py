@@ -236,15 +236,14 @@ def too_long(frames: int, rate: int) -> str | None:
 
 
 def declared_frames(data: bytes) -> int | None:
-    """Return the number of frames that an audio file declares; None where it does not, or may only guess.
-
-    Raises:
-        soundfile.SoundFileError: If libsndfile does not know the format.
-    """
+    """Return the number of frames that an audio file declares; None where it does not, or may only guess."""
     if _is_mp3(data) and (_length_frame(data) is None or _without_short_length(data) is not data):
         return None
-    with _memory_file(data) as file, sf.SoundFile(file, closefd=False) as sound:
-        return int(sound.frames) if sound.frames < _NO_LENGTH else None
+    try:
+        with _memory_file(data) as file, sf.SoundFile(file, closefd=False) as sound:
+            return int(sound.frames) if sound.frames < _NO_LENGTH else None
+    except sf.SoundFileError:  # a damaged MP3 may be read through a pipe, but not as a file
+        return None
 
 
 def missing_at_the_end(data: bytes) -> int:
