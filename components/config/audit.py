@@ -1,4 +1,4 @@
-"""What is looked for in the data before its numbers are believed."""
+"""Section ``audit`` of a pipeline file."""
 
 from __future__ import annotations
 
@@ -8,37 +8,39 @@ from components.config.section import Section
 
 
 class AuditConfig(Section):
-    """Whether inputs fit the labels row by row, rows stand in two splits, and columns tell too much.
+    """Audit of the data: inputs that do not fit the labels, rows in two splits, columns that leak the target.
 
-    Nothing of it reaches the model. It looks at the labels of all rows, those of the test included.
+    The audit reads the labels of all rows, the test included, and nothing of it reaches the model.
     """
 
     rows: int = Field(
         5000,
         ge=0,
-        description="Most rows that are looked at, evenly spread over the table; 0: no audit. Identical rows "
-        "are looked for among all.",
+        description="Most rows that are audited, evenly spread over the table; 0 skips the audit. Identical "
+        "rows "
+        "are searched among all.",
     )
     folds: int = Field(
         5,
         ge=2,
         le=20,
-        description="Parts of the rows; the labels of each are voted on by models of the others.",
+        description="Folds of the rows; models of the other folds vote on the labels of each.",
     )
     level: float = Field(
-        0.01, gt=0, lt=0.5, description="Chance of a false alarm for shuffled rows, in each input."
+        0.01, gt=0, lt=0.5, description="Probability of a false alarm for shuffled rows, per input."
     )
     near_duplicates: bool = Field(
-        True, description="Look for pictures and sounds that are nearly the same in train and elsewhere."
+        True, description="Search for images and audio that are nearly equal in train and in another split."
     )
     leak: float = Field(
         0.99,
         gt=0.5,
         le=1,
-        description="Share of the labels that one column has to tell by itself to be taken for a leak.",
+        description="Share of the labels that one column predicts by itself, from which it counts as a leak.",
     )
     groups: list[str] | None = Field(
         None,
-        description="Columns of the manifest whose values should not stand in two splits; null takes those "
-        "called speaker, patient, user, session or the like, [] none.",
+        description="Columns of the manifest whose values should each be in one split; null takes those "
+        "named "
+        "speaker, patient, user, session or the like, [] none.",
     )

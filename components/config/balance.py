@@ -1,4 +1,4 @@
-"""What is done where a fused model neglects an input."""
+"""Section ``balance``: remedies if a fused model neglects an input."""
 
 from __future__ import annotations
 
@@ -14,29 +14,32 @@ class _Balance(Section):
         0.8,
         ge=0,
         le=1,
-        description="Warn where an input, used alone inside the fused model, keeps less than this share of "
-        "what it reaches in its own fit.",
+        description="Warn if an input, used alone inside the fused model, achieves less than this share of "
+        "its "
+        "own fit's metric.",
     )
 
 
 class NoCure(_Balance):
-    """Watch, and leave the training as it is."""
+    """Measure the balance, and leave the training unchanged."""
 
     cure: Literal["none"] = Field("none", description="No cure.")
 
 
 class Auxiliary(_Balance):
-    """Each input must also do the task alone, inside the fused model."""
+    """Loss of each input alone, inside the fused model, beside the joint loss."""
 
-    cure: Literal["auxiliary"] = Field("auxiliary", description="A loss for each input.")
-    weight: float = Field(0.3, gt=0, description="Of the single inputs' mean loss, beside the joint one.")
+    cure: Literal["auxiliary"] = Field("auxiliary", description="A loss per input.")
+    weight: float = Field(
+        0.3, gt=0, description="Weight of the single inputs' mean loss beside the joint loss."
+    )
 
 
 class GradientBlending(_Balance):
-    """Losses weighed by how well they generalise (Wang, Tran & Feiszli 2020)."""
+    """Weights of the losses by their generalisation (Wang, Tran & Feiszli 2020)."""
 
     cure: Literal["gradient_blending"] = Field("gradient_blending", description="Gradient blending.")
-    every: int = Field(3, ge=1, description="Epochs after which the weights are estimated anew.")
+    every: int = Field(3, ge=1, description="Epochs between two estimates of the weights.")
 
 
 class OGMGE(_Balance):
@@ -48,10 +51,12 @@ class OGMGE(_Balance):
 
 
 class Sequential(_Balance):
-    """The weakest inputs learn first; the others join one after the other."""
+    """Training of the weakest inputs first; the others join one after another."""
 
     cure: Literal["sequential"] = Field("sequential", description="Sequential prioritisation.")
-    share: float = Field(0.5, gt=0, lt=1, description="Of the epochs, until all inputs have joined.")
+    share: float = Field(
+        0.5, gt=0, lt=1, description="Share of the epochs after which all inputs have joined."
+    )
 
 
 BalanceConfig = Annotated[

@@ -1,4 +1,4 @@
-"""Where the samples come from, how they are split and what is to be predicted."""
+"""Section ``data`` of a pipeline file: source and splits of the samples."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ Format = Literal["auto", "csv", "tsv", "parquet", "jsonl", "folder", "huggingfac
 
 
 class SplitConfig(Section):
-    """How rows are divided into train, val and test."""
+    """Division of the rows into train, val and test."""
 
     column: str | None = Field(
-        None, description="Column that holds train, val or test. Without it rows are drawn by fraction."
+        None, description="Column that holds train, val or test; null draws rows at random by fraction."
     )
     val: float = Field(0.15, gt=0, lt=1, description="Fraction of rows (or groups) drawn for validation.")
     test: float = Field(0.2, gt=0, lt=1, description="Fraction of rows (or groups) drawn for the test.")
     stratify: bool = Field(True, description="Keep the share of each class the same in every split.")
     group: str | None = Field(
-        None, description="Column (speaker, patient, ...) none of whose values may stand in two splits."
+        None, description="Column of groups (speaker, patient, ...), each of which stays in one split."
     )
 
     @model_validator(mode="after")
@@ -34,27 +34,28 @@ class SplitConfig(Section):
 
 
 class DataConfig(Section):
-    """The manifest: a table with a row a sample."""
+    """Manifest: a table with a row per sample."""
 
     source: str = Field(
         description="File, folder, Hugging Face dataset id, or SQLAlchemy URL of a database (with `query`). "
         "A relative path is looked up beside the pipeline file, then in the working directory."
     )
-    format: Format = Field("auto", description="How to read the source; auto goes by its name.")
+    format: Format = Field("auto", description="Format of the source; auto chooses by its name.")
     query: str | None = Field(
         None,
-        description="SELECT whose rows are the manifest, where the source is a database. In its URL "
-        "`${NAME}` stands for an environment variable, so that no password stands in the file.",
+        description="SELECT whose rows are the manifest, if the source is a database. In its URL `${NAME}` "
+        "is "
+        "replaced by the environment variable, so that the file needs no password.",
     )
     id: str | None = Field(
         "id",
-        description="Column with a unique name for each row; null (or no such column in a folder, "
-        "demo or huggingface source) numbers the rows.",
+        description="Column with a unique id per row; null numbers the rows, as does a folder, demo or "
+        "huggingface source without this column.",
     )
     roots: list[str] = Field(
         [],
         description="Folders (relative to the pipeline file) and URLs whose files the manifest may name, "
-        "besides those in its own folder. What leads elsewhere, by .. or a link too, is quarantined.",
+        "besides those in its own folder. A path that leads elsewhere, also by .. or a link, is quarantined.",
     )
     split: SplitConfig = Field(default_factory=SplitConfig, description="Division into train, val and test.")
     max_bad: float = Field(
@@ -62,7 +63,7 @@ class DataConfig(Section):
     )
     allow_missing_files: bool = Field(
         False,
-        description="Treat a media file that does not exist as a missing input instead of as a bad sample.",
+        description="Treat a media file that does not exist as a missing input, not as a bad sample.",
     )
 
     @model_validator(mode="after")
@@ -70,10 +71,10 @@ class DataConfig(Section):
         if self.query is None and self.format == "sql":
             raise ValueError("format: sql takes a query, such as query: select * from shoes order by id")
         if self.query is not None and self.format not in ("auto", "sql"):
-            raise ValueError(f"a query is for a database, but format is {self.format}; leave one of them out")
+            raise ValueError(f"a query is for a database, but format is {self.format}; remove one of them")
         if self.query is not None and _PASSWORD.match(self.source):
             raise ValueError(
-                "the source holds a password, and this file is kept with each run: write ${NAME} in its "
-                "place and set that environment variable"
+                "the source holds a password, and this file is stored with each run: write ${NAME} instead "
+                "and set that environment variable"
             )
         return self

@@ -1,4 +1,4 @@
-"""The distill file: which students learn from which teacher, and by what."""
+"""Distill file: students, their teacher, and the objective."""
 
 from __future__ import annotations
 
@@ -17,34 +17,42 @@ from components.config.validation import explain
 from components.config.yaml_file import read_mapping
 from components.errors import ConfigError, nearest
 
-_FIXED = ("columns", "modality", "required", "silent")  # what the rows themselves depend on
+_FIXED = (
+    "columns",
+    "modality",
+    "required",
+    "silent",
+)  # fixed, as the rows depend on them
 
 
 class SoftConfig(Section):
-    """The teacher's answers as targets (Hinton, Vinyals & Dean 2015)."""
+    """Predictions of the teacher as targets (Hinton, Vinyals & Dean 2015)."""
 
     weight: float = Field(
-        0.5, ge=0, le=1, description="Share of the teacher's answers in the loss; the labels have the rest."
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of the teacher's predictions in the loss; the labels have the rest.",
     )
     temperature: float = Field(
         2.0,
         gt=0,
-        description="Divides the logits of both before they are compared. The teacher has seen the training "
-        "rows, so it is surer of them than of others: higher values soften that. Numbers are not softened.",
+        description="Divisor of the logits of both. The teacher was trained on the training rows and is "
+        "overconfident on them; higher values soften its predictions. It does not apply to numbers.",
     )
 
 
 class RelationalConfig(Section):
-    """Relations between the rows of a batch, as the teacher sees them (Park et al. 2019)."""
+    """Relations between the teacher's vectors of a batch as targets (Park et al. 2019)."""
 
     distance: float = Field(0.0, ge=0, description="Weight of the distances of pairs.")
     angle: float = Field(0.0, ge=0, description="Weight of the angles of triplets.")
 
 
 class ObjectiveConfig(Section):
-    """What a student learns from its teacher by, besides the labels."""
+    """Objective of a student besides the labels."""
 
-    soft: SoftConfig = Field(default_factory=SoftConfig, description="The teacher's answers.")
+    soft: SoftConfig = Field(default_factory=SoftConfig, description="Predictions of the teacher.")
     feature: float = Field(
         0.0,
         ge=0,
@@ -56,11 +64,11 @@ class ObjectiveConfig(Section):
     alignment: float = Field(
         0.0,
         ge=0,
-        description="Weight of telling a row's own teacher vector among those of its batch (InfoNCE).",
+        description="Weight of recognising a row's teacher vector among those of its batch (InfoNCE).",
     )
 
     @model_validator(mode="after")
-    def _something_is_taught(self) -> ObjectiveConfig:
+    def _a_weight_is_positive(self) -> ObjectiveConfig:
         weights = (self.soft.weight, self.feature, self.relational.distance, self.relational.angle)
         if not any((*weights, self.alignment)):
             raise ValueError("every weight is 0: a student would learn nothing from its teacher")
@@ -68,21 +76,21 @@ class ObjectiveConfig(Section):
 
 
 class StudentConfig(Section):
-    """A model that does without some inputs, or with smaller encoders."""
+    """Student: a model with fewer inputs or smaller encoders."""
 
-    inputs: list[str] = Field(min_length=1, description="Inputs of the pipeline that it has.")
+    inputs: list[str] = Field(min_length=1, description="Inputs of the pipeline that it uses.")
     changes: dict[str, Any] = Field(
         default_factory=dict,
         description="Options in which it differs from the pipeline, by their path there: "
         "`inputs.image.encoder.width: 32`. Its inputs, fusion and training may differ.",
     )
     objective: ObjectiveConfig | None = Field(
-        None, description="What it learns by; null takes the file's own objective."
+        None, description="Objective of this student; null takes that of the file."
     )
 
 
 class DistillConfig(Section):
-    """A whole distill file."""
+    """Content of a distill file."""
 
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Students are registered as NAME-STUDENT."
@@ -97,18 +105,20 @@ class DistillConfig(Section):
     )
     students: dict[str, StudentConfig] = Field(min_length=1, description="Named students.")
     objective: ObjectiveConfig = Field(
-        default_factory=ObjectiveConfig, description="What students learn by, besides the labels."
+        default_factory=ObjectiveConfig, description="Objective of the students besides the labels."
     )
     seeds: list[int] = Field(
-        [0, 1, 2], min_length=1, description="Each student is trained once alone and once taught for each."
+        [0, 1, 2],
+        min_length=1,
+        description="Seeds; each student is trained with and without the teacher for each.",
     )
     register_students: bool = Field(
-        False, description="Register of each student the training that did best on validation."
+        False, description="Register each student's training with the best validation metric."
     )
 
     @field_validator("students")
     @classmethod
-    def _names_fit_into_others(cls, students: dict[str, StudentConfig]) -> dict[str, StudentConfig]:
+    def _names_are_identifiers(cls, students: dict[str, StudentConfig]) -> dict[str, StudentConfig]:
         for name in students:
             if not name.isidentifier():
                 raise ValueError(f"{name!r} cannot name a student: use letters, digits and _")
@@ -127,10 +137,10 @@ class Plan:
     """A distill file and the pipelines that follow from it.
 
     Attributes:
-        file: What the distill file says.
-        path: Of the pipeline file.
-        pipeline: What that says.
-        students: Each student's own pipeline.
+        file: Values of the distill file.
+        path: Path of the pipeline file.
+        pipeline: Values of the pipeline file.
+        students: Pipeline of each student, by name.
     """
 
     file: DistillConfig
@@ -139,7 +149,7 @@ class Plan:
     students: dict[str, PipelineConfig]
 
     def objective(self, student: str) -> ObjectiveConfig:
-        """What a student learns by."""
+        """Return the objective of a student."""
         return self.file.students[student].objective or self.file.objective
 
 
@@ -148,11 +158,11 @@ def load_distill(path: Path | str, overrides: Sequence[str] = ()) -> Plan:
 
     Args:
         path: YAML file.
-        overrides: ``section.option=value`` of the distill file each, as for
+        overrides: Texts ``section.option=value`` for the distill file, as for
             :func:`components.config.load.load_pipeline`.
 
     Raises:
-        ConfigError: If anything in it is not valid, or does not fit the pipeline.
+        ConfigError: If an option is not valid, or does not fit the pipeline.
     """
     path = Path(path)
     values = read_mapping(path, "name, pipeline, students, ...", "An example is configs/emoji-distill.yaml.")
@@ -170,7 +180,7 @@ def load_distill(path: Path | str, overrides: Sequence[str] = ()) -> Plan:
 def _student(
     path: Path, source: Path, pipeline: PipelineConfig, file: DistillConfig, name: str
 ) -> PipelineConfig:
-    """The pipeline of one student: fewer inputs, its own changes, trained in stages."""
+    """Return the pipeline of one student: its inputs, its changes, trained in stages."""
     student, where = file.students[name], f"{path}: students.{name}"
     for wanted in student.inputs:
         if wanted not in pipeline.inputs:

@@ -1,4 +1,4 @@
-"""Options of every encoder. The networks themselves are in components/encoders."""
+"""Options of every encoder; the networks are in components/models/encoders."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class CNNConfig(Section):
 
 
 class ResNetConfig(Section):
-    """Residual network (He et al. 2016) sized for small pictures."""
+    """Residual network (He et al. 2016) sized for small images."""
 
     name: Literal["resnet"] = Field("resnet", description="Residual network from scratch.")
     width: int = Field(128, ge=1, description="Length of the embedding.")
@@ -46,11 +46,11 @@ class NgramsConfig(Section):
     name: Literal["ngrams"] = Field("ngrams", description="Bag of hashed n-grams from scratch.")
     width: int = Field(64, ge=1, description="Length of the embedding.")
     buckets: int = Field(2**14, ge=16, description="Rows of the hashed embedding table.")
-    words: int = Field(2, ge=0, description="Longest word n-gram; 0 uses no words.")
+    words: int = Field(2, ge=0, description="Longest word n-gram; 0 uses none.")
     characters: tuple[int, int] = Field(
         (3, 5), description="Shortest and longest character n-gram; 0, 0 uses none."
     )
-    dropout: float = Field(0.5, ge=0, lt=1, description="Share of n-grams left out of a text while training.")
+    dropout: float = Field(0.5, ge=0, lt=1, description="Share of a text's n-grams that training drops.")
 
 
 class TextTransformerConfig(Section):
@@ -116,7 +116,8 @@ class PretrainedConfig(Section):
         "mean", description="First token, masked mean over tokens, or the whole sequence of tokens."
     )
     tune: Literal["frozen", "full", "lora"] = Field(
-        "frozen", description="Take the weights as they are, fine-tune all of them, or train LoRA adapters."
+        "frozen",
+        description="frozen keeps the weights, full fine-tunes all of them, lora trains LoRA adapters.",
     )
     lora_rank: int = Field(8, ge=1, description="Rank of the LoRA matrices (tune: lora).")
     lora_alpha: float = Field(16, gt=0, description="Scale of the LoRA update (tune: lora).")

@@ -1,4 +1,4 @@
-"""Where the work runs: in processes of this machine, or on a Ray cluster."""
+"""Section ``engine``: processes of this machine, or a Ray cluster."""
 
 from __future__ import annotations
 
@@ -10,35 +10,36 @@ from components.config.section import Section
 
 
 class ClusterConfig(Section):
-    """The cluster, and how work is divided on it; read where engine.name is ray."""
+    """Ray cluster and the division of work on it; used if engine.name is ray."""
 
     address: str | None = Field(
         None,
-        description="Cluster to join, HOST:PORT of its head or auto; null takes the environment variable "
-        "RAY_ADDRESS, and without it starts a cluster on this machine that ends with the run.",
+        description="Cluster to join: HOST:PORT of its head, or auto. null takes the environment variable "
+        "RAY_ADDRESS, and if it is not set starts a cluster on this machine that ends with the run.",
     )
     workers: int | None = Field(
         None,
         ge=1,
-        description="Most workers of one preprocess or extract step; null takes as many as the cluster has "
-        "room for when the step begins. Ask for more than that to let a cluster grow that can.",
+        description="Most workers of one preprocess or extract step; null takes as many as the cluster can "
+        "run "
+        "when the step begins. A larger number lets an autoscaling cluster grow.",
     )
-    cpus: int = Field(1, ge=1, description="Cores of each worker, and so the threads of its networks.")
+    cpus: int = Field(1, ge=1, description="Cores of each worker, and threads of its networks.")
     trainers: int = Field(
         1,
         ge=1,
         description="Workers that share each training, each with its part of every batch (DDP). With 1 the "
-        "result is that of a local training on as many threads, bit for bit.",
+        "result equals that of a local training with as many threads, bit for bit.",
     )
     retries: int = Field(
         3,
         ge=0,
-        description="Lost workers that a training or trial survives; it goes on behind its last epoch.",
+        description="Lost workers that a training or trial survives; it resumes after its last epoch.",
     )
 
 
 class EngineConfig(Section):
-    """Where the work runs. ``engine: ray`` is short for ``engine: {name: ray}``."""
+    """Machine or cluster on which the work runs; ``engine: ray`` is short for ``engine: {name: ray}``."""
 
     name: Literal["local", "ray"] = Field(
         "local",
@@ -47,13 +48,13 @@ class EngineConfig(Section):
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto",
-        description="Device for networks; auto takes a GPU where there is one. On a cluster cuda, or auto "
-        "where it has GPUs, gives one to each worker with a network.",
+        description="Device for networks; auto takes a GPU if there is one. On a cluster cuda, or auto "
+        "if it has GPUs, gives one to each worker with a network.",
     )
-    shard_rows: int = Field(1024, ge=1, description="Most rows in one shard of a store, and lost by a kill.")
-    cluster: ClusterConfig = Field(
-        default_factory=ClusterConfig, description="The cluster, where name is ray."
+    shard_rows: int = Field(
+        1024, ge=1, description="Most rows per shard of a store; a killed step loses at most these."
     )
+    cluster: ClusterConfig = Field(default_factory=ClusterConfig, description="The cluster, if name is ray.")
 
     @model_validator(mode="before")
     @classmethod
@@ -62,10 +63,10 @@ class EngineConfig(Section):
 
     @property
     def trainers(self) -> int:
-        """Workers that share each training."""
+        """Number of workers that share each training."""
         return self.cluster.trainers if self.name == "ray" else 1
 
     @property
     def here(self) -> EngineConfig:
-        """The same without a cluster: for what is on one of its workers already."""
+        """The same options without a cluster, for code that already runs on one of its workers."""
         return self.model_copy(update={"name": "local"})

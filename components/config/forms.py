@@ -1,7 +1,6 @@
-"""What people usually change of a file for one run: the fields of the dashboard's forms.
+"""Forms of the dashboard: options of a file that users often change for one run.
 
-Each field is one option of the file, of the type that it has there. What is left empty stays as the file
-has it.
+Each field sets one option of the file and has its type. An empty field keeps the file's value.
 """
 
 from __future__ import annotations
@@ -31,14 +30,14 @@ AnyFusion = Literal[
 
 
 class Changes(Form):
-    """Options that differ from those of the file; each field is marked with the option's path."""
+    """Changes of a file's options; the :class:`Option` of each field gives the option's path."""
 
     @model_serializer(mode="wrap")
     def _filled_in(self, dumped: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return {name: value for name, value in dumped(self).items() if value is not None}
 
     def overrides(self) -> list[str]:
-        """``section.option=value`` of each field that is filled in."""
+        """Return ``section.option=value`` of each field that is not empty."""
         return [
             as_override(str(self._option(name)), value)
             for name in type(self).model_fields
@@ -51,7 +50,7 @@ class Changes(Form):
 
 
 class Option:
-    """Marks a field with the option that it sets, such as ``training.epochs``."""
+    """Mark of a field: the path of the option that it sets, such as ``training.epochs``."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -61,41 +60,39 @@ Seed = Annotated[int | None, Option("seed"), Field(ge=0, description="Seed of ev
 Device = Annotated[
     Literal["auto", "cpu", "cuda", "mps"] | None,
     Option("engine.device"),
-    Field(description="Device for networks; auto takes a GPU where there is one."),
+    Field(description="Device for networks; auto takes a GPU if there is one."),
 ]
 
 
 class RetrainChanges(Changes):
-    """What differs from the pipeline file; empty fields stay as the file has them."""
+    """Changes of the pipeline file; an empty field keeps the file's value."""
 
     fusion: Annotated[
-        AnyFusion | None, Option("fusion.name"), Field(description="How inputs are combined.")
+        AnyFusion | None, Option("fusion.name"), Field(description="Fusion, which combines the inputs.")
     ] = None
-    epochs: Annotated[
-        int | None, Option("training.epochs"), Field(ge=1, description="Most passes over the training rows.")
-    ] = None
+    epochs: Annotated[int | None, Option("training.epochs"), Field(ge=1, description="Most epochs.")] = None
     learning_rate: Annotated[
         float | None, Option("training.learning_rate"), Field(gt=0, description="Highest learning rate.")
     ] = None
     batch_size: Annotated[
-        int | None, Option("training.batch_size"), Field(ge=1, description="Rows in a step.")
+        int | None, Option("training.batch_size"), Field(ge=1, description="Rows per step.")
     ] = None
     strategy: Annotated[
         Literal["staged", "joint"] | None,
         Option("strategy"),
-        Field(description="Fit encoders first and fuse their cached features, or train all together."),
+        Field(description="staged fits encoders first and fuses cached features; joint trains all together."),
     ] = None
     seed: Seed = None
     promotion: Annotated[
         Literal["auto", "dry_run"] | None,
         Option("promotion.mode"),
-        Field(description="auto lets the model become champion where it wins; dry_run only says whether."),
+        Field(description="auto makes the model champion if it wins; dry_run only reports the decision."),
     ] = None
     device: Device = None
 
 
 class SweepChanges(Changes):
-    """What differs from the sweep file; empty fields stay as the file has them."""
+    """Changes of the sweep file; an empty field keeps the file's value."""
 
     fusions: Annotated[
         list[AnyFusion] | None, Option("fusions"), Field(min_length=1, description="Fusions to compare.")
@@ -103,12 +100,12 @@ class SweepChanges(Changes):
     seeds: Annotated[
         list[int] | None,
         Option("seeds"),
-        Field(min_length=1, description="Each is a repetition of everything."),
+        Field(min_length=1, description="Seeds; each repeats everything."),
     ] = None
     trials: Annotated[
         int | None,
         Option("search.trials"),
-        Field(ge=0, description="Trials besides that of the defaults; 0 does not search."),
+        Field(ge=0, description="Trials besides the defaults; 0 does not search."),
     ] = None
     register_winner: Annotated[
         bool | None,
@@ -118,7 +115,7 @@ class SweepChanges(Changes):
 
 
 class DistillChanges(Changes):
-    """What differs from the distill file; empty fields stay as the file has them."""
+    """Changes of the distill file; an empty field keeps the file's value."""
 
     teacher: Annotated[
         str | None,
@@ -128,7 +125,7 @@ class DistillChanges(Changes):
     seeds: Annotated[
         list[int] | None,
         Option("seeds"),
-        Field(min_length=1, description="Each is a repetition of every student."),
+        Field(min_length=1, description="Seeds; each repeats every student."),
     ] = None
     register_students: Annotated[
         bool | None, Option("register_students"), Field(description="Register the trained students.")

@@ -1,4 +1,4 @@
-"""Options of every fusion. The modules themselves are in components/fusion."""
+"""Options of every fusion; the modules are in components/models/fusion."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from components.errors import nearest
 
 
 class ModalityDropout(Section):
-    """Hide present inputs at random while training, a sample at a time; one always stays."""
+    """Dropout of whole inputs in training, at random per sample; at least one input stays."""
 
     rate: float = Field(0.2, ge=0, lt=1, description="Probability of hiding each input of a sample.")
     start: float = Field(0.0, ge=0, lt=1, description="Probability in the first epoch.")
@@ -21,16 +21,16 @@ class ModalityDropout(Section):
 
 class _Fusion(Section):
     modality_dropout: ModalityDropout = Field(
-        default_factory=ModalityDropout, description="Inputs hidden at training time."
+        default_factory=ModalityDropout, description="Dropout of whole inputs in training."
     )
 
 
 class ConcatConfig(_Fusion):
-    """Embeddings side by side, absent ones replaced by a learned vector, through an MLP."""
+    """Concatenated embeddings through an MLP; a learned vector replaces absent ones."""
 
     name: Literal["concat"] = Field("concat", description="Concatenation.")
     width: int = Field(128, ge=1, description="Length of the fused vector.")
-    layers: int = Field(1, ge=0, description="Hidden layers; 0 leaves the plain concatenation.")
+    layers: int = Field(1, ge=0, description="Hidden layers; 0 is the plain concatenation.")
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout on the fused vector.")
 
 
@@ -49,7 +49,7 @@ class GatedConfig(_Fusion):
 
 
 class TransformerConfig(_Fusion):
-    """Transformer over one or more tokens an input, with a learned missing token."""
+    """Transformer over one or more tokens per input, with a learned token for a missing input."""
 
     name: Literal["transformer"] = Field("transformer", description="Transformer over tokens of all inputs.")
     width: int = Field(128, ge=1, description="Length of the fused vector.")
@@ -61,11 +61,11 @@ class TransformerConfig(_Fusion):
 
 
 class SumConfig(_Fusion):
-    """Sum or mean of the projected inputs present (Zaheer et al. 2017)."""
+    """Sum or mean of the projected present inputs (Zaheer et al. 2017)."""
 
     name: Literal["sum"] = Field("sum", description="Sum or mean of the inputs.")
     width: int = Field(128, ge=1, description="Length of the fused vector.")
-    reduction: Literal["sum", "mean"] = Field("sum", description="How the inputs present are pooled.")
+    reduction: Literal["sum", "mean"] = Field("sum", description="Pooling of the present inputs.")
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout on the fused vector.")
 
 
@@ -75,7 +75,9 @@ class TensorConfig(_Fusion):
     name: Literal["tensor"] = Field("tensor", description="Tensor fusion network.")
     width: int = Field(128, ge=1, description="Length of the fused vector.")
     factor_width: int = Field(
-        12, ge=1, description="Features of each input in the product, which has (factor_width + 1)^inputs."
+        12,
+        ge=1,
+        description="Features of each input in the product, which has (factor_width + 1)^inputs entries.",
     )
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout on the product and on the fused vector.")
 
@@ -115,10 +117,10 @@ class ProductOfExpertsConfig(_Fusion):
 
 
 class CrossAttentionConfig(_Fusion):
-    """Directional cross-modal attention, MulT (Tsai et al. 2019)."""
+    """Cross-modal attention in both directions, MulT (Tsai et al. 2019)."""
 
     name: Literal["cross_attention"] = Field("cross_attention", description="Each input reads every other.")
-    width: int = Field(64, ge=1, description="Length of tokens; the fused vector has this for each input.")
+    width: int = Field(64, ge=1, description="Length of tokens; the fused vector has this length per input.")
     layers: int = Field(1, ge=1, description="Layers of each cross-modal and each self-attention stack.")
     heads: int = Field(4, ge=1, description="Attention heads; must divide width.")
     dropout: float = Field(0.2, ge=0, lt=1, description="Dropout in every block.")
@@ -127,11 +129,15 @@ class CrossAttentionConfig(_Fusion):
 
 
 class BottleneckConfig(_Fusion):
-    """Transformers that exchange through a few shared tokens, MBT (Nagrani et al. 2021)."""
+    """Transformers that exchange information through a few shared tokens, MBT (Nagrani et al. 2021)."""
 
     name: Literal["bottleneck"] = Field("bottleneck", description="Attention bottlenecks.")
     width: int = Field(64, ge=1, description="Length of tokens and of the fused vector.")
-    layers: int = Field(2, ge=2, description="Layers of each input; what one writes, the next reads.")
+    layers: int = Field(
+        2,
+        ge=2,
+        description="Layers of each input; each reads the bottleneck tokens that the previous one wrote.",
+    )
     bottlenecks: int = Field(4, ge=1, description="Bottleneck tokens.")
     heads: int = Field(4, ge=1, description="Attention heads; must divide width.")
     dropout: float = Field(0.2, ge=0, lt=1, description="Dropout in every block.")
@@ -153,12 +159,12 @@ class PerceiverConfig(_Fusion):
 
 
 class PluginConfig(_Fusion):
-    """A fusion of another distribution, found by its entry point in the group braid.fusions."""
+    """Fusion of another distribution, by its entry point in the group braid.fusions."""
 
     name: Literal["plugin"] = Field("plugin", description="A fusion of your own.")
     plugin: str = Field(description="Name of the entry point; it must be installed.")
     options: dict[str, Any] = Field(
-        default_factory=dict, description="Its options: keyword arguments of the class."
+        default_factory=dict, description="Options of the fusion: keyword arguments of the class."
     )
 
     @field_validator("plugin")
@@ -167,14 +173,18 @@ class PluginConfig(_Fusion):
         return must_be_installed(ENTRY_POINTS, name)
 
 
-MOST_ENTRIES = 2**15  # of the tensor product; the layer behind it has as many rows of weights
+MOST_ENTRIES = 2**15  # entries of the tensor product, and so weights per unit of the next layer
 
 
 def tensor_entries(factor_width: int, inputs: int) -> int:
-    """Entries of the product of tensor fusion.
+    """Return the number of entries of the product of tensor fusion.
+
+    Args:
+        factor_width: Features of each input.
+        inputs: Number of inputs.
 
     Raises:
-        ValueError: If there are more than a layer can be trained behind.
+        ValueError: If there are more than MOST_ENTRIES.
     """
     entries = (factor_width + 1) ** inputs
     if entries > MOST_ENTRIES:
@@ -206,14 +216,14 @@ FusionConfig = Annotated[
 ]
 
 
-ENTRY_POINTS = "braid.fusions"  # group of those that are plugins
+ENTRY_POINTS = "braid.fusions"  # group of the plugins
 
 
 def must_be_installed(group: str, name: str) -> str:
-    """Give ``name`` back if an installed distribution has an entry point of that name in the group.
+    """Return ``name`` if an installed distribution has an entry point of that name in the group.
 
     Raises:
-        ValueError: If none has; names those there are and the nearest spelling.
+        ValueError: If none has; the message lists the installed names and the nearest spelling.
     """
     known = sorted({entry.name for entry in entry_points(group=group)})
     if name in known:

@@ -1,4 +1,4 @@
-"""Named inputs: columns of one modality, how they are prepared, augmented and encoded."""
+"""Options of inputs: columns of one modality, preprocessing, augmentation and encoder."""
 
 from __future__ import annotations
 
@@ -22,30 +22,28 @@ from components.config.training import TrainingConfig
 
 
 class ImageAugment(Section):
-    """Random changes of training pictures; each value 0 or false leaves them as they are."""
+    """Random changes of training images; 0 or false turns a change off."""
 
-    crop: float = Field(
-        0.0, ge=0, lt=1, description="Largest share of each side that is cut off or shifted out."
-    )
+    crop: float = Field(0.0, ge=0, lt=1, description="Largest share of each side that is cut or shifted out.")
     zoom: float = Field(0.0, ge=0, lt=1, description="Largest relative change of scale.")
     rotate: float = Field(0.0, ge=0, le=180, description="Largest rotation in degrees.")
-    flip: bool = Field(False, description="Mirror left and right half of the time.")
+    flip: bool = Field(False, description="Mirror left and right with probability 1/2.")
     colour: float = Field(
         0.0, ge=0, lt=1, description="Largest relative change of brightness, contrast and saturation."
     )
     erase: float = Field(
-        0.0, ge=0, lt=1, description="Largest share of the area blanked out (random erasing)."
+        0.0, ge=0, lt=1, description="Largest share of the area that is blanked (random erasing)."
     )
 
 
 class TextAugment(Section):
     """Random changes of training text."""
 
-    token_dropout: float = Field(0.0, ge=0, lt=1, description="Share of tokens left out.")
+    token_dropout: float = Field(0.0, ge=0, lt=1, description="Share of tokens that are dropped.")
 
 
 class AudioAugment(Section):
-    """Random changes of training sound."""
+    """Random changes of training audio."""
 
     shift: float = Field(0.0, ge=0, lt=1, description="Largest shift in time as a share of the clip.")
     gain: float = Field(0.0, ge=0, description="Largest change of loudness in dB.")
@@ -75,18 +73,18 @@ class _Input(Section):
 
     @field_validator("columns", mode="before")
     @classmethod
-    def _one_column_may_stand_alone(cls, value: Any) -> Any:
+    def _one_column_needs_no_list(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
 
 class _MediaInput(_Input):
     columns: list[str] = Field(
         min_length=1,
-        description="Column of the manifest, or several: views of one thing, any of them missing.",
+        description="Column of the manifest, or several for views of one object; any may be missing.",
     )
     pooling: Literal["mean", "attention"] = Field(
         "mean",
-        description="How embeddings of several columns become one; attention is learned by the fit.",
+        description="Pooling of the embeddings of several columns; the fit learns attention.",
     )
 
     @model_validator(mode="after")
@@ -101,57 +99,58 @@ class _MediaInput(_Input):
 
 
 class ImageInput(_MediaInput):
-    """Pictures: JPEG, PNG, WebP, GIF (first frame), TIFF or BMP."""
+    """Images: JPEG, PNG, WebP, GIF (first frame), TIFF or BMP."""
 
-    modality: Literal["image"] = Field("image", description="Pictures.")
+    modality: Literal["image"] = Field("image", description="Images.")
     size: int | None = Field(
         None,
         ge=8,
         le=4096,
-        description="Side in pixels of the square picture given to the encoder; "
+        description="Side in pixels of the square image for the encoder; "
         "null takes the pretrained model's own size, else 64.",
     )
     fit_mode: Literal["crop", "pad", "stretch"] = Field(
-        "pad", description="How a picture becomes square: centre crop, white border, or stretched."
+        "pad", description="Way to a square image: centre crop, white border, or stretch."
     )
-    augment: ImageAugment = Field(default_factory=ImageAugment, description="Changes at training time.")
-    encoder: ImageEncoder = Field(default_factory=CNNConfig, description="Network for this input.")
+    augment: ImageAugment = Field(default_factory=ImageAugment, description="Random changes in training.")
+    encoder: ImageEncoder = Field(default_factory=CNNConfig, description="Encoder of this input.")
 
 
 class TextInput(_Input):
-    """Text; several columns are joined by a line break."""
+    """Text; line breaks join several columns."""
 
     modality: Literal["text"] = Field("text", description="Text.")
     max_tokens: int = Field(128, ge=1, description="Longest sequence of tokens; the rest is cut.")
     lowercase: bool = Field(
         True, description="Ignore case (encoders from scratch; a pretrained tokenizer decides itself)."
     )
-    augment: TextAugment = Field(default_factory=TextAugment, description="Changes at training time.")
-    encoder: TextEncoder = Field(default_factory=NgramsConfig, description="Network for this input.")
+    augment: TextAugment = Field(default_factory=TextAugment, description="Random changes in training.")
+    encoder: TextEncoder = Field(default_factory=NgramsConfig, description="Encoder of this input.")
 
 
 class AudioInput(_MediaInput):
-    """Sound: whatever libsndfile reads (WAV, FLAC, OGG, MP3, AIFF, ...)."""
+    """Audio in any format that libsndfile reads (WAV, FLAC, OGG, MP3, AIFF, ...)."""
 
-    modality: Literal["audio"] = Field("audio", description="Sound.")
+    modality: Literal["audio"] = Field("audio", description="Audio.")
     rate: int | None = Field(
         None,
         ge=1000,
         le=192000,
-        description="Sampling rate in Hz given to the encoder; null takes the "
+        description="Sampling rate in Hz for the encoder; null takes the "
         "pretrained model's own rate, else 16000.",
     )
     seconds: float = Field(2.0, gt=0, description="Longest clip in seconds.")
     keep: Literal["start", "middle", "end", "loudest"] = Field(
-        "middle", description="Which part of a longer clip is kept."
+        "middle", description="Part of a longer clip that is used."
     )
     trim_silence: bool = Field(False, description="Cut silence (40 dB below the peak) at both ends.")
     normalise: bool = Field(True, description="Bring every clip to the same RMS level.")
     silent: Literal["keep", "missing", "quarantine"] = Field(
-        "keep", description="What a clip that is silent throughout means."
+        "keep",
+        description="Treatment of a clip that is silent throughout: use it, or treat it as missing or bad.",
     )
-    augment: AudioAugment = Field(default_factory=AudioAugment, description="Changes at training time.")
-    encoder: AudioEncoder = Field(default_factory=AudioCNNConfig, description="Network for this input.")
+    augment: AudioAugment = Field(default_factory=AudioAugment, description="Random changes in training.")
+    encoder: AudioEncoder = Field(default_factory=AudioCNNConfig, description="Encoder of this input.")
 
 
 class TabularInput(_Input):
@@ -159,13 +158,14 @@ class TabularInput(_Input):
 
     modality: Literal["tabular"] = Field("tabular", description="Columns of a table.")
     types: dict[str, Literal["numeric", "categorical", "boolean", "datetime"]] = Field(
-        default_factory=dict, description="Type of a column where the guess from the training rows is wrong."
+        default_factory=dict,
+        description="Types of columns for which the guess from the training rows is wrong.",
     )
     max_categories: int = Field(
-        100, ge=1, description="Most frequent categories kept per column; others are 'unseen'."
+        100, ge=1, description="Number of most frequent categories per column; others are 'unseen'."
     )
-    augment: TabularAugment = Field(default_factory=TabularAugment, description="Changes at training time.")
-    encoder: TabularEncoder = Field(default_factory=MLPConfig, description="Network for this input.")
+    augment: TabularAugment = Field(default_factory=TabularAugment, description="Random changes in training.")
+    encoder: TabularEncoder = Field(default_factory=MLPConfig, description="Encoder of this input.")
 
 
 InputConfig = Annotated[ImageInput | TextInput | AudioInput | TabularInput, Field(discriminator="modality")]

@@ -1,4 +1,4 @@
-"""Reads a pipeline file and applies ``--set path=value``."""
+"""Pipeline files with overrides ``--set path=value``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from components.config.validation import choice_fields, explain
 from components.config.yaml_file import read_mapping, read_yaml
 from components.errors import ConfigError
 
-_CHOICES = ("name", "task", "cure")  # a modality is not one: its columns would not fit another
+_CHOICES = ("name", "task", "cure")  # no modality, as its columns would not fit another
 
 
 def load_pipeline(path: Path | str, overrides: Sequence[str] = ()) -> PipelineConfig:
@@ -23,13 +23,12 @@ def load_pipeline(path: Path | str, overrides: Sequence[str] = ()) -> PipelineCo
 
     Args:
         path: YAML file.
-        overrides: ``section.option=value`` each; the value is read as YAML. Changing the ``name``
-            of a choice (``fusion.name=gated``), or a target's ``task``, drops those options of the former
-            choice that the new one lacks.
+        overrides: Texts ``section.option=value``, whose values are YAML. A new ``name`` of a choice
+            (``fusion.name=gated``), or ``task`` of a target, drops options that the new choice lacks.
 
     Raises:
-        ConfigError: If the file cannot be read or anything in it is not valid. The message names
-            the YAML path, the value, what is allowed and the nearest right spelling.
+        ConfigError: If the file cannot be read or an option is not valid. The message gives the YAML path,
+            the value, what is allowed and the nearest spelling.
 
     Example:
         >>> config = load_pipeline("configs/demo.yaml", ["fusion.name=gated", "seed=1"])
@@ -40,16 +39,16 @@ def load_pipeline(path: Path | str, overrides: Sequence[str] = ()) -> PipelineCo
 
 
 def read_pipeline(path: Path) -> dict[str, Any]:
-    """What a pipeline file holds, unchecked."""
+    """Read the values of a pipeline file without a check."""
     return read_mapping(path, "name, data, inputs, ...", "Shipped examples are in configs/.")
 
 
 def configured(values: Mapping[str, Any], overrides: Sequence[str], where: str) -> PipelineConfig:
-    """Check what a pipeline file holds, with overrides; see :func:`load_pipeline`.
+    """Apply overrides to the values of a pipeline file and check them; see :func:`load_pipeline`.
 
     Args:
-        values: What :func:`read_pipeline` gave.
-        overrides: ``section.option=value`` each.
+        values: Values from :func:`read_pipeline`.
+        overrides: Texts ``section.option=value``.
         where: Name of the file, for messages.
     """
     try:
@@ -59,18 +58,18 @@ def configured(values: Mapping[str, Any], overrides: Sequence[str], where: str) 
 
 
 def overridden(values: Mapping[str, Any], overrides: Sequence[str], model: type[BaseModel]) -> dict[str, Any]:
-    """A copy of a file's values with ``section.option=value`` applied; ``model`` describes the file."""
+    """Copy a file's values and apply ``section.option=value``; ``model`` describes the file."""
     result = deepcopy(dict(values))
-    if isinstance(result.get("engine"), str):  # so that engine.cluster.trainers=2 has a section to go to
+    if isinstance(result.get("engine"), str):  # so that engine.cluster.trainers=2 has a section
         result["engine"] = {"name": result["engine"]}
-    # choices first: they decide which other options there are
+    # Choices come first, as they decide which other options exist.
     for text in sorted(overrides, key=lambda text: _path_and_value(text)[0][-1] not in _CHOICES):
         override(result, *_path_and_value(text), model)
     return result
 
 
 def as_override(option: str, value: Any) -> str:
-    """``section.option=value`` that reads back as the value."""
+    """Write an override ``section.option=value`` that reads back as the value."""
     text = yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
     return f"{option}={text}"
 
@@ -83,7 +82,7 @@ def _path_and_value(text: str) -> tuple[list[str], Any]:
 
 
 def override(values: dict[str, Any], path: list[str], value: Any, model: type[BaseModel]) -> None:
-    """Set one option of a file that ``model`` describes; sections on the way to it are made."""
+    """Set one option of a file that ``model`` describes; missing sections on its path are created."""
     section: Any = values
     for depth, part in enumerate(path[:-1]):
         if isinstance(section, dict):
@@ -93,14 +92,14 @@ def override(values: dict[str, Any], path: list[str], value: Any, model: type[Ba
                 f"--set {'.'.join(path)}: {'.'.join(path[: depth + 1])} holds {section!r}, not a section"
             )
     if path[-1] in _CHOICES and len(path) > 1 and section.get(path[-1]) != value:
-        kept = choice_fields(model, _with_tags(values, path[:-1]), str(value))
-        for option in [key for key in section if kept is not None and key not in kept]:
+        fields = choice_fields(model, _with_tags(values, path[:-1]), str(value))
+        for option in [key for key in section if fields is not None and key not in fields]:
             del section[option]
     section[path[-1]] = value
 
 
 def _with_tags(values: dict[str, Any], path: list[str]) -> list[str]:
-    """The path with the modality of each input behind its name, as the schema has it."""
+    """Return the path with the modality of each input after its name, as the schema has it."""
     result: list[str] = []
     section: Any = values
     for depth, part in enumerate(path, start=1):

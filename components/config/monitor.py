@@ -1,4 +1,4 @@
-"""What a model carries for new data to be compared with, and how it is compared: the form of ``monitor``."""
+"""Options of drift monitoring: the data that a model carries, and the form of the flow ``monitor``."""
 
 from __future__ import annotations
 
@@ -7,52 +7,53 @@ from pydantic import Field
 from components.config.data import Format
 from components.config.section import Form, Section
 
-MOST_ROWS = 5000  # the kernel between all pairs of rows is held in memory
+MOST_ROWS = 5000  # as the kernel between all pairs of rows has to fit into memory
 
 
 class MonitoringConfig(Section):
-    """What the model carries for `braid monitor`."""
+    """Reference data that the model carries for `braid monitor`."""
 
     rows: int = Field(
         1000,
         ge=0,
         le=MOST_ROWS,
-        description="Most validation and test rows whose embeddings, table cells, targets and answers go "
-        "with the model, for new data to be compared with. 0: none; it cannot be monitored then.",
+        description="Most validation and test rows whose embeddings, cells, targets and predictions the "
+        "model "
+        "carries as reference for new data. With 0 the model cannot be monitored.",
     )
 
 
 class MonitorConfig(Form):
-    """New data, the model whose data it is compared with, and when that is an alarm."""
+    """New data, the model to whose reference it is compared, and the thresholds of an alarm."""
 
     model: str = Field(
-        description="Registered model, whose champion is taken, or NAME/VERSION, NAME@ALIAS; or a run: key, "
+        description="Registered model: NAME for its champion, NAME/VERSION or NAME@ALIAS. Or a run: its key, "
         "MLflow run id, name or 'last'."
     )
     manifest: str = Field(
         description="Table with the model's columns and, if known, its targets: CSV, TSV, Parquet or JSON "
         "lines, a local path or a URL. Paths of media in it are relative to it."
     )
-    format: Format = Field("auto", description="How to read the table; auto goes by its name.")
+    format: Format = Field("auto", description="Format of the table; auto chooses by its name.")
     rows: int = Field(
         1000,
         ge=20,
         le=MOST_ROWS,
-        description="Most rows of the table that are looked at, drawn by chance. Time and memory grow with "
-        "its square, not with the table.",
+        description="Most rows of the table that are compared, drawn at random. Time and memory grow with "
+        "the "
+        "square of this number, not with the table.",
     )
-    seed: int = Field(0, ge=0, description="Seed of the rows drawn, of permutations and of folds.")
+    seed: int = Field(0, ge=0, description="Seed of the row sample, of permutations and of folds.")
     level: float = Field(
         0.05,
         gt=0,
         lt=0.5,
-        description="Chance of any false alarm in the whole report, on data that has not changed.",
+        description="Probability of any false alarm in the report if the data has not changed.",
     )
     permutations: int = Field(
         999,
         ge=99,
-        description="Permutations behind each MMD test; more are drawn where so many tests are made that "
-        "fewer could not reach the level.",
+        description="Permutations per MMD test; raised if the number of tests needs more to reach the level.",
     )
     min_mmd: float = Field(
         0.05, ge=0, description="MMD of an input's embeddings (0 to about 1) below which there is no alarm."
@@ -66,7 +67,8 @@ class MonitorConfig(Form):
     min_psi: float = Field(
         0.1,
         ge=0,
-        description="Population stability index of a column, of targets or of answers below which there is "
+        description="Population stability index of a column, of targets or of predictions below which there "
+        "is "
         "no alarm.",
     )
     min_rate: float = Field(

@@ -1,4 +1,4 @@
-"""The pipeline file: what to learn, from what, and when the result may replace the champion."""
+"""Pipeline file: data, inputs, targets, model, evaluation and promotion of one pipeline."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ RESERVED = frozenset(
 
 @cache
 def _modules() -> tuple[Any, ...]:
-    """Of torch, which takes seconds to import: networks keep their parts in these by the inputs' names."""
+    """Return torch's containers in which networks register their parts under the inputs' names."""
+    # torch takes seconds to import, and few callers need it
     from torch.nn import ModuleDict, ParameterDict
 
     return ModuleDict(), ParameterDict()
@@ -40,21 +41,22 @@ class PipelineConfig(Section):
     """A whole pipeline file."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Name of runs and of the model.")
-    data: DataConfig = Field(description="The manifest.")
+    data: DataConfig = Field(description="Manifest of the samples.")
     target: TargetConfig = Field(
         default_factory=ClassificationTarget,
-        description="What is predicted. Training stops and models are promoted by it.",
+        description="Target that decides: early stopping, selection and promotion use its metric.",
     )
     further_targets: list[TargetConfig] = Field(
-        [], description="Other columns that the same model learns to predict."
+        [], description="Further columns that the same model predicts."
     )
-    inputs: dict[str, InputConfig] = Field(min_length=1, description="Named inputs.")
+    inputs: dict[str, InputConfig] = Field(min_length=1, description="Inputs of the model, by name.")
     strategy: Literal["staged", "joint"] = Field(
-        "staged", description="Fit encoders first and fuse their cached features, or train all together."
+        "staged",
+        description="staged fits encoders first and fuses their cached features; joint trains all together.",
     )
-    fusion: FusionConfig = Field(default_factory=LateConfig, description="How inputs are combined.")
+    fusion: FusionConfig = Field(default_factory=LateConfig, description="Fusion, which combines the inputs.")
     balance: BalanceConfig = Field(
-        default_factory=NoCure, description="What is done where the fused model neglects an input."
+        default_factory=NoCure, description="Remedy if the fused model neglects an input."
     )
     training: TrainingConfig = Field(
         default_factory=TrainingConfig,
@@ -63,25 +65,27 @@ class PipelineConfig(Section):
     joint_epochs: int = Field(
         0,
         ge=0,
-        description="Epochs in which encoders and fusion are tuned together at the end (strategy: staged).",
+        description="Epochs of a last phase that trains encoders and fusion together (strategy: staged).",
     )
-    joint_learning_rate: float = Field(1e-4, gt=0, description="Highest learning rate of those epochs.")
+    joint_learning_rate: float = Field(1e-4, gt=0, description="Highest learning rate of the joint epochs.")
     alignment: AlignmentConfig | None = Field(
-        None, description="Learning across inputs, for search from one to another; null is off."
+        None, description="Alignment of the inputs, for search from one to another; null is off."
     )
     evaluation: EvaluationConfig = Field(
-        default_factory=EvaluationConfig, description="Choice and judgement."
+        default_factory=EvaluationConfig, description="Selection and evaluation of models."
     )
     promotion: PromotionConfig = Field(
-        default_factory=PromotionConfig, description="Champion and challenger."
+        default_factory=PromotionConfig, description="Rule by which a challenger replaces the champion."
     )
     audit: AuditConfig = Field(
-        default_factory=AuditConfig, description="What is looked for in the data before its numbers count."
+        default_factory=AuditConfig, description="Audit of the data for wrong labels, duplicates and leaks."
     )
     monitoring: MonitoringConfig = Field(
-        default_factory=MonitoringConfig, description="What the model carries to be monitored."
+        default_factory=MonitoringConfig, description="Data that the model carries for drift monitoring."
     )
-    engine: EngineConfig = Field(default_factory=EngineConfig, description="Where the work runs.")
+    engine: EngineConfig = Field(
+        default_factory=EngineConfig, description="Machine or cluster on which the work runs."
+    )
     seed: int = Field(0, ge=0, description="Seed of every random draw.")
 
     @field_validator("inputs")
@@ -91,7 +95,7 @@ class PipelineConfig(Section):
             if not name.isidentifier():
                 raise ValueError(f"{name!r} cannot name an input: use letters, digits and _")
             if name in RESERVED or any(hasattr(module, name) for module in _modules()):
-                raise ValueError(f"{name!r} cannot name an input: it means something else. Take {name}_input")
+                raise ValueError(f"{name!r} cannot name an input: the name is reserved. Take {name}_input")
         return inputs
 
     @model_validator(mode="after")
@@ -141,7 +145,7 @@ class PipelineConfig(Section):
             return self
         objective = self.alignment.objective
         if len(self.inputs) < 2:
-            raise ValueError("alignment: there is one input and nothing to align it with; leave it out")
+            raise ValueError("alignment: there is one input and nothing to align it with; remove it")
         by_class = isinstance(objective, ClipConfig | SigLipConfig) and objective.positives == "class"
         if by_class and not isinstance(self.target, ClassificationTarget | OrdinalTarget):
             raise ValueError(
@@ -165,9 +169,9 @@ class PipelineConfig(Section):
     @model_validator(mode="after")
     def _targets_differ(self) -> PipelineConfig:
         columns = [self.target.column, *(target.column for target in self.further_targets)]
-        twice = sorted({column for column in columns if columns.count(column) > 1})
-        if twice:
-            raise ValueError(f"further_targets: {', '.join(map(repr, twice))} is a target already")
+        repeated = sorted({column for column in columns if columns.count(column) > 1})
+        if repeated:
+            raise ValueError(f"further_targets: {', '.join(map(repr, repeated))} is a target already")
         if self.promotion.metric is not None and self.promotion.metric not in self.target.metrics():
             known = ", ".join(self.target.metrics())
             hint = nearest(self.promotion.metric, self.target.metrics())
@@ -176,12 +180,12 @@ class PipelineConfig(Section):
 
     @property
     def targets(self) -> dict[str, TargetConfig]:
-        """All targets by column, the one that decides first."""
+        """All targets by column, the deciding one first."""
         return {target.column: target for target in (self.target, *self.further_targets)}
 
     @property
     def here(self) -> PipelineConfig:
-        """The same without a cluster: for what is on one of its workers already."""
+        """The same configuration without a cluster, for code that already runs on one of its workers."""
         return self.model_copy(update={"engine": self.engine.here})
 
     @property

@@ -1,4 +1,4 @@
-"""Options of the rule of promotion."""
+"""Section ``promotion`` of a pipeline file."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from components.config.section import Section
 
 
 class PromotionConfig(Section):
-    """When the registered model becomes champion."""
+    """Conditions under which a challenger becomes champion."""
 
     model: str | None = Field(None, description="Name in the registry; null takes the pipeline's name.")
-    metric: str | None = Field(None, description="Metric compared; null takes that of the target.")
+    metric: str | None = Field(None, description="Metric to compare; null takes that of the target.")
     confidence: float = Field(
         0.95, gt=0.5, lt=1, description="Level of the paired test by which a challenger must win."
     )
@@ -21,30 +21,31 @@ class PromotionConfig(Section):
     max_subset_loss: float | None = Field(
         0.05,
         ge=0,
-        description="Most that the challenger may lose to the champion when it is given only some of the "
-        "inputs, in the subset where it loses most. Points of a metric that rises with quality, the share of "
-        "growth of one that falls. null does not look.",
+        description="Most that the challenger may lose to the champion on a subset of the inputs, the worst "
+        "subset counts. In points of a metric that rises with quality; as relative growth of one that falls. "
+        "null skips the check.",
     )
     max_calibration_loss: float | None = Field(
         0.05,
         ge=0,
-        description="Most by which the calibration error on test may grow, in points of probability. Of "
-        "classes: top class; of labels: every label; of numbers: central intervals. null does not look.",
+        description="Most by which the calibration error on test may grow, in points of probability: of the "
+        "top "
+        "class, of every label, or of central intervals for numbers. null skips the check.",
     )
     max_robustness_loss: float | None = Field(
         0.05,
         ge=0,
-        description="Most that may be lost under damage and under missing inputs, where "
-        "evaluation.robustness measured both models; in units as for max_subset_loss. null does not look.",
+        description="Most that may be lost on damaged and on missing inputs, if evaluation.robustness "
+        "measured "
+        "both models; in units as for max_subset_loss. null skips the check.",
     )
     max_further_loss: float | None = Field(
         0.05,
         ge=0,
         description="Most that may be lost in each of further_targets by its own metric; in units as for "
-        "max_subset_loss. null does not look.",
+        "max_subset_loss. null skips the check.",
     )
     mode: Literal["auto", "dry_run"] = Field(
         "auto",
-        description="auto moves the aliases champion and challenger; dry_run decides and records, and moves "
-        "none.",
+        description="auto moves the aliases champion and challenger; dry_run only records the decision.",
     )

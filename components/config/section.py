@@ -1,4 +1,4 @@
-"""The base of every configuration section: strict, immutable, each field described."""
+"""Base classes of all configuration sections: strict and immutable."""
 
 from __future__ import annotations
 
@@ -10,23 +10,28 @@ from pydantic_core import CoreSchema
 
 
 class Section(BaseModel):
-    """One mapping of the pipeline file. Unknown keys are errors, numbers finite, values cannot change."""
+    """Mapping of a configuration file; unknown keys are errors, numbers finite, values immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 def heads_divide_width(section: Any) -> Any:
-    """Validator of a section of a network with attention."""
+    """Check that ``heads`` divides ``width``, for sections of networks with attention.
+
+    Raises:
+        ValueError: If it does not.
+    """
     if section.width % section.heads:
         raise ValueError(f"heads {section.heads} does not divide width {section.width}")
     return section
 
 
 class Form(Section):
-    """A section whose schema is shaped for Prefect's form.
+    """Section whose schema suits Prefect's form.
 
-    The form shows ``int | None`` as a choice between two types, with the field a click away. Here the
-    schema says ``int``, not required, without the default null: a plain field, left out where it is empty.
+    The form shows ``int | None`` as a choice between two types, which hides the field behind a click. The
+    schema of a Form says ``int``, not required, without the default null. So the form shows a plain field,
+    and drops it if it is empty.
     """
 
     @classmethod
@@ -40,7 +45,7 @@ class Form(Section):
 
 
 def _without_null(field: dict[str, Any]) -> None:
-    """Drop null from a field's types where one other is left, in place."""
+    """Drop null from a field's types if one other type is left, in place."""
     others = [kind for kind in field.get("anyOf", []) if kind.get("type") != "null"]
     if len(others) == 1 and len(others) < len(field["anyOf"]):
         del field["anyOf"]

@@ -1,4 +1,4 @@
-"""The sweep file: which fusions are compared, on which pipelines, with how much search."""
+"""Sweep file: fusions to compare, pipelines to compare them on, and the search for options."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ FUSION_SECTIONS: dict[str, type[BaseModel]] = {
     for section in typing.get_args(typing.get_args(FusionConfig)[0])
 }
 SWEPT = tuple(name for name in FUSION_SECTIONS if name != "plugin")
-"""What ``fusions: all`` stands for."""
+"""Fusions of ``fusions: all``."""
 POOLED = "late"
-"""Pools fitted inputs without epochs or options of its own: there is nothing to search."""
+"""Fusion that pools fitted inputs; it has no epochs and no options, so nothing to search."""
 
 
 class SpaceConfig(Section):
-    """Values of one option that the search may try: a range, or choices."""
+    """Values of one option for the search: a range, or choices."""
 
     low: float | None = Field(None, description="Lowest value of a range.")
     high: float | None = Field(None, description="Highest value of a range.")
     log: bool = Field(False, description="Draw from the range on a logarithmic scale.")
-    step: float | None = Field(None, gt=0, description="Distance of the values tried; null tries all.")
+    step: float | None = Field(None, gt=0, description="Distance between two values; null allows all.")
     choices: list[Any] | None = Field(
-        None, min_length=1, description="The values themselves, instead of a range."
+        None, min_length=1, description="Values to choose from, instead of a range."
     )
 
     @model_validator(mode="after")
@@ -49,7 +49,7 @@ class SpaceConfig(Section):
             None,
             False,
         ):
-            raise ValueError("choices stand alone, without low, high, log and step")
+            raise ValueError("choices exclude low, high, log and step")
         if self.low is not None and self.high is not None and self.low >= self.high:
             raise ValueError(f"low {self.low:g} has to be below high {self.high:g}")
         if self.log and self.step is not None:
@@ -60,41 +60,42 @@ class SpaceConfig(Section):
 
     @property
     def values(self) -> list[Any]:
-        """The choices, or both ends of the range."""
+        """Choices, or both ends of the range."""
         return [self.low, self.high] if self.choices is None else self.choices
 
 
 class SearchConfig(Section):
-    """Optuna's search for options, of each fusion, pipeline and seed by itself."""
+    """Search for options by Optuna, separate for each fusion, pipeline and seed."""
 
-    trials: int = Field(0, ge=0, description="Trials besides that of the defaults; 0 does not search.")
+    trials: int = Field(0, ge=0, description="Trials besides the defaults; 0 does not search.")
     space: dict[str, SpaceConfig] = Field(
         default_factory=dict,
-        description="What is tried: paths below `fusion.` or `training.`, such as `fusion.width`. A fusion "
-        "without that option leaves it out.",
+        description="Options to search, by path below `fusion.` or `training.`, such as `fusion.width`. A "
+        "fusion "
+        "without the option ignores it.",
     )
 
 
 class SweepConfig(Section):
-    """A sweep file."""
+    """Content of a sweep file."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Name of the runs.")
     pipelines: list[str] = Field(min_length=1, description="Pipeline files, relative to this one.")
     fusions: list[str] | None = Field(
         None, min_length=1, description="Fusions to compare; null, or the word `all`, is all but plugin."
     )
-    seeds: list[int] = Field([0, 1, 2], min_length=1, description="Each is a repetition of everything.")
+    seeds: list[int] = Field([0, 1, 2], min_length=1, description="Seeds; each repeats everything.")
     search: SearchConfig = Field(default_factory=SearchConfig, description="Search for options.")
     pruning: bool = Field(
         False,
-        description="End a trial early whose validation metric is below the median of earlier ones.",
+        description="Stop a trial early if its validation metric is below the median of earlier trials.",
     )
-    parallel: int = Field(2, ge=1, description="Trials at once, in processes that share the cores.")
+    parallel: int = Field(2, ge=1, description="Trials at a time, in processes that share the cores.")
     budget: int | None = Field(
         None,
         ge=1,
-        description="Trainable parameters of a second comparison, for which each fusion's width is set; "
-        "null leaves it out.",
+        description="Trainable parameters of a second comparison, to which each fusion's width is adjusted; "
+        "null skips it.",
     )
     register_winner: bool = Field(
         True, description="Run each pipeline with its winner and register the model."
@@ -115,10 +116,10 @@ class SweepConfig(Section):
 
     @field_validator("fusions", "seeds", "pipelines")
     @classmethod
-    def _stand_once(cls, values: list[Any] | None) -> list[Any] | None:
-        twice = [value for value in values or [] if (values or []).count(value) > 1]
-        if twice:
-            raise ValueError(f"{twice[0]!r} is repeated")
+    def _differ(cls, values: list[Any] | None) -> list[Any] | None:
+        repeated = [value for value in values or [] if (values or []).count(value) > 1]
+        if repeated:
+            raise ValueError(f"{repeated[0]!r} is repeated")
         return values
 
     @field_validator("seeds")
@@ -145,7 +146,7 @@ class SweepConfig(Section):
 
     @property
     def fusion_names(self) -> tuple[str, ...]:
-        """The fusions, by name."""
+        """Names of the fusions to compare."""
         return SWEPT if self.fusions is None else tuple(self.fusions)
 
 
@@ -154,10 +155,10 @@ def load_sweep(path: Path | str, overrides: Sequence[str] = ()) -> SweepConfig:
 
     Args:
         path: YAML file.
-        overrides: ``section.option=value`` each.
+        overrides: Texts ``section.option=value``.
 
     Raises:
-        ConfigError: If the file cannot be read or anything in it is not valid.
+        ConfigError: If the file cannot be read or an option is not valid.
     """
     values = read_mapping(Path(path), "name, pipelines, ...", "A shipped example is configs/bakeoff.yaml.")
     try:
@@ -167,38 +168,38 @@ def load_sweep(path: Path | str, overrides: Sequence[str] = ()) -> SweepConfig:
 
 
 def option(fusion: str, path: str) -> FieldInfo | None:
-    """The field that a path below ``fusion.`` or ``training.`` leads to; None where the fusion lacks it."""
+    """Return the field at a path below ``fusion.`` or ``training.``; None if the fusion lacks it."""
     return None if fusion == POOLED else options(fusion).get(path)
 
 
 def options(fusion: str) -> dict[str, FieldInfo]:
-    """All that can be searched of a fusion and its training, by path."""
-    found = {**_below(FUSION_SECTIONS[fusion], "fusion"), **_below(TrainingConfig, "training")}
-    return {path: field for path, field in found.items() if path != "fusion.name"}
+    """Return all options of a fusion and its training that can be searched, by path."""
+    fields = {**_below(FUSION_SECTIONS[fusion], "fusion"), **_below(TrainingConfig, "training")}
+    return {path: field for path, field in fields.items() if path != "fusion.name"}
 
 
 def is_whole(field: FieldInfo) -> bool:
-    """Whether an option takes whole numbers alone."""
+    """Return True if an option takes only whole numbers."""
     kinds = typing.get_args(field.annotation) or (field.annotation,)
     return int in kinds and float not in kinds
 
 
 def _below(section: type[BaseModel], prefix: str) -> dict[str, FieldInfo]:
-    found: dict[str, FieldInfo] = {}
+    fields: dict[str, FieldInfo] = {}
     for name, field in section.model_fields.items():
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            found |= _below(kind, f"{prefix}.{name}")
+            fields |= _below(kind, f"{prefix}.{name}")
         else:
-            found[f"{prefix}.{name}"] = field
-    return found
+            fields[f"{prefix}.{name}"] = field
+    return fields
 
 
 def _check(field: FieldInfo, value: Any, path: str, whole: bool) -> None:
     if whole and is_whole(field):
         value = int(value) if float(value).is_integer() else value
     try:
-        TypeAdapter(Annotated[field.annotation, field]).validate_python(value)  # type: ignore[arg-type]  # made at run time
+        TypeAdapter(Annotated[field.annotation, field]).validate_python(value)  # type: ignore[arg-type]  # the type is built at run time
     except ValidationError as error:
         message = error.errors()[0]["msg"]
         raise ValueError(f"{path}: {value!r}: {message[:1].lower()}{message[1:]}") from error

@@ -1,4 +1,4 @@
-"""What is predicted."""
+"""Targets that a model predicts, by task."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class _Target(Section):
 
     @classmethod
     def metrics(cls) -> tuple[str, ...]:
-        """Metrics that may be chosen."""
+        """Return the metrics that may be chosen."""
         return get_args(cls.model_fields["metric"].annotation)
 
 
 class ClassificationTarget(_Target):
-    """One of two or more classes."""
+    """Target with one of two or more classes."""
 
-    task: Literal["classification"] = Field("classification", description="A class.")
+    task: Literal["classification"] = Field("classification", description="One class per row.")
     metric: Literal["accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "roc_auc", "log_loss"] = (
         Field(
             "accuracy",
@@ -31,7 +31,7 @@ class ClassificationTarget(_Target):
 
 
 class OrdinalTarget(_Target):
-    """One of several classes that have an order."""
+    """Target with one of several ordered classes."""
 
     task: Literal["ordinal"] = Field("ordinal", description="A class of an ordered scale.")
     order: list[str] | None = Field(
@@ -59,22 +59,24 @@ class OrdinalTarget(_Target):
 
 
 class MultilabelTarget(_Target):
-    """Any number of labels at once."""
+    """Target with any number of labels per row."""
 
-    task: Literal["multilabel"] = Field("multilabel", description="A set of labels.")
-    separator: str = Field("|", min_length=1, description="Between the labels in a cell.")
-    none: str = Field("none", description="Word in a cell for no label; an empty cell is an unknown target.")
+    task: Literal["multilabel"] = Field("multilabel", description="Any number of labels per row.")
+    separator: str = Field("|", min_length=1, description="Separator of the labels in a cell.")
+    none: str = Field(
+        "none", description="Word that stands for no label; an empty cell is an unknown target."
+    )
     metric: Literal["f1_macro", "f1_micro", "average_precision", "roc_auc", "subset_accuracy", "log_loss"] = (
         Field("f1_macro", description="Metric for early stopping, selection and headline.")
     )
 
 
 class RegressionTarget(_Target):
-    """A number."""
+    """Target with a number."""
 
-    task: Literal["regression"] = Field("regression", description="A number.")
+    task: Literal["regression"] = Field("regression", description="A number per row.")
     loss: Literal["gaussian", "huber", "absolute"] = Field(
-        "gaussian", description="What the mean is learned by; huber and absolute forgive outliers."
+        "gaussian", description="Loss of the mean; huber and absolute are robust to outliers."
     )
     metric: Literal["r2", "rmse", "mae", "mape", "log_loss"] = Field(
         "r2", description="Metric for early stopping, selection and headline."
@@ -82,7 +84,7 @@ class RegressionTarget(_Target):
 
 
 def task(value: Any) -> str:
-    """Classification where nothing else is said. Messages name the option by this function."""
+    """Return the task of a section, classification by default; messages show this function's name."""
     if isinstance(value, dict):
         return str(value.get("task", "classification"))
     return str(getattr(value, "task", "classification"))

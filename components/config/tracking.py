@@ -1,4 +1,4 @@
-"""mlflow.yaml: where runs, artifacts and registered models go."""
+"""mlflow.yaml: destinations of runs, artifacts and registered models."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ VARIABLES = {
     "BRAID_MLFLOW_PAGE_URL": "page_url",
     "MLFLOW_EXPERIMENT_NAME": "experiment",
 }
-"""Environment variables that win over an option, by name."""
+"""Options that environment variables override, by the variable's name."""
 
 
 class TrackingConfig(Section):
-    """Where MLflow keeps things. MLflow's own environment variables win over the file."""
+    """Destinations of what MLflow stores; MLflow's own environment variables override the file."""
 
     tracking_uri: str | None = Field(
         None,
-        description="MLflow server or database; null is the server of `braid up` while it runs, else "
-        "SQLite in the workspace folder: the same data.",
+        description="MLflow server or database; null takes the server of `braid up` while it runs, else its "
+        "SQLite file in the workspace folder.",
     )
-    registry_uri: str | None = Field(None, description="Model registry; null is the tracking URI.")
+    registry_uri: str | None = Field(None, description="Model registry; null takes the tracking URI.")
     page_url: str | None = Field(
         None,
-        description="Address under which people open MLflow, for links; null is the tracking URI. The "
-        "variable BRAID_MLFLOW_PAGE_URL wins.",
+        description="Address of MLflow's pages, for links; null takes the tracking URI. The variable "
+        "BRAID_MLFLOW_PAGE_URL overrides it.",
     )
-    experiment: str = Field("braid", description="Experiment in which runs appear.")
+    experiment: str = Field("braid", description="Experiment of the runs.")
     artifact_location: str | None = Field(
         None,
-        description="Where the artifacts of a new experiment go; null is the workspace folder "
-        "(or the server's own choice).",
+        description="Location of the artifacts of a new experiment; null takes the workspace folder (or the "
+        "server's own choice).",
     )
     tags: dict[str, str] = Field(default_factory=dict, description="Tags set on every run.")
     system_metrics: bool = Field(True, description="Record CPU, memory and GPU use.")
 
 
 def load_tracking(path: Path | None, workspace: Path) -> TrackingConfig:
-    """Read mlflow.yaml and fill in what it leaves open.
+    """Read mlflow.yaml and fill in the defaults.
 
     Args:
-        path: The file; None or a file that does not exist means all defaults.
+        path: File to read; None, or a file that does not exist, gives all defaults.
         workspace: Folder that holds SQLite and artifacts by default.
 
     Returns:
@@ -61,7 +61,7 @@ def load_tracking(path: Path | None, workspace: Path) -> TrackingConfig:
     """
     values = {}
     if path is not None and path.exists():
-        values = read_mapping(path, "tracking_uri, experiment, ...", "Leave it out for the defaults.")
+        values = read_mapping(path, "tracking_uri, experiment, ...", "Without the file the defaults apply.")
     try:
         config = TrackingConfig.model_validate(values)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""How a network is trained; the same options serve encoders, fusion and joint training."""
+"""Options of training, for encoders, fusion and joint training alike."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from components.config.section import Section
 
 
 class LoopConfig(Section):
-    """AdamW with warm-up, a schedule, clipping, averaging and early stopping."""
+    """Options of the training loop: AdamW with warm-up, schedule, clipping, averaging, early stopping."""
 
-    epochs: int = Field(30, ge=1, description="Most passes over the training rows.")
-    batch_size: int = Field(64, ge=1, description="Rows in a step.")
+    epochs: int = Field(30, ge=1, description="Most epochs.")
+    batch_size: int = Field(64, ge=1, description="Rows per step.")
     learning_rate: float = Field(1e-3, gt=0, description="Highest learning rate.")
     weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay; 0 makes AdamW plain Adam.")
-    schedule: Literal["cosine", "constant"] = Field("cosine", description="Learning rate after the warm-up.")
-    warmup: float = Field(0.1, ge=0, lt=1, description="Share of all steps over which the rate rises from 0.")
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine", description="Schedule of the learning rate after the warm-up."
+    )
+    warmup: float = Field(
+        0.1, ge=0, lt=1, description="Share of all steps in which the learning rate rises from 0."
+    )
     clip_norm: float | None = Field(
         1.0, gt=0, description="Largest norm of the gradient; null does not clip."
     )
@@ -34,13 +38,13 @@ class LoopConfig(Section):
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto",
-        description="Number format of the forward pass; auto is bf16 on a GPU that has it, and in extraction "
-        "with a pretrained model on a CPU with matrix units for it (AMX); else fp32.",
+        description="Number format of the forward pass; auto is bf16 on a GPU that supports it, and in "
+        "extraction with a pretrained model on a CPU with matrix units (AMX); else fp32.",
     )
 
 
 class TrainingConfig(LoopConfig):
-    """AdamW with warm-up, a schedule, clipping, averaging and early stopping; how targets are weighed."""
+    """Options of the training loop, and weights of the targets."""
 
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="Weigh rows by the inverse frequency of their class."

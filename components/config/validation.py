@@ -1,4 +1,4 @@
-"""Turns pydantic's errors into what a person needs: path, value, what is allowed, nearest spelling."""
+"""Messages for pydantic's errors: YAML path, value, what is allowed, nearest spelling."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pydantic import BaseModel, ValidationError
 from components.errors import nearest
 
 DISCRIMINATORS = ("name", "modality", "task", "cure")
-"""Options that choose which section stands there."""
+"""Options that choose the class of their section."""
 
 
 def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
-    """One line for each fault, headed by the file's name.
+    """Return a line per fault below a line with the file's name.
 
     Args:
-        error: What pydantic raised.
-        model: The section that was being read.
+        error: Error that pydantic raised.
+        model: Section that was read.
         where: Name of the file.
     """
     lines = [_line(fault, model) for fault in error.errors()]
@@ -32,20 +32,22 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
 def _line(fault: Any, model: type[BaseModel]) -> str:
     location = fault["loc"]
     path = ".".join(str(part) for part in _written(model, location)) or "(top level)"
-    found, context = fault["input"], fault.get("ctx", {})
+    value, context = fault["input"], fault.get("ctx", {})
     match fault["type"]:
         case "extra_forbidden":
             section = _section(model, location[:-1])
             known = list(section.model_fields) if section else []
-            return f"{path}: unknown option; here are: {', '.join(known)}.{nearest(location[-1], known)}"
+            return (
+                f"{path}: unknown option; expected one of: {', '.join(known)}.{nearest(location[-1], known)}"
+            )
         case "missing":
             return f"{path}: required, but not given ({_description(model, location)})"
         case "literal_error":
             words = _words(_annotations(model, location))
-            return _not_one_of(path, found, words)
+            return _not_one_of(path, value, words)
         case "union_tag_invalid":
             known = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
-            field = context["discriminator"].strip("'()")  # a function is called like the option it reads
+            field = context["discriminator"].strip("'()")  # a function has its option's name
             return _not_one_of(f"{path}.{field}", context["tag"], known)
         case "union_tag_not_found":
             field = context["discriminator"].strip("'")
@@ -53,11 +55,11 @@ def _line(fault: Any, model: type[BaseModel]) -> str:
         case "value_error":
             return f"{path}: {context['error']}"
         case _:
-            return f"{path}: {_short(found)}: {fault['msg'][:1].lower()}{fault['msg'][1:]}"
+            return f"{path}: {_short(value)}: {fault['msg'][:1].lower()}{fault['msg'][1:]}"
 
 
-def _not_one_of(path: str, found: Any, known: list[Any]) -> str:
-    return f"{path}: {found!r} is not one of: {', '.join(map(str, known))}.{nearest(found, known)}"
+def _not_one_of(path: str, value: Any, known: list[Any]) -> str:
+    return f"{path}: {value!r} is not one of: {', '.join(map(str, known))}.{nearest(value, known)}"
 
 
 def _short(value: object) -> str:
@@ -66,20 +68,20 @@ def _short(value: object) -> str:
 
 
 def _written(model: type[BaseModel], location: tuple[int | str, ...]) -> Iterator[int | str]:
-    """The location as the file spells it: pydantic adds the tag of each choice, the file does not."""
+    """Return the location as the file spells it, without the tags that pydantic adds for each choice."""
     for index, part in enumerate(location):
         if len(_sections(_annotations(model, location[:index]))) < 2:
             yield part
 
 
 def choice_fields(model: type[BaseModel], path: list[str], choice: str) -> set[str] | None:
-    """Options of the section at ``path`` once its discriminator says ``choice``; None if there is none."""
+    """Return the options of the section at ``path`` for a choice of its discriminator; None if unknown."""
     section = _section(model, (*path, choice))
     return set(section.model_fields) if section else None
 
 
 def _section(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel] | None:
-    """The section class that pydantic's location leads to."""
+    """Return the class of the section at pydantic's location; None if it is not one."""
     sections = _sections(_annotations(model, location))
     return sections[0] if len(sections) == 1 else None
 
@@ -89,11 +91,11 @@ def _sections(annotations: list[Any]) -> list[type[BaseModel]]:
 
 
 def _annotations(model: type[BaseModel], location: tuple[int | str, ...]) -> list[Any]:
-    """What may stand where pydantic's location leads to."""
+    """Return the types that are allowed at pydantic's location."""
     candidates: list[Any] = [model]
     for part in location:
         step: list[Any] = []
-        choice = len(_sections(candidates)) > 1  # then the part is a tag, even if an option has its name
+        choice = len(_sections(candidates)) > 1  # a tag may equal an option's name
         for candidate in candidates:
             if isinstance(candidate, type) and issubclass(candidate, BaseModel):
                 if part in candidate.model_fields and not choice:
@@ -107,7 +109,7 @@ def _annotations(model: type[BaseModel], location: tuple[int | str, ...]) -> lis
 
 
 def _unwrap(annotation: Any) -> list[Any]:
-    """Alternatives of an annotation: Annotated and unions opened, containers as they are."""
+    """Return the alternatives of an annotation: Annotated and unions are unpacked, containers are not."""
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
         return _unwrap(typing.get_args(annotation)[0])
@@ -122,7 +124,7 @@ def _tags(section: type[BaseModel]) -> list[Any]:
 
 
 def _words(annotations: list[Any]) -> list[Any]:
-    """Values of the literals among the alternatives."""
+    """Return the values of the literals among the alternatives."""
     literals = [item for item in annotations if typing.get_origin(item) is typing.Literal]
     return [word for item in literals for word in typing.get_args(item)]
 

@@ -1,4 +1,4 @@
-"""Reads one YAML file whose top level is a mapping."""
+"""YAML files whose top level is a mapping."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import yaml
 
 from components.errors import ConfigError
 
-_LONGEST = 1_000_000  # bytes of a file that people write; a hundred times the longest shipped
-_MOST_VALUES = 100_000  # with every anchor written out
+_LONGEST = 1_000_000  # bytes per file, a hundred times the longest shipped one
+_MOST_VALUES = 100_000  # values per file, with every anchor expanded
 _LARGEST = 2**63 - 1
-_DEEPEST = 100  # sections within sections
+_DEEPEST = 100  # levels of nested sections
 
 
 def read_mapping(path: Path, holds: str, remedy: str) -> dict[str, Any]:
-    """The mapping in a YAML file; an empty file is an empty mapping.
+    """Read the mapping in a YAML file; an empty file gives an empty mapping.
 
     Args:
-        path: The file.
-        holds: What its top level has, for messages.
-        remedy: Where to look when it cannot be read.
+        path: File to read.
+        holds: Keys of its top level, for messages.
+        remedy: Advice if it cannot be read.
 
     Raises:
         ConfigError: If the file cannot be read, is not text or YAML, is too large, or holds something else.
@@ -32,7 +32,7 @@ def read_mapping(path: Path, holds: str, remedy: str) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}). {remedy}") from error
     if len(data) > _LONGEST:
-        raise ConfigError(f"{path}: larger than {_LONGEST:,} bytes; it cannot be meant. {remedy}")
+        raise ConfigError(f"{path}: larger than {_LONGEST:,} bytes, so it is no configuration. {remedy}")
     try:
         text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError as error:
@@ -48,36 +48,36 @@ def read_mapping(path: Path, holds: str, remedy: str) -> dict[str, Any]:
 
 
 def read_yaml(text: str, complaint: str) -> Any:
-    """The value that YAML text stands for.
+    """Return the value of a YAML text.
 
     Args:
-        text: One document.
-        complaint: What messages begin with.
+        text: One YAML document.
+        complaint: Beginning of messages.
 
     Raises:
-        ConfigError: If it is not YAML, has a key twice, or would become enormous by its anchors.
+        ConfigError: If it is not YAML, repeats a key, or becomes enormous by its anchors.
     """
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise ConfigError(f"{complaint}: {error}") from error
     except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
-        # a date that is none, an integer of thousands of digits, a tag on the wrong kind of value
+        # PyYAML raises these for an impossible date, an integer of thousands of digits or a wrong tag.
         raise ConfigError(f"{complaint}: {str(error)[:200]}") from error
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, which also refuses a key that is repeated in one mapping, and bombs."""
+    """Safe loader that also refuses a repeated key in a mapping, and texts that expand without bound."""
 
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         self.depth += 1
-        if self.depth > _DEEPEST:  # what is deeper is not even read, which would take long
+        if self.depth > _DEEPEST:  # checked while reading, as reading deeper takes long
             raise yaml.composer.ComposerError(
                 None,
                 None,
-                f"sections within sections, more than {_DEEPEST} deep",
+                f"sections are nested more than {_DEEPEST} deep",
                 self.peek_event().start_mark,
             )
         node: yaml.Node | None = super().compose_node(parent, index)
@@ -91,14 +91,14 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        if isinstance(node, yaml.MappingNode):  # a tag may promise what is none: the base says so
+        if isinstance(node, yaml.MappingNode):  # if a tag is wrong, the base class reports it
             keys = [key.value for key, _ in node.value]
-            twice = sorted(
+            repeated = sorted(
                 {key for key in keys if isinstance(key, str) and keys.count(key) > 1 and key != "<<"}
             )
-            if twice:
+            if repeated:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"{twice[0]!r} is repeated", node.start_mark
+                    None, None, f"{repeated[0]!r} is repeated", node.start_mark
                 )
         return super().construct_mapping(node, deep)
 
@@ -115,16 +115,16 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 def _check_size(root: yaml.Node) -> None:
-    """Refuse what a few lines of anchors can blow up: values without number, or that hold themselves.
+    """Refuse anchors that expand to too many values, or that contain themselves.
 
-    A scalar counts as one value for every hundred of its letters, so that long text is not repeated either.
+    A scalar counts as one value per hundred characters, so that long text cannot be repeated either.
     """
     sizes: dict[int, int] = {}
     above: set[int] = set()
 
     def size(node: yaml.Node) -> int:
         if id(node) in above:
-            raise yaml.composer.ComposerError(None, None, "an anchor holds itself", node.start_mark)
+            raise yaml.composer.ComposerError(None, None, "an anchor contains itself", node.start_mark)
         if id(node) not in sizes:
             if isinstance(node, yaml.ScalarNode):
                 sizes[id(node)] = 1 + len(node.value) // 100
@@ -138,7 +138,7 @@ def _check_size(root: yaml.Node) -> None:
             raise yaml.composer.ComposerError(
                 None,
                 None,
-                f"with its anchors written out it has more than {_MOST_VALUES:,} values",
+                f"with its anchors expanded it has more than {_MOST_VALUES:,} values",
                 node.start_mark,
             )
         return sizes[id(node)]

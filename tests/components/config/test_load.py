@@ -93,7 +93,7 @@ FAULTS: dict[str, tuple[str, Any, list[str]]] = {
     "option of another encoder": (
         "inputs.image.encoder.blocks",
         2,
-        ["inputs.image.encoder.blocks: unknown option; here are: name, width, channels, dropout."],
+        ["inputs.image.encoder.blocks: unknown option; expected one of: name, width, channels, dropout."],
     ),
     "wrong word": (
         "strategy",
@@ -131,12 +131,12 @@ FAULTS: dict[str, tuple[str, Any, list[str]]] = {
     "option of another task": (
         "target",
         {"order": ["low", "high"]},
-        ["target.order: unknown option; here are: column, task, metric."],
+        ["target.order: unknown option; expected one of: column, task, metric."],
     ),
     "unknown option of a further target": (
         "further_targets",
         [{"column": "price", "task": "regression", "lss": "huber"}],
-        ["further_targets.0.lss: unknown option; here are: column, task, loss, metric.", "'loss'?"],
+        ["further_targets.0.lss: unknown option; expected one of: column, task, loss, metric.", "'loss'?"],
     ),
     "unknown task of a further target": (
         "further_targets",
@@ -215,7 +215,7 @@ FAULTS: dict[str, tuple[str, Any, list[str]]] = {
         ...,
         ["inputs.image.columns: required, but not given (Column of the manifest, or several"],
     ),
-    "no data": ("data", ..., ["data: required, but not given (The manifest.)"]),
+    "no data": ("data", ..., ["data: required, but not given (Manifest of the samples.)"]),
     "no source": ("data.source", ..., ["data.source: required, but not given", "Hugging Face dataset id"]),
     "attention over one column": (
         "inputs.image.pooling",

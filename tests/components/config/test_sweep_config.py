@@ -62,7 +62,7 @@ def test_options_are_changed_from_the_command_line(tmp_path: Path) -> None:
         ),
         ({"search": {"space": {"fusion.dropout": {"low": 0.1}}}}, "either low and high, or choices"),
         ({"search": {"space": {"fusion.dropout": {"low": 0.5, "high": 0.1}}}}, "has to be below high"),
-        ({"search": {"space": {"training.epochs": {"choices": [1], "log": True}}}}, "choices stand alone"),
+        ({"search": {"space": {"training.epochs": {"choices": [1], "log": True}}}}, "choices exclude low"),
         ({"search": {"space": {"training.ema": {"low": 0, "high": 0.5, "log": True}}}}, "above 0"),
         (
             {"fusions": ["late"], "search": {"space": {"fusion.width": {"low": 1, "high": 2}}}},

@@ -65,7 +65,7 @@ def test_an_empty_variable_does_not_count(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("content", "wanted"),
     [
-        (b"tracking_url: x\n", "tracking_url: unknown option; here are: tracking_uri"),
+        (b"tracking_url: x\n", "tracking_url: unknown option; expected one of: tracking_uri"),
         (b"tracking_url: x\n", "Did you mean 'tracking_uri'?"),
         (b"experiment: [a]\n", "experiment: ['a']:"),
         (b"- a\n", "expected a mapping with tracking_uri, experiment, ...; found list"),
