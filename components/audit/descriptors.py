@@ -1,4 +1,4 @@
-"""A few numbers that say roughly what a canonical sample is: cheap, and learned from nothing."""
+"""Descriptors of canonical samples: short vectors that are cheap and need no training."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from PIL import Image
 from components.preprocess.pcm import each_packed, unpack
 
 _GREY, _COLOUR = 12, 4  # sides in pixels of the two thumbnails
-_BANDS, _PARTS = 24, 6  # of a sound: in frequency, and in time
+_BANDS, _PARTS = 24, 6  # of audio, in frequency and in time
 _FRAME = 256  # samples of a spectrum
-_TOKENS = 512  # buckets that token ids are spread over
+_TOKENS = 512  # buckets of token ids
 _CODES = 16  # buckets of a column of categories
 
 
 def of_image(array: np.ndarray) -> np.ndarray:
-    """Grey and coloured thumbnail of uint8 (H, W, 3), or the mean over several."""
+    """Flatten a grey and a coloured thumbnail of an image, uint8 (H, W, 3); of several images the mean."""
     if array.ndim == 4:
         return np.mean([of_image(each) for each in array], axis=0)
     image = Image.fromarray(array)
@@ -27,7 +27,7 @@ def of_image(array: np.ndarray) -> np.ndarray:
 
 
 def of_audio(array: np.ndarray) -> np.ndarray:
-    """Logarithmic energy in bands and parts of a packed sound (1 + S,), or the mean over several."""
+    """Compute log energy in bands and parts of packed audio (1 + S,); of several files the mean."""
     if array.ndim == 2:
         return np.mean([of_audio(each) for each in each_packed(array)], axis=0)
     wave = unpack(array)
@@ -41,33 +41,39 @@ def of_audio(array: np.ndarray) -> np.ndarray:
 
 
 def of_tokens(array: np.ndarray) -> np.ndarray:
-    """How often each token stands in int32 (T,), dampened, at length 1."""
+    """Count tokens, int32 (T,), in hashed buckets: log counts, scaled to length 1."""
     spread = (array.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)
     counts = np.log1p(np.bincount((spread % _TOKENS).astype(int), minlength=_TOKENS))
     return (counts / np.linalg.norm(counts)).astype(np.float32)
 
 
 def of_cells(array: np.ndarray, numeric: int) -> np.ndarray:
-    """Numbers, flags and categories of float32 (2n + c,), of which n are numbers."""
+    """Describe a row of a table, float32 (2n + c,): n numbers, n flags and c categories."""
     codes = array[2 * numeric :].astype(int)
-    shown = np.zeros((len(codes), _CODES), np.float32)
-    shown[np.arange(len(codes)), codes % _CODES] = 1
-    return np.concatenate([array[: 2 * numeric], np.square(array[:numeric]), shown.ravel()])
+    one_hot = np.zeros((len(codes), _CODES), np.float32)
+    one_hot[np.arange(len(codes)), codes % _CODES] = 1
+    return np.concatenate([array[: 2 * numeric], np.square(array[:numeric]), one_hot.ravel()])
 
 
 def describe(modality: str, arrays: Sequence[np.ndarray], numeric: int = 0) -> np.ndarray:
-    """Descriptors (N, D) of canonical samples, each dimension at mean 0 and deviation 1."""
-    ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    """Describe canonical samples, (N, D), with each dimension at mean 0 and deviation 1.
+
+    Args:
+        modality: Modality of the samples.
+        arrays: Canonical samples.
+        numeric: Number of numeric columns, for tables.
+    """
+    functions: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "image": of_image,
         "audio": of_audio,
         "text": of_tokens,
         "tabular": lambda array: of_cells(array, numeric),
     }
-    return standardised(np.stack([ways[modality](array) for array in arrays]))
+    return standardised(np.stack([functions[modality](array) for array in arrays]))
 
 
 def standardised(vectors: np.ndarray) -> np.ndarray:
-    """(N, D) with every dimension at mean 0 and deviation 1; one that is the same in all rows at 0."""
+    """Scale (N, D) to mean 0 and deviation 1 per dimension; a constant dimension becomes 0."""
     centred = vectors.astype(np.float64) - vectors.mean(axis=0)
     spread = centred.std(axis=0)
     return centred / np.where(spread > 1e-9, spread, 1.0)

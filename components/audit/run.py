@@ -1,4 +1,4 @@
-"""The audit of a data set: votes on labels, duplicates across splits, leaks."""
+"""Audit of a data set: votes on labels, duplicates across splits, leaks of the target."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from components.storage.shards import ShardStore
 from components.targets import AnyTarget, Classification, Multilabel, Ordinal, cells_of
 from components.targets.metrics import higher_is_better
 
-_NOTHING = 0.01  # Shapley share of a metric below which an input brings nothing
+_NOTHING = 0.01  # Shapley share of a metric, up to which an input contributes nothing
 
 
 def audit(
@@ -39,15 +39,15 @@ def audit(
     evaluation: Evaluation | None,
     config: PipelineConfig,
 ) -> Audit:
-    """Look for what makes good numbers of bad data, and bad numbers of good models.
+    """Search the data for faults that make metrics too good or too bad.
 
     Args:
         dataset: Reference to the samples.
         prepared: Canonical samples by input.
-        features: Embeddings by input; used of frozen pretrained encoders, which have not seen the labels.
-        evaluation: Of the primary target: an input that its models get something from is not at chance. None:
-            the votes alone decide.
-        config: The whole pipeline; ``audit.rows`` is at least 1.
+        features: Embeddings by input; only those of frozen encoders are used, which do not know the labels.
+        evaluation: Evaluation of the primary target. An input that helps its models is not at chance,
+            whatever the votes say. None leaves the decision to the votes.
+        config: Pipeline configuration; ``audit.rows`` is at least 1.
     """
     started = time.monotonic()
     options, target = config.audit, dataset.targets.primary
@@ -57,25 +57,25 @@ def audit(
     samples["group"] = groups.pop("group")
     samples, groups = (table[known].reset_index(drop=True) for table in (samples, groups))
     step = max(1, -(-len(samples) // options.rows))
-    some = samples.iloc[::step]
-    found = []
-    twins: list[Duplicates] = []
+    subset = samples.iloc[::step]
+    agreements = []
+    duplicates: list[Duplicates] = []
     for name, section in config.inputs.items():
-        there = some[some[f"{name}.digest"].notna()].reset_index(drop=True)
-        if len(there) < 2 * options.folds:
+        present = subset[subset[f"{name}.digest"].notna()].reset_index(drop=True)
+        if len(present) < 2 * options.folds:
             continue
-        vectors = _vectors(there, name, section, prepared[name], features[name])
-        votes = vote(vectors, _values(target, there), _units(there, name), options.folds)
-        found.append(_agreement(name, there, votes, evaluation, config))
+        vectors = _vectors(present, name, section, prepared[name], features[name])
+        votes = vote(vectors, _values(target, present), _units(present, name), options.folds)
+        agreements.append(_agreement(name, present, votes, evaluation, config))
         near = options.near_duplicates and section.modality in ("image", "audio")
-        twins += _twins(samples, there, name, section, vectors if near else None)
+        duplicates += _duplicates(samples, present, name, section, vectors if near else None)
     return Audit(
         target=target.name,
-        rows=len(some),
-        agreements=tuple(found),
-        duplicates=tuple(twins),
-        leaks=tuple(_leaks(some, target, config)),
-        groups=tuple(_torn(str(column), groups[column], samples["split"]) for column in groups),
+        rows=len(subset),
+        agreements=tuple(agreements),
+        duplicates=tuple(duplicates),
+        leaks=tuple(_leaks(subset, target, config)),
+        groups=tuple(_divided(str(column), groups[column], samples["split"]) for column in groups),
         seconds=time.monotonic() - started,
     )
 
@@ -83,7 +83,7 @@ def audit(
 def _vectors(
     samples: pd.DataFrame, name: str, section: InputConfig, prepared: Prepared, features: Features
 ) -> np.ndarray:
-    """(N, D): of a frozen encoder its embeddings, else descriptors that have learned nothing."""
+    """Return vectors (N, D) that know no labels: embeddings of a frozen encoder, else descriptors."""
     if not needs_fit(section.encoder):
         return standardised(as_vector(load_embeddings(samples, name, features)).numpy())
     arrays = ShardStore(Path(prepared.store), "arrow").rows(samples[f"{name}.digest"].tolist())
@@ -93,7 +93,7 @@ def _vectors(
 
 
 def _values(target: AnyTarget, samples: pd.DataFrame) -> np.ndarray:
-    """(N, K): a column for each class or label, or the number itself."""
+    """Encode the targets, (N, K): a column per class or label, or the number itself."""
     values = target.encode(cells_of(samples, target.name))
     if isinstance(target, Classification | Ordinal):
         return np.eye(len(target.classes))[values.astype(int)]
@@ -101,7 +101,7 @@ def _values(target: AnyTarget, samples: pd.DataFrame) -> np.ndarray:
 
 
 def _units(samples: pd.DataFrame, name: str) -> np.ndarray:
-    """(N,): rows of the same content, or of the same group, have the same number."""
+    """Number the rows, (N,), so that rows of equal content or of one group have the same number."""
     keys = samples["group"].fillna(samples[f"{name}.digest"])
     return np.array([int(digest(str(key))[:12], 16) for key in keys])
 
@@ -125,7 +125,7 @@ def _agreement(
         high=votes.high,
         right=right,
         at_random=at_random,
-        chance=votes.at_random and not _worth_something(name, evaluation),
+        chance=votes.at_random and not _helps(name, evaluation),
         shuffled=tuple(
             Shuffled(ids[block.first], ids[block.last], block.last - block.first + 1, block.skill)
             for block in blocks
@@ -133,8 +133,8 @@ def _agreement(
     )
 
 
-def _worth_something(name: str, evaluation: Evaluation | None) -> bool:
-    """Whether the input's own model beats the answer without any input, or the whole model gains by it."""
+def _helps(name: str, evaluation: Evaluation | None) -> bool:
+    """Return True if the input's own model beats the prior, or the fused model gains by the input."""
     if evaluation is None:
         return False
     single = next(
@@ -149,68 +149,68 @@ def _worth_something(name: str, evaluation: Evaluation | None) -> bool:
     return better or evaluation.shapley.get(name, 0.0) > _NOTHING
 
 
-def _twins(
-    samples: pd.DataFrame, there: pd.DataFrame, name: str, section: InputConfig, vectors: np.ndarray | None
+def _duplicates(
+    samples: pd.DataFrame, present: pd.DataFrame, name: str, section: InputConfig, vectors: np.ndarray | None
 ) -> list[Duplicates]:
-    """Content in train and in val or test: of media any is flagged, else more than chance explains."""
+    """Search content of train in val and test; any is flagged in media, else more than chance explains."""
     digests = _cells(samples[f"{name}.digest"])
-    found = []
+    duplicates = []
     for split in ("val", "test"):
-        exact, rows, by_chance = leakage.shared(digests, samples["split"].tolist(), split)
-        pairs = _near(there, name, split, vectors) if vectors is not None else []
+        exact, rows, by_chance = leakage.repeated_contents(digests, samples["split"].tolist(), split)
+        pairs = _near(present, name, split, vectors) if vectors is not None else []
         media = section.modality in ("image", "audio")
         margin = 3 * (by_chance * (1 - by_chance) / max(rows, 1)) ** 0.5
         beyond = exact > max(1.0, rows * (1.2 * by_chance + margin + 0.005))
         example = f"{pairs[0][0]} and {pairs[0][1]}" if pairs else ""
         flagged = (exact > 0 or len(pairs) > max(1, rows // 200)) if media else beyond
-        found.append(Duplicates(name, split, rows, exact, len(pairs), by_chance, flagged, example))
-    return found
+        duplicates.append(Duplicates(name, split, rows, exact, len(pairs), by_chance, flagged, example))
+    return duplicates
 
 
-def _near(there: pd.DataFrame, name: str, split: str, vectors: np.ndarray) -> list[tuple[str, str]]:
-    """Ids of a row of the split and of the row of train that it is nearly the same as."""
-    is_train = (there["split"] == "train").to_numpy()
-    distinct = ~there[f"{name}.digest"].duplicated().to_numpy()
-    known = set(there[f"{name}.digest"][is_train])
+def _near(present: pd.DataFrame, name: str, split: str, vectors: np.ndarray) -> list[tuple[str, str]]:
+    """Return the ids of nearly equal rows: one of the split, one of train."""
+    is_train = (present["split"] == "train").to_numpy()
+    distinct = ~present[f"{name}.digest"].duplicated().to_numpy()
+    known = set(present[f"{name}.digest"][is_train])
     train = np.flatnonzero(is_train & distinct)
-    new = ~there[f"{name}.digest"].isin(known).to_numpy()
-    others = np.flatnonzero((there["split"] == split).to_numpy() & distinct & new)
-    ids = there["id"].tolist()
+    new = ~present[f"{name}.digest"].isin(known).to_numpy()
+    others = np.flatnonzero((present["split"] == split).to_numpy() & distinct & new)
+    ids = present["id"].tolist()
     return [
-        (ids[others[row]], ids[train[place]])
-        for row, place in leakage.near_pairs(vectors[train], vectors[others])
+        (ids[others[row]], ids[train[index]])
+        for row, index in leakage.near_pairs(vectors[train], vectors[others])
     ]
 
 
 def _leaks(samples: pd.DataFrame, target: AnyTarget, config: PipelineConfig) -> list[Leak]:
-    """Each column of a table, and each text that may say the label."""
+    """Measure the leaks of each tabular column and of each text."""
     words = strata(config.target, cells_of(samples, target.name))
     folds = np.arange(len(samples)) % config.audit.folds
-    found = []
+    leaks = []
     for name, section in config.inputs.items():
         if isinstance(section, TabularInput):
             for column in section.columns:
                 cells = samples[f"{name}.{column}"]
-                share, usual = leakage.told(_cells(cells), words, folds)
-                found.append(Leak(name, f"column {column}", share, usual, _tells(share, usual, config)))
+                share, usual = leakage.predicted_share(_cells(cells), words, folds)
+                leaks.append(Leak(name, f"column {column}", share, usual, _is_leak(share, usual, config)))
         elif isinstance(section, TextInput) and not isinstance(target, Multilabel):
             texts = samples[f"{name}.text"]
-            share, usual = leakage.said(_cells(texts), words)
-            found.append(Leak(name, "words of the text", share, usual, _tells(share, usual, config)))
-    return found
+            share, usual = leakage.label_in_text_share(_cells(texts), words)
+            leaks.append(Leak(name, "words of the text", share, usual, _is_leak(share, usual, config)))
+    return leaks
 
 
-def _tells(share: float, usual: float, config: PipelineConfig) -> bool:
-    """As good as always, and that not because one label is as good as everywhere."""
+def _is_leak(share: float, usual: float, config: PipelineConfig) -> bool:
+    """Return True if a share is high, and not only because one label is nearly everywhere."""
     return share >= config.audit.leak and (share - usual) > 0.5 * (1 - usual)
 
 
-def _torn(column: str, values: pd.Series, splits: pd.Series) -> SplitGroups:
-    groups, across, rows = leakage.torn(_cells(values), splits.tolist())
+def _divided(column: str, values: pd.Series, splits: pd.Series) -> SplitGroups:
+    groups, across, rows = leakage.divided_groups(_cells(values), splits.tolist())
     return SplitGroups(column, groups, across, rows, across > 0)
 
 
 def _cells(column: pd.Series) -> list[str | None]:
-    """Cells of a column, None where empty."""
+    """Return the cells of a column, None where they are empty."""
     column = column.astype(object)
     return column.where(column.notna(), None).tolist()

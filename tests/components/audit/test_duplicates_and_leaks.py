@@ -5,22 +5,28 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.audit.leakage import near_pairs, said, shared, told, torn
+from components.audit.leakage import (
+    divided_groups,
+    label_in_text_share,
+    near_pairs,
+    predicted_share,
+    repeated_contents,
+)
 from components.data.keys import looks_like_group
 
 
 def test_content_of_test_that_train_has_is_counted() -> None:
     digests = ["a", "b", "c", "a", "d", None, "b"]
     splits = ["train", "train", "train", "test", "test", "test", "val"]
-    assert shared(digests, splits, "test") == (1, 2, 0.0)
-    assert shared(digests, splits, "val") == (1, 1, 0.0)
+    assert repeated_contents(digests, splits, "test") == (1, 2, 0.0)
+    assert repeated_contents(digests, splits, "val") == (1, 1, 0.0)
 
 
 def test_contents_that_repeat_by_themselves_are_told() -> None:
     rng = np.random.default_rng(0)
     digests = rng.integers(0, 300, 1000).astype(str).tolist()
     splits = ["train"] * 800 + ["test"] * 200
-    exact, rows, by_chance = shared(digests, splits, "test")
+    exact, rows, by_chance = repeated_contents(digests, splits, "test")
     assert exact / rows == pytest.approx(by_chance, abs=0.06)
 
 
@@ -53,21 +59,21 @@ FOLDS = np.arange(180) % 5
     ids=["a copy", "a number made from it", "filled in afterwards"],
 )
 def test_a_column_that_is_the_label_tells_it(cells: list[str | None]) -> None:
-    assert told(cells, LABELS, FOLDS)[0] > 0.98
+    assert predicted_share(cells, LABELS, FOLDS)[0] > 0.98
 
 
 def test_ids_and_chance_tell_nothing() -> None:
     usual = 2 / 3
-    assert told([f"id-{row}" for row in range(180)], LABELS, FOLDS) == (usual, usual)
+    assert predicted_share([f"id-{row}" for row in range(180)], LABELS, FOLDS) == (usual, usual)
     random = np.random.default_rng(0).integers(0, 4, 180).astype(str).tolist()
-    assert told(random, LABELS, FOLDS)[0] < 0.75
+    assert predicted_share(random, LABELS, FOLDS)[0] < 0.75
 
 
 def test_a_text_that_contains_its_label_says_it() -> None:
     texts = [f"the answer is {label.upper()}, surely" for label in LABELS]
-    assert said(texts, LABELS) == (1.0, pytest.approx((2 / 3) ** 2 + (1 / 3) ** 2))
-    assert said(["nothing of it"] * 180, LABELS)[0] == 0.0  # "no" is not a word of it
-    assert said([None] * 180, LABELS) == (0.0, 0.0)
+    assert label_in_text_share(texts, LABELS) == (1.0, pytest.approx((2 / 3) ** 2 + (1 / 3) ** 2))
+    assert label_in_text_share(["nothing of it"] * 180, LABELS)[0] == 0.0  # "no" is not a word of it
+    assert label_in_text_share([None] * 180, LABELS) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -84,4 +90,4 @@ def test_groups_are_known_by_their_names(column: str, group: bool) -> None:
 def test_groups_in_two_splits_are_counted() -> None:
     groups = ["a", "a", "b", "b", "c", None, "d", "d"]
     splits = ["train", "test", "train", "train", "test", "test", "val", "val"]
-    assert torn(groups, splits) == (3, 1, pytest.approx(1 / 3))
+    assert divided_groups(groups, splits) == (3, 1, pytest.approx(1 / 3))
