@@ -27,8 +27,8 @@ def encoder_code(encoder: Encoder, config: EncoderConfig) -> str:
 def fusion_code(fusion: Fusion, config: FusionConfig) -> str:
     """Digest of the code that builds a fusion and of all that its parts can reach.
 
-    A plugin's digest also holds the name and the version of its distribution, which stand for what the
-    plugin has compiled and for what it takes from other packages.
+    A plugin's digest also holds the name and the version of its distribution. They stand for compiled parts
+    of the plugin and for other packages that it uses.
 
     Args:
         fusion: Network that joins embeddings.

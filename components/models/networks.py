@@ -22,10 +22,10 @@ from components.targets import Head, Targets
 
 @dataclass(frozen=True)
 class Part:
-    """What an encoder is given of a batch: the rows in which its input is there.
+    """Rows of a batch in which one input is present, as its encoder takes them.
 
     Attributes:
-        batch: What the preprocessor collates.
+        batch: Tensors that the preprocessor collates.
         rows: (b,) int64: positions of these rows among the B rows of the batch.
     """
 
@@ -46,7 +46,7 @@ class Single(nn.Module):
         return self.head(self.vector(inputs, present))
 
     def vector(self, inputs: Mapping[str, Part], present: Tensor) -> Tensor:
-        """The encoder's vector (B, D)."""
+        """Give the encoder's vector (B, D)."""
         return as_vector(self.encoder(inputs[self.name].batch))
 
 
@@ -67,26 +67,26 @@ class Fused(nn.Module):
         return self.decide(self.embed(embeddings, present), present)
 
     def embed(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Mapping[str, Tensor]:
-        """Embeddings are what it is given."""
+        """Give the embeddings, which are the inputs already."""
         return embeddings
 
     def vector(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        """The fused vector (B, D); of late fusion, which has none, its natural parameters."""
+        """Give the fused vector (B, D); for late fusion, which has none, its natural parameters."""
         return self.fusion(embeddings, present)
 
     def decide(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        """Embeddings to natural parameters."""
+        """Turn embeddings into natural parameters (B, K)."""
         return self.head(self.vector(embeddings, present))
 
     def parameters_of(self, name: str) -> list[nn.Parameter]:
-        """Parameters that serve one input alone."""
+        """Give the parameters that serve one input alone."""
         return [value for key, value in self.named_parameters() if name in key.split(".")]
 
 
 class Joint(nn.Module):
     """Encoders, and what takes their embeddings, trained together: fusion and head, or projections.
 
-    Each encoder sees the rows in which its input is there; the others get zeros, which are never looked at.
+    Each encoder sees the rows in which its input is present; other rows get zeros, which no fusion uses.
     """
 
     def __init__(self, encoders: Mapping[str, nn.Module], fused: Fused | Aligned) -> None:
@@ -99,23 +99,24 @@ class Joint(nn.Module):
         return self.decide(self.embed(inputs, present), present)
 
     def embed(self, inputs: Mapping[str, Part], present: Tensor) -> dict[str, Tensor]:
-        """Embeddings of every input for all rows of a batch, zeros where it is absent."""
+        """Give embeddings of every input for all rows of a batch, zeros for rows without it."""
         return {name: self._embed(self.encoders[name], inputs.get(name), present) for name in self.inputs}
 
     def decide(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        """Embeddings to natural parameters."""
+        """Turn embeddings into natural parameters (B, K)."""
         return self.fused(embeddings, present)
 
     def parameters_of(self, name: str) -> list[nn.Parameter]:
-        """Parameters that serve one input alone: its encoder, and its part of the fusion."""
+        """Give the parameters that serve one input alone: its encoder, and its part of the fusion."""
         return [value for key, value in self.named_parameters() if name in key.split(".")]
 
     @staticmethod
     def _embed(encoder: Any, part: Part | None, present: Tensor) -> Tensor:
         if part is None:  # the input is in no row of the batch
             return torch.zeros(len(present), encoder.width, device=present.device)
-        found = encoder(part.batch)  # (b, D) or (b, T, D)
-        return found.new_zeros(len(present), *found.shape[1:]).index_copy(0, part.rows, found)
+        embedding = encoder(part.batch)  # (b, D) or (b, T, D)
+        zeros = embedding.new_zeros(len(present), *embedding.shape[1:])  # (B, D) or (B, T, D)
+        return zeros.index_copy(0, part.rows, embedding)
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ class Batch:
             input that is in any of the rows.
         present: (B, M) bool, columns in sorted order of the input names.
         targets: (B,) or (B, L) by target.
-        further: What else an objective looks at, (B, ...) by name.
+        further: Other tensors that an objective needs, (B, ...) by name.
     """
 
     inputs: Mapping[str, Any]

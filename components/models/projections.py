@@ -43,7 +43,7 @@ class Aligned(nn.Module):
         return torch.where(present.unsqueeze(2), outputs, 0.0)
 
     def unit(self, name: str, embedding: Tensor) -> Tensor:
-        """Where an input's embeddings (B, D) or (B, T, D) lie: unit vectors (B, width)."""
+        """Project an input's embeddings (B, D) or (B, T, D) to unit vectors (B, width)."""
         return F.normalize(self.heads[name](as_vector(embedding)), dim=1)
 
     @torch.no_grad()

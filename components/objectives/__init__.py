@@ -1,4 +1,4 @@
-"""What trainings minimise."""
+"""Objectives that trainings minimise."""
 
 from collections.abc import Callable
 from typing import Any
@@ -56,5 +56,5 @@ ALIGNMENTS: dict[str, Callable[[Any, str], Pairwise]] = {
 
 
 def build_alignment(config: AlignmentObjective, targets: Targets) -> Pairwise:
-    """The objective across modalities; its classes are those of the primary target."""
+    """Build the objective across modalities; its classes are those of the primary target."""
     return ALIGNMENTS[config.name](config, targets.primary.name)

@@ -40,5 +40,5 @@ class Auxiliary(Objective):
         outputs = self.projections(embeddings, present)
         return supervised + self.weight * self.alignment.loss(outputs, present, batch.targets)
 
-    def judge(self, outputs: Tensor, values: Mapping[str, Tensor], present: Tensor) -> tuple[float, float]:
-        return self.supervised.judge(outputs, values, present)
+    def evaluate(self, outputs: Tensor, values: Mapping[str, Tensor], present: Tensor) -> tuple[float, float]:
+        return self.supervised.evaluate(outputs, values, present)

@@ -144,7 +144,7 @@ class GradientModulation(Supervised):
 
     def after_backward(self, network: Any) -> None:
         for column, name in enumerate(network.inputs):
-            others = [each for place, each in enumerate(self._likelihoods) if place != column]
+            others = [each for number, each in enumerate(self._likelihoods) if number != column]
             ratio = self._likelihoods[column] / max(sum(others) / max(len(others), 1), _TINY)
             factor = 1 - float(torch.tanh(torch.tensor(self.alpha * ratio))) if ratio > 1 else 1.0
             for parameter in network.parameters_of(name):
@@ -204,8 +204,8 @@ class SequentialPriority(Supervised):
 
     def forward(self, network: nn.Module, batch: Batch, present: Tensor) -> Tensor:
         visible = present & (self.rank.to(present.device) < self.joined)
-        kept = torch.where(visible.any(1, keepdim=True), visible, present)
-        return super().forward(network, batch, kept)
+        shown = torch.where(visible.any(1, keepdim=True), visible, present)
+        return super().forward(network, batch, shown)
 
 
 def only(present: Tensor, column: int) -> Tensor:

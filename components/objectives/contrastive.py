@@ -60,5 +60,5 @@ class SigLip(Pairwise):
 
 
 def scale(log_scale: Tensor) -> Tensor:
-    """What cosines are multiplied by."""
+    """Factor of the cosines."""
     return log_scale.exp().clamp(max=_SHARPEST)

@@ -47,12 +47,13 @@ class DCCA(Pairwise):
 
 
 def canonical_maps(outputs: Tensor, present: Tensor, regularisation: float) -> tuple[Tensor, Tensor]:
-    """Linear maps of each input's vectors into one space, where those of a row correlate most.
+    """Compute linear maps of each input's vectors into one space, where those of a row correlate most.
 
-    The generalised eigenvectors of all inputs' covariance matrix against its diagonal blocks (Kettenring
-    1971; for two inputs they are the canonical directions), scaled by their correlation so that directions
-    in which nothing is shared do not count (Gong et al. 2014, https://arxiv.org/abs/1212.4522, section 3.2,
-    with exponent 1). A block is estimated on the rows that have both of its inputs.
+    They are the generalised eigenvectors of all inputs' covariance matrix against its diagonal blocks
+    (Kettenring 1971); for two inputs they are the canonical directions. They are scaled by their correlation,
+    so that directions in which nothing is shared do not count (Gong et al. 2014,
+    https://arxiv.org/abs/1212.4522, section 3.2, with exponent 1). A block is estimated on the
+    rows that have both of its inputs.
 
     Args:
         outputs: (N, M, W).

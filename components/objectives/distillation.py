@@ -75,7 +75,7 @@ class Distillation(Objective):
         return torch.stack(losses).sum()
 
     def vectors(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """What is learned from the teacher's vectors (B, E) about the student's (B, D)."""
+        """Give the loss of the student's vectors (B, D) against the teacher's (B, E)."""
         config, loss = self.config, student.new_zeros(())
         if self.regressor is not None:
             loss = loss + config.feature * unit_distance(self.regressor(student), teacher)
@@ -87,8 +87,8 @@ class Distillation(Objective):
             loss = loss + config.alignment * info_nce(self.map(student), self.teacher_map(teacher))
         return loss
 
-    def judge(self, outputs: Tensor, values: Mapping[str, Tensor], present: Tensor) -> tuple[float, float]:
-        return self.supervised.judge(outputs, values, present)
+    def evaluate(self, outputs: Tensor, values: Mapping[str, Tensor], present: Tensor) -> tuple[float, float]:
+        return self.supervised.evaluate(outputs, values, present)
 
 
 def unit_distance(student: Tensor, teacher: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How far a student's answer is from its teacher's: a Kullback-Leibler divergence for each kind of target."""
+"""Kullback-Leibler divergences of a student's prediction from its teacher's, per kind of target."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ def divergence(target: AnyTarget, student: Tensor, teacher: Tensor, temperature:
 
 
 def categorical(student: Tensor, teacher: Tensor) -> Tensor:
-    """Of logits of classes (B, C)."""
+    """Divergence of logits of classes (B, C)."""
     log_teacher = teacher.log_softmax(1)
     return (log_teacher.exp() * (log_teacher - student.log_softmax(1))).sum(1)
 
 
 def bernoulli(student: Tensor, teacher: Tensor) -> Tensor:
-    """Of logits of labels (B, L), mean over the labels."""
+    """Divergence of logits of labels (B, L), mean over the labels."""
     yes = F.logsigmoid(teacher) - F.logsigmoid(student)
     no = F.logsigmoid(-teacher) - F.logsigmoid(-student)
     return torch.lerp(no, yes, teacher.sigmoid()).mean(1)
 
 
 def gaussian(student: Tensor, teacher: Tensor) -> Tensor:
-    """Of mean / variance and 1 / variance (B, 2)."""
+    """Divergence of mean / variance and 1 / variance (B, 2)."""
     shift, precision = student.unbind(1)
     teacher_shift, teacher_precision = teacher.unbind(1)
     ratio = precision / teacher_precision

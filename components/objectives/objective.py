@@ -1,4 +1,4 @@
-"""What every objective is: a loss of a network on a batch, and a judgement on validation rows."""
+"""Interface of every objective: a loss of a network on a batch, and an evaluation on validation rows."""
 
 from __future__ import annotations
 
@@ -10,46 +10,45 @@ from components.models.networks import Batch
 
 
 class Objective(nn.Module):
-    """The interface of every objective. Its own parameters are trained with the network's.
+    """Interface of every objective. Its own parameters are trained with the network's.
 
     Attributes:
-        metric: What :meth:`judge` measures; early stopping goes by it.
+        metric: Name of the metric that :meth:`evaluate` gives; early stopping goes by it.
     """
 
     metric: str
 
     def forward(self, network: nn.Module, batch: Batch, present: Tensor) -> Tensor:
-        """Loss of a training batch, a number.
+        """Give the loss of a training batch, a number ().
 
         Args:
-            network: What is trained.
+            network: Network that is trained.
             batch: Rows.
-            present: (B, M) bool: which inputs may be looked at; fewer than the batch has, where inputs are
-                hidden.
+            present: (B, M) bool, the inputs that may be used; fewer than the batch has, if some are hidden.
         """
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
-    def judge(self, outputs: Tensor, values: Mapping[str, Tensor], present: Tensor) -> tuple[float, float]:
-        """Loss and metric on all validation rows.
+    def evaluate(self, outputs: Tensor, values: Mapping[str, Tensor], present: Tensor) -> tuple[float, float]:
+        """Give loss and metric on all validation rows.
 
         Args:
-            outputs: What the network gives for them, on the CPU.
+            outputs: Outputs (N, ...) of the network for them, on the CPU.
             values: Their targets by name, on the CPU.
-            present: (N, M) bool: which inputs they have, on the CPU.
+            present: (N, M) bool, the inputs that they have, on the CPU.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no judge")
+        raise NotImplementedError(f"{type(self).__name__} has no evaluate")
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
-        """Told before each epoch (from 0) of at most ``epochs``."""
+        """Prepare for an epoch (from 0) of at most ``epochs``."""
 
     def after_backward(self, network: nn.Module) -> None:
-        """Told after each backward pass; may change gradients."""
+        """Change gradients after a backward pass, if the objective has to."""
 
     def end_epoch(self, epoch: int, joint: float, singles: Mapping[str, float]) -> None:
-        """Told after each epoch.
+        """Take in the results of an epoch.
 
         Args:
             epoch: From 0.
-            joint: Loss on validation.
-            singles: The same given one input alone, by input; empty where that is not measured.
+            joint: Loss on validation, given all inputs.
+            singles: Loss on validation given one input alone, by input; empty if not measured.
         """

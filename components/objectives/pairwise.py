@@ -1,4 +1,4 @@
-"""What losses across modalities have in common: pairs of inputs, and judgement by retrieval."""
+"""Basis of losses across modalities: pairs of inputs, and evaluation by retrieval."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Pairwise(Objective):
         raise NotImplementedError(f"{type(self).__name__} has no pair")
 
     def together(self, values: Mapping[str, Tensor], rows: Tensor) -> Tensor:
-        """Which of the chosen rows (B,) belong together. (b, b) bool."""
+        """Mark the pairs of the chosen rows (B,) that belong together: (b, b) bool."""
         same = torch.eye(int(rows.sum()), dtype=torch.bool, device=rows.device)
         if self.target is None:
             return same
@@ -72,7 +72,7 @@ class Pairwise(Objective):
         return F.normalize(outputs, dim=-1)
 
     @torch.no_grad()
-    def judge(self, outputs: Tensor, values: Mapping[str, Tensor], present: Tensor) -> tuple[float, float]:
+    def evaluate(self, outputs: Tensor, values: Mapping[str, Tensor], present: Tensor) -> tuple[float, float]:
         """Loss, and the mean average precision of finding what belongs together, both ways of every pair.
 
         Of more than 2048 rows, every so many take part.
@@ -83,11 +83,11 @@ class Pairwise(Objective):
         values = {name: value[chosen].to(device) for name, value in values.items()}
         loss = float(self.loss(outputs, present, values))
         space = self.comparable(outputs, present)
-        found = []
+        scores = []
         for one, other in permutations(range(outputs.shape[1]), 2):
             rows = present[:, one] & present[:, other]
             if rows.sum() > 1:
                 similarity = (space[rows, one] @ space[rows, other].T).cpu().numpy()
                 right = self.together(values, rows).cpu().numpy()
-                found.append(score_rankings(similarity, right).average_precision.mean())
-        return loss, float(np.mean(found)) if found else float("nan")
+                scores.append(score_rankings(similarity, right).average_precision.mean())
+        return loss, float(np.mean(scores)) if scores else float("nan")

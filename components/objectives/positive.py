@@ -14,9 +14,9 @@ _TINY = 1e-4  # added to the variance: its root has no slope at 0
 class Positive(Pairwise):
     """Variance, invariance, covariance: VICReg (Bardes, Ponce & LeCun 2022, https://arxiv.org/abs/2105.04906).
 
-    Paired rows are drawn together (equation 5; here the mean over dimensions, so that the weights mean the
-    same at every width), each dimension of each input keeps a standard deviation of 1 (equations 1 and 2)
-    and the dimensions are decorrelated (equations 3 and 4). The vectors are not normalised.
+    Paired rows are drawn together (equation 5), by the mean over dimensions, so that the weights mean the
+    same at every width. Each dimension of each input keeps a standard deviation of 1 (equations 1 and 2), and
+    the dimensions are decorrelated (equations 3 and 4). The vectors are not normalised.
 
     Args:
         invariance, variance, covariance: Weights of the three terms.
@@ -35,7 +35,7 @@ class Positive(Pairwise):
 
 
 def spread(x: Tensor) -> Tensor:
-    """How far the standard deviations of the columns of (B, W) fall short of 1, on average."""
+    """Mean shortfall from 1 of the standard deviations of the columns of (B, W)."""
     return F.relu(1 - (x.var(0) + _TINY).sqrt()).mean()
 
 

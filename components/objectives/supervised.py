@@ -56,7 +56,7 @@ class Supervised(Objective):
             total = total + loss
         return total
 
-    def judge(self, outputs: Tensor, values: Mapping[str, Tensor], present: Tensor) -> tuple[float, float]:
+    def evaluate(self, outputs: Tensor, values: Mapping[str, Tensor], present: Tensor) -> tuple[float, float]:
         """Mean loss over the targets, unweighted; and the primary target's metric."""
         target = self.targets.primary
         loss = float(torch.stack(list(self.targets.losses(outputs, values).values())).mean())

@@ -158,10 +158,10 @@ def _pool(
             objective = Supervised(dataset.targets, config.training, values)
             (fair,) = held_out(dataset.targets, natural, there, values, prior, [there])
             stack(late, natural, there, values, prior)
-            train_loss, _ = objective.judge(
+            train_loss, _ = objective.evaluate(
                 late.pool(late.scale(natural, there), there).detach(), values, there
             )
-            val_loss, value = objective.judge(fair, values, there)
+            val_loss, value = objective.evaluate(fair, values, there)
             epoch = Epoch(
                 epoch=0,
                 train_loss=train_loss,

@@ -40,7 +40,7 @@ def solo_scores(
                 natural = head(as_vector(load_embeddings(rows, name, features[name])))
             values = dataset.targets.encode(rows)
             have = torch.ones(len(rows), 1, dtype=torch.bool)
-            _, value = Supervised(dataset.targets, TrainingConfig(), values).judge(natural, values, have)
+            _, value = Supervised(dataset.targets, TrainingConfig(), values).evaluate(natural, values, have)
             scores[name] = -math.inf if math.isnan(value) else sign * value
     return scores
 

@@ -30,7 +30,7 @@ PREPROCESSORS: dict[str, type[Preprocessor]] = {
 
 
 def build_preprocessor(config: InputConfig) -> Preprocessor:
-    """Preprocessor of an input, with what its encoder needs: picture size, sampling rate or tokenizer.
+    """Preprocessor of an input, with what its encoder needs: image size, sampling rate or tokenizer.
 
     Raises:
         ModelError: If a pretrained model cannot be found, or does not take this modality.
@@ -89,7 +89,7 @@ def _rate(config: AudioInput, facts: PretrainedFacts | None) -> int:
     if facts is None:
         return config.rate or DEFAULT_RATE
     if facts.sampling_rate is None:
-        raise ModelError(f"encoder.model: {facts.path} is no model for sound: it names no sampling_rate")
+        raise ModelError(f"encoder.model: {facts.path} is no model for audio: it names no sampling_rate")
     if config.rate not in (None, facts.sampling_rate):
         raise ModelError(
             f"rate: {config.rate} Hz, but the pretrained model in {facts.path} was trained on "

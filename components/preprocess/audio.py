@@ -1,4 +1,4 @@
-"""Sound of any kind to mono at one rate, of at most one length and of one loudness."""
+"""Audio of any kind to mono at one rate, of at most one length and of one loudness."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class AudioPreprocessor:
     Args:
         rate: Sampling rate of the result in Hz.
         seconds: Longest result.
-        keep: Which part of a longer sound is kept.
+        keep: Which part of longer audio is kept.
         trim_silence: Cut what is 40 dB below the peak at both ends.
         normalise: Bring to one RMS level, as far as the peak allows.
     """
@@ -68,7 +68,7 @@ class AudioPreprocessor:
         return cls(**{name: value for name, value in state.items() if name != "modality"})
 
     def canonical(self, value: MediaValue) -> np.ndarray:
-        """Mono sound in [-1, 1], packed in int16 (1 + S,), 1 <= S <= samples: components/preprocess/pcm.py.
+        """Mono audio in [-1, 1], packed in int16 (1 + S,), 1 <= S <= samples: components/preprocess/pcm.py.
 
         Raises:
             DataError: If the file cannot be read or decoded, or holds no samples.
@@ -77,9 +77,9 @@ class AudioPreprocessor:
         try:
             wave = self._decode(data)
         except (sf.SoundFileError, RuntimeError, TypeError, ValueError) as error:
-            raise DataError(f"{named(value)}: cannot be decoded as sound: {error}") from error
+            raise DataError(f"{named(value)}: cannot be decoded as audio: {error}") from error
         if len(wave) == 0:
-            raise DataError(f"{named(value)}: sound without samples")
+            raise DataError(f"{named(value)}: audio without samples")
         if self.trim_silence:
             wave = trim(wave)
         wave = KEEPS[self.keep](wave, self.samples)
@@ -95,7 +95,7 @@ class AudioPreprocessor:
         return {"wave": torch.from_numpy(wave), "length": torch.tensor([len(packed) - 1 for packed in rows])}
 
     def _decode(self, data: bytes) -> np.ndarray:
-        """Mono at ``rate``; of a long sound only the part that is kept, where that is known beforehand.
+        """Mono at ``rate``; of long audio only the part that is kept, where that is known beforehand.
 
         Raises:
             ValueError: If the file lacks what it announces, announces days, or holds what is not a number,
@@ -143,7 +143,7 @@ def mono(sound: sf.SoundFile, frames: int | None = None) -> np.ndarray:
     """Mean of the channels of the next ``frames``, or of all that is left: float32 (S,). Read in blocks.
 
     Channels of opposite phase cancel in a mean. Where next to nothing is left of them, the first channel
-    that has sound is taken instead.
+    that holds a signal is taken instead.
 
     Raises:
         ValueError: If a sample is not a number, or there are more of them than may be decoded.
@@ -173,7 +173,7 @@ def mono(sound: sf.SoundFile, frames: int | None = None) -> np.ndarray:
 
 
 def resample(wave: np.ndarray, rate: int, to: int) -> np.ndarray:
-    """At another rate (Hz), by soxr's high-quality filter; a sound never vanishes altogether."""
+    """At another rate (Hz), by soxr's high-quality filter; audio never vanishes altogether."""
     if rate == to or len(wave) == 0:
         return wave
     result = soxr.resample(wave, rate, to, quality="HQ")
@@ -181,7 +181,7 @@ def resample(wave: np.ndarray, rate: int, to: int) -> np.ndarray:
 
 
 def trim(wave: np.ndarray) -> np.ndarray:
-    """Without what is 40 dB below the peak at both ends; a silent sound stays as it is."""
+    """Without what is 40 dB below the peak at both ends; silent audio stays as it is."""
     size = np.abs(wave)
     loud = np.flatnonzero(size > size.max() * _SILENCE)
     return wave[loud[0] : loud[-1] + 1] if len(loud) else wave

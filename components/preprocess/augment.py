@@ -20,7 +20,7 @@ Batch = dict[str, Tensor]
 
 
 def augment_image(batch: Batch, config: ImageAugment, generator: Generator) -> Batch:
-    """Move, zoom, turn, mirror, recolour and blank pictures: `pixels` uint8 (B, 3, H, W) stay uint8."""
+    """Move, zoom, turn, mirror, recolour and blank images: `pixels` uint8 (B, 3, H, W) stay uint8."""
     pixels = batch["pixels"]
     if config.crop or config.zoom or config.rotate or config.flip:
         pixels = _quantise(_affine(pixels.float(), config, generator))
@@ -43,12 +43,12 @@ def augment_text(batch: Batch, config: TextAugment, generator: Generator) -> Bat
     keep[:, 0] = True
     keep &= mask
     order = torch.argsort(~keep, dim=1, stable=True)  # those that stay move to the front, in their order
-    kept = keep.gather(1, order)
-    return {**batch, "ids": ids.gather(1, order) * kept, "mask": kept}
+    chosen = keep.gather(1, order)
+    return {**batch, "ids": ids.gather(1, order) * chosen, "mask": chosen}
 
 
 def augment_audio(batch: Batch, config: AudioAugment, generator: Generator) -> Batch:
-    """Change speed, start, loudness and noise of sound: `wave` float32 (B, S) with `length` int64 (B,).
+    """Change speed, start, loudness and noise of audio: `wave` float32 (B, S) with `length` int64 (B,).
 
     Time and frequency masks concern the spectrogram: they are handed on as `time_mask` and
     `frequency_mask`, float32 (B, 2), start and end as shares, for an encoder that makes one.
@@ -122,7 +122,7 @@ def _affine(pixels: Tensor, config: ImageAugment, generator: Generator) -> Tenso
     if config.flip:
         mirror = torch.where(_uniform(pixels, 1.0, generator) < 0, -mirror, mirror)
     # Coordinates run from -1 to 1 on both sides, whatever their lengths: a side is 2 long, and turning an
-    # oblong picture must not skew it.
+    # oblong image must not skew it.
     height, width = pixels.shape[2:]
     right, down = (_uniform(pixels, 2 * config.crop, generator) for _ in range(2))
     cos, sin = torch.cos(angle) / scale, torch.sin(angle) / scale
@@ -151,7 +151,7 @@ def _recolour(pixels: Tensor, most: float, generator: Generator) -> Tensor:
 
 
 def _erase(pixels: Tensor, most: float, generator: Generator) -> Tensor:
-    """Blank a rectangle with the picture's mean colour (Zhong et al. 2017, arXiv:1708.04896)."""
+    """Blank a rectangle with the image's mean colour (Zhong et al. 2017, arXiv:1708.04896)."""
     height, width = pixels.shape[2:]
     area = _uniform(pixels, most, generator).abs()
     aspect = 2 ** _uniform(pixels, 1.0, generator)  # height to width, from 1/2 to 2
@@ -159,8 +159,8 @@ def _erase(pixels: Tensor, most: float, generator: Generator) -> Tensor:
     for side, share in ((height, (area * aspect).sqrt()), (width, (area / aspect).sqrt())):
         share = share.clamp(max=1)
         start = (_uniform(pixels, 0.5, generator) + 0.5) * (1 - share)
-        place = (torch.arange(side, device=pixels.device) + 0.5) / side
-        spans.append((place >= start.unsqueeze(1)) & (place < (start + share).unsqueeze(1)))  # (B, side)
+        centre = (torch.arange(side, device=pixels.device) + 0.5) / side
+        spans.append((centre >= start.unsqueeze(1)) & (centre < (start + share).unsqueeze(1)))  # (B, side)
     blank = (spans[0].unsqueeze(2) & spans[1].unsqueeze(1)).unsqueeze(1)  # (B, 1, H, W)
     mean = _quantise(pixels.float().mean((2, 3), keepdim=True))
     return torch.where(blank, mean, pixels)
@@ -170,11 +170,11 @@ def _change_speed(wave: Tensor, length: Tensor, speed: Tensor) -> tuple[Tensor, 
     """Play faster (speed > 1) or slower by linear interpolation; what no longer fits in S is cut."""
     samples = wave.shape[1]
     longer = (length / speed).round().long().clamp(min=1, max=samples)
-    place = torch.arange(samples, device=wave.device) * speed.unsqueeze(1)  # (B, S)
-    place = torch.minimum(place, (length.unsqueeze(1) - 1).clamp(min=0).float())
-    left = place.long()
+    moment = torch.arange(samples, device=wave.device) * speed.unsqueeze(1)  # (B, S)
+    moment = torch.minimum(moment, (length.unsqueeze(1) - 1).clamp(min=0).float())
+    left = moment.long()
     right = torch.minimum(left + 1, (length.unsqueeze(1) - 1).clamp(min=0))
-    share = place - left
+    share = moment - left
     changed = wave.gather(1, left) * (1 - share) + wave.gather(1, right) * share
     return _cut(changed, longer), longer
 
@@ -183,8 +183,8 @@ def _shift(wave: Tensor, length: Tensor, share: Tensor) -> tuple[Tensor, Tensor]
     """Move by a share of the clip: later with silence put before it, or earlier with its start cut off."""
     samples = wave.shape[1]
     by = (share * length).round().long()  # (B,), positive is later
-    place = torch.arange(samples, device=wave.device) - by.unsqueeze(1)
-    moved = wave.gather(1, place.clamp(0, samples - 1)) * ((place >= 0) & (place < samples))
+    source = torch.arange(samples, device=wave.device) - by.unsqueeze(1)
+    moved = wave.gather(1, source.clamp(0, samples - 1)) * ((source >= 0) & (source < samples))
     shifted = (length + by).clamp(min=1, max=samples)
     return _cut(moved, shifted), shifted
 

@@ -64,8 +64,8 @@ class Numeric:
 
     @classmethod
     def fit(cls, values: Iterable[Any], max_categories: int) -> Self:
-        found = (number for number in map(to_number, values) if number is not None)
-        return cls(*_centre_and_scale(np.fromiter(found, float)))
+        numbers = (number for number in map(to_number, values) if number is not None)
+        return cls(*_centre_and_scale(np.fromiter(numbers, float)))
 
     def state(self) -> ColumnState:
         return {"type": "numeric", **asdict(self)}
@@ -97,8 +97,8 @@ class Boolean:
         return cls()
 
     def encode(self, value: Any) -> list[float]:
-        found = to_boolean(value)
-        return [math.nan if found is None else 1.0 if found else -1.0]
+        truth = to_boolean(value)
+        return [math.nan if truth is None else 1.0 if truth else -1.0]
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ class Datetime:
     @classmethod
     def fit(cls, values: Iterable[Any], max_categories: int) -> Self:
         format = best_format(values)
-        found = (moment for value in values if (moment := to_datetime(value, format)) is not None)
-        both = np.fromiter(((_days(moment), moment.year) for moment in found), np.dtype((float, 2)))
+        moments = (moment for value in values if (moment := to_datetime(value, format)) is not None)
+        both = np.fromiter(((_days(moment), moment.year) for moment in moments), np.dtype((float, 2)))
         return cls(format, _centre_and_scale(both[:, 0]), _centre_and_scale(both[:, 1]))
 
     def state(self) -> ColumnState:

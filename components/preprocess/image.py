@@ -1,4 +1,4 @@
-"""Pictures of any kind to square RGB of one size."""
+"""Images of any kind to square RGB of one size."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ImagePreprocessor:
         return cls(state["size"], state["fit_mode"])
 
     def canonical(self, value: MediaValue) -> np.ndarray:
-        """RGB picture, uint8 (size, size, 3).
+        """RGB image, uint8 (size, size, 3).
 
         Raises:
             DataError: If the file cannot be read or decoded.
@@ -65,11 +65,11 @@ class ImagePreprocessor:
             return np.asarray(SQUARES[self.fit_mode](to_rgb(upright(image)), self.size))
         except Image.UnidentifiedImageError as error:
             raise DataError(
-                f"{named(value)}: cannot be decoded as a picture: it is no {' or '.join(IMAGE_FORMATS)}"
+                f"{named(value)}: cannot be decoded as an image: it is no {' or '.join(IMAGE_FORMATS)}"
             ) from error
         except Exception as error:  # decoders raise all kinds on damaged data
             raise DataError(
-                f"{named(value)}: cannot be decoded as a picture: {error or type(error).__name__}"
+                f"{named(value)}: cannot be decoded as an image: {error or type(error).__name__}"
             ) from error
 
     def collate(self, rows: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
@@ -78,7 +78,7 @@ class ImagePreprocessor:
 
 
 def decode(data: bytes, size: int) -> Image.Image:
-    """First frame of a picture; a JPEG much larger than ``size`` is decoded at a fraction of its size.
+    """First frame of an image; a JPEG much larger than ``size`` is decoded at a fraction of its size.
 
     Raises:
         ValueError: If it has too many pixels, none, or colours of an unknown kind.
@@ -138,7 +138,7 @@ def crop(image: Image.Image, size: int) -> Image.Image:
 
 
 def pad(image: Image.Image, size: int) -> Image.Image:
-    """Whole picture, resized, in the middle of a white square."""
+    """Whole image, resized, in the middle of a white square."""
     width, height = image.size
     scale = size / max(width, height)
     inner = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -148,7 +148,7 @@ def pad(image: Image.Image, size: int) -> Image.Image:
 
 
 def stretch(image: Image.Image, size: int) -> Image.Image:
-    """Whole picture, resized without regard to its shape."""
+    """Whole image, resized without regard to its shape."""
     return _resize(image, (size, size))
 
 

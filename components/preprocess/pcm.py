@@ -1,7 +1,7 @@
-"""Sounds in 16 bits a sample, half of what float32 takes: an exponent, then the samples.
+"""Audio in 16 bits per sample, half of the size of float32: an exponent, then the samples.
 
-The exponent makes the most of the bits for quiet sounds too (block floating point): the error is at most
-2^-15 of the peak, 90 dB below it. What 16-bit files hold is not changed.
+The exponent makes the most of the bits for quiet clips too (block floating point): the error is at most
+2^-15 of the peak, 90 dB below it. Samples of 16-bit files are not changed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _BASE = 2**15  # of a length in two numbers
 
 
 def pack(wave: np.ndarray) -> np.ndarray:
-    """int16 (1 + S,) of a sound float32 (S,) in [-1, 1]."""
+    """Pack audio float32 (S,) in [-1, 1] as int16 (1 + S,)."""
     peak = float(max(wave.max(), -wave.min())) if len(wave) else 0.0
     exponent = min(0, max(_QUIETEST, int(np.frexp(peak)[1]))) if peak else 0
     scaled = np.ldexp(wave, _BITS - exponent)
@@ -28,22 +28,22 @@ def pack(wave: np.ndarray) -> np.ndarray:
 
 
 def unpack(packed: np.ndarray) -> np.ndarray:
-    """The sound float32 (S,) that :func:`pack` was given, or its nearest in 16 bits."""
+    """Give the audio float32 (S,) that :func:`pack` was given, or its nearest in 16 bits."""
     return packed[1:] * np.float32(2.0 ** (int(packed[0]) - _BITS))
 
 
-def pack_several(sounds: Sequence[np.ndarray]) -> np.ndarray:
-    """int16 (n, 3 + S): packed sounds of any lengths, each behind its length in two numbers, then zeros."""
-    longest = max(map(len, sounds))
-    rows = np.zeros((len(sounds), 2 + longest), np.int16)
-    for row, packed in zip(rows, sounds, strict=True):
+def pack_several(clips: Sequence[np.ndarray]) -> np.ndarray:
+    """Stack packed clips as int16 (n, 3 + S): of each its length in two numbers, the clip, then zeros."""
+    longest = max(map(len, clips))
+    rows = np.zeros((len(clips), 2 + longest), np.int16)
+    for row, packed in zip(rows, clips, strict=True):
         row[:2] = divmod(len(packed), _BASE)
         row[2 : 2 + len(packed)] = packed
     return rows
 
 
 def each_packed(row: np.ndarray) -> Iterator[np.ndarray]:
-    """The packed sounds of a row: of one (1 + S,), or of several as :func:`pack_several` made it."""
+    """Yield the packed clips of a row: one (1 + S,), or several as :func:`pack_several` stacked them."""
     if row.ndim == 1:
         yield row
     else:

@@ -1,4 +1,4 @@
-"""What every preprocessor offers."""
+"""Interface of every preprocessor."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Preprocessor(Protocol):
         """Canonical array of one cell.
 
         Args:
-            value: Picture and sound: path, URL or bytes of a file. Text: str. Table: a mapping from
+            value: Image and audio: path, URL or bytes of a file. Text: str. Table: a mapping from
                 column to str, number, truth or None.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Several pictures or sounds of one row, of which any may be missing."""
+"""Several images or audio clips of one row, of which any may be missing."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SeveralPreprocessor:
         return cls(_MEDIA[state["modality"]].from_state(own), state["several"])
 
     def canonical(self, value: Sequence[MediaValue]) -> np.ndarray:
-        """All items of a row: pictures (n, size, size, 3), or packed sounds (n, 3 + S).
+        """All items of a row: images (n, size, size, 3), or packed audio clips (n, 3 + S).
 
         Raises:
             DataError: If a file cannot be read or decoded.
@@ -55,7 +55,7 @@ class SeveralPreprocessor:
         return np.stack(items) if self.modality == "image" else pack_several(items)
 
     def collate(self, rows: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
-        """What the items' own preprocessor collates, and ``items``: int64 (B,), how many each row has."""
+        """Collate the items as their own preprocessor does; ``items`` int64 (B,) counts those of each row."""
         if self.modality == "image":
             flat = [item for row in rows for item in row]
         else:

@@ -80,9 +80,9 @@ class TabularPreprocessor:
         codes: list[float] = []
         for name, column in self._fitted().items():
             (codes if column.codes else numbers).extend(column.encode(value.get(name)))
-        found = np.array(numbers, dtype=np.float64)
-        flags = np.isnan(found)
-        return np.concatenate([np.where(flags, 0.0, found), flags, codes]).astype(np.float32)
+        row = np.array(numbers, dtype=np.float64)
+        flags = np.isnan(row)
+        return np.concatenate([np.where(flags, 0.0, row), flags, codes]).astype(np.float32)
 
     def collate(self, rows: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
         """``values``: float32 (B, 2n + c); ``numeric``: int64 (B,), n in every row."""

@@ -108,5 +108,5 @@ def clean(text: str) -> str:
     text = unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode("utf-8"))
     if text.isprintable():
         return text
-    kept = (" " if letter.isspace() else letter for letter in text)
-    return "".join(letter for letter in kept if unicodedata.category(letter) != "Cc")
+    letters = (" " if letter.isspace() else letter for letter in text)
+    return "".join(letter for letter in letters if unicodedata.category(letter) != "Cc")

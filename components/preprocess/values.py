@@ -1,4 +1,4 @@
-"""What a cell of a table says: a number, truth, a moment or a category."""
+"""Values of table cells: numbers, truth, moments and categories."""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ def code_digest(*steps: Callable[..., Any]) -> str:
     """Digest of the code that classes or functions can reach, in normal form; computed once per process.
 
     A change of behaviour in any definition that a step uses, in whatever file of the project, makes a new
-    digest. A change of words, of layout, of imports, of the name of a local variable, or of a definition
-    that the step does not use makes none. Versions of libraries are not in it.
+    digest. Other words, layout, imports or names of local variables make none, nor does a change of what the
+    step does not use. Versions of libraries are not in it.
 
     Args:
         steps: Classes or functions of this project, or of a plugin with its own package. Where a step calls
@@ -123,9 +123,9 @@ class Closure:
         for position in range(1, len(path)):
             inner = f"{module.name}.{path[position]}"
             own = module.imports.get(path[position]) != [tuple(inner.split("."))]
-            found = self._member(module, path[position:], seen) if own else None
-            if found is not None:
-                return found
+            member = self._member(module, path[position:], seen) if own else None
+            if member is not None:
+                return member
             deeper = self._module(inner)
             if deeper is None:
                 break  # made at run time, by code that the whole module holds
@@ -142,11 +142,11 @@ class Closure:
         if (module.name, name) in seen:
             return None
         seen.add((module.name, name))
-        found = [self._follow([*source, *path[1:]], seen) for source in module.imports.get(name, ())]
+        targets = [self._follow([*source, *path[1:]], seen) for source in module.imports.get(name, ())]
         if name in module.definitions:
-            found.append((self._number(module, name), path[1:]))
-        if found:
-            return " or ".join(token for token, _ in found), found[-1][1]
+            targets.append((self._number(module, name), path[1:]))
+        if targets:
+            return " or ".join(token for token, _ in targets), targets[-1][1]
         for star in module.stars:
             source = self._module(star) if star.partition(".")[0] in self._packages else None
             starred = self._member(source, path, seen) if source is not None else None

@@ -47,38 +47,38 @@ class Column(Sequence[Any]):
                         yield shared.get(cell, cell)
 
     @overload
-    def __getitem__(self, place: int) -> Any: ...
+    def __getitem__(self, position: int) -> Any: ...
     @overload
-    def __getitem__(self, place: slice) -> Column: ...
-    def __getitem__(self, place: int | slice) -> str | Column | None:
-        if isinstance(place, slice):
-            start, stop, step = place.indices(len(self))
+    def __getitem__(self, position: slice) -> Column: ...
+    def __getitem__(self, position: int | slice) -> str | Column | None:
+        if isinstance(position, slice):
+            start, stop, step = position.indices(len(self))
             if step != 1:
                 raise ValueError("a column is cut in one piece; slices have no step")
             return Column(self.values.slice(start, max(0, stop - start)))
-        return self.values[place].as_py()
+        return self.values[position].as_py()
 
     def keep(self, rows: np.ndarray) -> Column:
         """Those of the rows (N,) that are true."""
         return self if rows.all() else Column(self.values.filter(pa.array(rows)))
 
     def equals(self, text: str) -> np.ndarray:
-        """Which cells hold this text. (N,) bool."""
+        """Mark the cells that hold this text: (N,) bool."""
         return pc.equal(self.values, text).fill_null(False).to_numpy()
 
 
-def vector_column(vectors: np.ndarray, there: np.ndarray) -> pa.Array:
+def vector_column(vectors: np.ndarray, known: np.ndarray) -> pa.Array:
     """A column of lists.
 
     Not lists of a fixed size: Parquet files of these cannot be read back where one is null.
 
     Args:
         vectors: (n, W), of the rows that have one.
-        there: (N,) bool, n of them true; the others are null.
+        known: (N,) bool, n of them true; the others are null.
     """
-    ends = np.concatenate([[0], there.cumsum() * vectors.shape[1]]).astype(np.int32)
+    ends = np.concatenate([[0], known.cumsum() * vectors.shape[1]]).astype(np.int32)
     values = pa.array(vectors.astype(np.float32).reshape(-1))
-    return pa.ListArray.from_arrays(pa.array(ends), values, mask=pa.array(~there))
+    return pa.ListArray.from_arrays(pa.array(ends), values, mask=pa.array(~known))
 
 
 def read_vectors(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:

@@ -49,7 +49,7 @@ class TableDigest:
         }
 
     def add(self, part: pa.Table) -> None:
-        """Go on with these rows."""
+        """Add these rows behind the earlier ones."""
         for name, (lengths, texts) in self._states.items():
             for chunk in part.column(name).chunks:
                 if not len(chunk):
@@ -61,7 +61,7 @@ class TableDigest:
                 texts.update(memoryview(filled.buffers()[2] or b"")[ends[0] : ends[-1]])
 
     def hexdigest(self) -> str:
-        """Of names, and of what stands in each row."""
+        """Give the digest of the names and of each row's texts."""
         parts = [(name, a.hexdigest(), b.hexdigest()) for name, (a, b) in self._states.items()]
         return digest(*(part for three in parts for part in three))
 

@@ -1,4 +1,4 @@
-"""Where the rows of a store are, in 24 bytes a row."""
+"""Positions of the rows of a store, in 24 bytes per row."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class Digests(Sequence[str]):
             yield from (text[first : first + 2 * _BYTES] for first in range(0, len(text), 2 * _BYTES))
 
     @overload
-    def __getitem__(self, place: int) -> str: ...
+    def __getitem__(self, position: int) -> str: ...
     @overload
-    def __getitem__(self, place: slice | np.ndarray) -> Digests: ...
-    def __getitem__(self, place: Any) -> Any:
+    def __getitem__(self, position: slice | np.ndarray) -> Digests: ...
+    def __getitem__(self, position: Any) -> Any:
         """One digest, or those of a slice or at positions (n,)."""
-        if isinstance(place, slice | np.ndarray):
-            return Digests(self.values[place])
-        return self.values[range(len(self))[place] :][:1].tobytes().hex()
+        if isinstance(position, slice | np.ndarray):
+            return Digests(self.values[position])
+        return self.values[range(len(self))[position] :][:1].tobytes().hex()
 
 
 class ShardIndex:
@@ -65,15 +65,15 @@ class ShardIndex:
         self._added.append(packed(keys))
 
     def find(self, keys: Sequence[str]) -> np.ndarray:
-        """Number of the shard and row of each key, -1 for one that is not there. (N, 2) int32."""
+        """Number of the shard and row of each key, -1 for one that is not known. (N, 2) int32."""
         self._settle()
         places = np.full((len(keys), 2), -1, np.int32)
         if len(self._keys):
             for start in range(0, len(keys), _BLOCK):
                 wanted = packed(keys[start : start + _BLOCK])
-                found = np.searchsorted(self._keys, wanted)
-                there = self._keys[np.minimum(found, len(self._keys) - 1)] == wanted
-                places[start : start + len(wanted)][there] = self._places[found[there]]
+                positions = np.searchsorted(self._keys, wanted)
+                known = self._keys[np.minimum(positions, len(self._keys) - 1)] == wanted
+                places[start : start + len(wanted)][known] = self._places[positions[known]]
         return places
 
     def absent(self, keys: Sequence[str]) -> np.ndarray:
@@ -103,7 +103,7 @@ class ShardIndex:
 
     @classmethod
     def load(cls, file: Path, stamps: Mapping[str, str]) -> ShardIndex:
-        """What was written, of the shards that are unchanged since.
+        """Index that was written, for the shards that are unchanged since.
 
         Args:
             file: Need not exist; a damaged one counts as none.
@@ -118,13 +118,15 @@ class ShardIndex:
         except (OSError, pa.ArrowException, KeyError, ValueError):
             return index
         unchanged = [stamps.get(name) == stamp for name, stamp in shards]
-        index.shards = [file.parent / name for (name, _), kept in zip(shards, unchanged, strict=True) if kept]
+        index.shards = [
+            file.parent / name for (name, _), valid in zip(shards, unchanged, strict=True) if valid
+        ]
         if len(table):
             places = np.stack([table.column("shard").to_numpy(), table.column("row").to_numpy()], axis=1)
-            kept = np.array(unchanged)[places[:, 0]]
+            valid = np.array(unchanged)[places[:, 0]]
             number = np.cumsum(unchanged, dtype=np.int32) - 1
             places[:, 0] = number[places[:, 0]]
-            index._keys, index._places = index._keys[kept], places[kept]
+            index._keys, index._places = index._keys[valid], places[valid]
         return index
 
     def _settle(self) -> None:

@@ -333,5 +333,5 @@ def imported(node: ast.Import | ast.ImportFrom, package: str) -> dict[str, tuple
 def import_source(node: ast.ImportFrom, package: str) -> tuple[str, ...]:
     """Dotted path of the module that an import takes names from."""
     parents = package.split(".") if node.level else []
-    kept = parents[: len(parents) - node.level + 1]
-    return (*kept, *(node.module.split(".") if node.module else ()))
+    outer = parents[: len(parents) - node.level + 1]
+    return (*outer, *(node.module.split(".") if node.module else ()))

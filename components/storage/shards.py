@@ -111,8 +111,8 @@ class ShardStore:
             if shape != result.shape[1:]:
                 smaller, result = result, np.zeros((len(keys), *shape), array.dtype)
                 result[tuple(map(slice, smaller.shape))] = smaller
-            place: tuple[int | slice, ...] = (position, *map(slice, array.shape))
-            result[place] = array
+            index: tuple[int | slice, ...] = (position, *map(slice, array.shape))
+            result[index] = array
         if result is None:
             raise ValueError("nothing to stack: no keys")
         return result
@@ -130,7 +130,7 @@ class ShardStore:
         return Rows(self._places(keys), self._index().shards, most_open)
 
     def places(self, keys: Sequence[str]) -> list[tuple[str, int]]:
-        """Where the rows of ``keys`` are: file name of the shard, and row in it.
+        """Find the rows of ``keys``: file name of the shard, and row in it.
 
         Raises:
             KeyError: If the store lacks a key.
@@ -141,8 +141,8 @@ class ShardStore:
     def rows_at(self, places: Sequence[tuple[str, int]]) -> Rows:
         """As :meth:`rows`, of what :meth:`places` gave, here or in another process: no index is made."""
         numbers = {name: number for number, name in enumerate(dict.fromkeys(name for name, _ in places))}
-        found = np.array([(numbers[name], row) for name, row in places], np.int32).reshape(-1, 2)
-        return Rows(found, [self.folder / name for name in numbers])
+        positions = np.array([(numbers[name], row) for name, row in places], np.int32).reshape(-1, 2)
+        return Rows(positions, [self.folder / name for name in numbers])
 
     def _places(self, keys: Sequence[str]) -> np.ndarray:
         """Number of the shard and row of each key. (N, 2) int32."""

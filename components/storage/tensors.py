@@ -27,7 +27,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """What :func:`save_tensors` was given.
+    """Tensors that :func:`save_tensors` was given.
 
     Raises:
         DamagedError: If the file is not whole or its content not that of its digest.
@@ -43,15 +43,15 @@ def load_with_metadata(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             metadata = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
     except (SafetensorError, ValueError) as error:
-        raise DamagedError(_told(path, str(error))) from error
+        raise DamagedError(_damage(path, str(error))) from error
     expected = metadata.pop(_DIGEST, None)
     if expected is not None and digest_tensors(tensors) != expected:
-        raise DamagedError(_told(path, "its content does not match its checksum"))
+        raise DamagedError(_damage(path, "its content does not match its checksum"))
     return tensors, metadata
 
 
 def is_whole(path: Path) -> bool:
-    """Whether there is a file that :func:`load_tensors` reads."""
+    """True if :func:`load_tensors` can read the file."""
     try:
         load_tensors(path)
     except (DamagedError, FileNotFoundError):
@@ -59,5 +59,5 @@ def is_whole(path: Path) -> bool:
     return True
 
 
-def _told(path: Path, what: str) -> str:
+def _damage(path: Path, what: str) -> str:
     return f"{path}: damaged: {what}. In a cache the same command makes it again; fetch a model once more"

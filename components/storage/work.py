@@ -33,7 +33,7 @@ class Work:
 
     @property
     def result(self) -> Any | None:
-        """What :meth:`finish` was given, or None while the work is not done."""
+        """Result that :meth:`finish` was given, or None while the work is not done."""
         done = self.folder / "done.json"
         try:
             return json.loads(done.read_text("utf-8"))

@@ -109,10 +109,10 @@ class SampleSource:
         inputs = {}
         for name in self.inputs:
             places = self._places[name][positions]
-            there = (places >= 0).nonzero().squeeze(1)
-            if len(there):
-                samples = [self._rows[name][place] for place in places[there].tolist()]
-                inputs[name] = Part(self._collate(name, samples, generator), there.to(self._device))
+            known = (places >= 0).nonzero().squeeze(1)
+            if len(known):
+                samples = [self._rows[name][position] for position in places[known].tolist()]
+                inputs[name] = Part(self._collate(name, samples, generator), known.to(self._device))
         targets = {name: value.to(self._device) for name, value in _take(self.targets, positions).items()}
         return Batch(inputs, self.present[positions].to(self._device), targets)
 
@@ -153,8 +153,8 @@ def open_embeddings(
 ) -> EmbeddingSource:
     """Cached embeddings of some rows of the samples table."""
     embeddings = {name: load_embeddings(samples, name, feature) for name, feature in features.items()}
-    there = torch.from_numpy(presence(samples, list(features)))
-    return EmbeddingSource(embeddings, there, targets.encode(samples), device, samples["id"].tolist())
+    known = torch.from_numpy(presence(samples, list(features)))
+    return EmbeddingSource(embeddings, known, targets.encode(samples), device, samples["id"].tolist())
 
 
 def open_samples(
@@ -168,9 +168,9 @@ def open_samples(
     rows, places = {}, {}
     for name, reference in prepared.items():
         digests = samples[f"{name}.digest"]
-        there = torch.tensor(digests.notna().to_numpy())
+        known = torch.tensor(digests.notna().to_numpy())
         rows[name] = ShardStore(Path(reference.store), "arrow").rows(digests.dropna().tolist())
-        places[name] = torch.where(there, there.cumsum(0) - 1, -1)
+        places[name] = torch.where(known, known.cumsum(0) - 1, -1)
     preprocessors = {name: open_preprocessor(reference) for name, reference in prepared.items()}
     return SampleSource(
         rows, places, preprocessors, configs, targets.encode(samples), device, samples["id"].tolist()

@@ -20,7 +20,7 @@ _UNREADABLE = (DamagedError, KeyError, ValueError, TypeError)
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training rows showed.
+    """Results of one pass over the training rows.
 
     Attributes:
         epoch: From 0.
@@ -45,7 +45,7 @@ class Epoch:
 
 @dataclass
 class Progress:
-    """Where a training stands after an epoch."""
+    """Progress of a training after an epoch."""
 
     history: list[Epoch] = field(default_factory=list)
     step: int = 0

@@ -1,4 +1,4 @@
-"""The workers that share a training: each learns from its part of every batch, all have the same weights."""
+"""Workers that share a training: each learns from its part of every batch, all have the same weights."""
 
 from __future__ import annotations
 
@@ -15,32 +15,42 @@ from components.objectives import Objective
 Value = TypeVar("Value")
 
 
-class Peers:
-    """This worker's place among those of torch's process group; without a group it is alone.
+class DistributedGroup:
+    """Process group of torch, seen from one of its workers; without a group the worker is alone.
 
     Alone, nothing here changes a bit of a training.
+
+    Attributes:
+        rank: Number of this worker, from 0.
+        size: Number of workers.
     """
 
     def __init__(self) -> None:
-        there = distributed.is_available() and distributed.is_initialized()
-        self.rank = distributed.get_rank() if there else 0
-        self.size = distributed.get_world_size() if there else 1
+        grouped = distributed.is_available() and distributed.is_initialized()
+        self.rank = distributed.get_rank() if grouped else 0
+        self.size = distributed.get_world_size() if grouped else 1
 
     @property
-    def leads(self) -> bool:
-        """Whether this one writes checkpoints."""
+    def is_main(self) -> bool:
+        """True for the one worker that writes checkpoints."""
         return self.rank == 0
 
     def loss_of(self, network: nn.Module, objective: Objective) -> Callable[[Batch, Tensor], Tensor]:
-        """The loss of a batch, whose backward pass averages gradients over all workers (DDP)."""
+        """Build the loss of a batch, whose backward pass averages gradients over all workers (DDP)."""
         loss = _Loss(network, objective)
         return loss if self.size == 1 else DistributedDataParallel(loss, find_unused_parameters=True)
 
     def part(self, positions: Tensor) -> tuple[Tensor, float]:
-        """This worker's rows of a batch, and what their mean loss is multiplied by.
+        """Choose this worker's rows of a batch, and the weight of their mean loss.
 
-        The mean over the workers is then the mean over the rows, also where they have different numbers of
-        them. One that would have none takes the first row, for nothing.
+        With these weights the mean over the workers is the mean over the rows, also if their numbers of rows
+        differ. A worker without rows takes the first one with weight 0.
+
+        Args:
+            positions: (B,) int64, rows of the batch.
+
+        Returns:
+            (b,) int64 and the weight.
         """
         if self.size == 1:
             return positions, 1.0
@@ -48,13 +58,13 @@ class Peers:
         return (mine, len(mine) * self.size / len(positions)) if len(mine) else (positions[:1], 0.0)
 
     def seed(self, seed: int) -> int:
-        """A seed of this worker's own, so that not all drop out the same."""
-        if self.leads:
+        """Derive a seed of this worker's own, so that dropout differs between workers."""
+        if self.is_main:
             return seed
         return int(np.random.SeedSequence([seed, self.rank]).generate_state(1, np.uint32)[0])
 
     def mean(self, value: Tensor) -> Tensor:
-        """Mean of a tensor over the workers."""
+        """Average a tensor over the workers."""
         if self.size == 1:
             return value
         total = value.detach().clone()
@@ -68,30 +78,30 @@ class Peers:
                 distributed.broadcast(buffer, 0)
 
     def collect(self, parts: list[Tensor]) -> list[Tensor]:
-        """Every worker's parts in turn: part i of a list of which worker ``i % size`` has made its own."""
+        """Gather all parts in order, of which worker ``i % size`` has made part i."""
         if self.size == 1:
             return parts
-        found: list[Any] = [None] * self.size
-        distributed.all_gather_object(found, parts)
-        rounds = max(len(each) for each in found)
-        return [each[turn] for turn in range(rounds) for each in found if turn < len(each)]
+        gathered: list[Any] = [None] * self.size
+        distributed.all_gather_object(gathered, parts)
+        rounds = max(len(each) for each in gathered)
+        return [each[turn] for turn in range(rounds) for each in gathered if turn < len(each)]
 
     def agree(self, value: Value) -> Value:
-        """The first worker's value."""
+        """Give every worker the first one's value."""
         if self.size == 1:
             return value
-        said = [value]
-        distributed.broadcast_object_list(said, 0)
-        return said[0]
+        shared = [value]
+        distributed.broadcast_object_list(shared, 0)
+        return shared[0]
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Wait until all workers are here."""
         if self.size > 1:
             distributed.barrier()
 
 
 class _Loss(nn.Module):
-    """An objective as a module that holds all that is learned, as DDP takes it."""
+    """Objective as a module that holds all parameters, as DDP takes it."""
 
     def __init__(self, network: nn.Module, objective: Objective) -> None:
         super().__init__()

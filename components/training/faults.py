@@ -1,4 +1,4 @@
-"""What a training does where numbers or memory run out."""
+"""Remedies for a training whose numbers or memory run out."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from components.training.batches import Source
 
 logger = logging.getLogger(__name__)
 
-_MOST_LEFT_OUT = 10  # steps one after the other
+_MOST_SKIPPED = 10  # steps one after the other
 _ROWS_NAMED = 5
 
 
 class TrainingError(BraidError):
-    """Training cannot go on."""
+    """Training cannot continue."""
 
 
-class Halving:
-    """Runs batches in as many parts as memory needs; begins with one, and stays with what it has found.
+class MicroBatcher:
+    """Runs batches in as many parts as memory needs: begins with one, and never returns to fewer.
 
     Args:
         most: Parts that a batch may have; None for any number. Workers that share a training have to take the
@@ -40,16 +40,17 @@ class Halving:
         generator: torch.Generator,
         begin: Callable[[], None],
     ) -> float:
-        """The loss of a batch, with its gradient in the parameters.
+        """Give the loss of a batch, and leave its gradient in the parameters.
 
         Args:
-            gradient: Adds the gradient of some rows times their share of the batch; gives the product.
-            positions: The rows.
-            generator: Set back before another try, as is torch's own.
-            begin: Clears gradients.
+            gradient: Adds the gradient of some rows (b,) times their share of the batch, and returns their
+                loss times the share.
+            positions: (B,) int64, the rows.
+            generator: Reset before another try, as is torch's own, so that the draws are the same.
+            begin: Clears the gradients.
 
         Raises:
-            TrainingError: If two rows are too many.
+            TrainingError: If two rows do not fit into memory.
         """
         drawn, torch_drawn = generator.get_state(), torch.get_rng_state()
         while True:
@@ -75,30 +76,30 @@ class Halving:
 
 
 class NotFinite:
-    """What is done with losses, gradients and outputs that are not finite.
+    """Watch over losses, gradients and outputs that are not finite.
 
     Attributes:
-        at: Where the training is, for messages.
+        at: Epoch, batch and step, for messages.
     """
 
     def __init__(self) -> None:
         self.at = ""
-        self._left_out = 0  # one after the other
+        self._skipped = 0  # steps one after the other
 
-    def leaves_out(self, norm: Tensor, learning_rate: float) -> bool:
-        """Whether a step is left out, because the norm of its gradient is not finite.
+    def skips(self, norm: Tensor, learning_rate: float) -> bool:
+        """True if a step is to be skipped, because the norm of its gradient is not finite.
 
         Raises:
-            TrainingError: If it has been so too often, one after the other.
+            TrainingError: If too many steps are skipped one after the other.
         """
         if torch.isfinite(norm):
-            self._left_out = 0
+            self._skipped = 0
             return False
-        self._left_out += 1
-        logger.warning("%s: the gradient is not finite, the step is left out", self.at)
-        if self._left_out > _MOST_LEFT_OUT:
+        self._skipped += 1
+        logger.warning("%s: the gradient is not finite, the step is skipped", self.at)
+        if self._skipped > _MOST_SKIPPED:
             raise TrainingError(
-                f"{self.at}: gradients of {self._left_out} steps one after the other are not finite: "
+                f"{self.at}: gradients of {self._skipped} steps one after the other are not finite: "
                 f"try a learning rate below {learning_rate}, or precision: fp32"
             )
         return True
@@ -106,11 +107,11 @@ class NotFinite:
     def loss(
         self, value: float, network: nn.Module, training: Source, positions: Tensor, learning_rate: float
     ) -> TrainingError:
-        """The error of a batch with such a loss; names the rows that it comes from."""
-        guilty = _not_finite_alone(network, training, positions)
-        rows = [training.ids[row] for row in (guilty or positions.tolist())]
+        """Build the error of a batch whose loss is not finite; it names the rows that cause it."""
+        faulty = _not_finite_alone(network, training, positions)
+        rows = [training.ids[row] for row in (faulty or positions.tolist())]
         more = f" and {len(rows) - _ROWS_NAMED} more" if len(rows) > _ROWS_NAMED else ""
-        whose = "the network's answer is not finite for" if guilty else "of"
+        whose = "the network's output is not finite for" if faulty else "of"
         named = ", ".join(map(repr, rows[:_ROWS_NAMED]))
         return TrainingError(
             f"the loss is {value} in {self.at}; {whose} the rows {named}{more}: look for extreme values in "
@@ -118,20 +119,20 @@ class NotFinite:
         )
 
     def outputs(self, epoch: int, learning_rate: float) -> TrainingError:
-        """The error of a network whose answers on validation are not finite."""
+        """Build the error of a network whose outputs on validation are not finite."""
         return TrainingError(
-            f"the network's answers on validation are not finite after epoch {epoch}: "
+            f"the network's outputs on validation are not finite after epoch {epoch}: "
             f"try a learning rate below {learning_rate}"
         )
 
 
 @torch.no_grad()
 def _not_finite_alone(network: nn.Module, training: Source, positions: Tensor) -> list[int]:
-    """Those of the rows for which the network's answer, given each of them alone, is not finite."""
+    """Find the rows for which the network's output, given each of them alone, is not finite."""
     network.eval()
-    found = []
+    rows = []
     for position in positions.split(1):
         batch = training.batch(position)
         if not torch.isfinite(network(batch.inputs, batch.present)).all():
-            found += position.tolist()
-    return found
+            rows += position.tolist()
+    return rows

@@ -22,8 +22,8 @@ from components.targets.metrics import rank
 from components.training import checkpoint
 from components.training.batches import Source
 from components.training.checkpoint import Epoch, Progress
-from components.training.distributed import Peers
-from components.training.faults import Halving, NotFinite
+from components.training.distributed import DistributedGroup
+from components.training.faults import MicroBatcher, NotFinite
 from components.training.modality_dropout import hide, rate_at
 
 CHECKPOINT, BEST = "checkpoint.safetensors", "best.safetensors"
@@ -44,36 +44,37 @@ def train(
 ) -> Iterator[Epoch]:
     """Train a network, epoch by epoch; at the end it holds its best weights and is in eval mode.
 
-    A checkpoint is written after every epoch. Called again on the same folder, it first yields the
-    epochs that are done and goes on behind them. Every random draw of an epoch comes from the seed
-    and the epoch's number, so an interrupted training ends in the same weights as one that was not.
+    A checkpoint is written after every epoch. Called again on the same folder, the loop first yields the
+    finished epochs and then resumes behind them. Every random draw of an epoch comes from the seed and the
+    epoch's number. So an interrupted training ends in the same weights as an uninterrupted one.
 
-    A batch that does not fit into memory is halved, with the gradient of the whole; later ones are cut alike
-    (not where several workers share it). A step whose gradient is not finite is left out.
+    A batch that does not fit into memory is halved, with the gradient of the whole; later ones are cut alike,
+    unless several workers share the training. A step whose gradient is not finite is skipped.
 
-    In a process group of torch's, all its workers call this on the same folder: see
-    :class:`components.training.distributed.Peers`.
+    In a process group of torch, all its workers call this on the same folder: see
+    :class:`components.training.distributed.DistributedGroup`.
 
     Args:
         network: Takes ``(batch.inputs, batch.present)``.
-        objective: What is minimised, and by which metric training stops.
+        objective: Loss to minimise, and the metric by which training stops.
         training: Rows to learn from.
         validation: Rows for early stopping.
         config: Options.
-        seed: Of this training.
-        folder: Where checkpoints go.
-        device: Where the network runs.
+        seed: Seed of this training.
+        folder: Folder of its checkpoints.
+        device: Device of the network.
         modality_dropout: Hides inputs of training rows.
-        inputs: Names in the order of the columns of ``present``, to see after each epoch what the network
-            does with each of them alone; none does not look.
+        inputs: Names in the order of the columns of ``present``. After each epoch the network is evaluated
+            given each of them alone; without names it is not.
 
     Yields:
-        One :class:`Epoch` a pass.
+        One :class:`Epoch` per pass.
 
     Raises:
-        TrainingError: If the loss is not finite, which names epoch, batch and rows; if gradients are not
-            finite time after time; or if two rows do not fit into memory.
+        TrainingError: If the loss is not finite; the message names epoch, batch and rows. If gradients are
+            not finite eleven times in a row. If two rows do not fit into memory.
     """
+    # Put everything on the device first: the optimizer holds references to the parameters there.
     network.to(device)
     objective.to(device)
     learned = [*network.parameters(), *objective.parameters()]
@@ -83,25 +84,28 @@ def train(
         weight_decay=config.weight_decay,
         fused=True,  # one pass over all weights: of a small fusion's step, a fifth of the time
     )
-    peers = Peers()
+    # One worker writes the files that all resume from, so the others wait until they are in order.
+    workers = DistributedGroup()
     average = AveragedModel(network, avg_fn=_ema(config.ema), use_buffers=True) if config.ema else None
-    if peers.leads and not is_whole(folder / BEST):  # without the best weights there is nothing to go on from
+    if workers.is_main and not is_whole(folder / BEST):  # a checkpoint cannot be resumed without them
         (folder / CHECKPOINT).unlink(missing_ok=True)
-    peers.wait()
+    workers.wait()
     progress = checkpoint.load(folder / CHECKPOINT, network, objective, optimizer, average) or Progress()
-    halving, not_finite = Halving(1 if peers.size > 1 else None), NotFinite()
-    loss_of = peers.loss_of(network, objective)
+    batcher, not_finite = MicroBatcher(1 if workers.size > 1 else None), NotFinite()
+    loss_of = workers.loss_of(network, objective)
     yield from progress.history
 
     batches = math.ceil(len(training) / config.batch_size)
     while not _is_over(progress.history, config, objective.metric):
+        # Seed every draw by the epoch, so that a resumed training repeats an uninterrupted one.
         started = time.perf_counter()
         epoch = len(progress.history)
-        torch.manual_seed(peers.seed(_draw(seed, epoch)))
+        torch.manual_seed(workers.seed(_draw(seed, epoch)))
         generator = torch.Generator().manual_seed(_draw(seed, epoch) + 1)
-        order = torch.randperm(len(training), generator=generator)
-        if not peers.leads:
-            generator.manual_seed(peers.seed(_draw(seed, epoch) + 1))
+        order = torch.randperm(len(training), generator=generator)  # (N,)
+        if not workers.is_main:
+            generator.manual_seed(workers.seed(_draw(seed, epoch) + 1))
+        # Begin in train mode, since the validation of the last epoch left eval mode behind.
         network.train()
         objective.train()
         objective.begin_epoch(epoch, config.epochs)
@@ -114,23 +118,24 @@ def train(
             present = batch.present if rate is None else hide(batch.present, rate, generator)  # noqa: B023
             with precision(config.precision, device):
                 loss = loss_of(batch, present) * weight
-            shown = peers.mean(loss)
+            shown = workers.mean(loss)
             if not torch.isfinite(shown):
                 raise not_finite.loss(loss.item(), network, training, positions, config.learning_rate)
             (loss * share).backward()
             return shown.item() * share
 
+        # Walk through the shuffled rows; each worker takes its part of every batch.
         for number, positions in enumerate(order.split(config.batch_size), start=1):
-            mine, weight = peers.part(positions)
+            mine, weight = workers.part(positions)
             not_finite.at = f"epoch {epoch}, batch {number} of {batches} (step {progress.step})"
             for group in optimizer.param_groups:
                 group["lr"] = _learning_rate(config, progress.step, batches * config.epochs)
-            loss = halving.run(
+            loss = batcher.run(
                 partial(gradient, weight), mine, generator, lambda: optimizer.zero_grad(set_to_none=True)
             )
             objective.after_backward(network)
             norm = nn.utils.clip_grad_norm_(learned, config.clip_norm or math.inf)
-            if not_finite.leaves_out(norm, config.learning_rate):
+            if not_finite.skips(norm, config.learning_rate):
                 skipped += 1
             else:
                 optimizer.step()
@@ -139,19 +144,21 @@ def train(
             progress.step += 1
             total += loss * len(positions)
 
-        peers.share_buffers(network)
-        kept = average.module if average is not None else network
-        outputs = predict(kept, validation, config.batch_size, config.precision, device)
+        # Validate the averaged weights where there are any, because those are delivered.
+        workers.share_buffers(network)
+        averaged = average.module if average is not None else network
+        outputs = predict(averaged, validation, config.batch_size, config.precision, device)  # (N, K)
         if not torch.isfinite(outputs).all():
             raise not_finite.outputs(epoch, config.learning_rate)
-        val_loss, value = objective.judge(
+        val_loss, value = objective.evaluate(
             outputs,
             {name: target.cpu() for name, target in validation.targets.items()},
             validation.present.cpu(),
         )
-        alone = _alone(kept, objective, validation, inputs, config, device)
-        val_loss, value, alone = peers.agree((val_loss, value, alone))
+        alone = _alone(averaged, objective, validation, inputs, config, device)
+        val_loss, value, alone = workers.agree((val_loss, value, alone))
         objective.end_epoch(epoch, val_loss, {name: loss for name, (loss, _) in alone.items()})
+        # Record the epoch; its checkpoint is the last to be written, because it marks the epoch as done.
         result = Epoch(
             epoch=epoch,
             train_loss=total / len(training),
@@ -163,12 +170,13 @@ def train(
             skipped=skipped,
         )
         progress.history.append(result)
-        if peers.leads:
+        if workers.is_main:
             if best_epoch(progress.history, objective.metric) is result:
-                save_tensors(folder / BEST, kept.state_dict())
+                save_tensors(folder / BEST, averaged.state_dict())
             checkpoint.save(folder / CHECKPOINT, network, objective, optimizer, average, progress)
-        peers.wait()
+        workers.wait()
         yield result
+    # Hand back the best epoch, since the last one may have begun to overfit.
     network.load_state_dict(load_tensors(folder / BEST))
     network.eval()
 
@@ -182,18 +190,18 @@ def predict(
     device: torch.device,
     column: int | None = None,
 ) -> Tensor:
-    """The network's outputs (N, ...) float32 on the CPU for all rows of a source, in eval mode.
+    """Give the network's outputs (N, ...) float32 on the CPU for all rows of a source, in eval mode.
 
-    With ``column``, for the rows that have this input, given it alone. Workers of a process group each do
-    their share of the batches, and all get all outputs.
+    With ``column``, the rows are those that have this input, given it alone. Workers of a process group share
+    the batches, and all get all outputs.
     """
-    peers = Peers()
+    workers = DistributedGroup()
     network.eval()
     rows = torch.arange(len(source)) if column is None else source.present[:, column].cpu().nonzero()[:, 0]
-    parts = []
-    for positions in rows.split(batch_size)[peers.rank :: peers.size]:
+    parts = []  # of (b, ...) each
+    for positions in rows.split(batch_size)[workers.rank :: workers.size]:
         parts.append(torch.cat(_outputs(network, source, positions, number_format, device, column)))
-    return torch.cat(peers.collect(parts))
+    return torch.cat(workers.collect(parts))
 
 
 def _outputs(
@@ -204,7 +212,7 @@ def _outputs(
     device: torch.device,
     column: int | None,
 ) -> list[Tensor]:
-    """The same for one batch, in halves where it does not fit into memory."""
+    """Give the outputs of one batch, in halves if it does not fit into memory."""
     try:
         batch = source.batch(positions)
         present = batch.present
@@ -230,20 +238,20 @@ def _alone(
     config: LoopConfig,
     device: torch.device,
 ) -> dict[str, tuple[float, float]]:
-    """Loss and metric of the network given each input alone, over the rows that have it."""
-    found, present = {}, source.present.cpu()
+    """Evaluate the network given each input alone, over the rows that have it: loss and metric by name."""
+    results, present = {}, source.present.cpu()
     for column, name in enumerate(inputs):
         rows = present[:, column]
         if not rows.any():
             continue
         outputs = predict(network, source, config.batch_size, config.precision, device, column)
         values = {target: value.cpu()[rows] for target, value in source.targets.items()}
-        found[name] = objective.judge(outputs, values, present[rows])
-    return found
+        results[name] = objective.evaluate(outputs, values, present[rows])
+    return results
 
 
 def best_epoch(history: Sequence[Epoch], metric_name: str) -> Epoch:
-    """The first epoch with the best validation metric; equal ones are told apart by the validation loss."""
+    """Find the first epoch with the best validation metric; the loss decides between equal ones."""
     return max(history, key=lambda epoch: rank(metric_name, epoch.metric, epoch.val_loss))
 
 
@@ -273,5 +281,5 @@ def _ema(decay: float):  # type: ignore[no-untyped-def]  # the type of torch's a
 
 
 def _draw(seed: int, epoch: int) -> int:
-    """A seed for one epoch of one training."""
+    """Derive the seed of one epoch of one training."""
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint32)[0])

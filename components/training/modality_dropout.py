@@ -28,7 +28,7 @@ def hide(present: Tensor, rate: float, generator: torch.Generator) -> Tensor:
     if rate <= 0:
         return present
     draw = torch.rand(present.shape, generator=generator).to(present.device)
-    kept = present & (draw >= rate)
+    visible = present & (draw >= rate)
     lucky = torch.where(present, draw, -1.0).argmax(dim=1, keepdim=True)
     stays = torch.zeros_like(present).scatter(1, lucky, True) & present
-    return torch.where(kept.any(dim=1, keepdim=True), kept, stays)
+    return torch.where(visible.any(dim=1, keepdim=True), visible, stays)

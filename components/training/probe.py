@@ -103,7 +103,7 @@ def _classes(
         bias = np.full(target.width, _EXCLUDED)
         bias[values[0]] = 0.0
         return [(np.zeros((target.width, train.shape[1])), bias)]
-    found = []
+    probes = []
     for strength in _STRENGTHS:
         model = LogisticRegression(C=strength, max_iter=500).fit(train, values)
         coefficients, intercepts = model.coef_, model.intercept_
@@ -113,14 +113,14 @@ def _classes(
         weight = np.zeros((target.width, train.shape[1]))
         bias = np.full(target.width, _EXCLUDED)
         weight[model.classes_], bias[model.classes_] = coefficients, intercepts
-        found.append((weight, bias))
-    return found
+        probes.append((weight, bias))
+    return probes
 
 
 def _labels(
     target: AnyTarget, train: np.ndarray, values: np.ndarray, val: np.ndarray, val_values: np.ndarray
 ) -> list[Weights]:
-    found = []
+    probes = []
     for strength in _STRENGTHS:
         weight, bias = np.zeros((target.width, train.shape[1])), np.zeros(target.width)
         for column, truth in enumerate(values.T):
@@ -129,8 +129,8 @@ def _labels(
                 continue
             model = LogisticRegression(C=strength, max_iter=500).fit(train, truth)
             weight[column], bias[column] = model.coef_[0], model.intercept_[0]
-        found.append((weight, bias))
-    return found
+        probes.append((weight, bias))
+    return probes
 
 
 def _numbers(
@@ -138,15 +138,15 @@ def _numbers(
 ) -> list[Weights]:
     """With one precision for all rows, the mean's weights times it are those of mean / variance."""
     assert isinstance(target, Regression)
-    found = []
+    probes = []
     for penalty in _PENALTIES:
         model = Ridge(alpha=penalty).fit(train, (values - target.mean) / target.std)
         rows, truth = (val, val_values) if len(val_values) else (train, values)
         errors = (truth - target.mean) / target.std - model.predict(rows)
         precision = 1 / max(float(np.square(errors).mean()), 1e-3)
         weight = np.stack([model.coef_ * precision, np.zeros(train.shape[1])])
-        found.append((weight, np.array([model.intercept_ * precision, target.raw_precision(precision)])))
-    return found
+        probes.append((weight, np.array([model.intercept_ * precision, target.raw_precision(precision)])))
+    return probes
 
 
 _FITS: dict[type, Callable[[AnyTarget, np.ndarray, np.ndarray, np.ndarray, np.ndarray], list[Weights]]] = {

@@ -13,7 +13,7 @@ from components.models.fusion.late import Late
 from components.targets import AnyTarget, Targets, known_rows
 
 _RIDGE = 3.0  # pull, in rows, towards the product of calibrated posteriors
-_MOST_PATTERNS = 64
+_MOST_SUBSETS = 64
 
 
 def stack(
@@ -23,19 +23,18 @@ def stack(
     values: Mapping[str, Tensor],
     prior: Tensor,
 ) -> None:
-    """Learn what a late fusion adds to its heads: temperatures, weights, prior correction.
+    """Learn the part of a late fusion behind its heads: temperatures, weights, prior correction.
 
-    It starts as the product of calibrated posteriors divided by the surplus priors, the ideal
-    combination of inputs that are independent given the target, and leaves it as far as the rows
-    say. Every subset of inputs counts alike. Wolpert 1992 calls learning on held-out predictions
-    stacking.
+    It starts as the product of calibrated posteriors divided by the surplus priors. That is the ideal
+    combination of inputs that are independent given the target; the rows may move it away from there. Every
+    subset of inputs counts alike. Wolpert 1992 calls learning on held-out predictions stacking.
 
     Args:
         late: Changed in place; its heads are left as they are.
         natural: Uncalibrated natural parameters (N, K) of each input on validation rows.
         present: (N, M) bool, columns in the order of ``late.inputs``.
         values: By target, for N rows.
-        prior: (K,) natural parameters of the answer without any input.
+        prior: (K,) natural parameters of the prediction without any input.
     """
     for number, (target, part) in enumerate(zip(late.targets, late.targets.slices.values(), strict=True)):
         mine = {name: natural[name][:, part].double() for name in late.inputs}
@@ -61,26 +60,26 @@ def _stack_one(
         scaled.append(natural[name] / temperature)
     base = -(len(inputs) - 1) * prior
     late.bias.data[part] = base.to(late.bias.dtype)
-    masks = [present[known] & pattern for pattern in _patterns(len(inputs))]
+    masks = [present[known] & subset for subset in _subsets(len(inputs))]
     masks = [mask for mask in masks if mask.any()]
     if len(inputs) == 1 or not masks:
         return
 
     expanded = torch.cat(masks)
     rows = expanded.any(1)
-    there = expanded[rows].double()
+    shown = expanded[rows].double()
     pooled = torch.stack(scaled, dim=1)[known].repeat(len(masks), 1, 1)[rows]  # (R, M, K)
     pooled = torch.where(expanded[rows].unsqueeze(-1), pooled, torch.zeros((), dtype=pooled.dtype))
     repeated = values[known].repeat(len(masks), *[1] * (values.dim() - 1))[rows]
-    surplus = (there.sum(1, keepdim=True) - 1) / (len(inputs) - 1)
+    surplus = (shown.sum(1, keepdim=True) - 1) / (len(inputs) - 1)
     log_weight = torch.zeros(len(inputs), dtype=torch.float64, requires_grad=True)
     shift = torch.zeros(len(prior), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([log_weight, shift], max_iter=200, line_search_fn="strong_wolfe")
 
     def objective() -> Tensor:
         optimizer.zero_grad()
-        summed = ((log_weight.exp() * there).unsqueeze(-1) * pooled).sum(1)
-        mixed = target.proper(summed + surplus * (base + shift), summed / there.sum(1, keepdim=True))
+        summed = ((log_weight.exp() * shown).unsqueeze(-1) * pooled).sum(1)
+        mixed = target.proper(summed + surplus * (base + shift), summed / shown.sum(1, keepdim=True))
         penalty = _RIDGE * (log_weight.square().sum() + shift.square().sum()) / int(known.sum())
         loss = target.losses(mixed, repeated).mean() + penalty
         loss.backward()
@@ -128,16 +127,16 @@ def held_out(
             prior,
         )
         for result, mask in zip(results, masks, strict=True):
-            there = (present & mask)[outside]
-            scaled = fold.scale({name: natural[name][outside] for name in names}, there)
-            result[outside] = fold.pool(scaled, there).detach()
+            shown = (present & mask)[outside]
+            scaled = fold.scale({name: natural[name][outside] for name in names}, shown)
+            result[outside] = fold.pool(scaled, shown).detach()
     return results
 
 
-def _patterns(inputs: int) -> list[Tensor]:
+def _subsets(inputs: int) -> list[Tensor]:
     """Every non-empty subset of the inputs; a fixed draw of them where there are very many."""
-    if 2**inputs - 1 <= _MOST_PATTERNS:
+    if 2**inputs - 1 <= _MOST_SUBSETS:
         return [torch.tensor(bits) for bits in product([False, True], repeat=inputs) if any(bits)]
-    draw = torch.rand(_MOST_PATTERNS - 1, inputs, generator=torch.Generator().manual_seed(0)) < 0.5
+    draw = torch.rand(_MOST_SUBSETS - 1, inputs, generator=torch.Generator().manual_seed(0)) < 0.5
     draw[~draw.any(1), 0] = True
     return [torch.ones(inputs, dtype=torch.bool), *draw]

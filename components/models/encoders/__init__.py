@@ -121,7 +121,7 @@ ENCODERS: dict[str, Callable[[Any, Any], Encoder]] = {
 
 
 def build_encoder(config: EncoderConfig, preprocessor: Any) -> Encoder:
-    """The network of an input, new (from scratch) or with its pretrained weights.
+    """Build the network of an input, new (from scratch) or with its pretrained weights.
 
     Args:
         config: the input's `encoder` section.
@@ -139,5 +139,5 @@ def build_encoder(config: EncoderConfig, preprocessor: Any) -> Encoder:
 
 
 def needs_fit(config: EncoderConfig) -> bool:
-    """Whether the encoder is trained before features are extracted: all but a frozen pretrained one."""
+    """True if the encoder is trained before features are extracted: all but a frozen pretrained one."""
     return not (isinstance(config, PretrainedConfig) and config.tune == "frozen")

@@ -91,7 +91,7 @@ def blank(x: Tensor, mask: Tensor, batch: dict[str, Tensor]) -> Tensor:
 
     Args:
         x: spectrograms (B, mels, frames) with mean 0.
-        mask: bool (B, frames), True where there is sound.
+        mask: bool (B, frames), True where there is audio.
         batch: may hold `time_mask` and `frequency_mask`, each float (B, 2): start and end as shares.
     """
     if "time_mask" in batch:
@@ -106,7 +106,7 @@ def blank(x: Tensor, mask: Tensor, batch: dict[str, Tensor]) -> Tensor:
 
 
 class AudioCNN(Encoder):
-    """Log-mel, blocks of convolution and pooling, mean and maximum over the frames that hold sound.
+    """Log-mel, blocks of convolution and pooling, mean and maximum over the frames that hold audio.
 
     The first block halves the spectrogram by a stride, the others by pooling. Frames past a clip's end are
     zeroed in every block, so padding cannot seep in.
@@ -158,7 +158,7 @@ class AudioCNN(Encoder):
             else:
                 x = F.max_pool2d(x * mask[:, None, None].to(x.dtype), 2, ceil_mode=True)
                 mask = mask[:, ::2]  # of a pair of frames the first is valid where any is
-        x = x.flatten(1, 2)  # (B, C * bands, frames); zero where there is no sound, elsewhere at least 0
+        x = x.flatten(1, 2)  # (B, C * bands, frames); zero where there is no audio, elsewhere at least 0
         mean = x.sum(2) / mask.sum(1, keepdim=True)
         embedding: Tensor = self.project(self.drop(torch.cat([mean, x.amax(2)], dim=1)))  # (B, D)
         return embedding

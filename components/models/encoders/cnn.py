@@ -1,4 +1,4 @@
-"""Convolutional network for pictures, from scratch."""
+"""Convolutional network for images, from scratch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from components.models.encoders.protocol import Encoder
 
 _GRID = 2  # side of the map that is flattened: keeps what is above, below, left and right apart
 _SMALLEST = 3  # a map is halved while its side stays at least this
-_LARGEST = 16  # side at which the last block may work; larger pictures are halved on entry
+_LARGEST = 16  # side at which the last block may work; larger images are halved on entry
 
 
 def groups(channels: int, most: int = 8) -> int:
@@ -23,7 +23,7 @@ def scale_pixels(pixels: Tensor) -> Tensor:
 
 
 def entry_stride(size: int, halvings: int) -> int:
-    """Stride of the first convolution, so that the last map of a large picture is not too large."""
+    """Stride of the first convolution, so that the last map of a large image is not too large."""
     return next(s for s in (1, 2, 4, 8) if size // (s * 2**halvings) <= _LARGEST or s == 8)
 
 
@@ -36,7 +36,7 @@ class CNN(Encoder):
     Args:
         width: length D of the embedding.
         channels: channels of each block.
-        size: side of the pictures in pixels, from 8; another size than this works too, only less well.
+        size: side of the images in pixels, from 8; another size than this works too, only less well.
         dropout: share of values zeroed before the projection.
 
     Example:

@@ -113,7 +113,7 @@ Prepared = tuple[dict[str, Tensor], Tensor | None]
 
 
 class PreparePixels(nn.Module):
-    """uint8 pictures to the model's scale: divided by 255, minus its mean, by its standard deviation."""
+    """uint8 images to the model's scale: divided by 255, minus its mean, by its standard deviation."""
 
     mean: Tensor
     std: Tensor
@@ -122,7 +122,7 @@ class PreparePixels(nn.Module):
         self, facts: PretrainedFacts, network: PreTrainedModel, model: str, rate: int | None
     ) -> None:
         super().__init__()
-        _require(network, "pixel_values", model, "pictures")
+        _require(network, "pixel_values", model, "images")
         mean, std = facts.image_mean or (0.5,) * 3, facts.image_std or (0.5,) * 3
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
@@ -170,7 +170,7 @@ class PrepareWave(nn.Module):
         self, facts: PretrainedFacts, network: PreTrainedModel, model: str, rate: int | None
     ) -> None:
         super().__init__()
-        _require(network, "input_values", model, "sound", "input_features")
+        _require(network, "input_values", model, "audio", "input_features")
         if facts.sampling_rate is not None and rate != facts.sampling_rate:
             raise ModelError(
                 f"encoder.model: {model!r} listens at {facts.sampling_rate} Hz, but this input has rate "
@@ -198,11 +198,13 @@ class PrepareWave(nn.Module):
 
     def _extracted(self, wave: Tensor, length: Tensor) -> Prepared:
         clips = [w[: max(1, n)].numpy() for w, n in zip(wave.detach().cpu(), length.tolist(), strict=True)]
-        found = self.extract(
+        features = self.extract(
             clips, sampling_rate=self.extract.sampling_rate, return_tensors="pt", return_attention_mask=True
         )
-        mask = found.pop("attention_mask", None)
-        inputs = {name: value.to(wave.device) for name, value in found.items() if isinstance(value, Tensor)}
+        mask = features.pop("attention_mask", None)
+        inputs = {
+            name: value.to(wave.device) for name, value in features.items() if isinstance(value, Tensor)
+        }
         mask = mask.to(wave.device) if isinstance(mask, Tensor) else None
         if mask is not None and self.masks:
             inputs["attention_mask"] = mask
@@ -249,7 +251,7 @@ def _width(network: PreTrainedModel, model: str) -> int:
 
 
 def _leaves_out_pooler(network: PreTrainedModel) -> bool:
-    """Whether the network has a pooler that works on the first token, which no pooling here uses."""
+    """True if the network has a pooler on the first token, which no pooling here uses."""
     pooler = getattr(network, "pooler", None)
     has_parameters = isinstance(pooler, nn.Module) and any(True for _ in pooler.parameters())
     return has_parameters and getattr(network.config, "hidden_sizes", None) is None
@@ -267,7 +269,7 @@ def _token_mask(network: nn.Module, mask: Tensor | None, x: Tensor) -> Tensor:
     """Mask over the output's tokens bool (B, T) from a mask over its input's time (B, L).
 
     Wav2vec-style networks know how their convolutions shorten time. Others (Whisper) shorten it by a whole
-    factor; where it is none (AST, whose tokens are patches of a padded picture) every token counts.
+    factor; where it is none (AST, whose tokens are patches of a padded image) every token counts.
     """
     batch, tokens = x.shape[:2]
     if mask is None:

@@ -1,4 +1,4 @@
-"""What every encoder is: a network from the batch of one input to embeddings."""
+"""Interface of every encoder: a network from the batch of one input to embeddings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class Encoder(nn.Module):
-    """A network from one input's batch to one vector a row, or to a sequence of vectors a row.
+    """Network from one input's batch to one vector per row, or to a sequence of vectors per row.
 
     Contract: padding in a batch does not change a row's result; in eval mode no row changes another row's
     result; a batch of one works in train mode too; everything random follows torch's generator.
@@ -31,7 +31,7 @@ class Encoder(nn.Module):
         """Embed a batch of B rows.
 
         Args:
-            batch: what the input's preprocessor collates:
+            batch: tensors that the input's preprocessor collates:
                 image `pixels` uint8 (B, 3, H, W);
                 text `ids` int64 (B, T) and `mask` bool (B, T), True where there is a token;
                 audio `wave` float32 (B, S) in [-1, 1] and `length` int64 (B,) in samples;
@@ -44,26 +44,26 @@ class Encoder(nn.Module):
 
 
 class ImageFacts(Protocol):
-    """What a picture network must know of the preprocessor."""
+    """Facts of the preprocessor that an image network needs."""
 
     size: int
 
 
 class TextFacts(Protocol):
-    """What a text network must know of the preprocessor."""
+    """Facts of the preprocessor that a text network needs."""
 
     vocabulary_size: int
 
 
 class AudioFacts(Protocol):
-    """What a sound network must know of the preprocessor."""
+    """Facts of the preprocessor that an audio network needs."""
 
     rate: int
     samples: int
 
 
 class TabularFacts(Protocol):
-    """What a table network must know of the preprocessor."""
+    """Facts of the preprocessor that a network for tables needs."""
 
     numeric: int
     cardinalities: list[int]

@@ -1,4 +1,4 @@
-"""Residual network for pictures, from scratch (He et al. 2016, arXiv:1512.03385), sized for small ones."""
+"""Residual network for images, from scratch (He et al. 2016, arXiv:1512.03385), sized for small ones."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ResNet(Encoder):
         width: length D of the embedding.
         channels: channels of each stage.
         blocks: residual blocks in each stage.
-        size: side of the pictures in pixels, from 8; another size than this works too, only less well.
+        size: side of the images in pixels, from 8; another size than this works too, only less well.
         dropout: share of values zeroed before the projection.
     """
 

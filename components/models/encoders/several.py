@@ -1,4 +1,4 @@
-"""One embedding of several pictures or sounds."""
+"""One embedding of several images or audio clips."""
 
 from __future__ import annotations
 
@@ -31,15 +31,17 @@ class Several(Encoder):
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """(B, D) from a batch of all rows' items, of which each row has ``items`` (B,)."""
         items = batch["items"]
-        found = self.each({name: value for name, value in batch.items() if name != "items"})
-        if found.dim() == 3:
-            found = masked_mean(found, found.ne(0).any(-1))  # (N, D)
-        rows = torch.repeat_interleave(torch.arange(len(items), device=found.device), items)
+        embeddings = self.each({name: value for name, value in batch.items() if name != "items"})
+        if embeddings.dim() == 3:
+            embeddings = masked_mean(embeddings, embeddings.ne(0).any(-1))  # (N, D)
+        rows = torch.repeat_interleave(torch.arange(len(items), device=embeddings.device), items)
         if self.attention is None:
-            weight = 1 / items[rows].to(found.dtype)
+            weight = 1 / items[rows].to(embeddings.dtype)
         else:
-            score = self.attention(found).squeeze(1)
+            score = self.attention(embeddings).squeeze(1)
             highest = score.new_full((len(items),), -torch.inf).scatter_reduce(0, rows, score, "amax")
             weight = (score - highest.detach()[rows]).exp()
             weight = weight / weight.new_zeros(len(items)).index_add(0, rows, weight)[rows]
-        return found.new_zeros(len(items), self.width).index_add(0, rows, found * weight.unsqueeze(1))
+        return embeddings.new_zeros(len(items), self.width).index_add(
+            0, rows, embeddings * weight.unsqueeze(1)
+        )

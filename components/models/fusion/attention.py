@@ -35,8 +35,8 @@ class Attention(nn.Module):
             for part in (self.query(x), self.key(context), self.value(context))
         )
         dropout = self.dropout if self.training else 0.0
-        found = F.scaled_dot_product_attention(q, k, v, real[:, None, None, :], dropout_p=dropout)
-        return self.out(found.transpose(1, 2).flatten(2))
+        attended = F.scaled_dot_product_attention(q, k, v, real[:, None, None, :], dropout_p=dropout)
+        return self.out(attended.transpose(1, 2).flatten(2))
 
 
 class Block(nn.Module):

@@ -69,12 +69,12 @@ class Bottleneck(Fusion):
             streams[name] = torch.cat([self.class_tokens[name].expand(rows, 1, -1), value], dim=1)
             real[name] = torch.cat([mask.new_ones(rows, 1), mask, mask.new_ones(rows, count)], dim=1)
         for layer in self.layers:
-            found = []
+            gathered = []
             for name, block in layer.items():  # type: ignore[operator]
                 x = block(torch.cat([streams[name], shared], dim=1), real[name])
                 streams[name], exchanged = x[:, :-count], x[:, -count:]
-                found.append(exchanged)
-            shared = _mean_of_present(found, present)
+                gathered.append(exchanged)
+            shared = _mean_of_present(gathered, present)
         first = [self.norm(streams[name][:, 0]) for name in self.inputs]
         return _mean_of_present(first, present)
 

@@ -15,11 +15,11 @@ from components.models.fusion.protocol import Fusion
 class FiLM(Fusion):
     """Feature-wise linear modulation (Perez et al. 2018, https://arxiv.org/abs/1709.07871, section 2).
 
-    The paper modulates one input (the picture) by one other (the question):
+    The paper modulates one input (the image) by one other (the question):
     ``FiLM(F | gamma, beta) = gamma * F + beta`` with gamma = 1 + delta. Here every input takes both
-    roles, so none is preferred: features ``h_m = W_m x_m`` are modulated by what the other inputs
-    present add up to, ``(delta_m, beta_m) = G_m gelu(sum_{n != m} C_n x_n + c_n)``, and the fused
-    vector is the mean of ``gelu(gamma_m * h_m + beta_m)`` over the inputs present.
+    roles, so none is preferred: features ``h_m = W_m x_m`` are modulated by the sum of the other
+    inputs present, ``(delta_m, beta_m) = G_m gelu(sum_{n != m} C_n x_n + c_n)``. The fused vector is
+    the mean of ``gelu(gamma_m * h_m + beta_m)`` over the inputs present.
 
     G_m has no bias: without another input nothing is modulated (gamma = 1, beta = 0).
 
@@ -47,8 +47,8 @@ class FiLM(Fusion):
     def forward(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
         hidden = hide_absent(embeddings, present, self.inputs)
         x = {name: self.norms[name](as_vector(hidden[name])) for name in self.inputs}
-        there = {name: present[:, [column]] for column, name in enumerate(self.inputs)}  # (B, 1)
-        conditions = {name: part(x[name]) * there[name] for name, part in self.conditions.items()}
+        known = {name: present[:, [column]] for column, name in enumerate(self.inputs)}  # (B, 1)
+        conditions = {name: part(x[name]) * known[name] for name, part in self.conditions.items()}
         modulated = []
         for name in self.inputs:
             h = self.features[name](x[name])  # (B, W)
@@ -56,6 +56,6 @@ class FiLM(Fusion):
             if others:
                 delta, beta = self.generators[name](F.gelu(torch.stack(others).sum(dim=0))).chunk(2, dim=1)
                 h = (1 + delta) * h + beta
-            modulated.append(F.gelu(h) * there[name])
+            modulated.append(F.gelu(h) * known[name])
         count = present.sum(1, keepdim=True).clamp(min=1)
         return self.dropout(torch.stack(modulated).sum(dim=0) / count)

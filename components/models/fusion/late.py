@@ -17,7 +17,7 @@ class Late(Fusion):
 
     ``eta = sum_m w_m * eta_m / T_m + (n - 1) / (M - 1) * c`` over the n inputs present, where ``eta_m`` are
     natural parameters (logits, for classes) and w_m > 0. With all weights 1 and ``c = -(M - 1)`` times the
-    prior's natural parameters this is the product of calibrated posteriors, which is ideal when the
+    prior's natural parameters this is the product of calibrated posteriors. The product is ideal when the
     inputs are independent given the target. Weights and temperatures are learned for each target.
 
     With heads taken from the fits of the single inputs only temperatures, weights and ``c`` are left

@@ -1,4 +1,4 @@
-"""What every fusion does with embeddings before it fuses them."""
+"""Masking of absent inputs and of padding, which every fusion needs before it fuses."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor
 def hide_absent(
     embeddings: Mapping[str, Tensor], present: Tensor, inputs: tuple[str, ...]
 ) -> dict[str, Tensor]:
-    """Replace what absent inputs hold by zeros, whatever it was (NaN included).
+    """Replace the values of absent inputs by zeros, NaN included.
 
     Args:
         embeddings: (B, D) or (B, T, D) for each input.
-        present: (B, M) bool; column i says whether ``inputs[i]`` is there.
+        present: (B, M) bool; column i says if ``inputs[i]`` is present.
         inputs: The M names in the order of ``present``.
 
     Example:
@@ -27,13 +27,13 @@ def hide_absent(
     hidden = {}
     for column, name in enumerate(inputs):
         value = embeddings[name]
-        there = present[:, column].reshape(-1, *[1] * (value.dim() - 1))
-        hidden[name] = torch.where(there, value, torch.zeros((), dtype=value.dtype, device=value.device))
+        known = present[:, column].reshape(-1, *[1] * (value.dim() - 1))  # (B, 1) or (B, 1, 1)
+        hidden[name] = torch.where(known, value, torch.zeros((), dtype=value.dtype, device=value.device))
     return hidden
 
 
 def token_mask(tokens: Tensor) -> Tensor:
-    """Which tokens of (B, T, D) are real: padding is a vector of zeros. (B, T) bool."""
+    """Mark the real tokens of (B, T, D), since padding is a vector of zeros: (B, T) bool."""
     return tokens.ne(0).any(-1)
 
 
@@ -51,16 +51,16 @@ def as_vector(embedding: Tensor) -> Tensor:
 
 
 def as_tokens(embedding: Tensor) -> tuple[Tensor, Tensor]:
-    """Tokens, and which of them are real.
+    """Give an embedding as tokens, with a mask of the real ones.
 
     Args:
         embedding: (B, D), which is one real token, or (B, T, D), in which padding is zeros.
 
     Returns:
-        (B, T, D) and (B, T) bool. A row without a real token keeps its first, so that whoever
-        attends to the row has something to attend to.
+        (B, T, D) and (B, T) bool. A row without a real token keeps its first, since
+        attention over nothing is not a number.
     """
     tokens = embedding.unsqueeze(1) if embedding.dim() == 2 else embedding
-    real = token_mask(tokens)
+    real = token_mask(tokens)  # (B, T)
     first = torch.arange(tokens.shape[1], device=tokens.device) == 0  # (T,)
     return tokens, real | (first & ~real.any(1, keepdim=True))

@@ -22,8 +22,8 @@ class Multiplicative(Fusion):
     them). An absent input's terms are left out: with one input present it is a linear layer.
 
     W would have D_m * D_n * width weights. It is applied to ``z_m = P_m x_m`` with few features, which
-    restricts W to a low rank in its two input dimensions (section 3 of the paper does so for
-    its gates and diagonal forms too) and adds no nonlinearity.
+    restricts W to a low rank in its two input dimensions and adds no nonlinearity. Section 3 of the paper
+    does so for its gates and diagonal forms too.
 
     Args:
         widths: Length D_m of each input's embedding.

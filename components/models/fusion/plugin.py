@@ -66,10 +66,10 @@ def find_plugin(name: str) -> EntryPoint:
     Raises:
         ModelError: If not exactly one installed distribution has it.
     """
-    found = list(entry_points(group=ENTRY_POINTS, name=name))
-    if len(found) == 1:
-        return found[0]
-    have = ", ".join(distribution(entry) for entry in found) or "none"
+    entries = list(entry_points(group=ENTRY_POINTS, name=name))
+    if len(entries) == 1:
+        return entries[0]
+    have = ", ".join(distribution(entry) for entry in entries) or "none"
     raise ModelError(
         f"fusion.plugin: {name!r}: expected one installed distribution with this entry point in the group "
         f"{ENTRY_POINTS!r}, found {have}"

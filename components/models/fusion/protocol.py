@@ -1,4 +1,4 @@
-"""What every fusion is: a network from the embeddings of the inputs that are there to one vector."""
+"""Interface of every fusion: a network from the embeddings of the present inputs to one vector."""
 
 from __future__ import annotations
 

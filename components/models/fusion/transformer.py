@@ -63,10 +63,10 @@ class Transformer(Fusion):
         tokens = [self.class_token.expand(rows, 1, -1)]
         real = [present.new_ones(rows, 1)]
         for column, name in enumerate(self.inputs):
-            there = present[:, column].view(-1, 1, 1)
+            known = present[:, column].view(-1, 1, 1)
             value, mask = as_tokens(hidden[name])  # an absent input keeps one token
             value = self.projections[name](self.norms[name](value)) + self.modality[name]
-            tokens.append(torch.where(there, value, self.missing[name]))
+            tokens.append(torch.where(known, value, self.missing[name]))
             real.append(mask)
         x = self.blocks(torch.cat(tokens, dim=1), src_key_padding_mask=~torch.cat(real, dim=1))
         return self.norm(x[:, 0])

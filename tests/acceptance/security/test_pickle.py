@@ -135,7 +135,7 @@ def test_extra_pickles_beside_a_model_are_passed_over(
 
 def test_a_pickled_cell_is_no_picture(tiny: Built, bomb: bytes, canary: Path) -> None:
     scored = Predictor(tiny.bundle).predict(pd.DataFrame({"photo": [bomb]}))
-    assert "cannot be decoded as a picture" in scored["error"][0]
+    assert "cannot be decoded as an image" in scored["error"][0]
     assert not canary.exists()
 
 

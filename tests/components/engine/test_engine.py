@@ -16,7 +16,7 @@ from components.engine import open_engine
 from components.engine.cluster import EngineError, connect, own_error, running
 from components.errors import DataError
 from components.training.checkpoint import known_epochs
-from components.training.distributed import Peers
+from components.training.distributed import DistributedGroup
 
 VALUES: dict[str, Any] = {
     "name": "x",
@@ -83,8 +83,8 @@ def test_a_checkpoint_that_is_not_there_or_broken_knows_no_epochs(tmp_path: Path
     assert known_epochs(tmp_path / "checkpoint.safetensors") == []
 
 
-def peer(rank: int, size: int) -> Peers:
-    each = Peers()
+def peer(rank: int, size: int) -> DistributedGroup:
+    each = DistributedGroup()
     each.rank, each.size = rank, size
     return each
 

@@ -182,12 +182,12 @@ def test_linear_views_of_one_thing_are_aligned(name: str) -> None:
     optimizer = torch.optim.Adam([*network.parameters(), *objective.parameters()], lr=0.02)
     present = torch.ones(240, 2, dtype=torch.bool)
     batch = Batch(views, present, {"label": classes})
-    _, before = objective.judge(network(views, present).detach(), batch.targets, present)
+    _, before = objective.evaluate(network(views, present).detach(), batch.targets, present)
     for _ in range(150):
         optimizer.zero_grad()
         objective(network, batch, present).backward()
         optimizer.step()
-    _, after = objective.judge(network(views, present).detach(), batch.targets, present)
+    _, after = objective.evaluate(network(views, present).detach(), batch.targets, present)
     # chance is .025 for a pair and .34 for a class; normalising a view hides a part of what is shared
     assert after > max(before, 0.6 if "class" in name else 0.2), (before, after)
 

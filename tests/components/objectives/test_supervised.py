@@ -142,7 +142,7 @@ class TestJudge:
         targets = Targets((number(metric="mae"), classes(3)))
         values, natural = values_of(targets, 40), natural_of(targets, 40)
         objective = Supervised(targets, TrainingConfig(label_smoothing=0.3, class_weights="balanced"), values)
-        loss, metric = objective.judge(natural, values, EVERY)
+        loss, metric = objective.evaluate(natural, values, EVERY)
         assert loss == pytest.approx(np.mean([v.item() for v in targets.losses(natural, values).values()]))
         mean = natural[:, 0] / natural[:, 1] * 4 + 10
         assert metric == pytest.approx((mean - values["price"]).abs().mean().item())
@@ -152,12 +152,12 @@ class TestJudge:
         targets = Targets((classes(2), number()))
         values = {"label": torch.tensor([0, -1, 1, -1]), "price": torch.tensor([1.0, 2, 3, 4])}
         natural = torch.tensor([[3.0, 0, 0, 1], [3, 0, 0, 1], [3, 0, 0, 1], [3, 0, 0, 1]])
-        assert Supervised(targets, TrainingConfig(), values).judge(natural, values, EVERY)[1] == 0.5
+        assert Supervised(targets, TrainingConfig(), values).evaluate(natural, values, EVERY)[1] == 0.5
 
     def test_without_such_rows_the_metric_is_open(self) -> None:
         targets = Targets((classes(2), number()))
         values = {"label": torch.tensor([-1, -1]), "price": torch.tensor([1.0, 2])}
-        loss, metric = Supervised(targets, TrainingConfig(), values).judge(
+        loss, metric = Supervised(targets, TrainingConfig(), values).evaluate(
             natural_of(targets, 2), values, EVERY
         )
         assert math.isfinite(loss)

@@ -194,9 +194,9 @@ def test_one_sample_is_enough() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "cannot be decoded as sound"),
-        (b"no sound", "cannot be decoded as sound"),
-        (recorded(np.zeros(0)), "sound without samples"),
+        (b"", "cannot be decoded as audio"),
+        (b"no sound", "cannot be decoded as audio"),
+        (recorded(np.zeros(0)), "audio without samples"),
     ],
 )
 def test_what_cannot_be_decoded_is_named(tmp_path: Path, data: bytes, message: str) -> None:

@@ -118,7 +118,7 @@ class TestPretrained:
     def test_a_model_of_another_kind_is_refused(self, tmp_path: Path) -> None:
         ViTConfig(image_size=48).save_pretrained(tmp_path)
         encoder = {"name": "pretrained", "model": str(tmp_path)}
-        with pytest.raises(ModelError, match="is no model for sound"):
+        with pytest.raises(ModelError, match="is no model for audio"):
             build_preprocessor(config("audio", rate=None, encoder=encoder))
 
 

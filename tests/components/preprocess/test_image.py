@@ -182,7 +182,7 @@ def test_path_text_and_bytes_give_the_same(tmp_path: Path) -> None:
 def test_what_cannot_be_decoded_is_named(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "bad.png"
     path.write_bytes(data)
-    with pytest.raises(DataError, match=r"bad\.png: cannot be decoded as a picture"):
+    with pytest.raises(DataError, match=r"bad\.png: cannot be decoded as an image"):
         canonical(path)
 
 

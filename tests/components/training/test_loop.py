@@ -336,7 +336,7 @@ def test_a_loss_that_is_not_finite_is_told_with_its_epoch_and_a_remedy(xor: Xor,
     training.present[17, 0] = True
     with pytest.raises(
         TrainingError,
-        match=r"the loss is nan in epoch 2, batch [12] of 2 \(step [45]\); the network's answer is not "
+        match=r"the loss is nan in epoch 2, batch [12] of 2 \(step [45]\); the network's output is not "
         r"finite for the rows '17': look for extreme values in them, or try a learning rate below",
     ):
         run(network(), training, validation, tmp_path, epochs=3)
@@ -385,7 +385,7 @@ def test_answers_on_validation_that_are_not_finite_are_told_as_such(xor: Xor, tm
     validation = xor(32, 1)
     validation.embeddings["a"][:] = torch.nan
     validation.present[:, 0] = True
-    with pytest.raises(TrainingError, match=r"answers on validation are not finite after epoch 0"):
+    with pytest.raises(TrainingError, match=r"outputs on validation are not finite after epoch 0"):
         run(network(), xor(64, 0), validation, tmp_path)
 
 
