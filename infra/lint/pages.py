@@ -56,6 +56,11 @@ def main() -> int:
         for page in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
         for fault in check(page, commands, targets)
     ]
+    index = (ROOT / "docs" / "decisions" / "index.md").read_text("utf-8")
+    decisions = (path.name for path in (ROOT / "docs" / "decisions").glob("0*.md"))
+    faults += [
+        f"docs/decisions/index.md: no line for {name}" for name in sorted(decisions) if name not in index
+    ]
     readme = (ROOT / "README.md").read_text("utf-8")
     if len(readme.splitlines()) > README_LINES or len(readme.split()) > README_WORDS:
         faults.append(
