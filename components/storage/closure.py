@@ -11,7 +11,8 @@ from importlib.machinery import ModuleSpec, PathFinder
 from typing import Any, NamedTuple
 
 from components.storage.digest import digest
-from components.storage.normal_form import import_source, imported, own_nodes, tokens_of
+from components.storage.normal_form import tokens_of
+from components.storage.scopes import import_source, imported, own_nodes
 
 _PROJECT = __name__.partition(".")[0]
 

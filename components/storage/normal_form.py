@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+
+from components.storage.scopes import COMPREHENSIONS, Scope, scope_of, target_names
 
 Resolve = Callable[[Sequence[str], bool], tuple[str, Sequence[str]]]
 """Token of a dotted path, and the attributes that the token does not cover.
@@ -12,9 +13,6 @@ Resolve = Callable[[Sequence[str], bool], tuple[str, Sequence[str]]]
 The path begins with a global name of the module, or, where the flag is set, with a top-level package.
 """
 
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-_BY_NAME = {"locals", "vars", "eval", "exec", "dir"}  # these see the names of local variables
 _PROSE = {"description", "title", "examples"}  # arguments of pydantic's Field that only people read
 _NO_BEHAVIOUR = {"ctx", "type_comment", "type_ignores", "kind", "lineno"}
 
@@ -36,15 +34,6 @@ def tokens_of(node: ast.stmt, resolve: Resolve, package: str = "") -> list[str]:
     return writer.tokens
 
 
-@dataclass
-class _Scope:
-    """Names of one function, comprehension or class body: their tokens, or the paths that they import."""
-
-    is_class: bool = False
-    names: dict[str, str] = field(default_factory=dict)
-    imports: dict[str, tuple[str, ...]] = field(default_factory=dict)
-
-
 class _Writer:
     """Walks a statement, and writes a token per node, constant and name.
 
@@ -56,14 +45,14 @@ class _Writer:
     def __init__(self, resolve: Resolve, package: str) -> None:
         self.tokens: list[str] = []
         self._resolve, self._package = resolve, package
-        self._scopes: list[_Scope] = []
+        self._scopes: list[Scope] = []
         self._locals = 0
 
     def write(self, node: ast.AST) -> None:
         special = getattr(self, f"_{type(node).__name__}", None)
         if special is not None:
             special(node)
-        elif isinstance(node, _COMPREHENSIONS):
+        elif isinstance(node, COMPREHENSIONS):
             self._comprehension(node)
         else:
             self._fields(node)
@@ -155,7 +144,7 @@ class _Writer:
                 self._annotation(parameter.annotation)
         self.write(arguments)  # defaults belong to the scope around the function
         names = [parameter.arg for parameter in parameters]
-        self._enter(_scope(body, names, self._package), node, body)
+        self._enter(scope_of(body, names, self._package), node, body)
 
     def _arg(self, node: ast.arg) -> None:
         self.tokens.append(f"={node.arg}")
@@ -163,9 +152,9 @@ class _Writer:
     def _comprehension(self, node: ast.AST) -> None:
         generators: list[ast.comprehension] = node.generators  # type: ignore[attr-defined]
         self.write(generators[0].iter)  # belongs to the scope around the comprehension
-        scope = _Scope()
+        scope = Scope()
         for generator in generators:
-            scope.names.update(dict.fromkeys(_targets(generator.target), ""))
+            scope.names.update(dict.fromkeys(target_names(generator.target), ""))
         self._scopes.append(scope)
         self.tokens.append(f"({type(node).__name__}")
         for number, generator in enumerate(generators):
@@ -181,12 +170,12 @@ class _Writer:
         self.tokens.append(f"class {node.name}")
         for part in (*node.decorator_list, *node.bases, *node.keywords):
             self.write(part)
-        scope = _scope(node.body, (), self._package)
+        scope = scope_of(node.body, (), self._package)
         scope.is_class = True
         scope.names = {name: f"={name}" for name in scope.names}
         self._enter(scope, node, node.body)
 
-    def _enter(self, scope: _Scope, node: ast.AST, body: Sequence[ast.AST]) -> None:
+    def _enter(self, scope: Scope, node: ast.AST, body: Sequence[ast.AST]) -> None:
         self._scopes.append(scope)
         self.tokens.append(f"({type(node).__name__}")
         for part in body:
@@ -264,74 +253,3 @@ class _Writer:
             node = ast.parse(node.value, mode="eval").body
         self.write(node)
         del self.tokens[length:]
-
-
-def _scope(body: Iterable[ast.AST], parameters: Iterable[str], package: str) -> _Scope:
-    """Scope of a body: its parameters, what it binds, and what it imports."""
-    scope = _Scope()
-    bound: dict[str, None] = {}
-    outside: set[str] = set()
-    verbatim = False
-    for node in own_nodes(body):
-        match node:
-            case ast.Global(names) | ast.Nonlocal(names):
-                outside.update(names)
-            case ast.Import() | ast.ImportFrom():
-                scope.imports.update(imported(node, package))
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                bound[node.name] = None
-            case ast.Name(id, ast.Store() | ast.Del()):
-                bound[id] = None
-            case ast.Name(id) if id in _BY_NAME:
-                verbatim = True
-            case ast.ExceptHandler(_, str(name)) | ast.MatchAs(_, str(name)) | ast.MatchStar(str(name)):
-                bound[name] = None
-            case ast.MatchMapping(rest=str(name)):
-                bound[name] = None
-    scope.names = {name: f"={name}" if verbatim else "" for name in bound if name not in outside}
-    scope.names.update({name: f"={name}" for name in parameters})
-    return scope
-
-
-def own_nodes(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """Nodes of one scope: not those in functions and classes within it, nor what comprehensions bind."""
-    for node in body:
-        yield node
-        if isinstance(node, _FUNCTIONS):
-            inner: list[ast.AST] = [*node.args.defaults, *(d for d in node.args.kw_defaults if d)]
-            yield from own_nodes(inner + list(getattr(node, "decorator_list", [])))
-        elif isinstance(node, ast.ClassDef):
-            yield from own_nodes([*node.decorator_list, *node.bases, *node.keywords])
-        elif isinstance(node, _COMPREHENSIONS):
-            targets = [name for each in node.generators for name in ast.walk(each.target)]
-            yield from (part for part in own_nodes(ast.iter_child_nodes(node)) if part not in targets)
-        else:
-            yield from own_nodes(ast.iter_child_nodes(node))
-
-
-def _targets(node: ast.expr) -> list[str]:
-    return [
-        part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
-    ]
-
-
-def imported(node: ast.Import | ast.ImportFrom, package: str) -> dict[str, tuple[str, ...]]:
-    """Names that an import binds, with the dotted path of each.
-
-    Args:
-        node: The import; a star binds nothing here.
-        package: Package that relative imports start from.
-    """
-    if isinstance(node, ast.Import):
-        whole = {alias.asname: tuple(alias.name.split(".")) for alias in node.names if alias.asname}
-        tops = [alias.name.partition(".")[0] for alias in node.names if not alias.asname]
-        return whole | {top: (top,) for top in tops}
-    source = import_source(node, package)
-    return {alias.asname or alias.name: (*source, alias.name) for alias in node.names if alias.name != "*"}
-
-
-def import_source(node: ast.ImportFrom, package: str) -> tuple[str, ...]:
-    """Dotted path of the module that an import takes names from."""
-    parents = package.split(".") if node.level else []
-    outer = parents[: len(parents) - node.level + 1]
-    return (*outer, *(node.module.split(".") if node.module else ()))
