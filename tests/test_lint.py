@@ -95,3 +95,11 @@ def test_a_page_is_held_to_its_links_anchors_commands_and_targets(tmp_path: Path
         "`make nothing` does not exist",
         "`braid walk` does not exist",
     ]
+
+
+def test_a_long_sentence_of_a_page_is_named_and_a_table_is_not(tmp_path: Path) -> None:
+    long = " ".join(["word"] * 26)
+    assert [rule for _, rule in _rules(tmp_path, f"Some text. {long}.\n", "page.md")] == ["long"]
+    assert _rules(tmp_path, f"| a | b |\n|---|---|\n| {long} | {long} |\n", "page.md") == []
+    half = " ".join(["word"] * 20)
+    assert _rules(tmp_path, f"**A title of some words.** {half}: {half}\n", "page.md") == []

@@ -104,10 +104,12 @@ EXEMPT = ("infra/lint/", "tests/test_lint.py")  # they name the words that they 
 STARTS = frozenset(["What", "Whether", "How", "Where", "Who", "Which", "Of", "When"])
 NAMES = frozenset(["told", "said", "torn", "opened", "served", "reached", "kept", "found", "place", "there"])
 MEDIA = {"picture": "image", "pictures": "images", "sound": "audio", "sounds": "audio"}
-LONGEST = 25  # words per sentence of a docstring
+LONGEST = 25  # words per sentence of a docstring or a page
 
 # Sentences end at a full stop, a colon or a semicolon before a space; a line of a list or of Args begins one.
-_SENTENCE = re.compile(r"(?<=[.:;?!])\s+|\n\s*\n|\n\s*(?:[-*+]|\d+\.)\s+|\n\s*(?=[\w.*]+(?: \([^)]*\))?:\s)")
+_SENTENCE = re.compile(
+    r"(?<=[.:;?!])\**\s+|\n\s*\n|\n\s*(?:[-*+]|\d+\.)\s+|\n\s*(?=[\w.*]+(?: \([^)]*\))?:\s)"
+)
 _CODE = re.compile(r"``[^`]*``|`[^`]*`|:\w+:`[^`]*`|https?://\S+|\]\([^)]*\)")
 _FENCE = re.compile(r"^ *(```|~~~).*?^ *\1", re.DOTALL | re.MULTILINE)
 
@@ -134,7 +136,8 @@ def check(path: Path) -> list[Offence]:
         texts = [] if "tests" in path.parts else _texts(tree)
         return sorted([*_docstrings(tree), *_names(tree), *_comments(text), *texts])
     if path.suffix == ".md":
-        return list(_media(_FENCE.sub(lambda fence: "\n" * fence[0].count("\n"), text)))
+        prose = _FENCE.sub(lambda fence: "\n" * fence[0].count("\n"), text)
+        return [*_media(prose), *_long(re.sub(r"^\|.*$", "", prose, flags=re.MULTILINE))]
     comments = (re.search(r"(?:^|\s)#\s(.*)", line) for line in text.splitlines())
     return list(_media("\n".join(comment[1] if comment else "" for comment in comments)))
 
@@ -151,12 +154,15 @@ def _docstrings(tree: ast.Module) -> Iterator[Offence]:
         if start in STARTS:
             yield Offence(line, "start", f"docstring begins with {start!r}: begin with a verb or a noun")
         yield from _media(text, line)
-        for sentence in _SENTENCE.split(_FENCE.sub("", text)):
-            words = re.findall(r"[^\W\d_][\w'’-]*", _CODE.sub("code", sentence))
-            if len(words) > LONGEST and ">>>" not in sentence:
-                yield Offence(
-                    line, "long", f"{len(words)} words, at most {LONGEST}: {' '.join(words[:6])} ..."
-                )
+        yield from _long(text, line)
+
+
+def _long(text: str, line: int = 1) -> Iterator[Offence]:
+    for sentence in _SENTENCE.split(_FENCE.sub("", text)):
+        words = re.findall(r"[^\W\d_][\w'’-]*", _CODE.sub("code", sentence))
+        if len(words) > LONGEST and ">>>" not in sentence:
+            first = " ".join(words[:6])
+            yield Offence(line, "long", f"{len(words)} words, at most {LONGEST}: {first} ...")
 
 
 def _names(tree: ast.Module) -> Iterator[Offence]:
