@@ -57,10 +57,12 @@ def prefect_server(
         "PREFECT_UI_API_URL": address,
         "PREFECT_API_URL": address,
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",  # a service that fails says so nowhere else
+        # Each flush of events waits for a lock for a second at most, and after five it would drop them.
+        "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_MAX_FLUSH_RETRIES": "60",
     }
     if ephemeral:
         environment["PREFECT__SERVER_EPHEMERAL"] = "1"
-    command = [sys.executable, "-m", "uvicorn", "--factory", "flows.servers.retrying:create_app"]
+    command = [sys.executable, "-m", "uvicorn", "--factory", "flows.servers.application:create_app"]
     command += ["--host", _HOST, "--port", str(port), "--log-level", "error"]
     log = workspace / "prefect-server.log"
     with _running("Prefect's server", command, log, environment, address, meanwhile) as server:

@@ -83,7 +83,7 @@ def test_a_run_whose_prefect_api_goes_says_so_and_is_gone_on_with(
     servers = [
         child
         for child in psutil.Process(process.pid).children(recursive=True)
-        if "flows.servers.retrying:create_app" in " ".join(child.cmdline())
+        if "flows.servers.application:create_app" in " ".join(child.cmdline())
     ]
     assert servers
     for server in servers:

@@ -1,15 +1,16 @@
-"""An answer 503 is asked for again; everything else goes through as it is."""
+"""A request that gets 503 is tried again, and so is work that finds its database locked; nothing else is."""
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
 import httpx
 import pytest
 
-from flows.servers.retrying import TRIES, patient
+from flows.servers.retrying import TRIES, is_repeated, retrying, until_unlocked
 
 
 class Server:
@@ -34,7 +35,7 @@ class Server:
 
 def ask(server: Server) -> httpx.Response:
     async def asked() -> httpx.Response:
-        transport = httpx.ASGITransport(patient(server))
+        transport = httpx.ASGITransport(retrying(server))
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
             return await client.post("/", content=b"the request")
 
@@ -60,3 +61,43 @@ def test_who_stays_busy_says_so_in_the_end() -> None:
     with pytest.raises(RuntimeError, match="locked"):  # for the server's log
         ask(server)
     assert len(server.bodies) == TRIES
+
+
+def test_work_is_repeated_until_its_database_is_free_and_takes_the_lock_as_it_begins() -> None:
+    marks: list[bool] = []
+
+    async def work(value: int) -> int:
+        marks.append(is_repeated.get())
+        if len(marks) < 3:
+            raise sqlite3.OperationalError("database is locked")
+        return value
+
+    async def call() -> tuple[int, bool]:
+        return await until_unlocked(work)(7), is_repeated.get()
+
+    assert asyncio.run(call()) == (7, False)
+    assert marks == [False, True, True]
+
+
+def test_work_that_fails_otherwise_is_not_repeated() -> None:
+    calls: list[int] = []
+
+    async def work() -> None:
+        calls.append(1)
+        raise sqlite3.OperationalError("no such table: run")
+
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        asyncio.run(until_unlocked(work)())
+    assert len(calls) == 1
+
+
+def test_work_whose_database_stays_locked_fails_in_the_end() -> None:
+    calls: list[int] = []
+
+    async def work() -> None:
+        calls.append(1)
+        raise sqlite3.OperationalError("database is locked")
+
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        asyncio.run(until_unlocked(work)())
+    assert len(calls) == TRIES

@@ -1,0 +1,121 @@
+"""Private names of Prefect: braid uses them in this file alone.
+
+Written for prefect 3.8 (``prefect>=3.8,<3.9`` in pyproject.toml). Each entry says what lets it go. Prefect's
+server is imported where it is used: only the process that serves needs it.
+"""
+
+from __future__ import annotations
+
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from filelock import AsyncFileLock
+from sqlalchemy.engine import make_url
+
+from flows.servers.retrying import App, is_repeated, until_unlocked
+
+PREFECT_SERVER = "prefect.server.api.server"
+"""Module of the server's application. Goes when Prefect has a public factory for it."""
+BUSY_SECONDS = 1
+"""Longest wait of one connection to SQLite for the lock of another."""
+
+
+def prefect_application() -> App:
+    """Build Prefect's application, on SQLite one that many may write to at once."""
+    from prefect.server.api.server import create_app
+
+    _shorten_waits_for_locks()
+    _lock_at_once_when_repeated()
+    _repeat_services_on_locks()
+    _migrate_one_by_one()
+    return create_app()
+
+
+def _shorten_waits_for_locks() -> None:
+    """Set the busy timeout of every connection to ``BUSY_SECONDS``.
+
+    Prefect sets 60 s, whatever ``PREFECT_SERVER_DATABASE_TIMEOUT`` says. While a connection waits that long
+    it holds its own mutex, and whoever frees one of its cursors waits for that in ``sqlite3_reset``. If the
+    holder of the lock needs the one who waits in order to commit, both stand still until the time is over.
+
+    Goes when Prefect takes its busy timeout from the setting.
+    """
+    from prefect.server.database.configurations import AioSqliteConfiguration
+
+    set_up = AioSqliteConfiguration.setup_sqlite
+
+    @wraps(set_up)
+    def set_up_briefly(self: AioSqliteConfiguration, connection: Any, record: Any) -> None:
+        set_up(self, connection, record)
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS}")
+        cursor.close()
+
+    AioSqliteConfiguration.setup_sqlite = set_up_briefly  # type: ignore[assignment, method-assign]
+
+
+def _lock_at_once_when_repeated() -> None:
+    """Begin the transactions of a repeated try with the lock, so that they wait for it and are not refused.
+
+    Prefect begins with a read and locks with the first write. If another transaction has written in
+    between, SQLite refuses that write without a wait ("BUSY_SNAPSHOT"), and among many writers every try.
+
+    Goes when Prefect begins transactions that write with ``BEGIN IMMEDIATE``.
+    """
+    from prefect.server.database.configurations import AioSqliteConfiguration
+
+    begin = AioSqliteConfiguration.begin_transaction
+
+    @wraps(begin)
+    def begin_locked(self: AioSqliteConfiguration, session: Any, with_for_update: bool = False) -> Any:
+        return begin(self, session, with_for_update or is_repeated.get())
+
+    AioSqliteConfiguration.begin_transaction = begin_locked  # type: ignore[method-assign]
+
+
+def _repeat_services_on_locks() -> None:
+    """Repeat the work of background services that SQLite refuses, as requests are repeated.
+
+    These are the functions that Prefect gives to its docket, the handlers of events, and the recorder of task
+    runs. The persister of events repeats by itself.
+
+    Goes when Prefect repeats them itself on "database is locked".
+    """
+    from docket import Docket
+    from prefect.server.api import server
+    from prefect.server.services import task_run_recorder
+    from prefect.server.utilities.messaging import memory
+
+    class RetryingDocket(Docket):
+        def register(self, function: Any, names: list[str] | None = None) -> None:
+            super().register(until_unlocked(function), names or [function.__name__])
+
+    class RetryingConsumer(memory.Consumer):
+        async def run(self, handler: Any) -> None:
+            await super().run(until_unlocked(handler))
+
+    server.Docket = RetryingDocket  # type: ignore[misc]
+    memory.Consumer = RetryingConsumer  # type: ignore[misc]
+    record = task_run_recorder.record_bulk_task_run_events
+    task_run_recorder.record_bulk_task_run_events = until_unlocked(record)  # type: ignore[assignment]
+
+
+def _migrate_one_by_one() -> None:
+    """Have servers that begin at once on one database bring it up to date one after the other.
+
+    A new database takes seconds, longer than ``BUSY_SECONDS``.
+
+    Goes with :func:`_shorten_waits_for_locks`.
+    """
+    from prefect.server.database.interface import PrefectDBInterface
+
+    create = until_unlocked(PrefectDBInterface.create_db)
+
+    @wraps(create)
+    async def create_alone(self: PrefectDBInterface) -> None:
+        file = Path(str(make_url(self.database_config.connection_url).database))
+        async with AsyncFileLock(file.with_name(f".{file.name}.lock")):
+            await create(self)
+
+    PrefectDBInterface.create_db = create_alone  # type: ignore[method-assign]

@@ -1,0 +1,39 @@
+"""Prefect's server as braid runs it: on SQLite, where many may write at once."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+
+from flows.prefect_internals import PREFECT_SERVER, prefect_application
+from flows.servers.retrying import App, retrying
+from flows.workers.imports import imported
+
+_COLLECT_SECONDS = 1.0
+_FULL_EVERY = 30  # collections
+
+
+def create_app() -> App:
+    """Build the application that uvicorn serves."""
+    imported([PREFECT_SERVER])
+    _collect_garbage_apart()
+    return retrying(prefect_application())
+
+
+def _collect_garbage_apart() -> None:
+    """Collect garbage in a thread of its own, never in that of the event loop.
+
+    Among it are cursors of SQLite, and to free one is to wait for its connection. While that connection waits
+    for a lock whose holder needs the event loop to commit, the loop must not be what waits.
+    """
+    gc.disable()
+    threading.Thread(target=_collect, name="garbage", daemon=True).start()
+
+
+def _collect() -> None:
+    collections = 0
+    while True:
+        time.sleep(_COLLECT_SECONDS)
+        collections += 1
+        gc.collect(2 if collections % _FULL_EVERY == 0 else 1)
