@@ -32,7 +32,7 @@ from benchmarks.machine import machine
 from components.config.load import load_pipeline
 from components.config.monitor import MOST_ROWS, MonitorConfig
 from components.data.quarantine import Quarantine
-from components.data.samples import input_value, read_samples
+from components.data.samples import input_value, open_samples_table
 from components.inference.bundle import REFERENCE
 from components.inference.predictor import Predictor
 from components.inference.reference_rows import Sample, read_sample
@@ -96,7 +96,7 @@ def gather(parts: Built, given: argparse.Namespace) -> tuple[Predictor, Material
     predictor = Predictor(parts.bundle, parts.config.engine.device)
     carried = read_sample(parts.bundle / REFERENCE)
     held = draw_reference(parts.dataset, parts.config)
-    samples = read_samples(parts.dataset, list(parts.config.inputs), values=True)
+    samples = open_samples_table(parts.dataset).rows(list(parts.config.inputs), values=True)
     trained = samples[samples["split"] == "train"].head(MOST_ROWS).reset_index(drop=True)
     section = parts.config.inputs[given.input]
     column = section.columns[0]

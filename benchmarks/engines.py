@@ -36,7 +36,7 @@ from benchmarks.machine import machine
 from components.config import PipelineConfig
 from components.config.engine import ClusterConfig, EngineConfig
 from components.data.ingest import ingest
-from components.data.samples import read_samples
+from components.data.samples import open_samples_table
 from components.engine.cluster import running
 from components.models.encoders import build_encoder
 from components.models.weights import encoder_digest, open_preprocessor
@@ -181,7 +181,7 @@ def measure(
     weights = weights_of(prepared, config, folder)
     extracting = Clock(workers, now)
     features = extract(dataset, prepared, weights, config, folder / "f", extracting)
-    digests = read_samples(dataset, ["value"])["value.digest"].dropna().tolist()
+    digests = open_samples_table(dataset).rows(["value"])["value.digest"].dropna().tolist()
     sizes = [
         sum(file.stat().st_size for file in Path(store).iterdir()) / len(digests)
         for store in (prepared.store, features.store)

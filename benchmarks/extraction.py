@@ -40,7 +40,7 @@ from benchmarks.number_formats import apart
 from components.config import PipelineConfig
 from components.config.encoders import PretrainedConfig
 from components.data.ingest import ingest
-from components.data.samples import read_samples
+from components.data.samples import open_samples_table
 from components.inference.embedder import Embedder, batches_of
 from components.models.encoders import build_encoder
 from components.models.weights import encoder_digest, open_encoder, open_preprocessor
@@ -189,7 +189,7 @@ class Bench:
         self.numbers = embedding_format(numbers, device, isinstance(section.encoder, PretrainedConfig))
         encoder = open_encoder(self.weights, section.encoder, self.preprocessor)
         self.embedder = Embedder(encoder, self.preprocessor, device, self.numbers)
-        keys = read_samples(dataset, ["cell"])["cell.digest"].tolist()
+        keys = open_samples_table(dataset).rows(["cell"])["cell.digest"].tolist()
         rows = ShardStore(Path(prepared.store), "arrow").rows(keys)
         sizes = [rows[row].size for row in range(len(rows))]  # of all rows together: the least padding
         self.batches = [

@@ -158,15 +158,15 @@ def measure(config_file: Path, overrides: Sequence[str], workspace: Path) -> tup
 
 
 def _split(parts: Built, split: str, names: tuple[str, ...]) -> Split:
-    samples, embeddings, values = open_split(parts.dataset, split, parts.features, None)
-    known = known_rows(values[parts.dataset.targets.primary.name])
-    chances = draws(samples["id"].astype(str).tolist(), names, seed_of(parts.config.seed, "gone"))
-    there = embeddings.present
+    opened = open_split(parts.dataset, split, parts.features, None)
+    known = known_rows(opened.values[parts.dataset.targets.primary.name])
+    chances = draws(opened.samples["id"].astype(str).tolist(), names, seed_of(parts.config.seed, "gone"))
+    there = opened.embeddings.present
     return Split(
-        {name: value[known] for name, value in embeddings.single.items()},
+        {name: value[known] for name, value in opened.embeddings.single.items()},
         there[known],
         (there & torch.from_numpy(chances >= GONE))[known],
-        {name: value[known] for name, value in values.items()},
+        {name: value[known] for name, value in opened.values.items()},
     )
 
 

@@ -52,7 +52,9 @@ _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 def call_directly(config: Path, folder: Path) -> None:
     """All steps of flows/retrain.py but what is Prefect's and MLflow's: no run, no registry, no page."""
     built = build_pipeline(load_pipeline(config), folder, config.parent)
-    judgement = judge(built.dataset, built.features, built.fused, built.bundle, built.config)
+    judgement = judge(
+        built.dataset, built.validation, built.features, built.fused, built.bundle, built.config
+    )
     evaluation, *further = judgement.evaluations
     stressed = measure_robustness(built.dataset, built.bundle, evaluation, built.config)
     explained = explain_samples(built.dataset, built.bundle, judgement.predictions, built.config)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import torch
 
-from components.data.samples import read_samples
+from components.data.samples import open_samples_table
 from components.distillation.figures import gains
 from components.distillation.results import Arm, DistillationResult, Judge
 from components.distillation.teacher import open_taught
@@ -69,8 +69,7 @@ def _compare(
     context: Context, dataset: Dataset, taught: Taught, learned: Mapping[str, Sequence[Learned]]
 ) -> DistillationResult:
     config, target = context.config, dataset.targets.primary
-    samples = read_samples(dataset)
-    samples = samples[samples["split"] == "test"]
+    samples = open_samples_table(dataset).split("test")
     values = dataset.targets.encode(samples)[target.name]
     known = known_rows(values).numpy()
     natural, _, _ = open_taught(dataset, samples, taught)

@@ -66,9 +66,9 @@ def evaluate_task(
     config, at, run = context.config, context.tracking, context.mlflow_run
     progress = Progress(context, "evaluate")
     progress(0, 2, "choosing on validation")
-    deliver(dataset, prepared, singles, features, fused, config, context.bundle, aligned)
+    validation = deliver(dataset, prepared, singles, features, fused, config, context.bundle, aligned)
     progress(1, 2, "judging on test")
-    judgement = judge(dataset, features, fused, context.bundle, config)
+    judgement = judge(dataset, validation, features, fused, context.bundle, config)
     evaluation, *further = judgement.evaluations
 
     result = context.folder / "evaluation.json"

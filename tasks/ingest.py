@@ -8,7 +8,7 @@ import pandas as pd
 from prefect import get_run_logger
 
 from components.data.ingest import ingest
-from components.data.samples import read_samples
+from components.data.samples import open_samples_table
 from components.redaction import redacted
 from components.references import Dataset
 from components.reproduction.environment import environment
@@ -35,7 +35,9 @@ def ingest_task(context: Context) -> Dataset:
 
     quarantine = pd.read_parquet(dataset.quarantine)
     at, run = context.tracking, context.mlflow_run
-    runs.log_dataset(at, run, read_samples(dataset), dataset.source, context.config.name, dataset.digest)
+    runs.log_dataset(
+        at, run, open_samples_table(dataset).rows(), dataset.source, context.config.name, dataset.digest
+    )
     runs.log_table(at, run, quarantine, "quarantine")
     runs.set_tags(at, run, {runs.DATA_TAG: dataset.digest})
     runs.log_metrics(

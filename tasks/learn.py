@@ -70,8 +70,8 @@ def learn_task(
             singles, features, fused, training = _one(context, dataset, prepared, lesson, part)
         else:
             singles, features, fused, training = _several(context, dataset, prepared, lesson, part)
-    deliver(dataset, prepared, singles, features, fused, config, context.bundle)
-    judgement = judge(dataset, features, fused, context.bundle, config)
+    validation = deliver(dataset, prepared, singles, features, fused, config, context.bundle)
+    judgement = judge(dataset, validation, features, fused, context.bundle, config)
     folder = context.bundle.parent
     result, predictions = folder / "evaluation.json", folder / "predictions.parquet"
     write_bytes(result, Judged(judgement.evaluations).to_json().encode("utf-8", "surrogatepass"))

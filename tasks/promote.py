@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from components.config import PipelineConfig, TrackingConfig
 from components.data.examples import as_table, with_content
-from components.data.samples import read_samples
+from components.data.samples import open_samples_table
 from components.errors import ModelError
 from components.evaluation.results import Evaluation
 from components.promotion.compare import FIRST, Rival, compare
@@ -109,8 +109,7 @@ def promote_task(context: Context, dataset: Dataset, evaluated: Evaluated) -> Re
     config, at = context.config, context.tracking
     dry = config.promotion.mode == "dry_run"
     progress = Progress(context, "promote")
-    samples = read_samples(dataset, list(config.inputs), values=True)
-    test = samples[samples["split"] == "test"]
+    test = open_samples_table(dataset).split("test", list(config.inputs), values=True)
     evaluation = evaluated.read()
     progress(0, 3, "logging the model")
     example = with_content(as_table(test.head(_EXAMPLES), config.inputs), config.inputs)

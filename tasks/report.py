@@ -9,7 +9,7 @@ from importlib.metadata import version
 import pandas as pd
 import yaml
 
-from components.data.samples import read_samples
+from components.data.samples import open_samples_table
 from components.data.splits import SPLITS
 from components.evaluation.results import Evaluation
 from components.redaction import redacted, without_secrets
@@ -122,7 +122,7 @@ def git_commit() -> str | None:
 
 
 def _summary(dataset: Dataset) -> DataSummary:
-    samples = read_samples(dataset)
+    samples = open_samples_table(dataset).rows()
     target = dataset.targets.primary
     quarantine = pd.read_parquet(dataset.quarantine).head(_QUARANTINE_SHOWN)
     shown = quarantine[["id", "input", "path", "reason"]].fillna("").astype(str)

@@ -16,7 +16,7 @@ from components.audit.votes import Votes, shuffled_blocks, vote
 from components.config.inputs import InputConfig, TabularInput, TextInput
 from components.config.pipeline import PipelineConfig
 from components.data.labels import strata
-from components.data.samples import load_embeddings, read_groups, read_samples
+from components.data.samples import load_embeddings, open_samples_table
 from components.evaluation.results import Evaluation
 from components.models.encoders import needs_fit
 from components.models.fusion.masking import as_vector
@@ -51,11 +51,12 @@ def audit(
     """
     started = time.monotonic()
     options, target = config.audit, dataset.targets.primary
-    samples = read_samples(dataset, list(config.inputs), values=True)
+    table = open_samples_table(dataset)
+    samples = table.rows(list(config.inputs), values=True)
     known = target.known(target.encode(cells_of(samples, target.name)))
-    groups = read_groups(dataset)
+    groups = table.groups()
     samples["group"] = groups.pop("group")
-    samples, groups = (table[known].reset_index(drop=True) for table in (samples, groups))
+    samples, groups = (each[known].reset_index(drop=True) for each in (samples, groups))
     step = max(1, -(-len(samples) // options.rows))
     subset = samples.iloc[::step]
     agreements = []

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -26,58 +28,110 @@ from components.storage.shards import ShardStore
 from components.targets.collection import PREFIX
 
 
-def read_samples(dataset: Dataset, inputs: Sequence[str] = (), *, values: bool = False) -> pd.DataFrame:
-    """The samples with their id, split and targets, and of some inputs the digest or all columns.
+class SamplesTable:
+    """The samples table, opened: each method reads the columns that it needs, and the table holds none.
+
+    Steps that run at the same time may share it.
 
     Args:
-        dataset: What ingest made.
-        inputs: Names of inputs whose columns are wanted.
-        values: Read paths, text and cells too, not only digests.
+        path: The Parquet file that ingest wrote.
+
+    Attributes:
+        columns: Names of the columns.
+        ends: (G,) int64, for each row group the number of rows up to its end.
     """
-    return pd.read_parquet(dataset.samples, columns=_columns(dataset, inputs, values))
+
+    def __init__(self, path: Path) -> None:
+        self._file, self._lock = pq.ParquetFile(path), Lock()
+        self.columns: list[str] = self._file.schema_arrow.names
+        groups = range(self._file.num_row_groups)
+        self.ends = np.cumsum([self._file.metadata.row_group(group).num_rows for group in groups])
+
+    def rows(self, inputs: Sequence[str] = (), *, values: bool = False) -> pd.DataFrame:
+        """Read id, split and targets of all samples, and of some inputs the digest or all columns.
+
+        Args:
+            inputs: Names of inputs whose columns are wanted.
+            values: Read paths, text and cells too, not only digests.
+        """
+        return self._read(self.names(inputs, values)).to_pandas()
+
+    def split(self, split: str, inputs: Sequence[str] = (), *, values: bool = False) -> pd.DataFrame:
+        """Read the same of one split alone, numbered from 0."""
+        rows = np.flatnonzero(self.column("split").equals(split))
+        return SampleRows(self, inputs, rows, values=values)[:]
+
+    def column(self, name: str) -> Column:
+        """Read one column."""
+        return Column(self._read([name]).column(name))
+
+    def digests(self, name: str) -> tuple[np.ndarray, Digests]:
+        """Read in which rows an input is present, (n,) int64, and the digests of its content there."""
+        rows, parts, start = [np.empty(0, np.int64)], [], 0
+        for group in range(len(self.ends)):
+            cells = self.group(group, [f"{name}.digest"]).column(0)
+            rows.append(start + np.flatnonzero(cells.is_valid().to_numpy()))
+            parts.append(packed(cells.drop_null().to_pylist()))
+            start += len(cells)
+        return np.concatenate(rows), Digests.of(map(Digests, parts))
+
+    def groups(self) -> pd.DataFrame:
+        """Read ``group``, by which rows were divided, and by name the groups that the audit looks at."""
+        watched = [name for name in self.columns if name.startswith(AUDIT_GROUP)]
+        table = self._read(["group", *watched]).to_pandas()
+        return table.rename(columns=lambda name: str(name).removeprefix(AUDIT_GROUP))
+
+    def names(self, inputs: Sequence[str], values: bool) -> list[str]:
+        """Names of the columns that :meth:`rows` reads."""
+        columns = ["id", "split"]
+        for column in self.columns:
+            name, _, part = column.partition(".")
+            wanted = column.startswith(PREFIX) or (name in inputs and part and (values or part == "digest"))
+            if wanted:
+                columns.append(column)
+        return columns
+
+    def group(self, group: int, columns: Sequence[str]) -> pa.Table:
+        """Read some columns of one row group."""
+        with self._lock:
+            return self._file.read_row_group(group, list(columns))
+
+    def _read(self, columns: Sequence[str]) -> pa.Table:
+        with self._lock:
+            return self._file.read(list(columns))
 
 
-def _columns(dataset: Dataset, inputs: Sequence[str], values: bool) -> list[str]:
-    columns = ["id", "split"]
-    for column in pq.read_schema(dataset.samples).names:
-        name, _, part = column.partition(".")
-        wanted = column.startswith(PREFIX) or (name in inputs and part and (values or part == "digest"))
-        if wanted:
-            columns.append(column)
-    return columns
+def open_samples_table(dataset: Dataset) -> SamplesTable:
+    """Open the samples table, or give the same one again to the next step of this process.
+
+    Args:
+        dataset: Reference to the samples.
+    """
+    # The same path holds another file after a run whose data have moved, though the digest is the same.
+    facts = Path(dataset.samples).stat()
+    return _open(dataset.samples, facts.st_ino, facts.st_mtime_ns)
 
 
-def read_column(dataset: Dataset, name: str) -> Column:
-    """One column of the samples table."""
-    return Column(pq.read_table(dataset.samples, columns=[name]).column(name))
-
-
-def read_digests(dataset: Dataset, name: str) -> tuple[np.ndarray, Digests]:
-    """Rows in which an input is there, (n,) int64, and the digests of what they hold."""
-    file, column = pq.ParquetFile(dataset.samples), f"{name}.digest"
-    rows, parts, start = [np.empty(0, np.int64)], [], 0
-    for group in range(file.num_row_groups):
-        cells = file.read_row_group(group, [column]).column(column)
-        rows.append(start + np.flatnonzero(cells.is_valid().to_numpy()))
-        parts.append(packed(cells.drop_null().to_pylist()))
-        start += len(cells)
-    return np.concatenate(rows), Digests.of(map(Digests, parts))
+@lru_cache(maxsize=2)  # a run has one table; comparing two runs takes two
+def _open(path: str, inode: int, modified: int) -> SamplesTable:
+    return SamplesTable(Path(path))
 
 
 class SampleRows:
     """Some rows of the samples table in its order, read where they are asked for: a row group is held.
 
     Args:
-        dataset: What ingest made.
-        inputs: Names of inputs whose columns are wanted; id, split and targets are there too.
+        table: The table.
+        inputs: Names of inputs whose columns are wanted; id, split and targets are read too.
         rows: (N,) int64, ascending: positions in the table.
+        values: Read paths, text and cells too, not only digests.
     """
 
-    def __init__(self, dataset: Dataset, inputs: Sequence[str], rows: np.ndarray) -> None:
-        self._file, self._rows = pq.ParquetFile(dataset.samples), rows
-        self._columns = _columns(dataset, inputs, values=True)
-        groups = range(self._file.num_row_groups)
-        self._ends = np.cumsum([self._file.metadata.row_group(group).num_rows for group in groups])
+    def __init__(
+        self, table: SamplesTable, inputs: Sequence[str], rows: np.ndarray, *, values: bool = True
+    ) -> None:
+        self._table, self._rows = table, rows
+        self._columns = table.names(inputs, values)
         self._held: tuple[int, pa.Table] | None = None
 
     def __len__(self) -> int:
@@ -86,9 +140,9 @@ class SampleRows:
     def __getitem__(self, part: slice) -> pd.DataFrame:
         """Consecutive rows, numbered from 0."""
         rows = self._rows[part]
-        groups = np.searchsorted(self._ends, rows, side="right")
+        groups = np.searchsorted(self._table.ends, rows, side="right")
         tables = [
-            self._group(group).take(rows[groups == group] - (self._ends[group - 1] if group else 0))
+            self._group(group).take(rows[groups == group] - (self._table.ends[group - 1] if group else 0))
             for group in np.unique(groups).tolist()
         ]
         return pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame(columns=self._columns)
@@ -96,17 +150,17 @@ class SampleRows:
     def cells(self, column: str) -> Iterator[str | None]:
         """Cells of one column for all rows; nothing else is read."""
         start = 0
-        for group, stop in enumerate(np.searchsorted(self._rows, self._ends).tolist()):
+        for group, stop in enumerate(np.searchsorted(self._rows, self._table.ends).tolist()):
             if start < stop:
-                rows = self._rows[start:stop] - (self._ends[group - 1] if group else 0)
-                cells = self._file.read_row_group(group, [column]).column(column)
+                rows = self._rows[start:stop] - (self._table.ends[group - 1] if group else 0)
+                cells = self._table.group(group, [column]).column(column)
                 yield from Column(cells.take(pa.array(rows)))
             start = stop
 
     def _group(self, group: int) -> pa.Table:
         if self._held is None or self._held[0] != group:
             self._held = None
-            self._held = group, self._file.read_row_group(group, self._columns)
+            self._held = group, self._table.group(group, self._columns)
         return self._held[1]
 
 
@@ -140,20 +194,13 @@ class Cells:
         return self.rows.cells(self.column)
 
 
-def read_groups(dataset: Dataset) -> pd.DataFrame:
-    """Columns of groups: ``group``, by which rows were divided, and by name those that the audit looks at."""
-    watched = [name for name in pq.read_schema(dataset.samples).names if name.startswith(AUDIT_GROUP)]
-    table = pd.read_parquet(dataset.samples, columns=["group", *watched])
-    return table.rename(columns=lambda name: str(name).removeprefix(AUDIT_GROUP))
-
-
 def learning_rows(dataset: Dataset, inputs: Sequence[str]) -> pd.DataFrame:
     """Training and validation rows in which any of the inputs is there.
 
     Raises:
         DataError: If there are none of one of the two.
     """
-    samples = read_samples(dataset, inputs)
+    samples = open_samples_table(dataset).rows(inputs)
     samples = samples[samples[[f"{name}.digest" for name in inputs]].notna().any(axis=1)]
     for split in ("train", "val"):
         if not (samples["split"] == split).any():

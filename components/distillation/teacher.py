@@ -17,7 +17,7 @@ from torch import Tensor
 
 from components.config.pipeline import PipelineConfig
 from components.data.examples import as_table
-from components.data.samples import read_samples
+from components.data.samples import open_samples_table
 from components.errors import ModelError
 from components.inference.ensemble import Delivered, Embeddings
 from components.inference.predictor import Predictor
@@ -55,7 +55,7 @@ def teach(
     teacher = predictor.bundle.delivered
     _check_targets(teacher.targets, dataset.targets, bundle)
     inputs = tuple(sorted(config.inputs))
-    samples = read_samples(dataset, inputs, values=True)
+    samples = open_samples_table(dataset).rows(inputs, values=True)
     columns = {column for options in config.inputs.values() for column in options.columns}
     if not columns & set(predictor.columns):
         raise ModelError(
@@ -127,7 +127,7 @@ def row_keys(samples: pd.DataFrame, inputs: Sequence[str]) -> list[str]:
 
 def open_taught(dataset: Dataset, samples: pd.DataFrame, taught: Taught) -> tuple[Tensor, Tensor, list[str]]:
     """Natural parameters (N, K), vectors (N, E), NaN where there is no answer, and keys of some rows."""
-    rows = read_samples(dataset, taught.inputs).set_index("id").loc[samples["id"]]
+    rows = open_samples_table(dataset).rows(taught.inputs).set_index("id").loc[samples["id"]]
     keys = row_keys(rows, taught.inputs)
     found = torch.from_numpy(ShardStore(Path(taught.store), "parquet").stack(keys))
     return found[:, : taught.width], found[:, taught.width :], keys

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from components.config.pipeline import PipelineConfig
 from components.data.examples import as_table
-from components.data.samples import read_samples
+from components.data.samples import open_samples_table
 from components.explanations import EXPLAINERS, Score
 from components.explanations.parts import taken_away
 from components.explanations.results import ExplainedSample, Explanations, Inside, SampleKind
@@ -61,8 +61,7 @@ def explain_samples(
         progress: Told how many rows of how many are done, and the newest.
     """
     options, target = config.evaluation.explanations, dataset.targets.primary
-    samples = read_samples(dataset, list(config.inputs), values=True)
-    samples = samples[samples["split"] == "test"].reset_index(drop=True)
+    samples = open_samples_table(dataset).split("test", list(config.inputs), values=True)
     encoded = dataset.targets.encode(samples)[target.name]
     values, known = encoded.numpy(), known_rows(encoded).numpy()
     made = predictions_of(target, predictions, several=len(dataset.targets) > 1)

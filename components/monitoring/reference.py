@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 
 from components.config.pipeline import PipelineConfig
-from components.data.samples import input_value, read_samples
+from components.data.samples import SampleRows, input_value, open_samples_table
 from components.inference.ensemble import Delivered, Embeddings
 from components.inference.reference_rows import MEDIA, Cells, Sample, table_columns
 from components.models.fusion.masking import as_vector
@@ -31,10 +31,11 @@ HELD_OUT = ("val", "test")
 
 def draw_reference(dataset: Dataset, config: PipelineConfig) -> pd.DataFrame:
     """Validation and test rows of the samples table, drawn by the seed, at most ``monitoring.rows``."""
-    samples = read_samples(dataset, list(config.inputs), values=True)
-    samples = samples[samples["split"].isin(HELD_OUT)]
-    drawn = np.random.default_rng(seed_of(config.seed, "reference")).permutation(len(samples))
-    return samples.iloc[np.sort(drawn[: config.monitoring.rows])].reset_index(drop=True)
+    table = open_samples_table(dataset)
+    split = table.column("split")
+    rows = np.flatnonzero(np.any([split.equals(each) for each in HELD_OUT], axis=0))
+    drawn = np.random.default_rng(seed_of(config.seed, "reference")).permutation(len(rows))
+    return SampleRows(table, list(config.inputs), rows[np.sort(drawn[: config.monitoring.rows])])[:]
 
 
 def make_reference(

@@ -10,18 +10,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from torch import Tensor
 
 from components.config.pipeline import PipelineConfig
-from components.data.samples import input_value, read_samples
+from components.data.samples import SampleRows, input_value, open_samples_table
 from components.evaluation.evaluate import CandidatePredictions, DeliveredPredictions, evaluate
 from components.evaluation.media import Media, media_of
 from components.evaluation.results import BalanceResult, Evaluation
 from components.inference.attribution import Predictions, share_columns, subset_predictions
 from components.inference.bundle import load_bundle
-from components.inference.ensemble import AVERAGE, FUSION, Delivered, Embeddings, Pattern
+from components.inference.ensemble import AVERAGE, FUSION, Delivered
 from components.inference.predictor import prediction_columns
-from components.pipeline.package import fair_natural, open_split
+from components.pipeline.package import OpenedSplit, open_split
 from components.references import Dataset, Features, FusedModel
 from components.seeding import seed_of
 from components.targets import AnyTarget, cells_of, known_rows
@@ -43,15 +42,9 @@ class Judgement:
     predictions: pd.DataFrame
 
 
-@dataclass(frozen=True)
-class _Split:
-    samples: pd.DataFrame
-    embeddings: Embeddings
-    values: dict[str, Tensor]
-
-
 def judge(
     dataset: Dataset,
+    validation: OpenedSplit,
     features: Mapping[str, Features],
     fused: FusedModel | None,
     bundle: Path,
@@ -61,6 +54,7 @@ def judge(
 
     Args:
         dataset: Reference to the samples.
+        validation: Validation rows, as :func:`components.pipeline.package.deliver` gave them.
         features: Embeddings by input.
         fused: The fusion; None with a single input.
         bundle: The delivered model.
@@ -68,9 +62,7 @@ def judge(
     """
     names = list(config.inputs)
     model = load_bundle(bundle).delivered
-    val, test = (_Split(*open_split(dataset, split, features, fused)) for split in ("val", "test"))
-    staged = fused is not None and not fused.joint
-    fair = fair_natural(model, val.embeddings, val.values) if staged else {}
+    test = open_split(dataset, "test", features, fused)
 
     table = pd.DataFrame({"id": test.samples["id"]})
     evaluations = []
@@ -84,7 +76,7 @@ def judge(
         prefix = f"{target.name}_" if len(model.targets) > 1 else ""
         for column, values in answers.items():
             table[f"{prefix}{column}"] = values
-        evaluation = _evaluate(target, model, val, test, by_subset, fair, config)
+        evaluation = _evaluate(target, model, validation, test, by_subset, config)
         evaluations.append(evaluation.with_media(_media(dataset, evaluation, config)))
     return Judgement(tuple(evaluations), table)
 
@@ -92,10 +84,9 @@ def judge(
 def _evaluate(
     target: AnyTarget,
     model: Delivered,
-    val: _Split,
-    test: _Split,
+    val: OpenedSplit,
+    test: OpenedSplit,
     by_subset: Predictions,
-    fair: Mapping[Pattern, Tensor],
     config: PipelineConfig,
 ) -> Evaluation:
     """One target, on the rows that have it."""
@@ -107,9 +98,9 @@ def _evaluate(
         return CandidatePredictions(
             kind=kind,  # type: ignore[arg-type]  # one of its three words
             inputs=inputs,
-            validation=model.predict(target, val.embeddings, names, candidate, fusion_natural=fair).numpy()[
-                in_val
-            ],
+            validation=model.predict(
+                target, val.embeddings, names, candidate, fusion_natural=val.out_of_fold
+            ).numpy()[in_val],
             test=model.predict(target, test.embeddings, names, candidate).numpy()[in_test],
         )
 
@@ -122,7 +113,9 @@ def _evaluate(
     chosen = choice[model.inputs]
     delivered = DeliveredPredictions(
         candidate=chosen,
-        validation=model.predict(target, val.embeddings, names, fusion_natural=fair).numpy()[in_val],
+        validation=model.predict(target, val.embeddings, names, fusion_natural=val.out_of_fold).numpy()[
+            in_val
+        ],
         uncalibrated=model.predict(target, test.embeddings, names, calibrated=False).numpy()[in_test],
         temperature=model.temperature(target, chosen, model.inputs),
         subsets={subset: made[in_test] for subset, made in by_subset.items()},
@@ -150,7 +143,7 @@ def _evaluate(
 
 
 def _balance(
-    target: AnyTarget, model: Delivered, val: _Split, known: NDArray[np.bool_]
+    target: AnyTarget, model: Delivered, val: OpenedSplit, known: NDArray[np.bool_]
 ) -> dict[str, BalanceResult]:
     """Each input alone, inside the fused model and in its own fit, on the rows that have it."""
     if model.fused is None:
@@ -175,9 +168,10 @@ def _balance(
 
 
 def _media(dataset: Dataset, evaluation: Evaluation, config: PipelineConfig) -> dict[str, dict[str, Media]]:
-    """What the shown samples look like, by id and input."""
-    samples = read_samples(dataset, list(config.inputs), values=True)
-    wanted = samples[samples["id"].isin([sample.id for sample in evaluation.samples])]
+    """Make small copies of the media of the shown samples, by id and input."""
+    table, ids = open_samples_table(dataset), {sample.id for sample in evaluation.samples}
+    shown = np.array([row for row, id in enumerate(table.column("id")) if id in ids], dtype=np.int64)
+    wanted = SampleRows(table, list(config.inputs), shown)[:]
     return {
         row["id"]: {
             name: media_of(options.modality, input_value(row, name, options))  # type: ignore[arg-type]

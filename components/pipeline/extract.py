@@ -12,7 +12,7 @@ import pandas as pd
 
 from components.config.encoders import EncoderConfig, PretrainedConfig
 from components.config.pipeline import PipelineConfig
-from components.data.samples import read_digests
+from components.data.samples import open_samples_table
 from components.engine import open_engine
 from components.inference.embedder import Embedder
 from components.models.weights import open_encoder, open_preprocessor
@@ -46,7 +46,7 @@ def extract(
     """
     name = prepared.input
     options = config.inputs[name]
-    _, digests = read_digests(dataset, name)
+    _, digests = open_samples_table(dataset).digests(name)
     rows = len(digests)
     engine = open_engine(config.engine)
     pretrained = isinstance(options.encoder, PretrainedConfig)

@@ -12,8 +12,8 @@ from components.config.pipeline import PipelineConfig
 from components.data.samples import (
     learning_rows,
     load_embeddings,
+    open_samples_table,
     presence,
-    read_samples,
     rows_digest,
 )
 from components.distillation.setup import Lesson
@@ -300,5 +300,5 @@ def joint_encoders(
 
 def training_prior(dataset: Dataset) -> torch.Tensor:
     """Natural parameters of the answer without any input. (K,) float32."""
-    samples = read_samples(dataset)
+    samples = open_samples_table(dataset).rows()
     return dataset.targets.prior(dataset.targets.encode(samples[samples["split"] == "train"]))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 from components.config.pipeline import PipelineConfig
-from components.data.samples import load_embeddings, presence, read_samples
+from components.data.samples import load_embeddings, open_samples_table, presence
 from components.inference.bundle import Searchable, save_bundle
 from components.inference.ensemble import Delivered, Embeddings, Pattern
 from components.inference.selection import calibrate_and_choose
@@ -28,17 +29,36 @@ from components.targets import Head
 from components.training.stack import held_out
 
 
+@dataclass(frozen=True)
+class OpenedSplit:
+    """The rows of one split, in memory.
+
+    Attributes:
+        samples: N rows of the samples table.
+        embeddings: Embeddings of these rows.
+        values: Encoded values (N, ...) by target.
+        out_of_fold: (N, K) natural parameters of the fusion by subset of the inputs, made without the row
+            itself; empty where the fusion has not learned from these rows.
+    """
+
+    samples: pd.DataFrame
+    embeddings: Embeddings
+    values: dict[str, Tensor]
+    out_of_fold: Mapping[Pattern, Tensor] = field(default_factory=dict)
+
+
 def open_split(
     dataset: Dataset, split: str, features: Mapping[str, Features], fused: FusedModel | None
-) -> tuple[Any, Embeddings, dict[str, Tensor]]:
-    """Samples table, embeddings and values of the targets of one split."""
-    samples = read_samples(dataset, list(features))
-    samples = samples[samples["split"] == split].reset_index(drop=True)
-    return samples, open_rows(samples, features, fused), dataset.targets.encode(samples)
+) -> OpenedSplit:
+    """Read samples, embeddings and values of the targets of one split."""
+    samples = open_samples_table(dataset).split(split, list(features))
+    return OpenedSplit(samples, open_rows(samples, features, fused), dataset.targets.encode(samples))
 
 
-def open_rows(samples: Any, features: Mapping[str, Features], fused: FusedModel | None) -> Embeddings:
-    """Embeddings of some rows of the samples table."""
+def open_rows(
+    samples: pd.DataFrame, features: Mapping[str, Features], fused: FusedModel | None
+) -> Embeddings:
+    """Load the embeddings of some rows of the samples table."""
     single = {name: load_embeddings(samples, name, feature) for name, feature in features.items()}
     fusion = single
     if fused is not None and any(fused.features[name].store != features[name].store for name in features):
@@ -55,7 +75,7 @@ def deliver(
     config: PipelineConfig,
     folder: Path,
     aligned: Trained | None = None,
-) -> None:
+) -> OpenedSplit:
     """Put the candidates together, calibrate them, choose among them and write the bundle.
 
     Args:
@@ -63,10 +83,13 @@ def deliver(
         prepared, singles, features: By input.
         fused: The fusion; None with a single input.
         config: The whole pipeline.
-        folder: Of the bundle.
+        folder: Folder of the bundle.
         aligned: Projections for search, of the features that the fusion takes.
+
+    Returns:
+        The validation rows, by which the choice was made.
     """
-    model = assemble(dataset, singles, features, fused, config)
+    model, validation = assemble(dataset, singles, features, fused, config)
     reference = None
     if config.monitoring.rows:
         rows = draw_reference(dataset, config)
@@ -83,6 +106,7 @@ def deliver(
         search=None if aligned is None else _search(dataset, fused, aligned, config),
         sample=reference,
     )
+    return validation
 
 
 def assemble(
@@ -91,8 +115,12 @@ def assemble(
     features: Mapping[str, Features],
     fused: FusedModel | None,
     config: PipelineConfig,
-) -> Delivered:
-    """The candidates, calibrated, and the choice among them; arguments as of :func:`deliver`."""
+) -> tuple[Delivered, OpenedSplit]:
+    """Calibrate the candidates and choose among them; arguments as of :func:`deliver`.
+
+    Returns:
+        The model, and the validation rows.
+    """
     targets = dataset.targets
     heads = {}
     for name, single in singles.items():
@@ -105,10 +133,13 @@ def assemble(
         network.load_state_dict(read_tensors(Path(fused.weights), fused.prefix))
     model = Delivered(heads, network, targets, training_prior(dataset)).eval()
 
-    _, validation, values = open_split(dataset, "val", features, fused)
-    fair = fair_natural(model, validation, values) if fused is not None and not fused.joint else {}
-    calibrate_and_choose(model, validation, values, config.evaluation.coverage, fair)
-    return model
+    validation = open_split(dataset, "val", features, fused)
+    if fused is not None and not fused.joint:
+        out_of_fold = out_of_fold_natural(model, validation.embeddings, validation.values)
+        validation = replace(validation, out_of_fold=out_of_fold)
+    coverage = config.evaluation.coverage
+    calibrate_and_choose(model, validation.embeddings, validation.values, coverage, validation.out_of_fold)
+    return model, validation
 
 
 def _search(
@@ -120,12 +151,12 @@ def _search(
     return Searchable(network, config.alignment, make_gallery(dataset, fused.features, network, config))
 
 
-def fair_natural(
+def out_of_fold_natural(
     model: Delivered, validation: Embeddings, values: Mapping[str, Tensor]
 ) -> dict[Pattern, Tensor]:
-    """Natural parameters of a staged late fusion for validation rows that its pooling did not learn from.
+    """Compute natural parameters of a staged late fusion for each validation row, without the row itself.
 
-    Other fusions learn from training rows, so theirs are fair as they are: nothing is given.
+    Other fusions learn from training rows alone, so for them the result is empty.
     """
     if model.fused is None or not isinstance(model.fused.fusion, Late):
         return {}

@@ -13,14 +13,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import torch
 
 from components.config.engine import EngineConfig
 from components.config.inputs import InputConfig
 from components.data.files.location import read_bytes
 from components.data.files.media_columns import row_digest
-from components.data.samples import SampleRows, TrainingColumns, input_value, read_column, read_digests
+from components.data.samples import (
+    SampleRows,
+    SamplesTable,
+    TrainingColumns,
+    input_value,
+    open_samples_table,
+)
 from components.engine import open_engine
 from components.errors import DataError
 from components.preprocess import Preprocessor, build_preprocessor, fingerprint, load_preprocessor
@@ -59,36 +64,42 @@ def prepare(
     Raises:
         DataError: If a file that ingest found good cannot be read any more; names its row.
     """
-    there, digests = read_digests(dataset, name)
-    preprocessor = _fitted(dataset, name, config, there, digests, cache)
+    table = open_samples_table(dataset)
+    present, digests = table.digests(name)
+    preprocessor = _fitted(table, name, config, present, digests, cache)
     key = fingerprint(preprocessor)
     folder = cache / f"{name}-{key}"
     state = folder / "preprocessor.json"
     write_json(state, preprocessor.state())
 
     store = ShardStore(folder, "arrow")
-    todo = SampleRows(dataset, [name], there[store.absent(digests)])
+    todo = SampleRows(table, [name], present[store.absent(digests)])
     progress(0, len(todo))
     done = 0
     make = partial(Preparation, preprocessor, name, config, folder)
     for rows in open_engine(engine).shards(make, todo, shard_rows, network=False):
         done += rows
         progress(done, len(todo))
-    return Prepared(name, str(folder), str(state), key, len(there), len(todo))
+    return Prepared(name, str(folder), str(state), key, len(present), len(todo))
 
 
 def _fitted(
-    dataset: Dataset, name: str, config: InputConfig, there: np.ndarray, digests: Digests, cache: Path
+    table: SamplesTable,
+    name: str,
+    config: InputConfig,
+    present: np.ndarray,
+    digests: Digests,
+    cache: Path,
 ) -> Preprocessor:
-    """The preprocessor with what it learns from the training rows; learned once for the same rows."""
+    """Fit the preprocessor to the training rows; the same rows are learned from once."""
     preprocessor = build_preprocessor(config)
-    training = read_column(dataset, "split").equals("train")[there]
+    training = table.column("split").equals("train")[present]
     key = digest(fingerprint(preprocessor), digests[training].values.tobytes())
     file = cache / f"{name}-learned" / f"{key}.json"
     if file.exists():
         return load_preprocessor(json.loads(file.read_text("utf-8")))
-    rows = SampleRows(dataset, [name], there[training])
-    columns = [column for column in pq.read_schema(dataset.samples).names if column.startswith(f"{name}.")]
+    rows = SampleRows(table, [name], present[training])
+    columns = [column for column in table.columns if column.startswith(f"{name}.")]
     preprocessor.fit(TrainingColumns(rows, columns))
     write_json(file, preprocessor.state())
     return preprocessor

@@ -12,7 +12,7 @@ from components.pipeline.extract import extract
 from components.pipeline.fit import fit, probe, take_frozen
 from components.pipeline.follow import follow
 from components.pipeline.fuse import fuse, joint_encoders, train_jointly
-from components.pipeline.package import deliver
+from components.pipeline.package import OpenedSplit, deliver
 from components.pipeline.preprocess import prepare
 from components.references import Dataset, Features, FusedModel, Prepared, Single
 from components.training.loop import BEST
@@ -31,6 +31,7 @@ class Built:
         features: By input.
         fused: The fusion; None with a single input.
         bundle: Folder of the delivered model.
+        validation: Validation rows.
     """
 
     config: PipelineConfig
@@ -41,6 +42,7 @@ class Built:
     features: dict[str, Features]
     fused: FusedModel | None
     bundle: Path
+    validation: OpenedSplit
 
 
 def build_pipeline(
@@ -86,5 +88,5 @@ def build_pipeline(
         }
         fused = FusedModel(joint, str(Path(trained.folder) / BEST), "fused.", trained, joint=True)
     place = folder / bundle
-    deliver(dataset, prepared, singles, features, fused, config, place)
-    return Built(config, folder, dataset, prepared, singles, features, fused, place)
+    validation = deliver(dataset, prepared, singles, features, fused, config, place)
+    return Built(config, folder, dataset, prepared, singles, features, fused, place, validation)

@@ -10,7 +10,7 @@ import torch
 
 from components.config.balance import BalanceConfig, Sequential
 from components.config.training import TrainingConfig
-from components.data.samples import load_embeddings, read_samples
+from components.data.samples import load_embeddings, open_samples_table
 from components.models.fusion.masking import as_vector
 from components.models.weights import read_tensors
 from components.objectives import Supervised
@@ -26,8 +26,7 @@ def solo_scores(
 
     Turned so that higher is better; minus infinity where no row has the input.
     """
-    samples = read_samples(dataset, list(features))
-    samples = samples[samples["split"] == "val"]
+    samples = open_samples_table(dataset).split("val", list(features))
     sign = 1 if higher_is_better(dataset.targets.primary.metric) else -1
     scores = {}
     for name in sorted(features):

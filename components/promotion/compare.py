@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from components.config.pipeline import PipelineConfig
 from components.config.promotion import PromotionConfig
 from components.data.examples import as_table
-from components.data.samples import read_samples
+from components.data.samples import open_samples_table
 from components.evaluation.bootstrap import paired_gain
 from components.evaluation.shapley import subsets
 from components.inference.attribution import MOST_INPUTS
@@ -79,8 +79,7 @@ def compare(dataset: Dataset, challenger: Rival, champion: Rival, config: Pipeli
         config: The challenger's pipeline, whose promotion rule holds.
     """
     rule, target = config.promotion, dataset.targets.primary
-    samples = read_samples(dataset, list(config.inputs), values=True)
-    samples = samples[samples["split"] == "test"].reset_index(drop=True)
+    samples = open_samples_table(dataset).split("test", list(config.inputs), values=True)
     by_subset = rule.max_subset_loss is not None
     table = as_table(samples, config.inputs)
     old_model = Predictor(champion.bundle, config.engine.device)

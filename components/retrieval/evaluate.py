@@ -8,7 +8,7 @@ from itertools import permutations
 import numpy as np
 
 from components.config.pipeline import PipelineConfig
-from components.data.samples import read_samples
+from components.data.samples import open_samples_table
 from components.models.projections import Aligned
 from components.references import Dataset, Features
 from components.retrieval.gallery import project
@@ -39,8 +39,7 @@ def judge_retrieval(
     options, judged = config.alignment, config.evaluation
     assert options is not None
     seed = seed_of(config.seed, "retrieval")
-    samples = read_samples(dataset, list(features))
-    samples = samples[samples["split"] == split].reset_index(drop=True)
+    samples = open_samples_table(dataset).split(split, list(features))
     there = {name: samples[f"{name}.digest"].notna().to_numpy() for name in features}
     space = {name: project(samples, name, feature, aligned) for name, feature in features.items()}
     labels = {"row": np.arange(len(samples))}

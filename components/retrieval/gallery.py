@@ -19,7 +19,7 @@ import torch
 
 from components.config.inputs import InputConfig
 from components.config.pipeline import PipelineConfig
-from components.data.samples import input_value, load_embeddings, read_samples
+from components.data.samples import SampleRows, input_value, load_embeddings, open_samples_table
 from components.models.projections import Aligned
 from components.references import Dataset, Features
 from components.seeding import seed_of
@@ -42,20 +42,21 @@ def make_gallery(
         config: The whole pipeline.
     """
     assert config.alignment is not None
-    samples = read_samples(dataset, list(config.inputs), values=True)
-    samples = samples[samples["split"] == "train"]
-    drawn = np.random.default_rng(seed_of(config.seed, "gallery")).permutation(len(samples))
-    samples = samples.iloc[np.sort(drawn[: config.alignment.gallery])]
+    table = open_samples_table(dataset)
+    training = np.flatnonzero(table.column("split").equals("train"))
+    drawn = np.random.default_rng(seed_of(config.seed, "gallery")).permutation(len(training))
+    rows = training[np.sort(drawn[: config.alignment.gallery])]
+    samples = SampleRows(table, list(config.inputs), rows)[:]
     columns: dict[str, Any] = {"id": samples["id"].astype(str).tolist()}
     for column in samples:
         if str(column).startswith(PREFIX):
             columns[str(column)] = samples[column].astype("string").tolist()
-    rows = samples.to_dict("records")
+    cells = samples.to_dict("records")
     for name, options in config.inputs.items():
         there = samples[f"{name}.digest"].notna().to_numpy()
         columns[f"{name}.shown"] = [
             shown(input_value(row, name, options), options) if has else None  # type: ignore[arg-type]
-            for row, has in zip(rows, there, strict=True)
+            for row, has in zip(cells, there, strict=True)
         ]
         vectors = project(samples, name, features[name], aligned)
         columns[f"{name}.vector"] = vector_column(vectors[there], there)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from components.config.pipeline import PipelineConfig
 from components.data.examples import as_table
-from components.data.samples import read_samples
+from components.data.samples import SampleRows, open_samples_table
 from components.evaluation.results import Evaluation
 from components.inference.predictor import Predictor
 from components.references import Dataset
@@ -104,12 +104,13 @@ def sample_rows(dataset: Dataset, config: PipelineConfig) -> pd.DataFrame:
 
     At most ``evaluation.robustness.rows``.
     """
-    samples = read_samples(dataset, list(config.inputs), values=True)
+    table = open_samples_table(dataset)
+    samples = table.rows()
     known = known_rows(dataset.targets.encode(samples)[dataset.targets.primary.name]).numpy()
-    samples = samples[(samples["split"] == "test") & known]
+    rows = np.flatnonzero((samples["split"] == "test") & known)
     rng = np.random.default_rng(seed_of(config.seed, "robustness", "rows"))
-    chosen = rng.permutation(len(samples))[: config.evaluation.robustness.rows]
-    return samples.iloc[np.sort(chosen)].reset_index(drop=True)
+    chosen = rng.permutation(len(rows))[: config.evaluation.robustness.rows]
+    return SampleRows(table, list(config.inputs), rows[np.sort(chosen)])[:]
 
 
 def find_ladders(predictor: Predictor, config: PipelineConfig) -> list[Ladder]:

@@ -16,7 +16,7 @@ from components.evaluation.bootstrap import bootstrap_intervals
 from components.evaluation.intervals import Interval, Stored
 from components.inference.ensemble import AVERAGE, FUSION, Delivered, Embeddings
 from components.models.fusion.masking import as_vector
-from components.pipeline.package import assemble, fair_natural, open_split
+from components.pipeline.package import assemble, open_split
 from components.references import Dataset, Features, FusedModel, Single, Trained
 from components.seeding import seed_of
 from components.storage.atomic import replacing
@@ -85,22 +85,22 @@ def score(
         file: Where the predictions go (.npz).
     """
     fused = FusedModel(dict(features), str(Path(trained.folder) / BEST), "", trained, joint=False)
-    model = assemble(dataset, singles, features, fused, config)
+    model, validation = assemble(dataset, singles, features, fused, config)
+    splits = {"val": validation, "test": open_split(dataset, "test", features, fused)}
     target, names = dataset.targets.primary, list(model.inputs)
     predictions: dict[str, dict[str, np.ndarray]] = {}
     values = {}
-    for split in ("val", "test"):
-        _, embeddings, encoded = open_split(dataset, split, features, fused)
-        known = known_rows(encoded[target.name]).numpy()
-        values[split] = encoded[target.name].numpy()[known]
-        fair = fair_natural(model, embeddings, encoded) if split == "val" else {}
-        answers = {
-            name: model.predict(target, embeddings, names, name, fusion_natural=fair)
+    for split, opened in splits.items():
+        embeddings, natural = opened.embeddings, opened.out_of_fold
+        known = known_rows(opened.values[target.name]).numpy()
+        values[split] = opened.values[target.name].numpy()[known]
+        every = {
+            name: model.predict(target, embeddings, names, name, fusion_natural=natural)
             for name in (*names, AVERAGE, FUSION)
         }
-        answers[IDEAL] = ideal(model, target, embeddings)
-        answers[DELIVERED] = model.predict(target, embeddings, names, fusion_natural=fair)
-        predictions[split] = {name: answer.numpy()[known] for name, answer in answers.items()}
+        every[IDEAL] = ideal(model, target, embeddings)
+        every[DELIVERED] = model.predict(target, embeddings, names, fusion_natural=natural)
+        predictions[split] = {name: each.numpy()[known] for name, each in every.items()}
     with replacing(file) as temporary, temporary.open("wb") as stream:
         np.savez(stream, **{_VALUES: values["test"]}, **predictions["test"])  # type: ignore[arg-type]
 

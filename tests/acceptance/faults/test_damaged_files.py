@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from components.data.samples import read_samples
+from components.data.samples import open_samples_table
 from components.inference.bundle import load_bundle
 from components.models.weights import read_tensors
 from components.pipeline.extract import extract
@@ -44,7 +44,7 @@ def test_a_damaged_shard_is_set_aside_and_only_its_rows_are_made_again(built: Bu
     store, codec = (
         (Path(prepared.store), "arrow") if what == "preprocessed" else (Path(features.store), "parquet")
     )
-    digests = read_samples(built.dataset, ["photo"])["photo.digest"].dropna().tolist()
+    digests = open_samples_table(built.dataset).rows(["photo"])["photo.digest"].dropna().tolist()
     before = values(store, codec, digests)
     shard = sorted(store.glob(f"[!.]*.{codec}"))[0]
     hurt = len(ShardStore(store, codec)._keys(shard))  # type: ignore[arg-type]

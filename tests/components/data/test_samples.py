@@ -19,23 +19,22 @@ from components.data.samples import (
     learning_rows,
     load_embeddings,
     media_paths,
+    open_samples_table,
     presence,
-    read_column,
-    read_samples,
     rows_digest,
 )
 from tests.components.conftest import CLASSES, Built
 
 
 def test_only_what_is_asked_for_is_read(tiny: Built) -> None:
-    assert list(read_samples(tiny.dataset).columns) == ["id", "split", "target.label"]
-    assert list(read_samples(tiny.dataset, ["note"]).columns) == [
+    assert list(open_samples_table(tiny.dataset).rows().columns) == ["id", "split", "target.label"]
+    assert list(open_samples_table(tiny.dataset).rows(["note"]).columns) == [
         "id",
         "split",
         "target.label",
         "note.digest",
     ]
-    whole = read_samples(tiny.dataset, ["facts"], values=True)
+    whole = open_samples_table(tiny.dataset).rows(["facts"], values=True)
     assert set(whole.columns) == {"id", "split", "target.label", "facts.digest", "facts.age", "facts.city"}
 
 
@@ -47,7 +46,7 @@ def test_learning_rows_are_train_and_val_rows_that_have_an_input(tiny: Built) ->
 
 
 def test_presence_has_a_column_an_input_in_sorted_order(tiny: Built) -> None:
-    samples = read_samples(tiny.dataset, ["photo", "note", "facts"])
+    samples = open_samples_table(tiny.dataset).rows(["photo", "note", "facts"])
     found = presence(samples, ["photo", "note", "facts"])
     # rows 5, 6 and 7 of every eight lack photo, note and facts
     assert found[5:8].tolist() == [[True, True, False], [True, False, True], [False, True, True]]
@@ -55,7 +54,7 @@ def test_presence_has_a_column_an_input_in_sorted_order(tiny: Built) -> None:
 
 
 def test_targets_are_indices_of_the_classes(tiny: Built) -> None:
-    samples = read_samples(tiny.dataset)
+    samples = open_samples_table(tiny.dataset).rows()
     found = tiny.dataset.targets.encode(samples)["label"]
     assert found.dtype == torch.int64
     assert [CLASSES[index] for index in found.tolist()] == samples["target.label"].tolist()
@@ -65,7 +64,7 @@ def test_targets_are_indices_of_the_classes(tiny: Built) -> None:
 
 @pytest.mark.parametrize("column", ["split", "target.label", "photo.digest"])
 def test_the_digest_of_rows_sees_what_they_teach(tiny: Built, column: str) -> None:
-    samples = read_samples(tiny.dataset, ["photo", "note"])
+    samples = open_samples_table(tiny.dataset).rows(["photo", "note"])
     changed = samples.copy()
     changed.loc[3, column] = "other"
     assert rows_digest(changed, ["photo"]) != rows_digest(samples, ["photo"])
@@ -99,7 +98,7 @@ def test_of_several_files_those_are_given_that_are_there() -> None:
 
 
 def test_embeddings_come_in_the_order_of_the_rows_with_zeros_where_absent(tiny: Built) -> None:
-    samples = read_samples(tiny.dataset, ["photo"])
+    samples = open_samples_table(tiny.dataset).rows(["photo"])
     whole = load_embeddings(samples, "photo", tiny.features["photo"])
     assert whole.shape == (96, 8)
     assert (whole.abs().sum(1) > 0).tolist() == samples["photo.digest"].notna().tolist()
@@ -109,7 +108,8 @@ def test_embeddings_come_in_the_order_of_the_rows_with_zeros_where_absent(tiny: 
 
 def test_rows_that_all_lack_an_input_have_zeros(tiny: Built) -> None:
     samples = (
-        read_samples(tiny.dataset, ["photo"])
+        open_samples_table(tiny.dataset)
+        .rows(["photo"])
         .head(3)
         .assign(**{"photo.digest": pd.Series([None] * 3, dtype=str)})
     )
@@ -127,9 +127,9 @@ class TestRows:
         return replace(tiny, dataset=replace(tiny.dataset, samples=str(path)))
 
     def test_slices_are_those_of_the_whole_table(self, grouped: Built) -> None:
-        whole = read_samples(grouped.dataset, ["facts"], values=True)
+        whole = open_samples_table(grouped.dataset).rows(["facts"], values=True)
         chosen = np.array([0, 3, 9, 10, 11, 40, 59, 60, 95])
-        rows = SampleRows(grouped.dataset, ["facts"], chosen)
+        rows = SampleRows(open_samples_table(grouped.dataset), ["facts"], chosen)
         assert len(rows) == 9
         for part in (slice(0, 9), slice(0, 4), slice(2, 3), slice(5, 20), slice(9, 12)):
             expected = whole.iloc[chosen[part]].reset_index(drop=True)
@@ -141,9 +141,11 @@ class TestRows:
                 assert not len(found)
 
     def test_a_column_can_be_gone_through_again_and_again(self, grouped: Built) -> None:
-        whole = read_samples(grouped.dataset, ["facts"], values=True)
+        whole = open_samples_table(grouped.dataset).rows(["facts"], values=True)
         chosen = np.flatnonzero(whole["split"] == "train")
-        columns = TrainingColumns(SampleRows(grouped.dataset, ["facts"], chosen), ["facts.age"])
+        columns = TrainingColumns(
+            SampleRows(open_samples_table(grouped.dataset), ["facts"], chosen), ["facts.age"]
+        )
         expected = [None if pd.isna(cell) else cell for cell in whole["facts.age"].iloc[chosen]]
         assert None in expected
         for _ in range(2):
@@ -158,12 +160,12 @@ class TestRows:
             return original(self, group, *arguments)
 
         monkeypatch.setattr(pq.ParquetFile, "read_row_group", counted)
-        rows = SampleRows(grouped.dataset, ["facts"], np.arange(96))
+        rows = SampleRows(open_samples_table(grouped.dataset), ["facts"], np.arange(96))
         for start in range(0, 96, 4):
             assert len(rows[start : start + 4]) == 4
         assert read == sorted(set(read)) == list(range(10)), "each once, and none to hold before its turn"
 
     def test_one_column_is_read_alone(self, tiny: Built) -> None:
-        column = read_column(tiny.dataset, "photo.digest")
-        digests = read_samples(tiny.dataset, ["photo"])["photo.digest"]
+        column = open_samples_table(tiny.dataset).column("photo.digest")
+        digests = open_samples_table(tiny.dataset).rows(["photo"])["photo.digest"]
         assert list(column) == [None if pd.isna(digest) else digest for digest in digests]

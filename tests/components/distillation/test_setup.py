@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from components.config.distill import ObjectiveConfig
-from components.data.samples import learning_rows, read_samples
+from components.data.samples import learning_rows, open_samples_table
 from components.distillation.setup import Lesson
 from components.distillation.teacher import open_taught, row_keys, teach
 from components.errors import ModelError
@@ -37,10 +37,11 @@ def taught(tiny: Built, tmp_path_factory: pytest.TempPathFactory) -> Taught:
 
 
 def test_a_teacher_says_what_its_bundle_predicts(tiny: Built, taught: Taught) -> None:
-    samples, embeddings, _ = open_split(tiny.dataset, "test", tiny.features, tiny.fused)
+    test = open_split(tiny.dataset, "test", tiny.features, tiny.fused)
+    embeddings = test.embeddings
     model = load_bundle(tiny.bundle).delivered
     target = tiny.dataset.targets.primary
-    natural, vectors, _ = open_taught(tiny.dataset, samples, taught)
+    natural, vectors, _ = open_taught(tiny.dataset, test.samples, taught)
     # read from the files again and stored as float32
     expected = model.predict(target, embeddings, model.inputs)
     torch.testing.assert_close(target.predict(natural.double()), expected, rtol=1e-3, atol=1e-4)
@@ -64,7 +65,7 @@ def test_a_teacher_of_other_classes_is_refused(tiny: Built, tmp_path: Path) -> N
 
 def silent(taught: Taught, built: Built, folder: Path) -> Taught:
     """The same teacher, without an answer to any row."""
-    samples = read_samples(built.dataset, taught.inputs)
+    samples = open_samples_table(built.dataset).rows(taught.inputs)
     keys = list(dict.fromkeys(row_keys(samples, taught.inputs)))
     nothing = np.full(taught.width + taught.embedding, np.nan, np.float32)
     ShardStore(folder, "parquet").append(keys, [nothing] * len(keys))
@@ -106,4 +107,4 @@ def test_a_lesson_follows_its_rows_by_id(tiny: Built, taught: Taught) -> None:
     turned, _, turned_keys = open_taught(tiny.dataset, backwards, taught)
     torch.testing.assert_close(turned.flip(0), natural, rtol=0, atol=0)
     assert turned_keys == keys[::-1]
-    assert len(read_samples(tiny.dataset)) > len(samples)
+    assert len(open_samples_table(tiny.dataset).rows()) > len(samples)

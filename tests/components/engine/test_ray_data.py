@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from components.data.ingest import ingest
-from components.data.samples import read_samples
+from components.data.samples import open_samples_table
 from components.errors import DataError
 from components.pipeline.extract import Extraction, extract
 from components.pipeline.preprocess import prepare
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
 def rows_of(tiny: Built, name: str, store: str, codec: Codec) -> dict[str, np.ndarray]:
-    digests = read_samples(tiny.dataset, [name])[f"{name}.digest"].dropna().tolist()
+    digests = open_samples_table(tiny.dataset).rows([name])[f"{name}.digest"].dropna().tolist()
     return {digests[position]: array for position, array in ShardStore(Path(store), codec).read(digests)}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from components.config.engine import EngineConfig
-from components.data.samples import read_samples
+from components.data.samples import open_samples_table
 from components.engine.cluster import ADDRESS, running
 from components.pipeline.extract import extract
 from components.storage.shards import ShardStore
@@ -29,7 +29,7 @@ def test_a_cluster_for_one_run_gives_the_features_of_this_process(tiny: Built, t
     assert not ray.is_initialized()
     assert ADDRESS not in os.environ
     assert found.extracted == 84
-    digests = read_samples(tiny.dataset, ["photo"])["photo.digest"].dropna().tolist()
+    digests = open_samples_table(tiny.dataset).rows(["photo"])["photo.digest"].dropna().tolist()
     here, there = (
         ShardStore(Path(store), "parquet") for store in (tiny.features["photo"].store, found.store)
     )

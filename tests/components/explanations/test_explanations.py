@@ -13,7 +13,7 @@ from PIL import Image
 
 from components.config import PipelineConfig
 from components.data.examples import as_table
-from components.data.samples import read_samples
+from components.data.samples import open_samples_table
 from components.errors import ModelError
 from components.explanations.explain import choose_rows, explain_samples
 from components.explanations.figures import explanation_figures
@@ -42,13 +42,13 @@ def predictor(tiny: Built) -> Predictor:
 
 @pytest.fixture(scope="module")
 def table(tiny: Built) -> pd.DataFrame:
-    samples = read_samples(tiny.dataset, list(tiny.config.inputs), values=True)
+    samples = open_samples_table(tiny.dataset).rows(list(tiny.config.inputs), values=True)
     return as_table(samples[samples["split"] == "test"], tiny.config.inputs)
 
 
 @pytest.fixture(scope="module")
 def judgement(tiny: Built) -> Judgement:
-    return judge(tiny.dataset, tiny.features, tiny.fused, tiny.bundle, tiny.config)
+    return judge(tiny.dataset, tiny.validation, tiny.features, tiny.fused, tiny.bundle, tiny.config)
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ class TestExplanations:
         worst = judgement.evaluations[0].samples[:3]
         assert [sample.id for sample in found.samples[:3]] == [sample.id for sample in worst]
         by_id = judgement.predictions.set_index("id")
-        truth = read_samples(tiny.dataset).set_index("id")["target.label"]
+        truth = open_samples_table(tiny.dataset).rows().set_index("id")["target.label"]
         for sample in found.samples:
             row = by_id.loc[sample.id]
             assert (sample.predicted, sample.label) == (row["label"], truth[sample.id])
@@ -159,7 +159,7 @@ class TestExplanations:
             assert (sample.predicted == sample.label) or sample.kind == "worst"
 
     def test_inputs_that_are_there_have_an_inside(self, tiny: Built, found: Explanations) -> None:
-        digests = read_samples(tiny.dataset, NAMES).set_index("id")
+        digests = open_samples_table(tiny.dataset).rows(NAMES).set_index("id")
         for sample in found.samples:
             there = digests.loc[sample.id, [f"{name}.digest" for name in NAMES]].notna()
             assert list(sample.inside) == [name for name, has in zip(NAMES, there, strict=True) if has]

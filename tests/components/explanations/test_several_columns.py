@@ -162,7 +162,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 @pytest.fixture(scope="module")
 def judgement(built: Built) -> Judgement:
-    return judge(built.dataset, built.features, built.fused, built.bundle, built.config)
+    return judge(built.dataset, built.validation, built.features, built.fused, built.bundle, built.config)
 
 
 @pytest.fixture(scope="module")

@@ -18,12 +18,11 @@ import torch
 
 from components.config import PipelineConfig
 from components.data.examples import as_table
-from components.data.samples import read_samples
+from components.data.samples import open_samples_table
 from components.errors import ModelError
 from components.inference.bundle import load_bundle
 from components.inference.ensemble import take
 from components.inference.predictor import Predictor
-from components.pipeline.package import open_split
 from tests.components.conftest import CLASSES, Built
 from tests.components.small_targets import alone
 
@@ -42,7 +41,7 @@ Predictor(Path(sys.argv[1]), "cpu").predict(pd.read_parquet(sys.argv[2])).to_par
 
 
 def rows(built: Built) -> pd.DataFrame:
-    samples = read_samples(built.dataset, list(built.config.inputs), values=True)
+    samples = open_samples_table(built.dataset).rows(list(built.config.inputs), values=True)
     return as_table(samples[samples["split"] == "test"], built.config.inputs)
 
 
@@ -130,16 +129,19 @@ def test_every_strategy_gives_a_bundle_that_scores_like_the_features_it_was_chos
     predictor = Predictor(built.bundle, "cpu")
     choice = predictor.bundle.delivered.choices["label"]
     choice.candidate = dict.fromkeys(bundle.delivered.patterns(), "fusion")
-    samples = read_samples(built.dataset, list(built.config.inputs), values=True)
+    samples = open_samples_table(built.dataset).rows(list(built.config.inputs), values=True)
     validation = samples[samples["split"] == "val"]
     found = predictor.predict(as_table(validation, built.config.inputs))
     whole = validation[[f"{name}.digest" for name in built.config.inputs]].notna().all(axis=1)
     right = (found["label"] == validation["target.label"])[whole].mean()
-    _, features, values = open_split(built.dataset, "val", built.features, built.fused)
-    rows = take(features, torch.tensor(whole.to_numpy()).nonzero().squeeze(1))
+    rows = take(built.validation.embeddings, torch.tensor(whole.to_numpy()).nonzero().squeeze(1))
     (target,) = bundle.delivered.targets
     natural = bundle.delivered.natural(target, "fusion", rows, ("facts", "note", "photo"))
-    chosen_on = (natural.argmax(1) == values["label"][torch.tensor(whole.to_numpy())]).double().mean()
+    chosen_on = (
+        (natural.argmax(1) == built.validation.values["label"][torch.tensor(whole.to_numpy())])
+        .double()
+        .mean()
+    )
     assert right == pytest.approx(chosen_on.item())
 
 
@@ -179,7 +181,8 @@ def test_a_frozen_pretrained_encoder_comes_with_the_bundle(
     table = rows(built)
     expected = scores(built.bundle, table)
     assert (
-        expected.argmax(1) == read_samples(built.dataset)["target.label"].loc[table.index].map(CLASSES.index)
+        expected.argmax(1)
+        == open_samples_table(built.dataset).rows()["target.label"].loc[table.index].map(CLASSES.index)
     ).mean() > 0.8
 
     shutil.copytree(built.bundle, tmp_path / "moved")

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from components.data.examples import as_table, with_content
-from components.data.samples import read_samples
+from components.data.samples import open_samples_table
 from components.errors import ModelError
 from components.inference.cells import is_null, read_cells, read_media
 from components.inference.predictor import Predictor
@@ -34,7 +34,7 @@ def predictor(tiny: Built) -> Predictor:
 @pytest.fixture(scope="module")
 def table(tiny: Built) -> pd.DataFrame:
     """Test rows that have every input, as the manifest gave them."""
-    samples = read_samples(tiny.dataset, list(tiny.config.inputs), values=True)
+    samples = open_samples_table(tiny.dataset).rows(list(tiny.config.inputs), values=True)
     digests = [f"{name}.digest" for name in tiny.config.inputs]
     samples = samples[(samples["split"] == "test") & samples[digests].notna().all(axis=1)]
     return as_table(samples, tiny.config.inputs)
@@ -59,7 +59,7 @@ def test_a_row_of_the_table_is_a_row_of_the_result(predictor: Predictor, table: 
 
 
 def test_it_has_learned_something(predictor: Predictor, tiny: Built, table: pd.DataFrame) -> None:
-    targets = read_samples(tiny.dataset)["target.label"].loc[table.index]
+    targets = open_samples_table(tiny.dataset).rows()["target.label"].loc[table.index]
     assert (predictor.predict(table)["label"] == targets).mean() > 0.8
 
 

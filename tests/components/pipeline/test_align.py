@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from components.config import PipelineConfig
 from components.data.ingest import ingest
-from components.data.samples import read_samples
+from components.data.samples import open_samples_table
 from components.errors import DataError, ModelError
 from components.models.weights import read_tensors
 from components.pipeline.align import PROJECTIONS, align, open_aligned, pretrain
@@ -82,7 +82,7 @@ def test_every_objective_is_trained_on_features_and_replayed(
     assert finish(align(made.dataset, made.features, config, tmp_path)) == trained
     assert (Path(trained.folder) / PROJECTIONS).stat().st_mtime_ns == written
     network = open_aligned(trained, made.features, config)
-    samples = read_samples(made.dataset, list(made.features))
+    samples = open_samples_table(made.dataset).rows(list(made.features))
     assert all(value.isfinite().all() for value in network.state_dict().values())
     assert made.dataset.rows == len(samples)
     same = load_file(Path(trained.folder) / BEST)["heads.note.1.weight"]
@@ -140,7 +140,7 @@ def test_the_gallery_holds_training_rows_and_no_vector_where_an_input_is_absent(
     trained = finish(align(made.dataset, made.features, made.config, made.folder / "aligned"))
     network = open_aligned(trained, made.features, made.config)
     table = make_gallery(made.dataset, made.features, network, made.config).to_pandas()
-    samples = read_samples(made.dataset, ["photo", "note"], values=True)
+    samples = open_samples_table(made.dataset).rows(["photo", "note"], values=True)
     train = samples[samples["split"] == "train"].reset_index(drop=True)
     assert table["id"].tolist() == train["id"].tolist()
     assert table["target.label"].tolist() == train["target.label"].tolist()

@@ -17,7 +17,7 @@ from PIL import Image
 
 from components.config import PipelineConfig
 from components.data.ingest import ingest
-from components.data.samples import load_embeddings, read_samples
+from components.data.samples import load_embeddings, open_samples_table
 from components.inference.embedder import without_padding
 from components.models.weights import open_encoder, open_preprocessor
 from components.pipeline.extract import extract
@@ -56,7 +56,7 @@ def test_the_second_time_nothing_is_extracted(tiny: Built) -> None:
 
 
 def test_features_are_what_the_encoder_gives(tiny: Built) -> None:
-    samples = read_samples(tiny.dataset, ["facts"], values=True)
+    samples = open_samples_table(tiny.dataset).rows(["facts"], values=True)
     found = load_embeddings(samples, "facts", tiny.features["facts"])
     preprocessor = open_preprocessor(tiny.prepared["facts"])
     encoder = open_encoder(tiny.features["facts"].encoder, tiny.config.inputs["facts"].encoder, preprocessor)
@@ -108,7 +108,7 @@ def test_shards_are_opened_one_after_the_other_whatever_the_order_of_the_rows(
         tmp_path / "features",
     )
     assert len(opened) == len(set(opened)) == 3, "84 samples in shards of 40, each mapped once"
-    digests = read_samples(tiny.dataset, ["photo"])["photo.digest"].dropna().tolist()
+    digests = open_samples_table(tiny.dataset).rows(["photo"])["photo.digest"].dropna().tolist()
     found = ShardStore(Path(features.store), "parquet").stack(digests)
     whole = ShardStore(Path(tiny.features["photo"].store), "parquet").stack(digests)
     np.testing.assert_array_equal(found, whole)  # in the order of the store: the same batches, the same bits
@@ -124,7 +124,7 @@ def test_a_killed_extraction_goes_on_where_it_stopped(tiny: Built, tmp_path: Pat
     features = extract(*work, tmp_path / "features", lambda done, total: told.append((done, total)))
     assert features.extracted == 44, "40 of 84 were in the shard that was written before the kill"
     assert told == [(0, 44), (40, 44), (44, 44)]
-    digests = read_samples(tiny.dataset, ["photo"])["photo.digest"].dropna().tolist()
+    digests = open_samples_table(tiny.dataset).rows(["photo"])["photo.digest"].dropna().tolist()
     found = ShardStore(Path(features.store), "parquet").stack(digests)
     whole = ShardStore(Path(tiny.features["photo"].store), "parquet").stack(digests)
     np.testing.assert_array_equal(found, whole)  # shards begin at the same rows, so even the bits are equal

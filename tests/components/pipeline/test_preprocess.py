@@ -11,7 +11,7 @@ from PIL import Image
 
 from components.config import PipelineConfig
 from components.data.ingest import ingest
-from components.data.samples import read_samples
+from components.data.samples import open_samples_table
 from components.errors import DataError
 from components.pipeline.preprocess import prepare
 from components.preprocess.protocol import Samples
@@ -121,7 +121,7 @@ def test_progress_is_told_by_shards(steps: Steps) -> None:
 
 def test_canonical_samples_are_the_pictures(steps: Steps) -> None:
     prepared = steps.prepare("photo")
-    samples = read_samples(steps.ingest(), ["photo"], values=True).dropna(subset=["photo.digest"])
+    samples = open_samples_table(steps.ingest()).rows(["photo"], values=True).dropna(subset=["photo.digest"])
     row = samples.iloc[-1]
     (stored,) = ShardStore(Path(prepared.store), "arrow").stack([row["photo.digest"]])
     picture = np.asarray(Image.open(row["photo.path"]))

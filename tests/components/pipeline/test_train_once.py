@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from components.config import PipelineConfig
-from components.data.samples import load_embeddings, read_samples
+from components.data.samples import load_embeddings, open_samples_table
 from components.errors import DataError
 from components.models.weights import open_preprocessor, read_tensors
 from components.pipeline.extract import extract
@@ -117,7 +117,7 @@ class TestProbe:
 
     def test_it_tells_the_classes_apart(self, tiny: Built, tmp_path: Path) -> None:
         single = probe(tiny.dataset, tiny.features["note"], tmp_path)
-        samples = read_samples(tiny.dataset, ["note"])
+        samples = open_samples_table(tiny.dataset).rows(["note"])
         samples = samples[(samples["split"] == "test") & samples["note.digest"].notna()]
         head = read_tensors(Path(single.head), single.prefix)
         vectors = load_embeddings(samples, "note", tiny.features["note"])

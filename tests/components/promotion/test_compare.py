@@ -13,7 +13,7 @@ import pytest
 
 from components.config import PipelineConfig
 from components.data.examples import as_table
-from components.data.samples import read_samples
+from components.data.samples import open_samples_table
 from components.inference.predictor import Predictor
 from components.pipeline.evaluate import Judgement, judge
 from components.promotion.compare import FIRST, Rival, compare
@@ -25,7 +25,7 @@ PROBABILITIES = [f"probability_{name}" for name in CLASSES]
 
 @pytest.fixture(scope="module")
 def judgement(tiny: Built) -> Judgement:
-    return judge(tiny.dataset, tiny.features, tiny.fused, tiny.bundle, tiny.config)
+    return judge(tiny.dataset, tiny.validation, tiny.features, tiny.fused, tiny.bundle, tiny.config)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def weak(tiny: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class TestJudge:
     def test_predictions_are_those_of_the_bundle(self, tiny: Built, judgement: Judgement) -> None:
-        samples = read_samples(tiny.dataset, list(tiny.config.inputs), values=True)
+        samples = open_samples_table(tiny.dataset).rows(list(tiny.config.inputs), values=True)
         test = samples[samples["split"] == "test"]
         found = Predictor(tiny.bundle, "cpu").predict(as_table(test, tiny.config.inputs))
         assert judgement.predictions["id"].tolist() == test["id"].tolist()
@@ -71,7 +71,7 @@ class TestJudge:
 
 
 def _log_loss(tiny: Built, bundle: Path) -> float:
-    samples = read_samples(tiny.dataset, list(tiny.config.inputs), values=True)
+    samples = open_samples_table(tiny.dataset).rows(list(tiny.config.inputs), values=True)
     test = samples[samples["split"] == "test"]
     found = Predictor(bundle, "cpu").predict(as_table(test, tiny.config.inputs))
     own = [
@@ -164,7 +164,7 @@ def test_a_champion_that_reads_other_columns_is_still_scored(
 
 
 def test_rows_go_back_to_the_manifests_columns(tiny: Built) -> None:
-    samples = read_samples(tiny.dataset, list(tiny.config.inputs), values=True)
+    samples = open_samples_table(tiny.dataset).rows(list(tiny.config.inputs), values=True)
     table = as_table(samples, tiny.config.inputs)
     assert list(table.columns) == ["photo", "note", "age", "city"]
     manifest = pd.read_csv(tiny.dataset.source).astype(object)

@@ -15,7 +15,7 @@ import torch
 from components.config import PipelineConfig
 from components.config.inputs import AudioInput
 from components.data.examples import as_table
-from components.data.samples import read_samples
+from components.data.samples import open_samples_table
 from components.evaluation.results import Evaluation
 from components.inference.ensemble import Embeddings, InputEmbeddings
 from components.inference.predictor import Predictor
@@ -35,7 +35,9 @@ def configured(**robustness: Any) -> PipelineConfig:
 
 @pytest.fixture(scope="module")
 def evaluation(tiny: Built) -> Evaluation:
-    return judge(tiny.dataset, tiny.features, tiny.fused, tiny.bundle, tiny.config).evaluations[0]
+    return judge(
+        tiny.dataset, tiny.validation, tiny.features, tiny.fused, tiny.bundle, tiny.config
+    ).evaluations[0]
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +138,7 @@ class TestDamage:
             ladders[0].corruption({"age": 30.0, "city": "Bonn"}, 4, np.random.default_rng(seed))
             for seed in range(400)
         ]
-        train = read_samples(tiny.dataset, ["facts"], values=True).query("split == 'train'")
+        train = open_samples_table(tiny.dataset).rows(["facts"], values=True).query("split == 'train'")
         ages = pd.to_numeric(train["facts.age"])
         robust = (ages.quantile(0.75) - ages.quantile(0.25)) / 1.349
         assert np.std([cells["age"] for cells in noisy]) == pytest.approx(robust, rel=0.15)  # 400 draws
@@ -292,7 +294,9 @@ def test_a_model_of_one_input_has_no_late_fusion_to_compare_with(
     data = config.data.model_copy(update={"max_bad": 0.2})  # rows without facts have no input at all
     config = config.model_copy(update={"inputs": {"facts": config.inputs["facts"]}, "data": data})
     built = build_pipeline(config, tmp_path_factory.mktemp("one"), tiny_data)
-    evaluation = judge(built.dataset, built.features, None, built.bundle, config).evaluations[0]
+    evaluation = judge(
+        built.dataset, built.validation, built.features, None, built.bundle, config
+    ).evaluations[0]
     found = measure_robustness(built.dataset, built.bundle, evaluation, config)
     assert [curve.inputs for curve in found.missing] == [("facts",)]
     for curve in found.corruptions:

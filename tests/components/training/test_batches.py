@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from components.data.samples import read_samples
+from components.data.samples import open_samples_table
 from components.training.batches import EmbeddingSource, SampleSource, open_embeddings, open_samples
 from tests.components.conftest import CLASSES, Built
 
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def samples(tiny: Built) -> pd.DataFrame:
-    table = read_samples(tiny.dataset, list(tiny.config.inputs), values=True)
+    table = open_samples_table(tiny.dataset).rows(list(tiny.config.inputs), values=True)
     return table[table["split"] == "val"].reset_index(drop=True)
 
 
