@@ -45,6 +45,11 @@ class Fault:
     reason: str
     row: int
 
+    @property
+    def message(self) -> str:
+        """The reason, behind the file at fault."""
+        return f"{self.path}: {self.reason}" if self.path else self.reason
+
 
 class Quarantine:
     """Collection of the faults of a table's rows; a row with several faults counts once."""

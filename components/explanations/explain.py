@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from components.config.pipeline import PipelineConfig
 from components.data.examples import as_table
 from components.data.samples import open_samples_table
+from components.data.values import cells_by_column
 from components.explanations import EXPLAINERS, Score
 from components.explanations.parts import taken_away
 from components.explanations.results import ExplainedSample, Explanations, Inside, SampleKind
 from components.inference.attribution import share_columns, subset_predictions
-from components.inference.cells import cells_by_column
 from components.inference.ensemble import Embeddings
 from components.inference.predictor import Predictor, predictions_of
 from components.references import Dataset

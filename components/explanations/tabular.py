@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from components.data.values import is_null
 from components.evaluation.media import cell_text
 from components.explanations.parts import Score, runs, share_out
 from components.explanations.results import Effect, Inside
-from components.inference.cells import is_null
 from components.preprocess import Preprocessor
 
 

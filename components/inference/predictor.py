@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from components.config.score import BATCH
+from components.data.values import read_cells
 from components.errors import DataError, ModelError, nearest
 from components.inference.attribution import check_number, share_columns, subset_predictions
 from components.inference.bundle import Bundle, load_bundle
 from components.inference.canonical import CanonicalInput, CanonicalRows
-from components.inference.cells import read_cells
 from components.inference.ensemble import Embeddings, InputEmbeddings
 from components.models.encoders import Encoder
 from components.runtime.device import choose_device

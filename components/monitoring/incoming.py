@@ -14,19 +14,18 @@ from components.config.score import BATCH
 from components.data.cells import NotUnicodeError, unusable, word_of
 from components.data.files.media_index import MISSING
 from components.data.quarantine import Fault, Quarantine
+from components.data.rows import LOOKERS, chunked, model_columns, open_table, usable_rows
 from components.data.sources.manifest import Batch, Manifest
+from components.data.values import read_cells
 from components.errors import DataError
 from components.inference.canonical import CanonicalRows
-from components.inference.cells import read_cells
 from components.inference.predictor import Predictor
 from components.inference.reference_rows import MEDIA, Cells, Sample, table_columns
 from components.models.fusion.masking import as_vector
 from components.monitoring.summaries import SUMMARIES, summarise
-from components.scoring.rows import chunked, model_columns, open_table, usable
 from components.storage.digest import digest_bytes
 
 LEAST_ROWS = 20
-_LOOKERS = 8  # threads that open media files
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def look(
         DataError: If the table cannot be read, has fewer than LEAST_ROWS rows or none of the model's columns,
             or a cell that its input cannot be.
     """
-    manifest = open_table(config)
+    manifest = open_table(config.manifest, config.format)
     there, absent = model_columns(manifest, predictor.bundle.inputs)
     targets = [
         target.name for target in predictor.bundle.delivered.targets if target.name in manifest.columns
@@ -79,7 +78,7 @@ def look(
         )
     drawn = np.sort(np.random.default_rng(config.seed).permutation(total)[: config.rows])
     parts, quarantine, done = _Parts(predictor, targets, old.allow_missing_files), Quarantine(), 0
-    with ThreadPoolExecutor(_LOOKERS) as pool:
+    with ThreadPoolExecutor(LOOKERS) as pool:
         for numbers, batch in _drawn_rows(manifest, list(dict.fromkeys([*there, *targets])), drawn):
             parts.add(manifest, batch, numbers, pool, quarantine)
             done += len(numbers)
@@ -143,7 +142,7 @@ class _Parts:
         """
         predictor = self._predictor
         ids, position_of = list(map(str, numbers)), {row: position for position, row in enumerate(numbers)}
-        table, faults = usable(manifest, predictor.bundle.inputs, batch, numbers, ids, pool)
+        table, faults = usable_rows(manifest, predictor.bundle.inputs, batch, numbers, ids, pool)
         known = {(position_of[fault.row], fault.input): fault.reason for fault in faults}
         rows = predictor.read(table, faults=known)
         faults += [

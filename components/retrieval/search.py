@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
-from components.config.data import DataConfig
 from components.config.inputs import InputConfig
-from components.data.files.location import resolve
-from components.data.sources.readers import open_manifest
+from components.config.score import BATCH
+from components.data.rows import LOOKERS, chunked, model_columns, open_table, usable_rows
+from components.data.values import read_cells
 from components.errors import DataError, ModelError, nearest
 from components.inference.bundle import GALLERY
-from components.inference.cells import is_null, read_cells
 from components.inference.predictor import Predictor
 from components.retrieval.gallery import read_vectors, shown
 from components.targets.collection import PREFIX
@@ -142,51 +141,47 @@ class Search:
         ]
 
     def _in_table(self, vector: np.ndarray, wanted: str, top: int, source: str) -> list[Hit]:
-        """The table is read and embedded a batch at a time, and only the best are kept."""
+        """Search a table; it is read and embedded a batch at a time, and only the best are kept."""
         hits: list[Hit] = []
+        options = self.predictor.bundle.inputs[wanted]
         for ids, rows in self._batches(wanted, source):
             similarity = self.embed(wanted, rows) @ vector
-            options = self.predictor.bundle.inputs[wanted]
-            there = np.flatnonzero(~np.isnan(similarity))
             hits += [
                 Hit(ids[row], float(similarity[row]), shown(read_cells(rows[row], options), options), {})
-                for row in there
+                for row in np.flatnonzero(~np.isnan(similarity))
             ]
             hits = sorted(hits, key=lambda hit: -hit.similarity)[:top]
         return hits
 
     def _batches(self, wanted: str, source: str) -> Iterator[tuple[list[str], list[dict[Any, Any]]]]:
-        config, base = DataConfig(source=source), Path.cwd()
-        manifest = open_manifest(config, base, base)
-        options = self.predictor.bundle.inputs[wanted]
-        columns = [column for column in options.columns if column in manifest.columns]
-        if not columns:
-            raise DataError(
-                f"--manifest {source}: has no column {', '.join(map(repr, options.columns))} of input "
-                f"{wanted!r} (has: {', '.join(manifest.columns)})"
-            )
-        named, numbers = "id" in manifest.columns, count()
-        for batch in manifest.batches([*dict.fromkeys([*columns, *(["id"] if named else [])])]):
-            size = len(batch[columns[0]])
-            ids = [str(cell) for cell in batch["id"]] if named else [str(next(numbers)) for _ in range(size)]
-            rows = [{column: batch[column][row] for column in columns} for row in range(size)]
-            yield ids, [_located(cells, options, manifest.root) for cells in rows]
+        """Read ids and cells of the table, as scoring does.
+
+        Raises:
+            DataError: If it cannot be read, has none of the input's columns, or a cell that cannot be used.
+        """
+        manifest = open_table(source)
+        # A row without the input is passed over, though training may have required it.
+        inputs = {wanted: self.predictor.bundle.inputs[wanted].model_copy(update={"required": False})}
+        columns, _ = model_columns(manifest, inputs)
+        named = "id" in manifest.columns
+        read = list(dict.fromkeys([*columns, *(["id"] if named else [])]))
+        with ThreadPoolExecutor(LOOKERS) as pool:
+            for start, batch in chunked(manifest, read, BATCH):
+                numbers = range(start, start + len(batch[columns[0]]))
+                ids = [str(cell) for cell in batch["id"]] if named else list(map(str, numbers))
+                table, faults = usable_rows(manifest, inputs, batch, numbers, ids, pool)
+                if faults:
+                    raise DataError(
+                        f"--manifest {source}: row {faults[0].row}, {wanted}: {faults[0].message}. "
+                        "Mend or empty the cell"
+                    )
+                yield ids, table.to_dict("records")
 
 
 def first(similarity: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
     """Positions and similarities of the ``top`` highest of (N,), the highest first."""
     best = np.argsort(-similarity, kind="stable")[:top]
     return best, similarity[best]
-
-
-def _located(cells: dict[Any, Any], options: InputConfig, root: str) -> dict[Any, Any]:
-    """Cells whose paths are found from anywhere."""
-    if options.modality not in ("image", "audio"):
-        return cells
-    return {
-        column: resolve(root, cell) if isinstance(cell, str) and not is_null(cell) else cell
-        for column, cell in cells.items()
-    }
 
 
 def _not_cells(query: Any, options: InputConfig) -> str:

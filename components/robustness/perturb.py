@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import torch
 
+from components.data.values import read_cells
 from components.errors import DataError
-from components.inference.cells import read_cells
 from components.inference.ensemble import AVERAGE, Embeddings, InputEmbeddings, Pattern
 from components.inference.predictor import Predictor
 from components.robustness.corruptions import Corruption, corrupt

@@ -95,7 +95,7 @@ class _Parts:
 
     def add(self, chunk: Chunk) -> int:
         """Score and write a chunk; give the number of its rows with faults."""
-        known = {(fault.row - chunk.first, fault.input): _told(fault) for fault in chunk.faults}
+        known = {(fault.row - chunk.first, fault.input): fault.message for fault in chunk.faults}
         answers = self._predictor.predict(chunk.table, explain=self._job.config.explain, faults=known)
         faults = [*chunk.faults, *self._further(chunk, answers, known)]
         scored = (answers["inputs"] != "").to_numpy(bool)
@@ -178,7 +178,3 @@ def schema(predictor: Predictor, explain: bool) -> pa.Schema:
     return pa.schema(
         [("id", pa.string()), ("row", pa.int64()), *answer, *((name, pa.string()) for name in _NAMED)]
     )
-
-
-def _told(fault: Fault) -> str:
-    return f"{fault.path}: {fault.reason}" if fault.path else fault.reason

@@ -16,7 +16,7 @@ from pathlib import Path
 from components.config import ConfigError
 from components.config.score import ScoreConfig
 from components.data.files.location import content_version
-from components.scoring.rows import open_table
+from components.data.rows import open_table
 from components.storage.atomic import write_json
 from components.storage.digest import digest_file, digest_json
 
@@ -84,7 +84,7 @@ def plan(config: ScoreConfig, model: Model) -> Job:
         ConfigError: If the folder cannot be written to.
     """
     bundle = Path(model.bundle)
-    source = open_table(config).source
+    source = open_table(config.manifest, config.format).source
     out = Path(config.out).expanduser().resolve()
     digest = digest_json(
         {

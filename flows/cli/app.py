@@ -180,14 +180,14 @@ def score(
     """Score a table with a registered model, a chunk at a time. Goes on where a killed job stopped."""
     with reported(workspace):
         from components.config.score import ScoreConfig
-        from components.scoring.rows import open_table
+        from components.data.rows import open_table
 
         given = {
             "model": model, "manifest": manifest, "out": out, "id": id, "format": format, "explain": explain,
             "chunk_rows": chunk_rows, "max_bad": max_bad, "sql": sql, "table": table,
         }  # fmt: skip
         config = checked(ScoreConfig, given, "braid score")
-        open_table(config)  # what is not there is told at once
+        open_table(config.manifest, config.format)  # what is not there is told at once
         with serving("flows.score", workspace, mlflow, workers=False):
             from flows.score import score as score_flow
 
@@ -224,12 +224,12 @@ def monitor(
     with reported(workspace):
         from components.config.load import overridden
         from components.config.monitor import MonitorConfig
-        from components.scoring.rows import open_table
+        from components.data.rows import open_table
 
         given = {"model": model, "manifest": manifest, "format": format, "rows": rows, "level": level}
         given = overridden(given, overrides or [], MonitorConfig)
         config = checked(MonitorConfig, given, "braid monitor")
-        open_table(config)  # what is not there is told at once
+        open_table(config.manifest, config.format)  # what is not there is told at once
         with serving("flows.monitor", workspace, mlflow, workers=False):
             from flows.monitor import monitor as monitor_flow
 

@@ -17,8 +17,8 @@ from PIL import Image
 
 from components.data.examples import as_table, with_content
 from components.data.samples import open_samples_table
+from components.data.values import is_null, read_cells, read_media
 from components.errors import ModelError
-from components.inference.cells import is_null, read_cells, read_media
 from components.inference.predictor import Predictor
 from tests.components.conftest import CLASSES, Built
 

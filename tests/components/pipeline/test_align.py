@@ -268,5 +268,18 @@ def test_a_bundle_is_searched_by_text_and_by_file(
     with pytest.raises(DataError, match="there is nothing in it"):
         search.find(" ", "note", "photo", 3)
     (tmp_path / "notes.csv").write_text("id,note\n1,soft\n")
-    with pytest.raises(DataError, match=r"has no column 'photo' of input 'photo' \(has: id, note\)"):
+    with pytest.raises(DataError, match=r"has none of the model's columns photo \(has: id, note\)"):
         search.find("soft", "note", "photo", 3, str(tmp_path / "notes.csv"))
+    (tmp_path / "torn.csv").write_text("id,photo\n1,\n2,torn.png\n")
+    (tmp_path / "torn.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"torn.csv: row 1, photo: .*torn.png: .*Mend or empty the cell"):
+        search.find("soft", "note", "photo", 3, str(tmp_path / "torn.csv"))
+
+
+def test_a_table_that_is_searched_may_not_name_files_outside_of_its_folder(
+    made: Made, delivered: Callable[[bool], Path], tmp_path: Path
+) -> None:
+    outside = next((made.folder / "photos").iterdir())
+    (tmp_path / "rows.csv").write_text(f"id,photo\n1,{outside}\n")
+    with pytest.raises(DataError, match=r"row 0, photo: .*outside"):
+        Search(delivered(True), "cpu").find("soft", "note", "photo", 3, str(tmp_path / "rows.csv"))

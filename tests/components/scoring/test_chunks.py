@@ -20,11 +20,12 @@ from pydantic import TypeAdapter
 from components.config import ConfigError
 from components.config.inputs import AudioInput
 from components.config.score import BATCH, ScoreConfig
+from components.data.rows import chunked, open_table
 from components.errors import DataError
 from components.inference.predictor import Predictor
 from components.scoring.chunks import score
 from components.scoring.job import Job, Model, plan
-from components.scoring.rows import chunked, open_rows, open_table, read_chunks
+from components.scoring.rows import open_rows, read_chunks
 from components.scoring.summary import Summary, finished
 from tests.components.conftest import Built
 
@@ -156,7 +157,7 @@ def test_every_format_is_scored_alike(
 
 
 def test_readers_are_held_to_the_chunk(folder: Path) -> None:
-    table = open_table(ScoreConfig(model="m", manifest=str(folder / "new.csv")))
+    table = open_table(str(folder / "new.csv"))
     found = list(chunked(table, ["id", "note"], 128))
     assert [first for first, _ in found] == [0, 128, 256]
     assert [len(batch["id"]) for _, batch in found] == [128, 128, 44]

@@ -1,4 +1,4 @@
-"""Cells of a row as a preprocessor takes them."""
+"""Values that preprocessors take, from the cells of a row as users give them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def cells_by_column(cells: Mapping[Any, Any], config: InputConfig, files: bool =
     Args:
         cells: Cells of one row by column; further columns are ignored.
         config: Options of the input.
-        files: As :class:`Predictor` has it.
+        files: Whether a media cell may be a path or URL; if not, text in it is base64.
 
     Raises:
         ValueError: As :func:`read_media`.
@@ -38,7 +38,7 @@ def read_cells(cells: Mapping[Any, Any], config: InputConfig, files: bool = True
     Args:
         cells: Cells by column.
         config: Options of the input.
-        files: As :class:`Predictor` has it.
+        files: Whether a media cell may be a path or URL; if not, text in it is base64.
 
     Raises:
         ValueError: As :func:`read_media`.
@@ -57,7 +57,7 @@ def read_cells(cells: Mapping[Any, Any], config: InputConfig, files: bool = True
 
 
 def read_media(value: Any, files: bool = True) -> str | Path | bytes:
-    """A path or URL as it is, bytes as bytes, base64 text (plain, or as a ``data:`` URL) decoded.
+    """Give a path or URL as it is, bytes as bytes, base64 text (plain, or as a ``data:`` URL) decoded.
 
     Args:
         value: A cell that is not null.
@@ -90,7 +90,7 @@ def read_media(value: Any, files: bool = True) -> str | Path | bytes:
 
 
 def decoded(text: str) -> bytes:
-    """Bytes of base64 text, which may have line breaks.
+    """Decode base64 text, which may have line breaks.
 
     Raises:
         ValueError: If it is not base64: what does not belong there is not passed over.
@@ -103,7 +103,7 @@ def decoded(text: str) -> bytes:
 
 
 def is_null(value: Any) -> bool:
-    """Whether a cell holds nothing: None, NaN, NaT, NA or empty text."""
+    """Tell if a cell holds nothing: None, NaN, NaT, NA or empty text."""
     if isinstance(value, (str, bytes)):
         return not value.strip() if isinstance(value, str) else not value
     return bool(pd.isna(value)) if pd.api.types.is_scalar(value) else False
