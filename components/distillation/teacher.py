@@ -19,7 +19,7 @@ from components.config.pipeline import PipelineConfig
 from components.data.examples import as_table
 from components.data.samples import open_samples_table
 from components.errors import ModelError
-from components.inference.ensemble import Delivered, Embeddings
+from components.inference.ensemble import CandidateEnsemble, Embeddings
 from components.inference.predictor import Predictor
 from components.models.fusion.late import Late
 from components.models.fusion.masking import as_vector, hide_absent
@@ -74,7 +74,7 @@ def teach(
     for start in range(0, len(missing), config.engine.shard_rows):
         stop = min(start + config.engine.shard_rows, len(missing))
         parts = [
-            answers(predictor, table.iloc[first : min(first + _BATCH, stop)], dataset.targets)
+            predict_rows(predictor, table.iloc[first : min(first + _BATCH, stop)], dataset.targets)
             for first in range(start, stop, _BATCH)
         ]
         store.append(missing[start:stop], list(np.concatenate(parts)))
@@ -85,7 +85,7 @@ def teach(
 
 
 @torch.inference_mode()
-def answers(predictor: Predictor, table: pd.DataFrame, targets: Targets) -> np.ndarray:
+def predict_rows(predictor: Predictor, table: pd.DataFrame, targets: Targets) -> np.ndarray:
     """Calibrated natural parameters and vectors of rows as users have them, side by side.
 
     Args:
@@ -106,12 +106,12 @@ def answers(predictor: Predictor, table: pd.DataFrame, targets: Targets) -> np.n
     return found.float().numpy()
 
 
-def has_fused_vector(model: Delivered) -> bool:
+def has_fused_vector(model: CandidateEnsemble) -> bool:
     """Whether there is one vector behind a fusion; late fusion, and a single input, have none."""
     return model.fused is not None and not isinstance(model.fused.fusion, Late)
 
 
-def vectors_of(model: Delivered, embeddings: Embeddings) -> Tensor:
+def vectors_of(model: CandidateEnsemble, embeddings: Embeddings) -> Tensor:
     """The fused vector of each row; without one the embeddings side by side, absent ones 0. (N, E)."""
     if model.fused is not None and has_fused_vector(model):
         return model.fused.vector(embeddings.fusion, embeddings.present)

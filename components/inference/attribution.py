@@ -8,7 +8,7 @@ import numpy as np
 
 from components.errors import ModelError
 from components.evaluation.shapley import leaning_shares, subsets
-from components.inference.ensemble import Delivered, Embeddings
+from components.inference.ensemble import CandidateEnsemble, Embeddings
 from components.targets import AnyTarget
 from components.targets.target import FloatArray
 
@@ -18,14 +18,14 @@ Predictions = Mapping[tuple[str, ...], FloatArray]
 
 
 def subset_predictions(
-    model: Delivered, target: AnyTarget, embeddings: Embeddings, inputs: Sequence[str]
+    model: CandidateEnsemble, target: AnyTarget, embeddings: Embeddings, inputs: Sequence[str]
 ) -> dict[tuple[str, ...], FloatArray]:
     """Calibrated predictions (N, P) of one target from every non-empty subset of some inputs."""
     return {subset: model.predict(target, embeddings, subset).numpy() for subset in subsets(inputs)}
 
 
 def share_columns(
-    model: Delivered, target: AnyTarget, predictions: Predictions, embeddings: Embeddings
+    model: CandidateEnsemble, target: AnyTarget, predictions: Predictions, embeddings: Embeddings
 ) -> dict[str, FloatArray]:
     """Columns ``share_<input>`` of one target: exact Shapley values (see :meth:`Target.leaning`).
 

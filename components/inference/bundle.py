@@ -25,7 +25,7 @@ from components.config.encoders import PretrainedConfig
 from components.config.fusion import FusionConfig
 from components.config.inputs import InputConfig
 from components.errors import ModelError
-from components.inference.ensemble import Delivered
+from components.inference.ensemble import CandidateEnsemble
 from components.inference.reference_rows import Sample, write_sample
 from components.models.encoders import Encoder
 from components.models.fusion import build_fusion
@@ -78,7 +78,7 @@ class Bundle:
     preprocessors: dict[str, Preprocessor]
     single_encoders: dict[str, Encoder]
     fusion_encoders: dict[str, Encoder]
-    delivered: Delivered
+    delivered: CandidateEnsemble
     facts: dict[str, Any]
     aligned: Aligned | None = None
 
@@ -86,7 +86,7 @@ class Bundle:
 def save_bundle(
     folder: Path,
     *,
-    delivered: Delivered,
+    delivered: CandidateEnsemble,
     inputs: Mapping[str, InputConfig],
     fusion: FusionConfig,
     prepared: Mapping[str, Prepared],
@@ -243,7 +243,7 @@ def _at(config: InputConfig, folder: Path) -> InputConfig:
     return config.model_copy(update={"encoder": encoder})
 
 
-def _delivered(values: dict[str, Any], encoders: dict[str, dict[str, Encoder]]) -> Delivered:
+def _delivered(values: dict[str, Any], encoders: dict[str, dict[str, Encoder]]) -> CandidateEnsemble:
     targets = Targets.from_json(values["targets"])
     heads = {name: Head(encoder.width, targets) for name, encoder in encoders["single"].items()}
     fused = None
@@ -255,4 +255,4 @@ def _delivered(values: dict[str, Any], encoders: dict[str, dict[str, Encoder]]) 
             raise ModelError(f"the model's fusion cannot be opened here: {reason}") from error
         widths = {name: encoder.width for name, encoder in encoders["fusion"].items()}
         fused = Fused(build_fusion(config, widths, targets), targets)
-    return Delivered(heads, fused, targets, torch.zeros(targets.width))
+    return CandidateEnsemble(heads, fused, targets, torch.zeros(targets.width))

@@ -1,8 +1,8 @@
-"""The model that is delivered: every candidate, calibrated, and for each set of inputs the best of them.
+"""The delivered model: every candidate, calibrated, and for each subset of the inputs the best of them.
 
-Candidates are each input alone, the average of their decisions, and the fusion. For every pattern
-of presence the one that did best on validation rows answers, so that a row is never scored by
-something worse than the best input it has, as far as validation can tell.
+Candidates are each input alone, the average of their decisions, and the fusion. For every subset
+the one that did best on validation rows predicts, so that a row is never scored by something worse than
+the best input it has, as far as validation can tell.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from components.models.networks import Fused
 from components.targets import AnyTarget, Head, Targets
 
 AVERAGE, FUSION = "average", "fusion"
-Pattern = tuple[str, ...]
+Subset = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -82,27 +82,27 @@ class Embeddings:
 
 @dataclass
 class Choice:
-    """What validation rows said of one target.
+    """Choice that the validation rows led to, for one target.
 
     Attributes:
-        temperatures: By candidate and pattern.
-        candidate: Who answers, by pattern.
-        quantiles: Of conformal prediction, by pattern.
+        temperatures: Temperature by candidate and subset.
+        candidate: Candidate that predicts, by subset.
+        quantiles: Conformal quantiles by subset.
     """
 
-    temperatures: dict[str, dict[Pattern, float]] = field(default_factory=dict)
-    candidate: dict[Pattern, str] = field(default_factory=dict)
-    quantiles: dict[Pattern, list[float]] = field(default_factory=dict)
+    temperatures: dict[str, dict[Subset, float]] = field(default_factory=dict)
+    candidate: dict[Subset, str] = field(default_factory=dict)
+    quantiles: dict[Subset, list[float]] = field(default_factory=dict)
 
 
-class Delivered(nn.Module):
+class CandidateEnsemble(nn.Module):
     """Candidates, their temperatures, and the choice among them for each target.
 
     Args:
         heads: Linear head of each input.
         fused: Fusion and head; None with a single input.
         targets: What is predicted, with K natural parameters.
-        prior: (K,) natural parameters of the answer where nothing is present.
+        prior: (K,) natural parameters of the prediction where nothing is present.
     """
 
     def __init__(
@@ -117,23 +117,23 @@ class Delivered(nn.Module):
         self.register_buffer("prior", prior.clone())
         self.choices: dict[str, Choice] = {target.name: Choice() for target in targets}
 
-    def patterns(self) -> list[Pattern]:
-        """Every non-empty subset of the inputs, small ones first."""
+    def subsets(self) -> list[Subset]:
+        """List every non-empty subset of the inputs, small ones first."""
         return [
             subset for size in range(1, len(self.inputs) + 1) for subset in combinations(self.inputs, size)
         ]
 
-    def candidates(self, pattern: Pattern) -> list[str]:
-        """Names of what can answer a row with these inputs: singles, then average and fusion."""
+    def candidates(self, subset: Subset) -> list[str]:
+        """List the candidates for a row with these inputs: singles, then average and fusion."""
         if self.fused is None:
-            return list(pattern)
-        return [*pattern, *([AVERAGE] if len(pattern) > 1 else []), FUSION]
+            return list(subset)
+        return [*subset, *([AVERAGE] if len(subset) > 1 else []), FUSION]
 
-    def natural(self, target: AnyTarget, candidate: str, embeddings: Embeddings, pattern: Pattern) -> Tensor:
-        """Natural parameters (N, K_t) of one candidate that looks at the inputs of ``pattern``.
+    def natural(self, target: AnyTarget, candidate: str, embeddings: Embeddings, subset: Subset) -> Tensor:
+        """Compute natural parameters (N, K_t) of one candidate from the inputs of ``subset``.
 
-        They are not calibrated yet. Every row must have all inputs of the pattern; others are not looked
-        at. The average is that of the singles' calibrated predictions.
+        They are not calibrated yet. Every row must have all inputs of the subset. The average is that of
+        the singles' calibrated predictions.
         """
         part = self.targets.slices[target.name]
         if candidate == AVERAGE:
@@ -145,26 +145,26 @@ class Delivered(nn.Module):
                             / self.temperature(target, name, (name,))
                         )
                     )
-                    for name in pattern
+                    for name in subset
                 ]
             )
         if candidate == FUSION:
             assert self.fused is not None
-            mask = self.mask(pattern).to(embeddings.present.device).expand(len(embeddings.present), -1)
+            mask = self.mask(subset).to(embeddings.present.device).expand(len(embeddings.present), -1)
             return self.fused(embeddings.fusion, mask).float()[:, part]
         return self.heads[candidate](as_vector(embeddings.single[candidate])).float()[:, part]
 
-    def temperature(self, target: AnyTarget, candidate: str, pattern: Pattern) -> float:
-        """What the natural parameters of a candidate are divided by where these inputs are present."""
-        used = (candidate,) if candidate in self.inputs else pattern
+    def temperature(self, target: AnyTarget, candidate: str, subset: Subset) -> float:
+        """Give the divisor of a candidate's natural parameters where these inputs are present."""
+        used = (candidate,) if candidate in self.inputs else subset
         return self.choices[target.name].temperatures.get(candidate, {}).get(used, 1.0)
 
-    def mask(self, pattern: Pattern) -> Tensor:
-        """(M,) bool of a subset of the inputs."""
-        return torch.tensor([name in pattern for name in self.inputs])
+    def mask(self, subset: Subset) -> Tensor:
+        """Mark the inputs of a subset: (M,) bool."""
+        return torch.tensor([name in subset for name in self.inputs])
 
     def prior_prediction(self, target: AnyTarget) -> Tensor:
-        """Answer without any input. (P,) float64."""
+        """Predict without any input. (P,) float64."""
         natural = self.prior[self.targets.slices[target.name]].double().cpu()
         return target.predict(natural.unsqueeze(0))[0]
 
@@ -176,17 +176,17 @@ class Delivered(nn.Module):
         allowed: Sequence[str],
         candidate: str | None = None,
         calibrated: bool = True,
-        fusion_natural: Mapping[Pattern, Tensor] | None = None,
+        fusion_natural: Mapping[Subset, Tensor] | None = None,
     ) -> Tensor:
-        """Predictions of one target for rows that may use some inputs.
+        """Predict one target for rows that may use some inputs.
 
         Args:
             target: One of the targets.
-            embeddings: Of N rows.
+            embeddings: Embeddings of N rows.
             allowed: Inputs that may be used; each row uses those of them that it has.
-            candidate: Who answers; None leaves it to the choice made for each pattern.
+            candidate: Candidate that predicts; None leaves it to the choice made for each subset.
             calibrated: Divide natural parameters by their temperature.
-            fusion_natural: (N, K) of the fusion by pattern, instead of asking it.
+            fusion_natural: Natural parameters (N, K) of the fusion by subset, instead of a call.
 
         Returns:
             (N, P) float64 on the CPU; the prior where a row has none of the inputs.
@@ -194,50 +194,50 @@ class Delivered(nn.Module):
         result = self.prior_prediction(target).repeat(len(embeddings.present), 1)
         usable = (candidate,) if candidate in self.inputs else tuple(allowed)
         part = self.targets.slices[target.name]
-        for pattern, rows in self._rows(embeddings, usable):
-            answers = candidate or self.choices[target.name].candidate[pattern]
-            if answers not in self.candidates(pattern):
-                answers = pattern[0]  # the average of one input is that input
-            if answers == FUSION and fusion_natural is not None and pattern in fusion_natural:
-                natural = fusion_natural[pattern][rows.cpu()][:, part].double()
+        for subset, rows in self._rows(embeddings, usable):
+            chosen = candidate or self.choices[target.name].candidate[subset]
+            if chosen not in self.candidates(subset):
+                chosen = subset[0]  # the average of one input is that input
+            if chosen == FUSION and fusion_natural is not None and subset in fusion_natural:
+                natural = fusion_natural[subset][rows.cpu()][:, part].double()
             else:
-                natural = self.natural(target, answers, take(embeddings, rows), pattern).double().cpu()
+                natural = self.natural(target, chosen, take(embeddings, rows), subset).double().cpu()
             if calibrated:
-                natural = natural / self.temperature(target, answers, pattern)
+                natural = natural / self.temperature(target, chosen, subset)
             result[rows.cpu()] = target.predict(target.proper(natural))
         return result
 
     def quantiles(self, target: AnyTarget, embeddings: Embeddings, allowed: Sequence[str]) -> np.ndarray:
-        """Conformal quantiles of each row's own pattern, infinite without any input. (N, Q) float64."""
+        """Give conformal quantiles of each row's own subset, infinite without any input. (N, Q) float64."""
         known = self.choices[target.name].quantiles
         width = max((len(values) for values in known.values()), default=1)
         result = np.full((len(embeddings.present), width), np.inf)
-        for pattern, rows in self._rows(embeddings, tuple(allowed)):
-            if pattern in known:
-                result[rows.cpu().numpy()] = known[pattern]
+        for subset, rows in self._rows(embeddings, tuple(allowed)):
+            if subset in known:
+                result[rows.cpu().numpy()] = known[subset]
         return result
 
-    def _rows(self, embeddings: Embeddings, usable: Sequence[str]) -> Iterator[tuple[Pattern, Tensor]]:
-        """Each pattern with the rows that have just these of the usable inputs, none without rows."""
-        there = embeddings.present & self.mask(tuple(usable)).to(embeddings.present.device)
-        for pattern in self.patterns():
-            rows = (there == self.mask(pattern).to(there.device)).all(1).nonzero().squeeze(1)
+    def _rows(self, embeddings: Embeddings, usable: Sequence[str]) -> Iterator[tuple[Subset, Tensor]]:
+        """Give each subset with the rows that have just these of the usable inputs, none without rows."""
+        present = embeddings.present & self.mask(tuple(usable)).to(embeddings.present.device)  # (N, M)
+        for subset in self.subsets():
+            rows = (present == self.mask(subset).to(present.device)).all(1).nonzero().squeeze(1)
             if len(rows):
-                yield pattern, rows
+                yield subset, rows
 
     def settings(self) -> dict[str, dict[str, list[list[object]]]]:
-        """Temperatures, choice and quantiles by target, JSON-serialisable."""
+        """Give temperatures, choice and quantiles by target, JSON-serialisable."""
         return {
             name: {
                 "temperatures": [
-                    [candidate, list(pattern), value]
-                    for candidate, patterns in choice.temperatures.items()
-                    for pattern, value in patterns.items()
+                    [candidate, list(subset), value]
+                    for candidate, subsets in choice.temperatures.items()
+                    for subset, value in subsets.items()
                 ],
-                "candidate": [[list(pattern), value] for pattern, value in choice.candidate.items()],
+                "candidate": [[list(subset), value] for subset, value in choice.candidate.items()],
                 "quantiles": [
-                    [list(pattern), [None if np.isinf(value) else value for value in values]]
-                    for pattern, values in choice.quantiles.items()
+                    [list(subset), [None if np.isinf(value) else value for value in values]]
+                    for subset, values in choice.quantiles.items()
                 ],
             }
             for name, choice in self.choices.items()
@@ -248,17 +248,17 @@ class Delivered(nn.Module):
         self.choices = {}
         for target, stored in settings.items():
             choice = Choice()
-            for name, pattern, value in stored["temperatures"]:
-                choice.temperatures.setdefault(name, {})[tuple(pattern)] = float(value)
-            for pattern, name in stored["candidate"]:
-                choice.candidate[tuple(pattern)] = str(name)
-            for pattern, values in stored["quantiles"]:
-                choice.quantiles[tuple(pattern)] = [np.inf if v is None else float(v) for v in values]
+            for name, subset, value in stored["temperatures"]:
+                choice.temperatures.setdefault(name, {})[tuple(subset)] = float(value)
+            for subset, name in stored["candidate"]:
+                choice.candidate[tuple(subset)] = str(name)
+            for subset, values in stored["quantiles"]:
+                choice.quantiles[tuple(subset)] = [np.inf if v is None else float(v) for v in values]
             self.choices[target] = choice
 
 
 def take(embeddings: Embeddings, rows: Tensor) -> Embeddings:
-    """Some rows."""
+    """Keep some rows."""
     single = {name: value[rows] for name, value in embeddings.single.items()}
     fusion = (
         single

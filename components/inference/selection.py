@@ -1,4 +1,4 @@
-"""The choice of the model that is delivered: calibrate every candidate on validation, take the best."""
+"""Choice of the delivered model: calibrate every candidate on validation, take the best."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from components.evaluation.bootstrap import paired_gain
-from components.inference.ensemble import FUSION, Delivered, Embeddings, Pattern, take
+from components.inference.ensemble import FUSION, CandidateEnsemble, Embeddings, Subset, take
 from components.targets import AnyTarget, known_rows
 from components.targets.conformal import fit_quantile
 from components.targets.metrics import metric, rank
@@ -19,13 +19,13 @@ _RESAMPLES, _ONE_ERROR = 1000, 0.6827  # the interval of this level reaches one 
 
 @torch.inference_mode()
 def calibrate_and_choose(
-    model: Delivered,
+    model: CandidateEnsemble,
     validation: Embeddings,
     values: Mapping[str, Tensor],
     coverage: float,
-    fusion_natural: Mapping[Pattern, Tensor],
+    fusion_natural: Mapping[Subset, Tensor],
 ) -> None:
-    """Fit each candidate's temperature for every pattern, then choose the best candidate of each.
+    """Fit each candidate's temperature for every subset, then choose the best candidate of each.
 
     The metric decides where it can: candidates whose paired difference to the best is within one
     standard error (Breiman et al. 1984) are equal as far as the rows can tell, and among those the
@@ -34,72 +34,81 @@ def calibrate_and_choose(
     Args:
         model: Changed in place.
         validation: Embeddings of the N validation rows.
-        values: Of their targets, by name.
-        coverage: How often conformal sets shall hold the truth.
-        fusion_natural: (N, K) of the fusion by pattern where the rows have taught it
-            something, made without the row itself; for other patterns the fusion is asked.
+        values: Values of the targets by name.
+        coverage: Share of rows whose conformal set shall hold the truth.
+        fusion_natural: Natural parameters (N, K) of the fusion by subset, made without the row itself, where
+            it has learned from the rows; other subsets call the fusion.
     """
     for target in model.targets:
         known = known_rows(values[target.name])
-        for pattern in model.patterns():
-            has = validation.present[:, model.mask(pattern)].all(1) & known
-            _choose_one(
-                model, target, pattern, has, validation, values[target.name], coverage, fusion_natural
-            )
+        for subset in model.subsets():
+            has = validation.present[:, model.mask(subset)].all(1) & known
+            _choose_one(model, target, subset, has, validation, values[target.name], coverage, fusion_natural)
 
 
 def _choose_one(
-    model: Delivered,
+    model: CandidateEnsemble,
     target: AnyTarget,
-    pattern: Pattern,
+    subset: Subset,
     has: Tensor,
     validation: Embeddings,
     values: Tensor,
     coverage: float,
-    fusion_natural: Mapping[Pattern, Tensor],
+    fusion_natural: Mapping[Subset, Tensor],
 ) -> None:
     choice, rows = model.choices[target.name], has.nonzero().squeeze(1)
     if not len(rows):  # nothing to go by; the fusion has been trained for every subset
-        choice.candidate[pattern] = FUSION if model.fused is not None else pattern[0]
+        choice.candidate[subset] = FUSION if model.fused is not None else subset[0]
         return
     part, truth = take(validation, rows), values[rows].numpy()
-    answers: dict[str, np.ndarray] = {}
-    for name in model.candidates(pattern):
+    predictions: dict[str, np.ndarray] = {}
+    for name in model.candidates(subset):
         natural = (
-            fusion_natural[pattern][rows][:, model.targets.slices[target.name]]
-            if name == FUSION and pattern in fusion_natural
-            else model.natural(target, name, part, pattern)
+            fusion_natural[subset][rows][:, model.targets.slices[target.name]]
+            if name == FUSION and subset in fusion_natural
+            else model.natural(target, name, part, subset)
         ).double()
-        used = (name,) if name in model.inputs else pattern
+        used = (name,) if name in model.inputs else subset
         temperature = choice.temperatures.setdefault(name, {}).setdefault(
             used, target.temperature(natural, truth)
         )
-        answers[name] = target.predict(target.proper(natural / temperature)).numpy()
-    chosen = choose(target, answers, truth)
-    choice.candidate[pattern] = chosen
-    choice.quantiles[pattern] = fit_quantile(target.nonconformity(truth, answers[chosen]), coverage).tolist()
+        predictions[name] = target.predict(target.proper(natural / temperature)).numpy()
+    chosen = choose(target, predictions, truth)
+    choice.candidate[subset] = chosen
+    choice.quantiles[subset] = fit_quantile(
+        target.nonconformity(truth, predictions[chosen]), coverage
+    ).tolist()
 
 
-def choose(target: AnyTarget, answers: Mapping[str, np.ndarray], values: np.ndarray) -> str:
-    """Name of the best of several predictions of the same rows; see :func:`calibrate_and_choose`.
+def choose(target: AnyTarget, predictions: Mapping[str, np.ndarray], values: np.ndarray) -> str:
+    """Name the best of several predictions of the same rows; see :func:`calibrate_and_choose`.
 
     Args:
         target: What is predicted.
-        answers: Calibrated predictions (N, P) by candidate.
+        predictions: Calibrated predictions (N, P) by candidate.
         values: (N, ...), all known.
     """
-    losses = {name: metric(target, "log_loss", values, answer) for name, answer in answers.items()}
+    losses = {
+        name: metric(target, "log_loss", values, prediction) for name, prediction in predictions.items()
+    }
     ranks = {
-        name: rank(target.metric, metric(target, target.metric, values, answer), losses[name])
-        for name, answer in answers.items()
+        name: rank(target.metric, metric(target, target.metric, values, prediction), losses[name])
+        for name, prediction in predictions.items()
     }
     best = max(ranks, key=lambda name: ranks[name])
 
     def is_equal(name: str) -> bool:
         gain = paired_gain(
-            target, values, answers[best], answers[name], target.metric, _RESAMPLES, _ONE_ERROR, seed=0
+            target,
+            values,
+            predictions[best],
+            predictions[name],
+            target.metric,
+            _RESAMPLES,
+            _ONE_ERROR,
+            seed=0,
         )
         return not gain.low > 0
 
-    equals = [name for name in answers if name == best or is_equal(name)]
+    equals = [name for name in predictions if name == best or is_equal(name)]
     return min(equals, key=lambda name: losses[name])

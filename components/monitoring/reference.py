@@ -16,7 +16,7 @@ import torch
 
 from components.config.pipeline import PipelineConfig
 from components.data.samples import SampleRows, input_value, open_samples_table
-from components.inference.ensemble import Delivered, Embeddings
+from components.inference.ensemble import CandidateEnsemble, Embeddings
 from components.inference.reference_rows import MEDIA, Cells, Sample, table_columns
 from components.models.fusion.masking import as_vector
 from components.models.weights import open_preprocessor
@@ -43,7 +43,7 @@ def make_reference(
     samples: pd.DataFrame,
     embeddings: Embeddings,
     prepared: Mapping[str, Prepared],
-    model: Delivered,
+    model: CandidateEnsemble,
     config: PipelineConfig,
 ) -> Sample:
     """What is kept of these rows.

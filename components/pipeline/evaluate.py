@@ -18,7 +18,7 @@ from components.evaluation.media import Media, media_of
 from components.evaluation.results import BalanceResult, Evaluation
 from components.inference.attribution import Predictions, share_columns, subset_predictions
 from components.inference.bundle import load_bundle
-from components.inference.ensemble import AVERAGE, FUSION, Delivered
+from components.inference.ensemble import AVERAGE, FUSION, CandidateEnsemble
 from components.inference.predictor import prediction_columns
 from components.pipeline.package import OpenedSplit, open_split
 from components.references import Dataset, Features, FusedModel
@@ -83,7 +83,7 @@ def judge(
 
 def _evaluate(
     target: AnyTarget,
-    model: Delivered,
+    model: CandidateEnsemble,
     val: OpenedSplit,
     test: OpenedSplit,
     by_subset: Predictions,
@@ -143,7 +143,7 @@ def _evaluate(
 
 
 def _balance(
-    target: AnyTarget, model: Delivered, val: OpenedSplit, known: NDArray[np.bool_]
+    target: AnyTarget, model: CandidateEnsemble, val: OpenedSplit, known: NDArray[np.bool_]
 ) -> dict[str, BalanceResult]:
     """Each input alone, inside the fused model and in its own fit, on the rows that have it."""
     if model.fused is None:

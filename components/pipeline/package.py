@@ -13,7 +13,7 @@ from torch import Tensor
 from components.config.pipeline import PipelineConfig
 from components.data.samples import load_embeddings, open_samples_table, presence
 from components.inference.bundle import Searchable, save_bundle
-from components.inference.ensemble import Delivered, Embeddings, Pattern
+from components.inference.ensemble import CandidateEnsemble, Embeddings, Subset
 from components.inference.selection import calibrate_and_choose
 from components.models.fusion import build_fusion
 from components.models.fusion.late import Late
@@ -44,7 +44,7 @@ class OpenedSplit:
     samples: pd.DataFrame
     embeddings: Embeddings
     values: dict[str, Tensor]
-    out_of_fold: Mapping[Pattern, Tensor] = field(default_factory=dict)
+    out_of_fold: Mapping[Subset, Tensor] = field(default_factory=dict)
 
 
 def open_split(
@@ -115,7 +115,7 @@ def assemble(
     features: Mapping[str, Features],
     fused: FusedModel | None,
     config: PipelineConfig,
-) -> tuple[Delivered, OpenedSplit]:
+) -> tuple[CandidateEnsemble, OpenedSplit]:
     """Calibrate the candidates and choose among them; arguments as of :func:`deliver`.
 
     Returns:
@@ -131,7 +131,7 @@ def assemble(
         widths = {name: feature.encoder.width for name, feature in fused.features.items()}
         network = Fused(build_fusion(config.fusion, widths, targets), targets)
         network.load_state_dict(read_tensors(Path(fused.weights), fused.prefix))
-    model = Delivered(heads, network, targets, training_prior(dataset)).eval()
+    model = CandidateEnsemble(heads, network, targets, training_prior(dataset)).eval()
 
     validation = open_split(dataset, "val", features, fused)
     if fused is not None and not fused.joint:
@@ -152,8 +152,8 @@ def _search(
 
 
 def out_of_fold_natural(
-    model: Delivered, validation: Embeddings, values: Mapping[str, Tensor]
-) -> dict[Pattern, Tensor]:
+    model: CandidateEnsemble, validation: Embeddings, values: Mapping[str, Tensor]
+) -> dict[Subset, Tensor]:
     """Compute natural parameters of a staged late fusion for each validation row, without the row itself.
 
     Other fusions learn from training rows alone, so for them the result is empty.
@@ -164,7 +164,7 @@ def out_of_fold_natural(
         natural = {
             name: model.heads[name](as_vector(validation.single[name])).float() for name in model.inputs
         }
-    patterns = model.patterns()
-    masks = [model.mask(pattern) for pattern in patterns]
+    subsets = model.subsets()
+    masks = [model.mask(subset) for subset in subsets]
     pooled = held_out(model.targets, natural, validation.present, values, model.prior, masks)
-    return dict(zip(patterns, pooled, strict=True))
+    return dict(zip(subsets, pooled, strict=True))

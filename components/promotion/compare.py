@@ -50,16 +50,16 @@ class Rival:
 
 @dataclass(frozen=True)
 class Scores:
-    """Columns of answers of the test rows, by the inputs that the model was given."""
+    """Columns of predictions of the test rows, by the inputs that the model was given."""
 
     inputs: tuple[str, ...]
     targets: tuple[str, ...]
-    answers: Mapping[tuple[str, ...], pd.DataFrame]
+    predictions: Mapping[tuple[str, ...], pd.DataFrame]
 
     def of(self, target: AnyTarget, inputs: Sequence[str] | None = None) -> FloatArray:
         """Predictions (N, P) of a target that the model knows."""
         chosen = self.inputs if inputs is None else tuple(inputs)
-        found = predictions_of(target, self.answers[chosen], several=len(self.targets) > 1)
+        found = predictions_of(target, self.predictions[chosen], several=len(self.targets) > 1)
         if isinstance(target, Classification):  # it may not know all classes
             found = np.clip(found, 1e-12, None)
             found = found / found.sum(axis=1, keepdims=True)
@@ -120,10 +120,10 @@ def compare(dataset: Dataset, challenger: Rival, champion: Rival, config: Pipeli
     )
     broken = [check for check in checks[1:] if not check.passed]
     if broken:
-        told = "; ".join(
+        reasons = "; ".join(
             f"{check.name} {check.found:.4f} exceeds {check.bound:g} ({check.note})" for check in broken
         )
-        reason += f"; {'but ' if won else ''}{told}"
+        reason += f"; {'but ' if won else ''}{reasons}"
     return Verdict(won and not broken, reason, gain, tuple(checks), champion.name)
 
 
@@ -152,8 +152,8 @@ def _score(model: Predictor, table: pd.DataFrame, asked: Sequence[tuple[str, ...
                 found = prediction_columns(target, predictions, quantiles, answered)
                 columns |= {f"{prefix}{column}": cells for column, cells in found.items()}
             parts.setdefault(subset, []).append(pd.DataFrame(columns))
-    answers = {subset: pd.concat(frames, ignore_index=True) for subset, frames in parts.items()}
-    return Scores(names, tuple(target.name for target in delivered.targets), answers)
+    predictions = {subset: pd.concat(frames, ignore_index=True) for subset, frames in parts.items()}
+    return Scores(names, tuple(target.name for target in delivered.targets), predictions)
 
 
 def subset_check(
@@ -217,11 +217,11 @@ def robustness_checks(
         yield Check("loss of robustness", math.nan, bound, True, note)
         return
     name = new.metric
-    before = {_ladder(curve): curve.relative for curve in old.corruptions}
-    after = {_ladder(curve): curve.relative for curve in new.corruptions}
-    shared = [ladder for ladder in after if ladder in before]
+    before = {_kind_of(curve): curve.relative for curve in old.corruptions}
+    after = {_kind_of(curve): curve.relative for curve in new.corruptions}
+    shared = [kind for kind in after if kind in before]
     if shared:
-        means = [float(np.mean([curves[ladder] for ladder in shared])) for curves in (before, after)]
+        means = [float(np.mean([curves[kind] for kind in shared])) for curves in (before, after)]
         note = f"mean {name} under {len(shared)} kinds of damage, recorded by each model's run"
         yield _bounded("loss under damage", loss(name, *means), bound, note)
     if new.half is not None and old.half is not None and new.half.rate == old.half.rate:
@@ -230,7 +230,7 @@ def robustness_checks(
         yield _bounded("loss under missing inputs", found, bound, note)
 
 
-def _ladder(curve: CorruptionCurve) -> tuple[str, str, tuple[int, ...]]:
+def _kind_of(curve: CorruptionCurve) -> tuple[str, str, tuple[int, ...]]:
     """Curves are compared where input, damage and severities are the same."""
     return curve.input, curve.corruption, tuple(level.severity for level in curve.levels)
 

@@ -1,4 +1,4 @@
-"""From the answers to damaged and incomplete rows to robustness curves with intervals."""
+"""Robustness curves with intervals, from the predictions for damaged and incomplete rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from components.evaluation.bootstrap import bootstrap_intervals, paired_gain
 from components.evaluation.intervals import Interval
 from components.evaluation.results import Evaluation
 from components.inference.ensemble import AVERAGE, Pattern
-from components.robustness.perturb import DELIVERED, Answers
+from components.robustness.perturb import DELIVERED, StressPredictions
 from components.robustness.results import (
     CorruptionCurve,
     Level,
@@ -24,13 +24,13 @@ from components.targets.metrics import higher_is_better, metric
 
 
 class Scorer:
-    """Scores answers by the evaluation's metric, with its number of resamples and its confidence.
+    """Scores predictions by the evaluation's metric, with its number of resamples and its confidence.
 
     Args:
         target: What was predicted.
-        inputs: M names in the order of ``answers.present``.
+        inputs: M names in the order of ``predictions.present``.
         values: Of the target, (N, ...), all known.
-        answers: Of the N rows.
+        predictions: Predictions for the N rows.
         evaluation: Of the delivered model.
         seed: Of the bootstrap.
     """
@@ -40,32 +40,32 @@ class Scorer:
         target: AnyTarget,
         inputs: Pattern,
         values: np.ndarray,
-        answers: Answers,
+        predictions: StressPredictions,
         evaluation: Evaluation,
         seed: int,
     ) -> None:
         self.target, self.inputs, self.values = target, inputs, values
-        self.answers, self.evaluation, self.seed = answers, evaluation, seed
+        self.predictions, self.evaluation, self.seed = predictions, evaluation, seed
         self.metric = evaluation.metric
 
     def has(self, name: str) -> np.ndarray:
         """Which rows have the input. (N,) bool."""
-        return self.answers.present[:, self.inputs.index(name)]
+        return self.predictions.present[:, self.inputs.index(name)]
 
     def corruption(self, name: str, kind: str, severities: Sequence[int]) -> CorruptionCurve:
         """The curve of one corruption of one input, on the rows that have the input."""
         rows = self.has(name)
-        by_severity = {0: self.answers.clean} | {
-            severity: self.answers.damaged[name, kind, severity] for severity in severities
+        by_severity = {0: self.predictions.clean} | {
+            severity: self.predictions.damaged[name, kind, severity] for severity in severities
         }
         levels = tuple(
             Level(
                 severity,
-                self._interval(answers[DELIVERED], rows),
-                self._interval(answers[name], rows),
-                self._value(answers[AVERAGE], rows) if AVERAGE in answers else float("nan"),
+                self._interval(predictions[DELIVERED], rows),
+                self._interval(predictions[name], rows),
+                self._value(predictions[AVERAGE], rows) if AVERAGE in predictions else float("nan"),
             )
-            for severity, answers in by_severity.items()
+            for severity, predictions in by_severity.items()
         )
         delivered = [level.delivered.value for level in levels]
         late = [level.late for level in levels]
@@ -81,7 +81,7 @@ class Scorer:
             effective=effective_robustness(steps, delivered, late, rising),
             loss=(delivered[0] - delivered[-1]) * (1 if rising else -1),
             other=other,
-            other_metric=None if other is None else self._interval(self.answers.clean[other], rows),
+            other_metric=None if other is None else self._interval(self.predictions.clean[other], rows),
         )
 
     def missing(self, inputs: Pattern, rates: Sequence[float]) -> MissingCurve:
@@ -89,8 +89,8 @@ class Scorer:
         everyone = np.ones(len(self.values), dtype=bool)
         levels = []
         for rate in rates:
-            kept, masked = self.answers.kept[inputs, rate], self.answers.masked[inputs, rate]
-            zeros = self.answers.imputed[inputs, rate]
+            kept, masked = self.predictions.kept[inputs, rate], self.predictions.masked[inputs, rate]
+            zeros = self.predictions.imputed[inputs, rate]
             draws = (self.evaluation.resamples, self.evaluation.confidence, self.seed)
             levels.append(
                 MissingLevel(
@@ -98,7 +98,7 @@ class Scorer:
                     self._interval(masked, everyone),
                     self._interval(zeros, everyone),
                     paired_gain(self.target, self.values, masked, zeros, self.metric, *draws),
-                    hidden=int((self.answers.present & ~kept).sum()),
+                    hidden=int((self.predictions.present & ~kept).sum()),
                     empty=int((~kept.any(axis=1)).sum()),
                 )
             )
@@ -114,15 +114,15 @@ class Scorer:
         }
         return max(rivals, key=lambda rival: rivals[rival], default=None)
 
-    def _value(self, answers: np.ndarray, rows: np.ndarray) -> float:
-        return metric(self.target, self.metric, self.values[rows], answers[rows])
+    def _value(self, predictions: np.ndarray, rows: np.ndarray) -> float:
+        return metric(self.target, self.metric, self.values[rows], predictions[rows])
 
-    def _interval(self, answers: np.ndarray, rows: np.ndarray) -> Interval:
+    def _interval(self, predictions: np.ndarray, rows: np.ndarray) -> Interval:
         """NaN where the metric is not defined on these rows."""
         found = bootstrap_intervals(
             self.target,
             self.values[rows],
-            answers[rows],
+            predictions[rows],
             self.evaluation.resamples,
             self.evaluation.confidence,
             self.seed,

@@ -17,7 +17,7 @@ from components.references import Dataset
 from components.robustness.corruptions import corruptions
 from components.robustness.curves import Scorer
 from components.robustness.missing import zero_parts
-from components.robustness.perturb import Ladder, joined, stress
+from components.robustness.perturb import InputCorruption, concatenate, stress
 from components.robustness.results import Robustness
 from components.seeding import seed_of
 from components.targets import known_rows
@@ -42,22 +42,22 @@ def measure_robustness(
         bundle: The delivered model.
         evaluation: Of that model: its metric, and which inputs did best on validation.
         config: The whole pipeline; ``evaluation.robustness.rows`` is at least 1.
-        progress: Told how many ladders of how many are done, and the newest.
+        progress: Called with steps done, all steps, and a note about the newest.
     """
     options = config.evaluation.robustness
     seed = seed_of(config.seed, "robustness")
     samples = sample_rows(dataset, config)
     predictor = Predictor(bundle, config.engine.device)
-    ladders = find_ladders(predictor, config) if options.severities else []
+    input_corruptions = find_corruptions(predictor, config) if options.severities else []
     names = predictor.inputs
     hidden = [names, *((name,) for name in config.inputs if len(names) > 1)]
     rates = [0.0, *options.missing_rates] if options.missing_rates else []
     zeros = zero_parts(predictor) if rates else {}
 
     starts = range(0, len(samples), _BATCH)
-    total, done = len(starts) * (len(ladders) + 1), 0
+    total, done = len(starts) * (len(input_corruptions) + 1), 0
 
-    def tell(note: str) -> None:
+    def report(note: str) -> None:
         nonlocal done
         done += 1
         progress(done, total, note)
@@ -70,18 +70,18 @@ def measure_robustness(
                 predictor,
                 as_table(rows, config.inputs),
                 rows["id"].astype(str).tolist(),
-                ladders=ladders,
+                input_corruptions=input_corruptions,
                 severities=options.severities,
                 hidden=hidden,
                 rates=rates,
                 zeros=zeros,
                 seed=seed,
-                tell=tell,
+                report=report,
             )
         )
     target = dataset.targets.primary
     values = dataset.targets.encode(samples)[target.name].numpy()
-    scorer = Scorer(target, names, values, joined(batches), evaluation, seed)
+    scorer = Scorer(target, names, values, concatenate(batches), evaluation, seed)
     return Robustness(
         metric=evaluation.metric,
         confidence=evaluation.confidence,
@@ -91,9 +91,9 @@ def measure_robustness(
         test_rows=evaluation.rows["test"],
         inputs=tuple(config.inputs),
         corruptions=tuple(
-            scorer.corruption(ladder.input, ladder.name, options.severities)
-            for ladder in ladders
-            if scorer.has(ladder.input).any()
+            scorer.corruption(corruption.input, corruption.name, options.severities)
+            for corruption in input_corruptions
+            if scorer.has(corruption.input).any()
         ),
         missing=tuple(scorer.missing(inputs, rates) for inputs in hidden if rates),
     )
@@ -113,13 +113,13 @@ def sample_rows(dataset: Dataset, config: PipelineConfig) -> pd.DataFrame:
     return SampleRows(table, list(config.inputs), rows[np.sort(chosen)])[:]
 
 
-def find_ladders(predictor: Predictor, config: PipelineConfig) -> list[Ladder]:
-    """Every corruption that is asked for and fits an input."""
+def find_corruptions(predictor: Predictor, config: PipelineConfig) -> list[InputCorruption]:
+    """Find every corruption that the configuration names and that fits an input."""
     wanted = config.evaluation.robustness.corruptions
     return [
-        Ladder(name, kind, corruption)
+        InputCorruption(name, kind, apply)
         for name, section in config.inputs.items()
-        for kind, corruption in corruptions(section.modality, _scales(predictor, name)).items()
+        for kind, apply in corruptions(section.modality, _scales(predictor, name)).items()
         if wanted is None or kind in wanted
     ]
 

@@ -1,4 +1,4 @@
-"""What the delivered model answers to damaged and to incomplete copies of some rows."""
+"""Predictions of the delivered model for damaged and for incomplete copies of some rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 from components.data.values import read_cells
 from components.errors import DataError
-from components.inference.ensemble import AVERAGE, Embeddings, InputEmbeddings, Pattern
+from components.inference.ensemble import AVERAGE, Embeddings, InputEmbeddings, Subset
 from components.inference.predictor import Predictor
 from components.robustness.corruptions import Corruption, corrupt
 from components.robustness.missing import draws, imputed
@@ -20,20 +20,20 @@ from components.robustness.missing import draws, imputed
 DELIVERED = "delivered"
 ByCandidate = dict[str, np.ndarray]
 Damage = tuple[str, str, int]  # input, corruption, severity
-Hiding = tuple[Pattern, float]  # inputs that may be hidden, rate
+Hiding = tuple[Subset, float]  # inputs that may be hidden, rate
 
 
 @dataclass(frozen=True)
-class Ladder:
-    """One way to damage one input."""
+class InputCorruption:
+    """One way to damage one input: `apply`."""
 
     input: str
     name: str
-    corruption: Corruption
+    apply: Corruption
 
 
 @dataclass(frozen=True)
-class Answers:
+class StressPredictions:
     """Predictions (N, P) of the primary target for N rows.
 
     Attributes:
@@ -58,68 +58,70 @@ def stress(
     table: pd.DataFrame,
     ids: Sequence[str],
     *,
-    ladders: Sequence[Ladder],
+    input_corruptions: Sequence[InputCorruption],
     severities: Sequence[int],
-    hidden: Sequence[Pattern],
+    hidden: Sequence[Subset],
     rates: Sequence[float],
     zeros: Mapping[str, InputEmbeddings],
     seed: int,
-    tell: Callable[[str], None],
-) -> Answers:
-    """Answers of one batch of rows.
+    report: Callable[[str], None],
+) -> StressPredictions:
+    """Predict one batch of rows, undamaged, damaged and incomplete.
 
     Args:
         predictor: The delivered model.
         table: Rows as users have them.
-        ids: Of the rows, N.
-        ladders, severities: How inputs are damaged, one at a time.
+        ids: (N,).
+        input_corruptions, severities: How inputs are damaged, one at a time.
         hidden, rates: Sets of inputs that are hidden, and with which chances.
-        zeros: Of :func:`components.robustness.missing.zero_parts`.
-        seed: Of all draws.
-        tell: Told what has been done, once a ladder and once after the rest.
+        zeros: Zeros of each input, from :func:`components.robustness.missing.zero_parts`.
+        seed: Seed of all draws.
+        report: Called with what has been done, once per corruption and once after the rest.
     """
     embeddings = predictor.embed(predictor.read(table))
     inputs = embeddings.inputs
-    answers = Answers(
+    predictions = StressPredictions(
         present=embeddings.present.cpu().numpy(),
-        clean=_ask(predictor, embeddings, predictor.inputs),
+        clean=_predict(predictor, embeddings, predictor.inputs),
         damaged={},
         masked={},
         imputed={},
         kept={},
     )
-    for ladder in ladders:
-        cells = predictor.cells(table, ladder.input)
+    for corruption in input_corruptions:
+        cells = predictor.cells(table, corruption.input)
         for severity in severities:
-            copies = _damaged(predictor, ladder, severity, cells, ids, seed)
-            arrays = predictor.read_input(ladder.input, copies).arrays
-            damaged = predictor.embed_input(ladder.input, arrays, len(ids))
-            worse = Embeddings.of({**inputs, ladder.input: damaged})
-            answers.damaged[ladder.input, ladder.name, severity] = _ask(predictor, worse, [ladder.input])
-        tell(f"{ladder.name} on {ladder.input}")
+            copies = _damaged(predictor, corruption, severity, cells, ids, seed)
+            arrays = predictor.read_input(corruption.input, copies).arrays
+            damaged = predictor.embed_input(corruption.input, arrays, len(ids))
+            worse = Embeddings.of({**inputs, corruption.input: damaged})
+            predictions.damaged[corruption.input, corruption.name, severity] = _predict(
+                predictor, worse, [corruption.input]
+            )
+        report(f"{corruption.name} on {corruption.input}")
 
     chances = draws(ids, predictor.inputs, seed)  # (N, M)
     for names in hidden:
         may = np.isin(predictor.inputs, names)
         for rate in rates:
-            kept = answers.present & ~(may & (chances < rate))
+            kept = predictions.present & ~(may & (chances < rate))
             mask = torch.from_numpy(kept)
             gaps = replace(embeddings, present=mask.to(predictor.device))
             filled = {
                 name: imputed(inputs[name], zeros[name], mask[:, column])
                 for column, name in enumerate(predictor.inputs)
             }
-            answers.kept[names, rate] = kept
-            answers.masked[names, rate] = _ask(predictor, gaps)[DELIVERED]
-            answers.imputed[names, rate] = _ask(predictor, Embeddings.of(filled))[DELIVERED]
-    tell("missing inputs")
-    return answers
+            predictions.kept[names, rate] = kept
+            predictions.masked[names, rate] = _predict(predictor, gaps)[DELIVERED]
+            predictions.imputed[names, rate] = _predict(predictor, Embeddings.of(filled))[DELIVERED]
+    report("missing inputs")
+    return predictions
 
 
-def joined(batches: Sequence[Answers]) -> Answers:
-    """Answers of all batches, one after the other."""
+def concatenate(batches: Sequence[StressPredictions]) -> StressPredictions:
+    """Put the predictions of all batches one after the other."""
     first = batches[0]
-    return Answers(
+    return StressPredictions(
         present=np.concatenate([batch.present for batch in batches]),
         clean=_together([batch.clean for batch in batches]),
         damaged={key: _together([batch.damaged[key] for batch in batches]) for key in first.damaged},
@@ -133,8 +135,8 @@ def _together(parts: Sequence[dict[Any, np.ndarray]]) -> dict[Any, np.ndarray]:
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
-def _ask(predictor: Predictor, embeddings: Embeddings, singles: Sequence[str] = ()) -> ByCandidate:
-    """Answers of the delivered model and, where single inputs are asked for, of those and the average."""
+def _predict(predictor: Predictor, embeddings: Embeddings, singles: Sequence[str] = ()) -> ByCandidate:
+    """Predict with the delivered model and, where single inputs are named, with those and the average."""
     model = predictor.bundle.delivered
     others = [*singles, *([AVERAGE] if singles and len(model.inputs) > 1 else [])]
     target = model.targets.primary
@@ -144,20 +146,20 @@ def _ask(predictor: Predictor, embeddings: Embeddings, singles: Sequence[str] = 
 
 def _damaged(
     predictor: Predictor,
-    ladder: Ladder,
+    corruption: InputCorruption,
     severity: int,
     rows: Sequence[Mapping[Any, Any]],
     ids: Sequence[str],
     seed: int,
 ) -> Iterator[Mapping[Any, Any]]:
     """Cells of the input with damaged content, made one at a time; as they are where that cannot be done."""
-    config = predictor.bundle.inputs[ladder.input]
+    config = predictor.bundle.inputs[corruption.input]
     for key, cells in zip(ids, rows, strict=True):
         try:
             value = read_cells(cells, config)
             items: list[Any] = value if isinstance(value, list) else [value]
             found = [
-                corrupt(ladder.corruption, ladder.name, item, severity, seed=seed, sample=f"{key}/{place}")
+                corrupt(corruption.apply, corruption.name, item, severity, seed=seed, sample=f"{key}/{place}")
                 for place, item in enumerate(items)
             ]
         except (DataError, OSError, ValueError):  # the model could not read it either

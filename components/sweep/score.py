@@ -14,7 +14,7 @@ from torch import Tensor
 from components.config.pipeline import PipelineConfig
 from components.evaluation.bootstrap import bootstrap_intervals
 from components.evaluation.intervals import Interval, Stored
-from components.inference.ensemble import AVERAGE, FUSION, Delivered, Embeddings
+from components.inference.ensemble import AVERAGE, FUSION, CandidateEnsemble, Embeddings
 from components.models.fusion.masking import as_vector
 from components.pipeline.package import assemble, open_split
 from components.references import Dataset, Features, FusedModel, Single, Trained
@@ -124,7 +124,7 @@ def score(
 
 
 @torch.inference_mode()
-def ideal(model: Delivered, target: AnyTarget, embeddings: Embeddings) -> Tensor:
+def ideal(model: CandidateEnsemble, target: AnyTarget, embeddings: Embeddings) -> Tensor:
     """The product of the inputs' calibrated posteriors over the surplus priors.
 
     This is the Bayes-optimal combination of calibrated inputs that are independent given the target

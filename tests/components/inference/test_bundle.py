@@ -128,7 +128,7 @@ def test_every_strategy_gives_a_bundle_that_scores_like_the_features_it_was_chos
     # the fusion alone, for it is what differs between strategies
     predictor = Predictor(built.bundle, "cpu")
     choice = predictor.bundle.delivered.choices["label"]
-    choice.candidate = dict.fromkeys(bundle.delivered.patterns(), "fusion")
+    choice.candidate = dict.fromkeys(bundle.delivered.subsets(), "fusion")
     samples = open_samples_table(built.dataset).rows(list(built.config.inputs), values=True)
     validation = samples[samples["split"] == "val"]
     found = predictor.predict(as_table(validation, built.config.inputs))

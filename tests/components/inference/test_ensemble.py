@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from components.inference.ensemble import AVERAGE, FUSION, Delivered, Embeddings, take
+from components.inference.ensemble import AVERAGE, FUSION, CandidateEnsemble, Embeddings, take
 from components.inference.selection import calibrate_and_choose, choose
 from components.metrics.calibration import fit_temperature
 from components.models.fusion import Fusion
@@ -50,49 +50,51 @@ def identity(targets: Targets) -> Head:
 
 def model(
     sign: float = 1.0, names: tuple[str, ...] = NAMES, fused: bool = True, metric: str = "accuracy"
-) -> Delivered:
+) -> CandidateEnsemble:
     targets = alone(CLASSES, metric)
     network = Fused(Sum(sign, names), targets)
     network.head = nn.Identity()  # type: ignore[assignment]
     heads = {name: identity(targets) for name in names}
-    return Delivered(heads, network if fused else None, targets, PRIOR.log()).eval()
+    return CandidateEnsemble(heads, network if fused else None, targets, PRIOR.log()).eval()
 
 
 def calibrate(
-    delivered: Delivered,
+    delivered: CandidateEnsemble,
     embeddings: Embeddings,
     targets: np.ndarray,
     fusion_natural: dict[Any, Tensor] | None = None,
 ) -> dict[Any, dict[str, float]]:
-    """Calibrate and choose; accuracy of every candidate, for each pattern with rows, that it went by."""
+    """Calibrate and choose; accuracy of every candidate, for each subset with rows, that it went by."""
     fair = fusion_natural or {}
     calibrate_and_choose(delivered, embeddings, {NAME: torch.from_numpy(targets)}, 0.9, fair)
     scores: dict[Any, dict[str, float]] = {}
-    for pattern in delivered.patterns():
-        has = embeddings.present[:, delivered.mask(pattern)].all(1)
-        for candidate in delivered.candidates(pattern) if has.any() else ():
-            natural = delivered.natural(only(delivered), candidate, take(embeddings, has), pattern)
-            if candidate == FUSION and pattern in fair:
-                natural = fair[pattern][has]
+    for subset in delivered.subsets():
+        has = embeddings.present[:, delivered.mask(subset)].all(1)
+        for candidate in delivered.candidates(subset) if has.any() else ():
+            natural = delivered.natural(only(delivered), candidate, take(embeddings, has), subset)
+            if candidate == FUSION and subset in fair:
+                natural = fair[subset][has]
             right = natural.argmax(1).numpy() == targets[has.numpy()]
-            scores.setdefault(pattern, {})[candidate] = right.mean()
+            scores.setdefault(subset, {})[candidate] = right.mean()
     return scores
 
 
-def only(delivered: Delivered) -> AnyTarget:
+def only(delivered: CandidateEnsemble) -> AnyTarget:
     return delivered.targets.primary
 
 
-def choice(delivered: Delivered) -> dict[Any, str]:
+def choice(delivered: CandidateEnsemble) -> dict[Any, str]:
     return delivered.choices[NAME].candidate
 
 
-def predict(delivered: Delivered, embeddings: Embeddings, allowed: tuple[str, ...], **options: Any) -> Tensor:
+def predict(
+    delivered: CandidateEnsemble, embeddings: Embeddings, allowed: tuple[str, ...], **options: Any
+) -> Tensor:
     return delivered.predict(only(delivered), embeddings, allowed, **options)
 
 
-def temperature(delivered: Delivered, candidate: str, pattern: tuple[str, ...]) -> float:
-    return delivered.temperature(only(delivered), candidate, pattern)
+def temperature(delivered: CandidateEnsemble, candidate: str, subset: tuple[str, ...]) -> float:
+    return delivered.temperature(only(delivered), candidate, subset)
 
 
 def rows(
@@ -111,14 +113,14 @@ def rows(
     return Embeddings(single, single, present), targets
 
 
-def chosen(sign: float = 1.0, number: int = 600, **options: Any) -> tuple[Delivered, dict[Any, Any]]:
+def chosen(sign: float = 1.0, number: int = 600, **options: Any) -> tuple[CandidateEnsemble, dict[Any, Any]]:
     delivered = model(sign)
     embeddings, targets = rows(number, 0, **options)
     return delivered, calibrate(delivered, embeddings, targets)
 
 
 def test_patterns_are_all_subsets_small_ones_first() -> None:
-    assert model().patterns() == SUBSETS
+    assert model().subsets() == SUBSETS
 
 
 def test_candidates_are_the_singles_their_average_and_the_fusion() -> None:
@@ -192,8 +194,8 @@ def test_temperatures_are_fitted_on_the_rows_that_have_the_inputs() -> None:
     )
     own = embeddings.present[:, 0].numpy()
     expected = fit_temperature(embeddings.single["a"][own].double().numpy(), targets[own])
-    for pattern in (("a",), ("a", "b"), NAMES):  # an input's temperature does not depend on the others
-        assert temperature(delivered, "a", pattern) == pytest.approx(expected)
+    for subset in (("a",), ("a", "b"), NAMES):  # an input's temperature does not depend on the others
+        assert temperature(delivered, "a", subset) == pytest.approx(expected)
 
 
 def test_given_logits_of_the_fusion_are_used_for_choosing() -> None:

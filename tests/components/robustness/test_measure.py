@@ -20,7 +20,7 @@ from components.evaluation.results import Evaluation
 from components.inference.ensemble import Embeddings, InputEmbeddings
 from components.inference.predictor import Predictor
 from components.pipeline.evaluate import judge
-from components.robustness.measure import find_ladders, measure_robustness, sample_rows
+from components.robustness.measure import find_corruptions, measure_robustness, sample_rows
 from components.robustness.missing import ZEROS, draws, imputed, zero_parts
 from components.robustness.results import Robustness
 from components.targets.metrics import metric
@@ -133,9 +133,9 @@ class TestDamage:
     def test_numbers_are_off_by_the_deviation_of_the_training_rows(
         self, tiny: Built, predictor: Predictor
     ) -> None:
-        ladders = find_ladders(predictor, configured(corruptions=["number_noise"]))
+        found = find_corruptions(predictor, configured(corruptions=["number_noise"]))
         noisy = [
-            ladders[0].corruption({"age": 30.0, "city": "Bonn"}, 4, np.random.default_rng(seed))
+            found[0].apply({"age": 30.0, "city": "Bonn"}, 4, np.random.default_rng(seed))
             for seed in range(400)
         ]
         train = open_samples_table(tiny.dataset).rows(["facts"], values=True).query("split == 'train'")

@@ -8,7 +8,7 @@ import torch
 
 from components.evaluation.bootstrap import Rivals, mean_gain, paired_gain
 from components.evaluation.intervals import Interval
-from components.inference.ensemble import Delivered, Embeddings
+from components.inference.ensemble import CandidateEnsemble, Embeddings
 from components.sweep.ranking import over_seeds
 from components.sweep.score import ideal
 from components.targets import Classification, Head, Targets
@@ -20,7 +20,9 @@ def test_the_product_rule_is_the_normalised_product_of_posteriors_over_surplus_p
     torch.manual_seed(0)
     targets = Targets((TARGET,))
     prior = torch.tensor([0.5, 0.3, 0.2])
-    model = Delivered({name: Head(4, targets) for name in ("x", "y")}, None, targets, prior.log()).eval()
+    model = CandidateEnsemble(
+        {name: Head(4, targets) for name in ("x", "y")}, None, targets, prior.log()
+    ).eval()
     model.choices["label"].temperatures = {"x": {("x",): 2.0}, "y": {("y",): 0.5}}
     vectors = {name: torch.randn(4, 4) for name in ("x", "y")}
     present = torch.tensor([[True, True], [True, False], [False, True], [False, False]])
