@@ -121,10 +121,9 @@ class Predictor:
     ) -> pd.DataFrame:
         rows = self.read(table, allowed, faults)
         embeddings = self.embed(rows)
-        has = embeddings.inputs
+        present = {name: each.present.tolist() for name, each in embeddings.inputs.items()}
         used = [
-            "+".join(name for name in self.bundle.inputs if has[name].present[row])
-            for row in range(len(table))
+            "+".join(name for name in self.bundle.inputs if present[name][row]) for row in range(len(table))
         ]
         model = self.bundle.delivered
         columns: dict[str, Any] = {}

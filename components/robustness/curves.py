@@ -9,7 +9,7 @@ import numpy as np
 from components.evaluation.bootstrap import bootstrap_intervals, paired_gain
 from components.evaluation.intervals import Interval
 from components.evaluation.results import Evaluation
-from components.inference.ensemble import AVERAGE, Pattern
+from components.inference.ensemble import AVERAGE, Subset
 from components.robustness.perturb import DELIVERED, StressPredictions
 from components.robustness.results import (
     CorruptionCurve,
@@ -38,7 +38,7 @@ class Scorer:
     def __init__(
         self,
         target: AnyTarget,
-        inputs: Pattern,
+        inputs: Subset,
         values: np.ndarray,
         predictions: StressPredictions,
         evaluation: Evaluation,
@@ -84,7 +84,7 @@ class Scorer:
             other_metric=None if other is None else self._interval(self.predictions.clean[other], rows),
         )
 
-    def missing(self, inputs: Pattern, rates: Sequence[float]) -> MissingCurve:
+    def missing(self, inputs: Subset, rates: Sequence[float]) -> MissingCurve:
         """The curve of some inputs hidden at random, on all rows."""
         everyone = np.ones(len(self.values), dtype=bool)
         levels = []
