@@ -152,8 +152,8 @@ def _score(model: Predictor, table: pd.DataFrame, asked: Sequence[tuple[str, ...
                 found = prediction_columns(target, predictions, quantiles, answered)
                 columns |= {f"{prefix}{column}": cells for column, cells in found.items()}
             parts.setdefault(subset, []).append(pd.DataFrame(columns))
-    predictions = {subset: pd.concat(frames, ignore_index=True) for subset, frames in parts.items()}
-    return Scores(names, tuple(target.name for target in delivered.targets), predictions)
+    by_subset = {subset: pd.concat(frames, ignore_index=True) for subset, frames in parts.items()}
+    return Scores(names, tuple(target.name for target in delivered.targets), by_subset)
 
 
 def subset_check(
