@@ -18,7 +18,7 @@ from mlflow.protos.databricks_pb2 import BAD_REQUEST, TEMPORARILY_UNAVAILABLE
 
 from components.config import load_tracking
 from components.data.ingest import ingest
-from components.data.samples import read_digests
+from components.data.samples import open_samples_table
 from components.errors import ServiceError
 from components.pipeline.preprocess import prepare
 from components.storage.shards import ShardStore
@@ -102,7 +102,7 @@ def prepare_photos(together: Callable[[], object], folder: Path, data: str) -> t
     dataset = ingest(config, folder / data, folder)
     together()
     prepared = prepare(dataset, "photo", config.inputs["photo"], folder / "canonical", 8)
-    return prepared.store, prepared.rows, list(read_digests(dataset, "photo")[1])
+    return prepared.store, prepared.rows, list(open_samples_table(dataset).digests("photo")[1])
 
 
 def test_two_processes_that_fill_one_store_at_once_leave_every_row(tmp_path: Path) -> None:
