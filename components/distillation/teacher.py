@@ -66,7 +66,7 @@ def teach(
     vectors = sum(encoder.width for encoder in predictor.bundle.single_encoders.values())
     embedding = teacher.fused.fusion.width if has_fused_vector(teacher) else vectors  # type: ignore[union-attr]
     facts = [bundle_digest(bundle), digest_json(dataset.targets.to_json())]
-    store = ShardStore(cache / f"teacher-{digest(*facts, code_digest(answers))}", "parquet")
+    store = ShardStore(cache / f"teacher-{digest(*facts, code_digest(predict_rows))}", "parquet")
     missing = store.missing(keys)
     todo = samples.assign(key=keys).drop_duplicates("key").set_index("key").loc[missing]
     table = as_table(todo, config.inputs)
