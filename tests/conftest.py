@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures and scheduling that all tests share."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BySharing:
 
 
 @pytest.fixture(autouse=True)
-def mlflow_forgets_its_place() -> Iterator[None]:
-    """Where MLflow tracks and registers is the process's: no test leaves it to the next one."""
+def mlflow_forgets_addresses() -> Iterator[None]:
+    """Give each test MLflow's default addresses, which belong to the whole process."""
     with kept(VARIABLES):
         yield
         if "mlflow" in sys.modules:

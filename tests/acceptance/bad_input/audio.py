@@ -1,4 +1,4 @@
-"""Sounds: damaged, lying, endless, and odd but right."""
+"""Audio: damaged, lying, endless, and odd but right."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def recorded(wave: np.ndarray, format: str = "WAV", rate: int = RATE, **options:
 
 def cases() -> list[Case]:
     """All audio."""
-    found: list[Case] = []
+    all_cases: list[Case] = []
 
     def add(name: str, data: bytes, wanted: Wanted, truth: Any = None, tolerance: float = 0.0) -> None:
-        found.append(Case("audio", name, data, wanted, truth, tolerance))
+        all_cases.append(Case("audio", name, data, wanted, truth, tolerance))
 
     for format, subtype in FORMATS.items():
         whole = recorded(TONE, format, subtype=subtype)
@@ -48,7 +48,7 @@ def cases() -> list[Case]:
         add(name, data, "used", truth, tolerance)
     for path in sorted(FOUND.glob("audio-*")):
         add(f"found by fuzzing: {path.name}", path.read_bytes(), "either")
-    return named(found)
+    return named(all_cases)
 
 
 def _refused() -> dict[str, bytes]:
@@ -160,8 +160,8 @@ def _header(
     data = (TONE * 32767).astype("<i2").tobytes()
     width = channels * bits // 8 if align is None else align
     form = struct.pack("<HHIIHH", code, channels, rate, (rate * max(width, 1)) % 2**32, width % 65536, bits)
-    said = len(data) if announced is None else announced
-    body = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", said) + data
+    note = len(data) if announced is None else announced
+    body = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", note) + data
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
@@ -174,9 +174,9 @@ def _flac_frames(flac: bytes, frames: int) -> bytes:
     return bytes(data)
 
 
-def _spoiled(value: float, place: int) -> bytes:
+def _spoiled(value: float, offset: int) -> bytes:
     wave = TONE.copy()
-    wave[place] = value
+    wave[offset] = value
     return recorded(wave, subtype="FLOAT")
 
 

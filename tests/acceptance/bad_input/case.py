@@ -42,12 +42,12 @@ def tenths(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 def flipped(data: bytes, times: int, seed: int = 0) -> Iterator[tuple[str, bytes]]:
     """The file with one bit turned, at places spread over it."""
-    places = np.linspace(0, len(data) - 1, times).astype(int)
+    offsets = np.linspace(0, len(data) - 1, times).astype(int)
     bits = np.random.default_rng(seed).integers(0, 8, times)
-    for place, bit in zip(places, bits, strict=True):
+    for offset, bit in zip(offsets, bits, strict=True):
         changed = bytearray(data)
-        changed[place] ^= 1 << bit
-        yield f"bit {bit} of byte {place} turned", bytes(changed)
+        changed[offset] ^= 1 << bit
+        yield f"bit {bit} of byte {offset} turned", bytes(changed)
 
 
 def named(cases: Sequence[Case]) -> list[Case]:

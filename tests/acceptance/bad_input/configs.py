@@ -26,16 +26,16 @@ _QUADRATIC = "a: &a " + "x" * 20_000 + "\nb: [" + ", ".join(["*a"] * 20_000) + "
 
 def cases() -> list[Case]:
     """All files; the truth of those that are right is the seed and the name."""
-    found = [
+    all_cases = [
         Case("configs", name, text.encode() if isinstance(text, str) else text, "refused")
         for name, text in {**_broken(), **_bombs(), **_wrong()}.items()
     ]
-    found += [
+    all_cases += [
         Case("configs", name, text.encode() if isinstance(text, str) else text, "used", truth)
         for name, (text, truth) in _odd().items()
     ]
     cut = [Case("configs", how, data, "either") for how, data in tenths(VALID.encode())]
-    return named([*found, *cut])
+    return named([*all_cases, *cut])
 
 
 def _broken() -> dict[str, str | bytes]:

@@ -12,7 +12,7 @@ from tests.acceptance.bad_input.targets import TARGETS
 
 
 def fuzz_one(name: str, seconds: int, crashes: Path) -> tuple[bool, str]:
-    """Whether a target withstood, in a process of its own, and a line that says so; else its last words."""
+    """Fuzz a target in a process of its own; give True where it withstood, and a line or its last output."""
     command = [sys.executable, "-m", "tests.acceptance.bad_input.fuzz", name, "--seconds", str(seconds)]
     started = time.monotonic()
     done = subprocess.run(
@@ -36,8 +36,8 @@ def main() -> int:
     given = parser.parse_args()
     failed = 0
     for name in TARGETS:
-        good, said = fuzz_one(name, given.seconds, given.crashes)
-        print(said, flush=True)
+        good, message = fuzz_one(name, given.seconds, given.crashes)
+        print(message, flush=True)
         failed += not good
     return failed
 

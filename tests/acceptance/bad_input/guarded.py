@@ -53,7 +53,7 @@ def _one_process(names: list[tuple[str, str]], first: int) -> Iterator[Finding]:
     os.set_blocking(process.stdout.fileno(), False)
     waiting = selectors.DefaultSelector()
     waiting.register(process.stdout, selectors.EVENT_READ)
-    held, told = b"", 0
+    held, finished = b"", 0
     since, computed = time.monotonic(), None
     try:
         while True:
@@ -61,17 +61,19 @@ def _one_process(names: list[tuple[str, str]], first: int) -> Iterator[Finding]:
                 read = process.stdout.read()
                 if read == b"":
                     if process.wait() != 0:
-                        yield Finding(*names[told], "crashed", f"the process ended with {process.returncode}")
+                        yield Finding(
+                            *names[finished], "crashed", f"the process ended with {process.returncode}"
+                        )
                     return
                 *lines, held = (held + (read or b"")).split(b"\n")
                 for line in lines:
                     since, computed = time.monotonic(), _computed(process.pid)
                     if line != b"ready":
                         yield Finding(**json.loads(line))
-                        told += 1
+                        finished += 1
             took = 0.0 if computed is None else _computed(process.pid) - computed
             if took > SECONDS or time.monotonic() - since > WAIT:
-                yield Finding(*names[told], "hung", f"more than {took:.0f} s of computing")
+                yield Finding(*names[finished], "hung", f"more than {took:.0f} s of computing")
                 return
     finally:
         waiting.close()

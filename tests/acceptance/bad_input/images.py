@@ -53,10 +53,10 @@ def saved(pixels: np.ndarray | Image.Image, format: str, **options: Any) -> byte
 
 def cases() -> list[Case]:
     """All images."""
-    found: list[Case] = []
+    all_cases: list[Case] = []
 
     def add(name: str, data: bytes, wanted: Wanted, truth: Any = None, tolerance: float = 0.0) -> None:
-        found.append(Case("images", name, data, wanted, truth, tolerance))
+        all_cases.append(Case("images", name, data, wanted, truth, tolerance))
 
     for format, options in FORMATS.items():
         whole = saved(_NOISE, format, **options)
@@ -70,7 +70,7 @@ def cases() -> list[Case]:
         add(name, data, "refused")
     for name, (data, truth, tolerance) in _odd().items():
         add(name, data, "used", truth, tolerance)
-    return named(found)
+    return named(all_cases)
 
 
 def _no_images() -> dict[str, bytes]:

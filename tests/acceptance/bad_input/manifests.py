@@ -58,11 +58,11 @@ def parquet(content: list[dict[str, Any]], **options: Any) -> bytes:
 
 def cases() -> list[Case]:
     """All manifests; the truth is how many rows are used, how many in quarantine."""
-    found: list[Case] = []
+    all_cases: list[Case] = []
 
     def add(name: str, data: str | bytes, wanted: Wanted, ending: str, truth: Any = None) -> None:
         content = data.encode("utf-8") if isinstance(data, str) else data
-        found.append(Case("manifests", name, content, wanted, truth, ending=ending))
+        all_cases.append(Case("manifests", name, content, wanted, truth, ending=ending))
 
     for name, data in _refused_csv().items():
         add(f"CSV, {name}", data, "refused", ".csv")
@@ -107,7 +107,7 @@ def cases() -> list[Case]:
     add("CSV.gz with a cell of 300 MB", bomb, "refused", ".csv.gz")
     lasting = gzip.compress(b'{"id": "' + b"x" * 300_000_000, 9, mtime=0)
     add("JSON lines.gz with a line of 300 MB", lasting, "refused", ".jsonl.gz")
-    return named(found)
+    return named(all_cases)
 
 
 def numbered() -> list[dict[str, Any]]:

@@ -67,20 +67,22 @@ class SubstitutedError(Exception):
 def outcome(case: Case) -> Finding:
     """Try a case and give its outcome; never raises."""
     try:
-        said = TRIALS[case.kind](case)
+        refusal = TRIALS[case.kind](case)
     except BraidError as error:
-        said = str(error)
+        refusal = str(error)
     except SubstitutedError as error:
         return Finding(case.kind, case.name, "substituted", str(error))
     except BaseException:
         return Finding(case.kind, case.name, "crashed", traceback.format_exc())
-    if said is not None and not (said.strip() and len(said) < _LONGEST_REASON):
-        return Finding(case.kind, case.name, "crashed", f"a reason of {len(said)} characters: {said[:300]!r}")
-    if said is None and case.wanted == "refused":
+    if refusal is not None and not (refusal.strip() and len(refusal) < _LONGEST_REASON):
+        return Finding(
+            case.kind, case.name, "crashed", f"a reason of {len(refusal)} characters: {refusal[:300]!r}"
+        )
+    if refusal is None and case.wanted == "refused":
         return Finding(case.kind, case.name, "substituted", "used, though it had to be refused")
-    if said is not None and case.wanted == "used":
-        return Finding(case.kind, case.name, "crashed", f"refused, though it is right: {said}")
-    return Finding(case.kind, case.name, "used" if said is None else "refused", said or "")
+    if refusal is not None and case.wanted == "used":
+        return Finding(case.kind, case.name, "crashed", f"refused, though it is right: {refusal}")
+    return Finding(case.kind, case.name, "used" if refusal is None else "refused", refusal or "")
 
 
 def try_image(case: Case) -> str | None:
@@ -183,9 +185,9 @@ def try_table(case: Case) -> str | None:
     cells = [word_of(cell) if not isinstance(cell, bytes) else repr(cell) for cell in case.content]
     preprocessor = TabularPreprocessor(["x"], {}, 100)
     preprocessor.fit(pd.DataFrame({"facts.x": pd.Series(cells, dtype=object)}))
-    found = preprocessor.state()["learned"]["x"]["type"]
-    if found != kind:
-        raise SubstitutedError(f"taken for {found}, expected {kind}")
+    result = preprocessor.state()["learned"]["x"]["type"]
+    if result != kind:
+        raise SubstitutedError(f"taken for {result}, expected {kind}")
     rows = [_finite(preprocessor.canonical({"x": cell})) for cell in cells]
     width = preprocessor.numeric
     gone = {
@@ -200,8 +202,8 @@ def try_table(case: Case) -> str | None:
 
 def try_manifest(case: Case) -> str | None:
     """Try a table as the source of a pipeline."""
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         source = folder / f"rows{case.ending}"
         source.write_bytes(case.content)
         values: dict[str, Any] = {
@@ -231,15 +233,15 @@ def _unchanged(table: pd.DataFrame) -> None:
 
 def try_config(case: Case) -> str | None:
     """Try a pipeline file."""
-    with tempfile.TemporaryDirectory() as place:
-        path = Path(place) / "pipeline.yaml"
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "pipeline.yaml"
         path.write_bytes(case.content)
         try:
-            found = load_pipeline(path)
+            result = load_pipeline(path)
         except ConfigError as error:
             return str(error)
-    if case.truth is not None and (found.name, found.seed) != case.truth:
-        raise SubstitutedError(f"read as {found.name}, {found.seed}")
+    if case.truth is not None and (result.name, result.seed) != case.truth:
+        raise SubstitutedError(f"read as {result.name}, {result.seed}")
     return None
 
 

@@ -60,9 +60,9 @@ def write(findings: list[Finding]) -> None:
 
 
 if __name__ == "__main__":
-    found = list(try_all())
-    write(found)
-    for finding in found:
+    outcomes = list(try_all())
+    write(outcomes)
+    for finding in outcomes:
         if not finding.is_right:
             print(f"{finding.kind}, {finding.name}: {finding.became}: {finding.message}", file=sys.stderr)
-    sys.exit(any(not finding.is_right for finding in found))
+    sys.exit(any(not finding.is_right for finding in outcomes))

@@ -1,4 +1,4 @@
-"""What fuzzing and property tests do with bytes: a target takes any, and raises only where braid is wrong."""
+"""Targets of fuzzing and property tests: each takes any bytes, and raises only where braid is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people see: an exit code, a message that is no traceback, and rows in quarantine with their reason."""
+"""Messages for people: an exit code, a message without traceback, rows in quarantine with their reason."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def check(config: Path, workspace: Path) -> tuple[int, str]:
 def test_a_bad_pipeline_file_is_wrong_usage(case: Case, tmp_path: Path) -> None:
     path = tmp_path / "pipeline.yaml"
     path.write_bytes(case.content)
-    code, said = check(path, tmp_path / "w")
+    code, shown = check(path, tmp_path / "w")
     assert code == USAGE
-    assert said.startswith("braid:")
-    assert "pipeline.yaml" in said
-    assert "Traceback" not in said
+    assert shown.startswith("braid:")
+    assert "pipeline.yaml" in shown
+    assert "Traceback" not in shown
     assert not (tmp_path / "w" / "error.txt").exists()
 
 
@@ -50,10 +50,10 @@ def test_a_bad_manifest_is_unusable_data(case: Case, tmp_path: Path) -> None:
             }
         )
     )
-    code, said = check(tmp_path / "t.yaml", tmp_path / "w")
-    assert code == DATA, said
-    assert f"rows{case.ending}" in said
-    assert "Traceback" not in said
+    code, shown = check(tmp_path / "t.yaml", tmp_path / "w")
+    assert code == DATA, shown
+    assert f"rows{case.ending}" in shown
+    assert "Traceback" not in shown
 
 
 def test_bad_files_are_in_quarantine_with_their_reasons(tmp_path: Path) -> None:
@@ -78,8 +78,8 @@ def test_bad_files_are_in_quarantine_with_their_reasons(tmp_path: Path) -> None:
         "inputs": {"photo": {"modality": "image", "columns": "note"}},
     }
     (tmp_path / "t.yaml").write_text(yaml.safe_dump(values))
-    code, said = check(tmp_path / "t.yaml", tmp_path / "w")
-    assert code == 0, said
+    code, shown = check(tmp_path / "t.yaml", tmp_path / "w")
+    assert code == 0, shown
     table = pd.read_parquet(tmp_path / "w" / "data" / "t" / "quarantine.parquet")
     causes = [reason.partition(" (")[0] for reason in table["reason"]]
     assert causes == ["truncated image", "empty file", "not an image", "decompression bomb"]

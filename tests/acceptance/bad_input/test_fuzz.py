@@ -14,5 +14,5 @@ from tests.acceptance.bad_input.targets import TARGETS
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_target_withstands_fuzzing(name: str, tmp_path: Path) -> None:
     pytest.importorskip("atheris", reason="atheris has wheels for Linux and some Pythons alone")
-    good, said = fuzz_one(name, 15, tmp_path)
-    assert good, said
+    good, message = fuzz_one(name, 15, tmp_path)
+    assert good, message

@@ -1,4 +1,4 @@
-"""What must hold of any bytes, any audio, any image and any table."""
+"""Properties of any bytes, any audio, any image and any table."""
 
 from __future__ import annotations
 
@@ -134,8 +134,8 @@ def test_json_lines_give_back_every_cell(rows: list[dict[str, Any]]) -> None:
         path = Path(folder) / "rows.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
         manifest = open_jsonl(str(path))
-        found = list(manifest.batches(manifest.columns))
-    assert [{name: cells[0] for name, cells in batch.items()} for batch in found] == [
+        result = list(manifest.batches(manifest.columns))
+    assert [{name: cells[0] for name, cells in batch.items()} for batch in result] == [
         {name: row.get(name) for name in manifest.columns} for row in rows
     ]
 

@@ -57,7 +57,7 @@ class Project:
 
     def environment(self, **more: str) -> dict[str, str]:
         """The environment of a user who has set nothing, with Prefect's home in the project."""
-        kept = {
+        inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))
         }
         own = {
@@ -67,7 +67,7 @@ class Project:
         }
         if self.api:
             own |= {"PREFECT_API_URL": self.api, "PREFECT_TASKS_RUNNER_PROCESS_POOL_MAX_WORKERS": "1"}
-        return {**kept, **own, **more}
+        return {**inherited, **own, **more}
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "flows.cli.app", *arguments, "--workspace", str(self.workspace)]

@@ -71,8 +71,8 @@ def test_it_goes_on_where_it_was_killed_and_no_row_is_lost_or_doubled(
 ) -> None:
     assert 1 <= len(parts_before) < len(parts(project)) == -(-ROWS // CHUNK)
     assert parts_before.items() <= parts(project).items(), "what was written is not written again"
-    found = pd.read_parquet(result["predictions"])
-    assert sorted(found["row"]) == [row for row in range(ROWS) if row != 1000]
+    predictions = pd.read_parquet(result["predictions"])
+    assert sorted(predictions["row"]) == [row for row in range(ROWS) if row != 1000]
     assert (result["rows"], result["scored"], result["not_scored"], result["faulty"]) == (
         ROWS,
         ROWS - 1,
@@ -88,18 +88,18 @@ def test_predictions_are_those_of_the_pyfunc(project: Project, table: Path, resu
         rows[column] = [str(project.folder / cell) if cell else None for cell in rows[column]]
     scored = predicted(project, "tiny", rows.drop(columns="id"), explain=True)
     expected = scored.drop(index=1000).reset_index(drop=True)
-    found = pd.read_parquet(result["predictions"]).sort_values("row", ignore_index=True)
+    predictions = pd.read_parquet(result["predictions"]).sort_values("row", ignore_index=True)
     compared = [column for column in expected if column != "error"]
     assert {"label", "probability_ant", "set", "abstain", "share_picture", "inputs"} <= set(compared)
-    pd.testing.assert_frame_equal(found[compared], expected[compared], check_dtype=False, atol=1e-5)
-    assert found["error"].notna().tolist() == expected["error"].notna().tolist()
-    assert set(found["model_version"]) == {"1"}
-    assert set(found["run_id"]) == {result["mlflow_run"]}
+    pd.testing.assert_frame_equal(predictions[compared], expected[compared], check_dtype=False, atol=1e-5)
+    assert predictions["error"].notna().tolist() == expected["error"].notna().tolist()
+    assert set(predictions["model_version"]) == {"1"}
+    assert set(predictions["run_id"]) == {result["mlflow_run"]}
 
 
 def test_quarantine_has_what_could_not_be_used(result: dict[str, Any]) -> None:
-    found = pd.read_parquet(result["quarantine"])
-    assert found[["id", "input", "reason", "scored"]].values.tolist() == [
+    quarantine = pd.read_parquet(result["quarantine"])
+    assert quarantine[["id", "input", "reason", "scored"]].values.tolist() == [
         ["new-900", "picture", "no such file", True],
         ["new-1000", "row", "no input at all (every input is missing)", False],
     ]
@@ -115,11 +115,11 @@ def test_there_is_one_mlflow_run_with_counts_and_rates(
     assert run.info.status == "FINISHED"
     assert run.data.tags["model"] == "models:/tiny/1"
     assert run.data.tags["model_run"] == first_run["mlflow_run"]
-    found = run.data.metrics
-    assert (found["rows"], found["rows_scored"], found["rows_not_scored"]) == (ROWS, ROWS - 1, 1)
-    assert found["quarantine_rate"] == 2 / ROWS
-    assert found["picture_missing_rate"] == pytest.approx(0.05, abs=0.01)
-    assert found["abstain_rate"] == result["abstained"]["label"] / (ROWS - 1)
+    metrics = run.data.metrics
+    assert (metrics["rows"], metrics["rows_scored"], metrics["rows_not_scored"]) == (ROWS, ROWS - 1, 1)
+    assert metrics["quarantine_rate"] == 2 / ROWS
+    assert metrics["picture_missing_rate"] == pytest.approx(0.05, abs=0.01)
+    assert metrics["abstain_rate"] == result["abstained"]["label"] / (ROWS - 1)
     names = {file.path for file in client.list_artifacts(result["mlflow_run"])}
     assert {"quarantine.parquet", "tables"} <= names
     assert sum(result["labels"]["label"].values()) == ROWS - 1
@@ -131,10 +131,10 @@ def test_the_database_has_each_row_once_and_the_password_is_nowhere(
     assert result["written_to_sql"] == ROWS - 1
     with sa.create_engine(f"sqlite:///{project.folder / 'scores.db'}").connect() as connection:
         stored = pd.read_sql("predictions", connection)
-    found = pd.read_parquet(result["predictions"])
-    assert len(stored) == len(found)
+    predictions = pd.read_parquet(result["predictions"])
+    assert len(stored) == len(predictions)
     pd.testing.assert_series_equal(
-        stored.set_index("id")["label"].sort_index(), found.set_index("id")["label"].sort_index(),
+        stored.set_index("id")["label"].sort_index(), predictions.set_index("id")["label"].sort_index(),
         check_dtype=False, check_index_type=False,
     )  # fmt: skip
     paths = [*project.folder.rglob("*"), *prefect_folder.rglob("*")]

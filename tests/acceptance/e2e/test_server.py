@@ -93,8 +93,8 @@ def test_a_run_shows_names_artifacts_and_keeps_the_gpu_limit(
     assert limit["active_slots"] == 0  # every slot was given back
     ids = [f"prefect.task-run.{run['id']}" for run in holders]
     filters = {"event": {"name": ["prefect.concurrency-limit.acquired"]}, "related": {"id": ids}}
-    found = httpx.post(f"{api}/events/filter", json={"filter": filters, "limit": 50}).raise_for_status()
-    assert len(found.json()["events"]) == len(holders)
+    acquired = httpx.post(f"{api}/events/filter", json={"filter": filters, "limit": 50}).raise_for_status()
+    assert len(acquired.json()["events"]) == len(holders)
 
 
 def test_fits_go_on_from_encoders_that_were_aligned(project: Project, outcome: dict[str, Any]) -> None:
@@ -102,9 +102,9 @@ def test_fits_go_on_from_encoders_that_were_aligned(project: Project, outcome: d
     parent = client.get_run(outcome["mlflow_run"])
     assert parent.data.params["alignment.use"] == "pretraining"
     history = client.get_metric_history(part(client, outcome, "pretraining"), "val_mean_average_precision")
-    *epochs, kept = history
+    *epochs, best = history
     assert [metric.step for metric in history] == list(range(11))
-    assert kept.value == max(metric.value for metric in epochs) > epochs[0].value
+    assert best.value == max(metric.value for metric in epochs) > epochs[0].value
     trainings = project.workspace / "cache" / "trainings"
     (pretraining,) = trainings.glob("pretraining-*/best.safetensors")
     words = max(trainings.glob("words-*/best.safetensors"), key=lambda file: file.stat().st_mtime)

@@ -54,7 +54,7 @@ def kill_after(project: Project, trials: int) -> None:
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 300
-    while time.monotonic() < deadline and process.poll() is None and told(project) < trials:
+    while time.monotonic() < deadline and process.poll() is None and finished_trials(project) < trials:
         time.sleep(0.02)
     assert process.poll() is None, "the sweep ended before it could be killed"
     children = psutil.Process(process.pid).children(recursive=True)
@@ -64,7 +64,7 @@ def kill_after(project: Project, trials: int) -> None:
     assert not alive
 
 
-def told(project: Project) -> int:
+def finished_trials(project: Project) -> int:
     for file in (project.workspace / "runs").glob("*/progress/trials-tiny.json"):
         return json.loads(file.read_text())["done"]
     return 0
@@ -72,10 +72,10 @@ def told(project: Project) -> int:
 
 def trial_runs(project: Project, sweep_run: str) -> list[Run]:
     client = MlflowClient(project.tracking_uri)
-    found = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
     return [
         run
-        for run in found
+        for run in runs
         if run.data.tags.get("mlflow.parentRunId") == sweep_run and run.data.tags["kind"] == "trial"
     ]
 
@@ -106,8 +106,8 @@ def done(tmp_path_factory: pytest.TempPathFactory, api: str) -> tuple[Project, d
 
 def assert_no_trial_is_missing_or_made_twice(project: Project, result: dict[str, Any]) -> None:
     assert result["trials"] == TRIALS
-    found = states(project, result["run"])
-    assert found["COMPLETE"] + found["PRUNED"] == sum(found.values()) == TRIALS
+    counts = states(project, result["run"])
+    assert counts["COMPLETE"] + counts["PRUNED"] == sum(counts.values()) == TRIALS
     runs = trial_runs(project, result["mlflow_run"])
     parts = [run.data.tags["braid.part"] for run in runs]
     assert len(parts) == len(set(parts)) == TRIALS + BUDGET
@@ -128,7 +128,7 @@ def test_a_killed_sweep_goes_on_and_makes_no_trial_twice(
 ) -> None:
     project = write_project(tmp_path, api)
     kill_after(project, 1)
-    assert 0 < told(project) < TRIALS
+    assert 0 < finished_trials(project) < TRIALS
     result = sweep(project)
     assert len(list((project.workspace / "runs").glob("compare-*"))) == 1
     assert_no_trial_is_missing_or_made_twice(project, result)
@@ -187,16 +187,16 @@ def test_trials_read_alike_in_the_compare_view(done: tuple[Project, dict[str, An
 
 def test_the_winner_is_registered(done: tuple[Project, dict[str, Any]]) -> None:
     project, result = done
-    found, ranking = result["registered"]["tiny"], result["rankings"]["tiny"]
+    registered, ranking = result["registered"]["tiny"], result["rankings"]["tiny"]
     client = MlflowClient(project.tracking_uri, project.tracking_uri)
     assert [str(each.version) for each in client.search_model_versions("name = 'tiny'")] == ["1"]
-    params = client.get_run(found["mlflow_run"]).data.params
+    params = client.get_run(registered["mlflow_run"]).data.params
     assert params["fusion.name"] == ranking["winner"]
     assert {name: params[name] for name in ranking["params"]} == {
         name: str(value) for name, value in ranking["params"].items()
     }
     delivered = next(row for row in ranking["rows"] if row["model"] == "delivered")
-    metrics = client.get_run(found["mlflow_run"]).data.metrics
+    metrics = client.get_run(registered["mlflow_run"]).data.metrics
     assert metrics["test_accuracy"] == pytest.approx(delivered["test"]["value"])
 
 

@@ -27,17 +27,17 @@ def checksums(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> tuple[Path, list[dict[str, str]]]:
     """The folder of a pipeline that was killed until it had written all, and its files after each kill."""
-    folder, found = tmp_path_factory.mktemp("killed"), []
+    folder, files_after = tmp_path_factory.mktemp("killed"), []
     for number in range(
         1, MOST
     ):  # a step that writes the same file each time needs one write more than before
         write = Write(number, renamed=number % 2 == 0)
         if not killed_at(write, build_pipeline, configure(), folder, tiny_data):
             break
-        found.append(checksums(folder))
+        files_after.append(checksums(folder))
     else:
         raise AssertionError(f"it is not finished after {MOST} attempts")
-    return folder, found
+    return folder, files_after
 
 
 def readable(files: dict[str, str]) -> dict[str, str]:
@@ -48,19 +48,21 @@ def readable(files: dict[str, str]) -> dict[str, str]:
 def test_it_ends_in_the_bundle_of_an_undisturbed_one(
     killed: tuple[Path, list[dict[str, str]]], tiny: Built
 ) -> None:
-    folder, found = killed
-    assert len(found) > 10, "it was killed in every step"
+    folder, files_after = killed
+    assert len(files_after) > 10, "it was killed in every step"
     assert checksums(folder / "bundle") == checksums(tiny.bundle)
 
 
 def test_no_file_with_its_name_is_half_written(killed: tuple[Path, list[dict[str, str]]]) -> None:
-    folder, found = killed
-    assert any(set(files) != set(readable(files)) for files in found), "some were killed while they wrote"
-    last = readable(found[-1])
+    folder, files_after = killed
+    assert any(set(files) != set(readable(files)) for files in files_after), (
+        "some were killed while they wrote"
+    )
+    last = readable(files_after[-1])
     for shard in (folder / "cache").rglob("[!.]*"):
         if shard.suffix in (".arrow", ".parquet") and shard.parent.parent.name in ("canonical", "features"):
             assert checksum_file(shard) == shard.stem
-    for files in found:
+    for files in files_after:
         shards = {
             name: each
             for name, each in readable(files).items()

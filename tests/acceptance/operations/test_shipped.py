@@ -54,19 +54,19 @@ class TestWhole:
         assert Path(demo["report"]).exists()
 
     def test_views_are_run_to_the_report(self, project: Project) -> None:
-        found = result_of(project, "run", "views.yaml")
-        assert found["champion"]
-        assert "Damaged and missing inputs" in Path(found["report"]).read_text("utf-8")
+        result = result_of(project, "run", "views.yaml")
+        assert result["champion"]
+        assert "Damaged and missing inputs" in Path(result["report"]).read_text("utf-8")
 
     def test_the_sweep_ranks_what_its_file_names(self, project: Project, demo: dict[str, Any]) -> None:
-        found = result_of(project, "sweep", "demo-sweep.yaml")
-        ranked = {row["model"] for row in found["rankings"]["demo"]["rows"] if row["kind"] == "fusion"}
+        result = result_of(project, "sweep", "demo-sweep.yaml")
+        ranked = {row["model"] for row in result["rankings"]["demo"]["rows"] if row["kind"] == "fusion"}
         assert ranked == {"late", "concat", "gated", "low_rank"}
 
     def test_the_demos_champion_teaches(self, project: Project, demo: dict[str, Any]) -> None:
-        found = result_of(project, "distill", "demo-distill.yaml")
-        assert found["students"]
-        assert all(student["helps"] in {"yes", "no", "unclear"} for student in found["students"].values())
+        result = result_of(project, "distill", "demo-distill.yaml")
+        assert result["students"]
+        assert all(student["helps"] in {"yes", "no", "unclear"} for student in result["students"].values())
 
     def test_the_operations_are_served(self, project: Project) -> None:
         with running(project, CONFIGS / "operations.yaml") as up:

@@ -71,11 +71,11 @@ def test_logs_and_their_tracebacks_show_none() -> None:
             logger.exception("failed")
     finally:
         logger.removeHandler(handler)
-    said = stream.getvalue()
-    assert SECRET not in said
-    assert "connecting to postgresql://u:***@h/x (3)" in said
-    assert "Traceback" in said
-    assert "no route to https://u:***@h/x" in said
+    log = stream.getvalue()
+    assert SECRET not in log
+    assert "connecting to postgresql://u:***@h/x (3)" in log
+    assert "Traceback" in log
+    assert "no route to https://u:***@h/x" in log
 
 
 @pytest.fixture
@@ -130,13 +130,13 @@ def test_a_run_with_secrets_leaves_none_behind(tmp_path: Path, locked: str) -> N
     )
     environment = {"DATA_PASSWORD": SECRET, "BRAID_URL_SCHEMES": "http", "BRAID_URL_PRIVATE": "1"}
     database = f"postgresql+psycopg://braid:{SECRET}@127.0.0.1:1/scores"
-    served = str(tmp_path / "served" / "manifest.csv")
+    manifest = str(tmp_path / "served" / "manifest.csv")
     # a server of its own, whose database is searched too
     with prefect_server(project.workspace, port_near(0), ephemeral=True) as server:
         project = replace(project, api=server.address)
         done = project.inside("run", str(project.config), "--json", **environment)
         assert done.exit_code == 0, done.output
-        scored = project.inside("score", "tiny", served, "--sql", database, **environment)
+        scored = project.inside("score", "tiny", manifest, "--sql", database, **environment)
         assert scored.exit_code != 0
         refused = project.inside("run", str(project.config), "--set", "data.id=words2", **environment)
         assert refused.exit_code == 3

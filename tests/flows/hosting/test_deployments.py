@@ -1,4 +1,4 @@
-"""What the dashboard offers of a workspace: forms with typed fields, limits, a rule for runs beyond them."""
+"""Deployments in the dashboard: forms with typed fields, limits, a rule for runs beyond them."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def deployment(
         deploy(
             write_operations(project), Place(project.workspace, project.folder / "mlflow.yaml"), POOL, POOL
         )
-    found = client.get("/deployments/name/retrain/retrain").raise_for_status().json()
-    assert found["parameters"]["config"] == str(project.config)
-    yield found
+    retrain_deployment = client.get("/deployments/name/retrain/retrain").raise_for_status().json()
+    assert retrain_deployment["parameters"]["config"] == str(project.config)
+    yield retrain_deployment
     for each in client.post("/deployments/filter", json={}).json():
         client.delete(f"/deployments/{each['id']}").raise_for_status()
     for each in client.post("/automations/filter", json={}).json():

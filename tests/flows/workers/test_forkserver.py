@@ -1,4 +1,4 @@
-"""What workers are forked from is fit to be forked."""
+"""The process that workers are forked from is fit for that."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.forks import at_once
 
 
 def facts(together: Callable[[], object]) -> dict[str, object]:
-    """What a forked process finds before it imports anything; its parent is the one it was forked from."""
+    """Describe a forked process before it imports anything, and its parent, which it was forked from."""
     together()
     parents = [(task / "comm").read_text().strip() for task in Path(f"/proc/{os.getppid()}/task").iterdir()]
     return {
@@ -27,8 +27,8 @@ def facts(together: Callable[[], object]) -> dict[str, object]:
 
 @pytest.mark.skipif(forkserver.METHOD != "forkserver", reason="workers are not forked on this system")
 def test_it_has_imported_the_steps_and_has_no_threads_and_no_gpu() -> None:
-    (found,) = at_once(facts, [()])
-    assert found == {"threads": ["python"], "gpu": False, "missing": []}
+    (state,) = at_once(facts, [()])
+    assert state == {"threads": ["python"], "gpu": False, "missing": []}
     assert os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == "1"
 
 
