@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say: temperature scaling and the reliability table (Guo et al. 2017)."""
+"""Calibration of probabilities: temperature scaling and reliability tables (Guo et al. 2017)."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from components.errors import DataError, ModelError
 from components.metrics.checks import check_probabilities
 from components.metrics.classification import BINS, FloatArray, IntArray, equal_width_bins
 
-# Beyond these a temperature says that the rows are too few or perfectly separated, not that it is right.
+# A temperature outside of these would only mean that rows are too few or perfectly separated.
 _COLDEST, _HOTTEST = 0.05, 20.0
 
 
 def softmax(logits: ArrayLike) -> FloatArray:
-    """Probabilities (N, C) from logits (N, C); large logits do not overflow."""
+    """Convert logits (N, C) to probabilities (N, C) without overflow."""
     return np.asarray(special.softmax(np.asarray(logits, dtype=np.float64), axis=1))
 
 
 def apply(logits: ArrayLike, temperature: float) -> FloatArray:
-    """softmax(logits / temperature), (N, C). The order of the classes, and so the prediction, stays."""
+    """Compute softmax(logits / temperature), (N, C); the order of the classes does not change."""
     return softmax(np.asarray(logits, dtype=np.float64) / temperature)
 
 
 def fit_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
-    """The temperature in [0.05, 20] that minimises the negative log-likelihood of the targets.
+    """Find the temperature in [0.05, 20] with the smallest negative log-likelihood of the targets.
 
-    A pull towards 1, worth about one row, keeps rows that are perfectly separated from asking for
-    boundless confidence, for which the first mistake would pay.
+    A penalty worth about one row pulls it towards 1. Otherwise perfectly separated rows would give unbounded
+    confidence.
 
     Args:
-        logits: (N, C), of rows that the model was not trained on.
-        targets: class indices (N,).
+        logits: (N, C) logits of rows that the model was not trained on.
+        targets: (N,) class indices.
 
     Raises:
-        DataError: there are no rows.
-        ModelError: a logit is not a finite number.
+        DataError: If there are no rows.
+        ModelError: If a logit is not a finite number.
     """
     scores, truth = np.asarray(logits, dtype=np.float64), np.asarray(targets, dtype=np.int64)
     if len(truth) == 0:
@@ -55,7 +55,7 @@ def fit_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
 
 
 def fit_binary_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
-    """As :func:`fit_temperature`, of independent labels: logits and targets (0 or 1) are (N, L)."""
+    """Do as :func:`fit_temperature` for independent labels: logits and targets (0 or 1) are (N, L)."""
     scores, truth = np.asarray(logits, dtype=np.float64), np.asarray(targets, dtype=np.float64)
     if len(truth) == 0:
         raise DataError("there are no rows to calibrate on; give the val split at least one row")
@@ -66,7 +66,7 @@ def fit_binary_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
 
 
 def _best(likelihood: Callable[[float], float], rows: int) -> float:
-    """The temperature of least negative log-likelihood, a function of one over the temperature."""
+    """Minimise the penalised negative log-likelihood, which is a function of 1 / temperature."""
 
     def loss(log_temperature: float) -> float:
         return (likelihood(float(np.exp(-log_temperature))) + log_temperature**2) / rows
@@ -78,10 +78,18 @@ def _best(likelihood: Callable[[float], float], rows: int) -> float:
 
 
 def reliability(targets: ArrayLike, probabilities: ArrayLike, bins: int = BINS) -> pd.DataFrame:
-    """How often the top class is right, by how sure the model is of it.
+    """Compute the accuracy of the top class per bin of its probability.
 
-    One row for each of `bins` equal-width bins: low, high, count, confidence (mean top probability) and
-    accuracy, these two NaN in empty bins. calibration_error is Σ count·|accuracy − confidence| / N.
+    calibration_error is Σ count·|accuracy − confidence| / N over the rows of this table.
+
+    Args:
+        targets: (N,) class indices.
+        probabilities: (N, C).
+        bins: Number of bins of equal width.
+
+    Returns:
+        A row per bin: low, high, count, confidence (mean top probability) and accuracy. The last two are
+        NaN in empty bins.
     """
     targets, probabilities = check_probabilities(targets, probabilities)
     top = probabilities.argmax(axis=1)
@@ -104,7 +112,7 @@ def _bins(group: IntArray, confidence: FloatArray, right: NDArray[np.bool_], bin
 
 
 def label_reliability(targets: ArrayLike, probabilities: ArrayLike, bins: int = BINS) -> pd.DataFrame:
-    """As :func:`reliability`, of every label of every row: how often it is there, by its probability."""
+    """Do as :func:`reliability` for all labels of all rows: the share of present labels per bin."""
     truth = np.asarray(targets, dtype=np.float64).ravel()
     confidence = np.asarray(probabilities, dtype=np.float64).ravel()
     return _bins(equal_width_bins(confidence, bins), confidence, truth > 0.5, bins)
@@ -113,10 +121,17 @@ def label_reliability(targets: ArrayLike, probabilities: ArrayLike, bins: int = 
 def quantile_reliability(
     targets: ArrayLike, means: ArrayLike, deviations: ArrayLike, bins: int = BINS
 ) -> pd.DataFrame:
-    """How often a number lies in the central interval of a probability (Kuleshov et al. 2018).
+    """Compute the share of numbers inside the central interval of each probability (Kuleshov et al. 2018).
 
-    One row for each of ``bins`` probabilities: low and high of the bin, count of all rows, confidence (the
-    probability) and accuracy (the share of rows inside).
+    Args:
+        targets: (N,) true numbers.
+        means: (N,) predicted means.
+        deviations: (N,) predicted standard deviations.
+        bins: Number of probabilities.
+
+    Returns:
+        A row per probability: low and high of its bin, count of all rows, confidence (the probability) and
+        accuracy (the share of rows inside).
     """
     truth, mean, deviation = (np.asarray(x, dtype=np.float64) for x in (targets, means, deviations))
     level = (np.arange(bins) + 0.5) / bins

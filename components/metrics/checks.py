@@ -1,4 +1,4 @@
-"""Values and predictions that can be judged: shapes, ranges, finite numbers."""
+"""Checks of values and predictions before evaluation: shapes, ranges, finite numbers."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _DIVERGED = "training diverged: lower training.learning_rate or set training.cli
 def check_probabilities(
     targets: ArrayLike, probabilities: ArrayLike, classes: int | None = None
 ) -> tuple[IntArray, FloatArray]:
-    """Targets as int64 (N,) and probabilities as float64 (N, C).
+    """Convert targets to int64 (N,) and probabilities to float64 (N, C), and check them.
 
     Raises:
-        DataError: there is not one row, or a target is not in 0..C-1.
-        ModelError: probabilities have another shape, are not finite, or do not sum to 1.
+        DataError: If there are no rows, or a target is not in 0..C-1.
+        ModelError: If probabilities have another shape, are not finite, or do not sum to 1.
     """
     truth = np.asarray(targets, dtype=np.int64)
     given = np.asarray(probabilities, dtype=np.float64)
@@ -28,8 +28,9 @@ def check_probabilities(
     if given.ndim != 2 or len(given) != len(truth) or (classes is not None and given.shape[1] != classes):
         raise ModelError(f"probabilities have the shape {given.shape}, expected {expected}")
     if truth.min() < 0 or truth.max() >= given.shape[1]:
-        found = f"{truth.min()}..{truth.max()}"
-        raise DataError(f"targets are in {found}, expected class indices 0..{given.shape[1] - 1}")
+        raise DataError(
+            f"targets are in {truth.min()}..{truth.max()}, expected class indices 0..{given.shape[1] - 1}"
+        )
     bad = ~np.isfinite(given).all(axis=1)
     if bad.any():
         raise ModelError(
@@ -48,11 +49,11 @@ def check_probabilities(
 def check_label_probabilities(
     targets: ArrayLike, probabilities: ArrayLike, labels: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Targets (N, L) of 0 and 1 and probabilities (N, L), both float64.
+    """Convert targets (N, L) of 0 and 1 and probabilities (N, L) to float64, and check them.
 
     Raises:
-        DataError: there is not one row, or a target is neither 0 nor 1.
-        ModelError: probabilities have another shape, are not finite, or are not in [0, 1].
+        DataError: If there are no rows, or a target is neither 0 nor 1.
+        ModelError: If probabilities have another shape, are not finite, or are not in [0, 1].
     """
     truth, given = _numbers(targets, probabilities, (labels,))
     if truth.shape != given.shape or not np.isin(truth, (0, 1)).all():
@@ -66,11 +67,11 @@ def check_label_probabilities(
 
 
 def check_numbers(targets: ArrayLike, predictions: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Targets (N,) and predictions (N, 2), mean and standard deviation, both float64.
+    """Convert targets (N,) and predictions (N, 2), mean and standard deviation, to float64, and check them.
 
     Raises:
-        DataError: there is not one row, or a target is not finite.
-        ModelError: predictions have another shape, are not finite, or a standard deviation is not positive.
+        DataError: If there are no rows, or a target is not finite.
+        ModelError: If predictions have another shape, are not finite, or a deviation is not positive.
     """
     truth, given = _numbers(targets, predictions, (2,))
     if truth.shape != given.shape[:1] or not np.isfinite(truth).all():

@@ -1,8 +1,7 @@
-"""Every classification metric for many weightings of the same rows at once.
+"""Classification metrics for many weightings of the rows at once.
 
-A bootstrap resample is a weighting of the rows by how often each was drawn, and the plain metric is the
-weighting by ones. So there is one implementation of every metric, and a thousand resamples cost a few matrix
-products instead of a thousand passes.
+A bootstrap resample weights each row by the number of its draws, and the plain metric weights all rows by
+one. So each metric has one implementation, and a thousand resamples cost a few matrix products.
 """
 
 from __future__ import annotations
@@ -37,14 +36,14 @@ _TINY = float(np.finfo(np.float64).eps)
 
 
 class WeightedMetrics:
-    """The metrics of fixed predictions as a function of row weights.
+    """Metrics of fixed predictions, as a function of row weights.
 
     Args:
-        targets: class indices (N,).
-        probabilities: (N, C), rows sum to 1.
-        names: which of METRICS to compute.
+        targets: (N,) class indices.
+        probabilities: (N, C), whose rows sum to 1.
+        names: Metrics to compute, of METRICS.
 
-    Calling it with weights (N, R) gives {name: (R,)}, NaN where a metric is not defined for a weighting.
+    A call with weights (N, R) gives {name: (R,)}, NaN if a metric is not defined for a weighting.
 
     Macro averages run over the classes that occur in the (weighted) targets; predicting a class that does not
     occur costs the recall of the true one. A class that occurs and is never predicted has precision 0.
@@ -82,7 +81,7 @@ class WeightedMetrics:
             self._ranks = [Ranks.of(targets == c, probabilities[:, c]) for c in ranked]
 
     def __call__(self, weights: FloatArray) -> dict[str, FloatArray]:
-        """Metrics for each column of weights (N, R), every column having a positive sum: {name: (R,)}."""
+        """Compute {name: (R,)} for weights (N, R), each column of which has a positive sum."""
         wanted = set(self.names)
         values: dict[str, FloatArray] = {}
         total = weights.sum(axis=0)  # (R,)
@@ -90,7 +89,7 @@ class WeightedMetrics:
             values |= self._counted(weights, total)
         if wanted & set(RANKED):
             both = np.array([ranks(weights) for ranks in self._ranks])  # (classes, 2, R)
-            values |= dict(zip(RANKED, _mean_of_finite(both), strict=True))
+            values |= dict(zip(RANKED, mean_of_finite(both), strict=True))
         if wanted & set(AVERAGED):
             values |= {name: row @ weights / total for name, row in self._row_values.items()}
         if wanted & set(BINNED):
@@ -102,9 +101,9 @@ class WeightedMetrics:
             m @ weights for m in (self._support, self._predicted, self._right)
         )  # (C, R)
         present = support > 0
-        precision = _divide(right, predicted)
-        recall = _divide(right, support)
-        f1 = _divide(2 * right, support + predicted)
+        precision = divide(right, predicted)
+        recall = divide(right, support)
+        f1 = divide(2 * right, support + predicted)
         macro: Callable[[FloatArray], FloatArray] = lambda v: (v * present).sum(axis=0) / present.sum(axis=0)  # noqa: E731
         weighted: Callable[[FloatArray], FloatArray] = lambda v: (v * support).sum(axis=0) / total  # noqa: E731
         return {
@@ -121,10 +120,15 @@ class WeightedMetrics:
 
 @dataclass(frozen=True)
 class Ranks:
-    """One class against the rest, rows sorted by falling score; ties share one threshold.
+    """Rows of one class against the rest, sorted by falling score; ties share one threshold.
 
-    `order` (N,) sorts the rows; `positive` (P,) are the places of the positives in that order; `start` and
-    `end` (P,) delimit the tie that each positive belongs to, in rows, `*_positives` the same in positives.
+    Attributes:
+        order: (N,) index that sorts the rows.
+        positive: (P,) positions of the positives in that order.
+        start: (P,) first row of the tie of each positive.
+        end: (P,) row after that tie.
+        start_positives: (P,) number of positives before the tie.
+        end_positives: (P,) number of positives up to its end.
     """
 
     order: IntArray
@@ -136,7 +140,7 @@ class Ranks:
 
     @classmethod
     def of(cls, positives: NDArray[np.bool_], scores: FloatArray) -> Ranks:
-        """Sort the scores (N,) of a class whose rows are `positives` (N,)."""
+        """Sort the scores (N,) of a class; `positives` (N,) are True for its rows."""
         order = np.argsort(-scores, kind="stable")
         falls = np.flatnonzero(np.diff(scores[order])) + 1
         edges = np.concatenate([[0], falls, [len(scores)]])
@@ -148,7 +152,7 @@ class Ranks:
         )
 
     def __call__(self, weights: FloatArray) -> FloatArray:
-        """ROC AUC and average precision for weights (N, R): (2, R), NaN where one side is empty.
+        """Compute ROC AUC and average precision for weights (N, R): (2, R), NaN where one side is empty.
 
         AUC = Σ_i w_i (negatives below i + ½ negatives tied with i) / (P·N), AP = Σ_i w_i precision(i) / P,
         over the positives i. Both need one running sum over the sorted weights.
@@ -165,7 +169,7 @@ class Ranks:
         above_or_tied = rows_at_end - hits_at_end
         positives, negatives = hits[-1], rows[-1] - hits[-1]
         auc = positives * negatives - np.einsum("pr,pr->r", own, above + above_or_tied) / 2
-        precision = np.einsum("pr,pr->r", own, _divide(hits_at_end, rows_at_end))
+        precision = np.einsum("pr,pr->r", own, divide(hits_at_end, rows_at_end))
         defined = (positives > 0) & (negatives > 0)
         scale = np.stack([positives * negatives, positives])
         return np.where(
@@ -174,12 +178,12 @@ class Ranks:
 
 
 def row_losses(targets: IntArray, probabilities: FloatArray) -> FloatArray:
-    """−ln of the probability of the target, finite even where that is 0: (N,)."""
+    """Compute −ln of the probability of the target, (N,), finite even where that is 0."""
     return -np.log(np.clip(probabilities[np.arange(len(targets)), targets], _TINY, 1))
 
 
 def equal_width_bins(confidence: FloatArray, bins: int = BINS) -> IntArray:
-    """The bin of each confidence (N,) in [0, 1]: bin m holds (m/bins, (m+1)/bins]."""
+    """Return the bin of each confidence (N,) in [0, 1]; bin m holds (m/bins, (m+1)/bins]."""
     return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
 
 
@@ -189,26 +193,26 @@ def _brier(targets: IntArray, probabilities: FloatArray) -> FloatArray:
 
 
 def _sums_by_group(groups: IntArray, size: int, values: FloatArray | None = None) -> sparse.csr_array:
-    """The matrix (size, N) that sums row weights, times `values`, within each group."""
+    """Return the matrix (size, N) that sums row weights, times `values`, within each group."""
     rows = len(groups)
     values = np.ones(rows) if values is None else values
     return sparse.csr_array((values, (groups, np.arange(rows))), shape=(size, rows))
 
 
 def _running_sum(weights: FloatArray) -> FloatArray:
-    """Sums of the first 0, 1, … N rows: (N + 1, R)."""
+    """Sum the first 0, 1, … N rows: (N + 1, R)."""
     sums = np.zeros((len(weights) + 1, weights.shape[1]))
     np.cumsum(weights, axis=0, out=sums[1:])
     return sums
 
 
-def _divide(a: FloatArray, b: FloatArray) -> FloatArray:
-    """a / b, and 0 where b is 0."""
+def divide(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Divide a by b, with 0 where b is 0."""
     return np.divide(a, b, out=np.zeros_like(a), where=b > 0)
 
 
-def _mean_of_finite(values: FloatArray) -> FloatArray:
-    """Mean over the first axis of what is not NaN; NaN where nothing is."""
+def mean_of_finite(values: FloatArray) -> FloatArray:
+    """Average the finite values over the first axis; NaN where there are none."""
     finite = np.isfinite(values)
     count = finite.sum(axis=0)
     total = np.where(finite, values, 0).sum(axis=0)

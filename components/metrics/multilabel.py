@@ -1,4 +1,4 @@
-"""Metrics of sets of labels for many weightings of the same rows at once."""
+"""Metrics of several labels per row, for many weightings of the rows at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components.metrics.classification import BINS, FloatArray, Ranks, equal_width_bins
+from components.metrics.classification import (
+    BINS,
+    FloatArray,
+    Ranks,
+    divide,
+    equal_width_bins,
+    mean_of_finite,
+)
 
 COUNTED = ("f1_macro", "f1_micro", "precision_macro", "recall_macro")
 RANKED = ("roc_auc", "average_precision")
@@ -15,25 +22,24 @@ _TINY = float(np.finfo(np.float64).eps)
 
 
 class WeightedMultilabel:
-    """The metrics of fixed predictions of L labels as a function of row weights.
+    """Metrics of fixed predictions of L labels, as a function of row weights.
 
-    A label is predicted where its probability is at least one half. subset_accuracy is the share of rows
-    with every label right; hamming_loss that of labels that are wrong. Macro averages run over the labels
-    that occur; roc_auc and average_precision (then called mAP) over those that occur and are also absent
-    somewhere. log_loss, brier and calibration_error (ECE over 15 bins of equal width) are over all labels
-    of all rows.
+    A label is predicted if its probability is at least one half. subset_accuracy is the share of rows
+    with every label right; hamming_loss is the share of wrong labels. Macro averages run over the labels
+    that occur; roc_auc and average_precision (mAP) over the labels that some rows have and others have not.
+    log_loss, brier and calibration_error (ECE over 15 bins of equal width) run over all labels of all rows.
 
     Args:
         targets: (N, L) of 0 and 1.
         probabilities: (N, L).
-        names: which of METRICS to compute.
+        names: Metrics to compute, of METRICS.
     """
 
     def __init__(self, targets: FloatArray, probabilities: FloatArray, names: Sequence[str] = METRICS):
         self.names = tuple(names)
-        self._there, self._said = targets > 0.5, probabilities >= 0.5
-        wrong = self._there != self._said
-        own = np.where(self._there, probabilities, 1 - probabilities)
+        self._true, self._predicted = targets > 0.5, probabilities >= 0.5  # (N, L) bool each
+        wrong = self._true != self._predicted
+        own = np.where(self._true, probabilities, 1 - probabilities)
         self._rows = {
             "subset_accuracy": (~wrong).all(axis=1).astype(np.float64),
             "hamming_loss": wrong.mean(axis=1),
@@ -47,33 +53,25 @@ class WeightedMultilabel:
                 [((targets - probabilities) * (bins == number)).mean(axis=1) for number in range(BINS)]
             )  # (bins, N)
         if set(RANKED) & set(names):
-            self._ranks = [Ranks.of(self._there[:, c], probabilities[:, c]) for c in range(targets.shape[1])]
+            self._ranks = [Ranks.of(self._true[:, c], probabilities[:, c]) for c in range(targets.shape[1])]
 
     def __call__(self, weights: FloatArray) -> dict[str, FloatArray]:
-        """Metrics for each column of weights (N, R), every column having a positive sum: {name: (R,)}."""
+        """Compute {name: (R,)} for weights (N, R), each column of which has a positive sum."""
         total = weights.sum(axis=0)
         values = {name: row @ weights / total for name, row in self._rows.items()}
         if set(COUNTED) & set(self.names):
             values |= self._counted(weights)
         if set(RANKED) & set(self.names):
             both = np.array([ranks(weights) for ranks in self._ranks])  # (L, 2, R)
-            finite = np.isfinite(both)
-            count = finite.sum(axis=0)
-            mean = np.divide(
-                np.where(finite, both, 0).sum(axis=0),
-                count,
-                out=np.full(count.shape, np.nan),
-                where=count > 0,
-            )
-            values |= dict(zip(RANKED, mean, strict=True))
+            values |= dict(zip(RANKED, mean_of_finite(both), strict=True))
         if self._gaps is not None:
             values["calibration_error"] = np.abs(self._gaps @ weights).sum(axis=0) / total
         return {name: values[name] for name in self.names}
 
     def _counted(self, weights: FloatArray) -> dict[str, FloatArray]:
-        right, support, said = (
+        right, support, predicted = (
             table.T.astype(np.float64) @ weights
-            for table in (self._there & self._said, self._there, self._said)
+            for table in (self._true & self._predicted, self._true, self._predicted)
         )  # (L, R)
         occurs = support > 0
         labels = np.maximum(occurs.sum(axis=0), 1)
@@ -82,13 +80,8 @@ class WeightedMultilabel:
             return (values * occurs).sum(axis=0) / labels
 
         return {
-            "f1_macro": macro(_divide(2 * right, support + said)),
-            "f1_micro": _divide(2 * right.sum(axis=0), (support + said).sum(axis=0)),
-            "precision_macro": macro(_divide(right, said)),
-            "recall_macro": macro(_divide(right, support)),
+            "f1_macro": macro(divide(2 * right, support + predicted)),
+            "f1_micro": divide(2 * right.sum(axis=0), (support + predicted).sum(axis=0)),
+            "precision_macro": macro(divide(right, predicted)),
+            "recall_macro": macro(divide(right, support)),
         }
-
-
-def _divide(a: FloatArray, b: FloatArray) -> FloatArray:
-    """a / b, and 0 where b is 0."""
-    return np.divide(a, b, out=np.zeros_like(a), where=b > 0)

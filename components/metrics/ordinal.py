@@ -1,4 +1,4 @@
-"""Metrics of ordered classes for many weightings of the same rows at once."""
+"""Metrics of ordered classes, for many weightings of the rows at once."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ METRICS = CLASSIFICATION + ORDERED
 
 
 class WeightedOrdinal:
-    """All metrics of :class:`WeightedMetrics`, and those that know the order.
+    """Metrics of :class:`WeightedMetrics`, and metrics that use the order of the classes.
 
-    mae is the mean distance between predicted and true class, in classes; within_one the share of rows at
-    most one class off; quadratic_kappa the weighted kappa (Cohen 1968) with quadratic weights: 1 for
+    mae is the mean distance between predicted and true class, in classes; within_one is the share of rows
+    at most one class off; quadratic_kappa is the weighted kappa (Cohen 1968) with quadratic weights: 1 for
     agreement, 0 for chance.
 
     Args:
-        targets: class indices (N,), lowest first.
+        targets: (N,) class indices, the lowest class first.
         probabilities: (N, C).
-        names: which of METRICS to compute.
+        names: Metrics to compute, of METRICS.
     """
 
     def __init__(self, targets: IntArray, probabilities: FloatArray, names: Sequence[str] = METRICS):
@@ -35,7 +35,7 @@ class WeightedOrdinal:
         self._distance = np.abs(self._predicted - targets).astype(np.float64)
 
     def __call__(self, weights: FloatArray) -> dict[str, FloatArray]:
-        """Metrics for each column of weights (N, R): {name: (R,)}."""
+        """Compute {name: (R,)} for weights (N, R)."""
         total = weights.sum(axis=0)
         values = self._plain(weights) if self._plain else {}
         values["mae"] = self._distance @ weights / total
@@ -44,11 +44,14 @@ class WeightedOrdinal:
         return {name: values[name] for name in self.names}
 
     def _kappa(self, weights: FloatArray, total: FloatArray) -> FloatArray:
-        """1 - observed over expected squared distance; NaN where all rows are of one class and said so."""
-        truth, said = self._targets.astype(np.float64), self._predicted.astype(np.float64)
-        observed = np.square(truth - said) @ weights / total
-        mean_t, mean_s = truth @ weights / total, said @ weights / total
-        square_t, square_s = np.square(truth) @ weights / total, np.square(said) @ weights / total
-        expected = square_t + square_s - 2 * mean_t * mean_s  # of independent draws from the two margins
+        """Compute 1 - observed / expected squared distance; NaN if all true and predicted classes are one."""
+        truth, predicted = self._targets.astype(np.float64), self._predicted.astype(np.float64)
+        observed = np.square(truth - predicted) @ weights / total
+        mean_t, mean_s = truth @ weights / total, predicted @ weights / total
+        square_t = np.square(truth) @ weights / total
+        square_s = np.square(predicted) @ weights / total
+        expected = (
+            square_t + square_s - 2 * mean_t * mean_s
+        )  # (R,) for independent draws from the two margins
         out = np.full_like(observed, np.nan)
         return 1 - np.divide(observed, expected, out=out, where=expected > 1e-12)

@@ -1,4 +1,4 @@
-"""Metrics of numbers for many weightings of the same rows at once."""
+"""Metrics of numbers, for many weightings of the rows at once."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ METRICS = (
     "interval_width",
     "calibration_error",
 )
-LEVEL = 0.9  # of the central interval that coverage and width are told of
+LEVEL = 0.9  # probability of the central interval of interval_coverage and interval_width
 BINS = 15
 _REACH = float(stats.norm.ppf(0.5 + LEVEL / 2))
 
 
 class WeightedRegression:
-    """The metrics of fixed predictions of a number as a function of row weights.
+    """Metrics of fixed predictions of a number, as a function of row weights.
 
     r2 is 1 - squared error / variance of the targets; mape the mean of |error / target| over the rows whose
     target is not 0; log_loss the negative log-likelihood (nats) of the predicted Gaussian;
@@ -36,7 +36,7 @@ class WeightedRegression:
     Args:
         targets: (N,).
         predictions: (N, 2), mean and standard deviation.
-        names: which of METRICS to compute.
+        names: Metrics to compute, of METRICS.
     """
 
     def __init__(self, targets: FloatArray, predictions: FloatArray, names: Sequence[str] = METRICS):
@@ -58,11 +58,11 @@ class WeightedRegression:
         self._inside = np.abs(error) <= deviation * stats.norm.ppf(0.5 + level / 2)[:, None]  # (bins, N)
 
     def __call__(self, weights: FloatArray) -> dict[str, FloatArray]:
-        """Metrics for each column of weights (N, R), every column having a positive sum: {name: (R,)}."""
+        """Compute {name: (R,)} for weights (N, R), each column of which has a positive sum."""
         total = weights.sum(axis=0)
         values = {name: row @ weights / total for name, row in self._rows.items()}
         squared = self._squares @ weights / total
-        centre = self._targets.mean()  # for numerical reasons alone
+        centre = self._targets.mean()  # subtracted to avoid cancellation in the variance
         moved = self._targets - centre
         variance = np.square(moved) @ weights / total - np.square(moved @ weights / total)
         counted = self._counts.astype(np.float64) @ weights
@@ -78,6 +78,6 @@ class WeightedRegression:
 
 
 def gaussian_losses(targets: FloatArray, predictions: FloatArray) -> FloatArray:
-    """Negative log-likelihood in nats of targets (N,) under Gaussians (N, 2). (N,)."""
+    """Compute the negative log-likelihood in nats, (N,), of targets (N,) under Gaussians (N, 2)."""
     mean, deviation = predictions.T
     return np.asarray(-stats.norm.logpdf(targets, mean, deviation))

@@ -1,4 +1,4 @@
-"""What is predicted: a class, an ordered class, a set of labels, or a number; one of them or several."""
+"""Targets: a class, an ordered class, several labels, or a number; one of them or several."""
 
 from components.targets.classification import Classification
 from components.targets.collection import AnyTarget, Targets, cells_of, known_rows

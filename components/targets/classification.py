@@ -1,4 +1,4 @@
-"""One of several classes."""
+"""Target with one of several classes."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _TINY = float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True)
 class Classification(Target):
-    """A class: binary or one of many. Natural parameters are logits, a prediction the probabilities.
+    """Target with two or more classes; natural parameters are logits, predictions are probabilities.
 
     Attributes:
-        classes: Labels of the training rows, C of them, in the order of the probabilities.
-        task: In stored files tells which kind of target this is.
+        classes: The C labels of the training rows, in the order of the probabilities.
+        task: Kind of target, in stored files.
     """
 
     classes: tuple[str, ...]
@@ -43,7 +43,7 @@ class Classification(Target):
         return self.classes
 
     def encode(self, cells: Sequence[str | None]) -> np.ndarray:
-        """Class index of each row, -1 where it has none. (N,) int64."""
+        """Return the class index of each row, (N,) int64, -1 where it has none."""
         return pd.Index(self.classes).get_indexer(pd.Index(cells, dtype=object)).astype(np.int64)
 
     def known(self, values: np.ndarray) -> NDArray[np.bool_]:
@@ -52,16 +52,16 @@ class Classification(Target):
     def losses(
         self, natural: Tensor, values: Tensor, smoothing: float = 0.0, weights: Tensor | None = None
     ) -> Tensor:
-        """Cross-entropy (B,)."""
+        """Compute the cross-entropy, (B,)."""
         return F.cross_entropy(natural, values, weight=weights, label_smoothing=smoothing, reduction="none")
 
     def balance(self, values: np.ndarray) -> Tensor | None:
-        """Inverse frequencies (C,) with mean 1 over the rows."""
+        """Compute inverse frequencies, (C,), with mean 1 over the rows."""
         counts = np.bincount(values[values >= 0], minlength=self.width).clip(min=1)
         return torch.from_numpy(counts.sum() / (self.width * counts)).float()
 
     def prior(self, values: np.ndarray) -> Tensor:
-        """Log frequencies (C,) with mean 0."""
+        """Compute log frequencies, (C,), with mean 0."""
         counts = np.bincount(values[values >= 0], minlength=self.width)
         log = np.log(np.clip(counts / counts.sum(), 1e-6, 1))
         return torch.from_numpy(log - log.mean()).float()
@@ -82,7 +82,7 @@ class Classification(Target):
         return WeightedMetrics(values, predictions, names)
 
     def labels(self, predictions: FloatArray) -> list[str]:
-        """The most probable class."""
+        """Return the most probable class of each row."""
         return [self.classes[index] for index in predictions.argmax(axis=1)] if len(predictions) else []
 
     def confidence(self, predictions: FloatArray) -> FloatArray:
@@ -96,5 +96,5 @@ class Classification(Target):
         return np.log(np.clip(predictions[rows, answers.argmax(axis=1)], _TINY, 1))
 
     def nonconformity(self, values: np.ndarray, predictions: FloatArray) -> FloatArray:
-        """1 - probability of the class (Sadinle et al. 2019). (N,)."""
+        """Compute 1 - probability of the class, (N,) (Sadinle et al. 2019)."""
         return 1 - predictions[np.arange(len(values)), values]

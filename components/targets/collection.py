@@ -1,4 +1,4 @@
-"""All targets of a model: their natural parameters side by side."""
+"""Collection of all targets of a model, whose natural parameters are concatenated."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _KINDS: dict[str, type[AnyTarget]] = {
     "regression": Regression,
 }
 PREFIX = "target."
-"""Before a target's name: its column of the samples table."""
+"""Prefix of a target's column in the samples table."""
 
 
 @dataclass(frozen=True)
 class Targets:
-    """One target or several that are learned together.
+    """One or several targets that are learned together.
 
     Attributes:
-        each: The first is the primary one: training stops and models are promoted by it.
+        each: All targets; the first is the primary one, which early stopping and promotion use.
     """
 
     each: tuple[AnyTarget, ...]
@@ -46,34 +46,34 @@ class Targets:
 
     @property
     def primary(self) -> AnyTarget:
-        """The one that decides."""
+        """Primary target."""
         return self.each[0]
 
     @property
     def width(self) -> int:
-        """Natural parameters K of all targets together."""
+        """Number K of natural parameters of all targets together."""
         return sum(target.width for target in self.each)
 
     @property
     def slices(self) -> dict[str, slice]:
-        """Where each target's natural parameters stand."""
+        """Slice of each target's natural parameters, by name."""
         ends = np.cumsum([target.width for target in self.each]).tolist()
         return {t.name: slice(end - t.width, end) for t, end in zip(self.each, ends, strict=True)}
 
     def owners(self) -> Tensor:
-        """Number of the target that each natural parameter belongs to. (K,) int64."""
+        """Return the index of each natural parameter's target, (K,) int64."""
         widths = torch.tensor([target.width for target in self.each])
         return torch.arange(len(self.each)).repeat_interleave(widths)
 
     def natural(self, outputs: Tensor) -> Tensor:
-        """Outputs of a linear head (..., K) as natural parameters (..., K)."""
+        """Convert outputs of a linear head (..., K) to natural parameters (..., K)."""
         if len(self.each) == 1:
             return self.primary.natural(outputs)
         parts = [target.natural(outputs[..., self.slices[target.name]]) for target in self.each]
         return torch.cat(parts, dim=-1)
 
     def proper(self, natural: Tensor, least: Tensor) -> Tensor:
-        """Sums of natural parameters, brought back to where they are distributions; see Target.proper."""
+        """Make sums of natural parameters valid distributions; see :meth:`Target.proper`."""
         if len(self.each) == 1:
             return self.primary.proper(natural, least)
         parts = [
@@ -83,13 +83,13 @@ class Targets:
         return torch.cat(parts, dim=-1)
 
     def encode(self, samples: pd.DataFrame) -> dict[str, Tensor]:
-        """Values of every target for the rows of a samples table, by name."""
+        """Encode every target for the rows of a samples table, by name."""
         return {
             target.name: torch.from_numpy(target.encode(cells_of(samples, target.name))) for target in self
         }
 
     def losses(self, natural: Tensor, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Mean loss of each target over the rows that have it, 0 where none has."""
+        """Compute the mean loss of each target over the rows that have it; 0 if none has."""
         return {target.name: self.loss_of(target, natural, values) for target in self}
 
     def loss_of(
@@ -100,7 +100,7 @@ class Targets:
         smoothing: float = 0.0,
         weights: Tensor | None = None,
     ) -> Tensor:
-        """Mean loss of one target over the rows that have it; see :meth:`Target.losses`."""
+        """Compute the mean loss of one target over the rows that have it; see :meth:`Target.losses`."""
         truth, mine = values[target.name], natural[:, self.slices[target.name]]
         rows = known_rows(truth)
         if not rows.all():
@@ -110,27 +110,27 @@ class Targets:
         return target.losses(mine, truth, smoothing, weights).mean()
 
     def prior(self, values: Mapping[str, Tensor]) -> Tensor:
-        """Natural parameters of the answer without any input, from training rows. (K,) float32."""
+        """Estimate natural parameters of a prediction without any input, (K,) float32, from training rows."""
         return torch.cat([target.prior(values[target.name].numpy()) for target in self])
 
     def to_json(self) -> list[dict[str, Any]]:
-        """What :meth:`from_json` reads."""
+        """Convert to JSON for :meth:`from_json`."""
         return [asdict(target) for target in self.each]
 
     @classmethod
     def from_json(cls, stored: Sequence[Mapping[str, Any]]) -> Targets:
-        """Read what :meth:`to_json` gave."""
+        """Restore from JSON of :meth:`to_json`."""
         return cls(tuple(TypeAdapter(_KINDS[each["task"]]).validate_python(dict(each)) for each in stored))
 
 
 def known_rows(values: Tensor) -> Tensor:
-    """Rows of an encoded target that have it. (B,) bool."""
+    """Return (B,) bool, True for the rows of an encoded target that have it."""
     if not values.dtype.is_floating_point:
         return values >= 0
     return ~(values.isnan().any(1) if values.dim() > 1 else values.isnan())
 
 
 def cells_of(samples: pd.DataFrame, name: str) -> list[str | None]:
-    """A target's cells of a samples table, None where empty."""
+    """Return a target's cells in a samples table, None where they are empty."""
     column = samples[f"{PREFIX}{name}"].astype(object)
     return column.where(column.notna(), None).tolist()

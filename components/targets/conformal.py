@@ -1,7 +1,7 @@
-"""Sets and intervals that hold the truth as often as they say: split conformal prediction.
+"""Split conformal prediction: sets and intervals that hold the truth with a given probability.
 
-Vovk, Gammerman & Shafer 2005; Lei et al. 2018. The quantiles come from validation rows, one for each set of
-inputs a row may have (Mondrian, by presence pattern), so that coverage holds with inputs missing too.
+Vovk, Gammerman & Shafer 2005; Lei et al. 2018. The quantiles come from validation rows, one per subset of
+present inputs (Mondrian). So the coverage also holds when inputs are missing.
 """
 
 from __future__ import annotations
@@ -17,48 +17,48 @@ from components.targets.target import FloatArray
 
 
 def fit_quantile(scores: FloatArray, coverage: float) -> FloatArray:
-    """The score that a new row stays below with probability ``coverage``.
+    """Compute the score that a new row does not exceed with probability ``coverage``.
 
     Args:
         scores: Nonconformity of N rows that the model was not trained on: (N,), or (N, L) by label.
-        coverage: In (0, 1).
+        coverage: Probability in (0, 1).
 
     Returns:
-        (1,) or (L,); infinite where N is too small to promise anything.
+        (1,) or (L,); infinite if N is too small for this coverage.
     """
     columns = scores if scores.ndim > 1 else scores[:, None]
     rows = len(columns)
-    place = math.ceil((rows + 1) * coverage)
-    if place > rows:
+    rank = math.ceil((rows + 1) * coverage)
+    if rank > rows:
         return np.full(columns.shape[1], np.inf)
-    return np.sort(columns, axis=0)[place - 1]
+    return np.sort(columns, axis=0)[rank - 1]
 
 
 def covered(
     target: AnyTarget, values: np.ndarray, predictions: FloatArray, quantiles: FloatArray
 ) -> NDArray[np.bool_]:
-    """Whether each row's set holds its value.
+    """Check for each row if its set holds its value.
 
     Args:
-        target: What is predicted.
-        values: (N, ...), all known.
+        target: Target of the predictions.
+        values: (N, ...) values, all known.
         predictions: (N, P).
-        quantiles: (N, Q), of each row's own pattern.
+        quantiles: (N, Q) quantiles for each row's subset of inputs.
 
     Returns:
-        (N,), or (N, L) by label.
+        (N,) bool, or (N, L) by label.
     """
     scores = target.nonconformity(values, predictions)
     inside = scores <= (quantiles if scores.ndim > 1 else quantiles[:, 0])
-    if isinstance(target, Classification):  # the answer itself is in every set
+    if isinstance(target, Classification):  # every set holds the top class
         inside = inside | (predictions.argmax(axis=1) == values)
-    if isinstance(target, Multilabel):  # a label that is left open may be there or not
+    if isinstance(target, Multilabel):  # an open label may be present or not
         inside = inside | _open(predictions, quantiles)
     return inside
 
 
 def sizes(target: AnyTarget, predictions: FloatArray, quantiles: FloatArray) -> FloatArray:
-    """How much each set holds: classes, labels that are left open, or the length of the interval. (N,)."""
+    """Compute the size of each set, (N,): number of classes or of open labels, or length of the interval."""
     if isinstance(target, Regression):
         return 2 * quantiles[:, 0] * predictions[:, 1]
     if isinstance(target, Multilabel):
@@ -67,7 +67,7 @@ def sizes(target: AnyTarget, predictions: FloatArray, quantiles: FloatArray) -> 
 
 
 def abstains(target: AnyTarget, predictions: FloatArray, quantiles: FloatArray) -> NDArray[np.bool_]:
-    """Rows in which the set does not decide: several classes, an open label, no finite interval. (N,)."""
+    """Return (N,) bool, True if a set does not decide: several classes, an open label, no finite interval."""
     held = sizes(target, predictions, quantiles)
     if isinstance(target, Regression):
         return ~np.isfinite(held)
@@ -75,7 +75,7 @@ def abstains(target: AnyTarget, predictions: FloatArray, quantiles: FloatArray) 
 
 
 def describe(target: AnyTarget, predictions: FloatArray, quantiles: FloatArray) -> list[str]:
-    """Each row's set in words: ``a|b``, ``a|b?`` with labels left open marked, or ``1.2 … 3.4``."""
+    """Write each row's set as text: ``a|b``, ``a|b?`` where b is open, or ``1.2 … 3.4``."""
     if isinstance(target, Regression):
         reach = quantiles[:, 0] * predictions[:, 1]
         return [
@@ -87,21 +87,21 @@ def describe(target: AnyTarget, predictions: FloatArray, quantiles: FloatArray) 
         return [
             target.separator.join(
                 f"{name}{'?' if doubt else ''}"
-                for name, there, doubt in zip(target.classes, said, left_open, strict=True)
-                if there or doubt
+                for name, present, doubt in zip(target.classes, predicted, left_open, strict=True)
+                if present or doubt
             )
             or target.none
-            for said, left_open in rows
+            for predicted, left_open in rows
         ]
     return [_words(target.classes, row) for row in _members(predictions, quantiles)]
 
 
 def _words(classes: Sequence[str], members: NDArray[np.bool_]) -> str:
-    return "|".join(name for name, there in zip(classes, members, strict=True) if there)
+    return "|".join(name for name, member in zip(classes, members, strict=True) if member)
 
 
 def _members(predictions: FloatArray, quantiles: FloatArray) -> NDArray[np.bool_]:
-    """Classes of each row's set. (N, C)."""
+    """Return (N, C) bool, True for the classes of each row's set."""
     members = 1 - predictions <= quantiles
     if len(members):
         members[np.arange(len(members)), predictions.argmax(axis=1)] = True
@@ -109,5 +109,5 @@ def _members(predictions: FloatArray, quantiles: FloatArray) -> NDArray[np.bool_
 
 
 def _open(predictions: FloatArray, quantiles: FloatArray) -> NDArray[np.bool_]:
-    """Labels for which neither, or both, of there and not there can be ruled out. (N, L)."""
+    """Return (N, L) bool, True for open labels: presence and absence are both possible, or both excluded."""
     return (1 - predictions <= quantiles) == (predictions <= quantiles)

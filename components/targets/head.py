@@ -1,4 +1,4 @@
-"""A linear layer that gives natural parameters."""
+"""Linear layer that outputs natural parameters."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from components.targets.collection import Targets
 
 
 class Head(nn.Linear):
-    """Vectors (B, D) to natural parameters (B, K) of all targets.
+    """Head that maps vectors (B, D) to natural parameters (B, K) of all targets.
 
     Args:
         width: Length D of the vectors.
-        targets: What is predicted.
+        targets: Targets to predict.
     """
 
     def __init__(self, width: int, targets: Targets) -> None:

@@ -1,4 +1,4 @@
-"""Metrics of every kind of target: all of them, one of them, or class by class."""
+"""Metrics of every kind of target: all of them, one of them, or per class."""
 
 from __future__ import annotations
 
@@ -20,35 +20,34 @@ LOWER_IS_BETTER = frozenset(
 
 
 def higher_is_better(name: str) -> bool:
-    """Whether more of this metric is better."""
+    """Return True if a higher value of this metric is better."""
     return name not in LOWER_IS_BETTER
 
 
 def all_metrics(target: Target, values: ArrayLike, predictions: ArrayLike) -> dict[str, float]:
-    """All metrics of a target; its scorer says what each means.
+    """Compute all metrics of a target, which its scorer defines.
 
     Args:
-        target: What is predicted.
+        target: Target of the predictions.
         values: (N, ...) as the target encodes them, N >= 1, all known.
         predictions: (N, P).
 
     Returns:
-        name → value; a metric that is not defined on these values (roc_auc when all rows are of one class)
-        is left out.
+        Value by name, without metrics that are not defined on these values, such as roc_auc of one class.
 
     Raises:
-        ModelError, DataError: see :mod:`components.metrics.checks`.
+        ModelError, DataError: See :mod:`components.metrics.checks`.
     """
     truth, given = target.check(values, predictions)
-    found = target.scorer(truth, given, target.metrics)(np.ones((len(truth), 1)))
-    return {name: float(value[0]) for name, value in found.items() if np.isfinite(value[0])}
+    scores = target.scorer(truth, given, target.metrics)(np.ones((len(truth), 1)))
+    return {name: float(value[0]) for name, value in scores.items() if np.isfinite(value[0])}
 
 
 def metric(target: Target, name: str, values: ArrayLike, predictions: ArrayLike) -> float:
-    """One metric, quick enough for every epoch; NaN if it is not defined on these values.
+    """Compute one metric, fast enough for every epoch; NaN if it is not defined on these values.
 
     Raises:
-        KeyError: The target has no metric of this name.
+        KeyError: If the target has no metric of this name.
     """
     if name not in target.metrics:
         raise KeyError(f"{name!r} is not a metric of {target.task}; known: {', '.join(target.metrics)}")
@@ -57,29 +56,29 @@ def metric(target: Target, name: str, values: ArrayLike, predictions: ArrayLike)
 
 
 def per_class(target: Classification | Multilabel, values: ArrayLike, predictions: ArrayLike) -> pd.DataFrame:
-    """One row a class or label: class, support, precision, recall, f1, roc_auc, average_precision.
+    """Compute a row per class or label: class, support, precision, recall, f1, roc_auc, average_precision.
 
     NaN where a value is not defined: recall, f1, roc_auc and average_precision of a class without rows,
     precision of a class that is never predicted.
     """
     truth, given = target.check(values, predictions)
     if isinstance(target, Multilabel):
-        there, said = truth > 0.5, given >= 0.5
+        true, predicted = truth > 0.5, given >= 0.5  # (N, L) bool each
     else:
         classes = np.arange(target.width)
-        there, said = truth[:, None] == classes, given.argmax(axis=1)[:, None] == classes
-    right, support, predicted = (there & said).sum(0), there.sum(0), said.sum(0)
+        true, predicted = truth[:, None] == classes, given.argmax(axis=1)[:, None] == classes
+    right, support, chosen = (true & predicted).sum(0), true.sum(0), predicted.sum(0)
     ones = np.ones((len(truth), 1))
-    ranks = [Ranks.of(there[:, c], given[:, c])(ones)[:, 0] for c in range(target.width)]
+    ranks = [Ranks.of(true[:, c], given[:, c])(ones)[:, 0] for c in range(target.width)]
     roc_auc, average_precision = np.transpose(ranks)
     with np.errstate(invalid="ignore", divide="ignore"):
         return pd.DataFrame(
             {
                 "class": list(target.classes),
                 "support": support,
-                "precision": right / predicted,
+                "precision": right / chosen,
                 "recall": right / support,
-                "f1": np.where(support > 0, 2 * right / (support + predicted), np.nan),
+                "f1": np.where(support > 0, 2 * right / (support + chosen), np.nan),
                 "roc_auc": roc_auc,
                 "average_precision": average_precision,
             }
@@ -87,7 +86,7 @@ def per_class(target: Classification | Multilabel, values: ArrayLike, prediction
 
 
 def confusion(target: Classification, values: ArrayLike, predictions: ArrayLike) -> pd.DataFrame:
-    """Counts of rows, label by predicted class: (C, C) with the class names on both sides."""
+    """Count rows by label and predicted class: (C, C) with the class names on both sides."""
     size = target.width
     truth, given = check_probabilities(values, predictions, size)
     counts = np.bincount(truth * size + given.argmax(axis=1), minlength=size * size).reshape(size, size)
@@ -99,9 +98,9 @@ def confusion(target: Classification, values: ArrayLike, predictions: ArrayLike)
 
 
 def rank(metric_name: str, value: float, log_loss: float) -> tuple[float, float]:
-    """A key for ``max``: the better candidate has the larger one.
+    """Return a key for ``max``, which the better candidate has larger.
 
-    Where the metric is not defined on the rows (NaN; it is so for all candidates then), the log loss decides.
+    If the metric is not defined on the rows (NaN, then for all candidates), the log loss decides.
     """
     sign = 1 if higher_is_better(metric_name) else -1
     return (0.0 if math.isnan(value) else sign * value, -log_loss)

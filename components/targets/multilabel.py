@@ -1,4 +1,4 @@
-"""Any number of labels at once."""
+"""Target with any number of labels per row."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _TINY = 1e-9
 
 @dataclass(frozen=True)
 class Multilabel(Target):
-    """A set of labels, each there or not. Natural parameters are logits, a prediction L probabilities.
+    """Target with L labels, each present or absent; natural parameters are logits, predictions probabilities.
 
     Attributes:
-        classes: Labels of the training rows, L of them.
-        separator: Between the labels in a cell.
-        none: Word for a row with no label; a cell that holds it, and nothing else, says that there is none.
-        task: In stored files tells which kind of target this is.
+        classes: The L labels of the training rows.
+        separator: Separator of the labels in a cell.
+        none: Word that stands for no label, if a cell holds nothing else.
+        task: Kind of target, in stored files.
     """
 
     classes: tuple[str, ...]
@@ -46,16 +46,16 @@ class Multilabel(Target):
         return self.classes
 
     def encode(self, cells: Sequence[str | None]) -> np.ndarray:
-        """1 where a row has the label, else 0; NaN throughout where the cell is empty. (N, L) float64."""
-        place = {name: column for column, name in enumerate(self.classes)}
+        """Encode labels, (N, L) float64: 1 where a row has the label, else 0; NaN if the cell is empty."""
+        column_of = {name: column for column, name in enumerate(self.classes)}
         values = np.zeros((len(cells), self.width))
         for row, cell in enumerate(cells):
             if cell is None:
                 values[row] = np.nan
                 continue
             for label in split_labels(cell, self.separator, self.none):
-                if label in place:
-                    values[row, place[label]] = 1
+                if label in column_of:
+                    values[row, column_of[label]] = 1
         return values
 
     def known(self, values: np.ndarray) -> NDArray[np.bool_]:
@@ -64,19 +64,19 @@ class Multilabel(Target):
     def losses(
         self, natural: Tensor, values: Tensor, smoothing: float = 0.0, weights: Tensor | None = None
     ) -> Tensor:
-        """Binary cross-entropy, mean over the labels. (B,)."""
+        """Compute the mean binary cross-entropy over the labels, (B,)."""
         truth = values.to(natural.dtype) * (1 - smoothing) + smoothing / 2
         return F.binary_cross_entropy_with_logits(natural, truth, pos_weight=weights, reduction="none").mean(
             1
         )
 
     def balance(self, values: np.ndarray) -> Tensor | None:
-        """Rows without over rows with each label. (L,)."""
+        """Compute the ratio of rows without and with each label, (L,)."""
         have = values[self.known(values)].sum(axis=0).clip(min=1)
         return torch.from_numpy((self.known(values).sum() - have).clip(min=1) / have).float()
 
     def prior(self, values: np.ndarray) -> Tensor:
-        """Log odds of the frequencies. (L,)."""
+        """Compute the log odds of the frequencies, (L,)."""
         share = values[self.known(values)].mean(axis=0).clip(1e-6, 1 - 1e-6)
         return torch.from_numpy(np.log(share / (1 - share))).float()
 
@@ -96,19 +96,19 @@ class Multilabel(Target):
         return WeightedMultilabel(values, predictions, names)
 
     def labels(self, predictions: FloatArray) -> list[str]:
-        """Labels with a probability of at least one half."""
+        """Write the labels with a probability of at least one half."""
         return [
-            self.separator.join(name for name, there in zip(self.classes, row, strict=True) if there)
+            self.separator.join(name for name, present in zip(self.classes, row, strict=True) if present)
             or self.none
             for row in predictions >= 0.5
         ]
 
     def confidence(self, predictions: FloatArray) -> FloatArray:
-        """Probability that no label is wrong, were they independent."""
+        """Return the probability, (N,), that all labels are right, as if they were independent."""
         return np.maximum(predictions, 1 - predictions).prod(axis=1)
 
     def row_losses(self, values: np.ndarray, predictions: FloatArray) -> FloatArray:
-        """Sum over the labels."""
+        """Sum the negative log-likelihood over the labels, (N,)."""
         own = np.where(values > 0.5, predictions, 1 - predictions)
         return -np.log(np.clip(own, _TINY, 1)).sum(axis=1)
 
@@ -117,12 +117,12 @@ class Multilabel(Target):
         return np.log(np.clip(own, _TINY, 1)).sum(axis=1)
 
     def nonconformity(self, values: np.ndarray, predictions: FloatArray) -> FloatArray:
-        """1 - probability of what is true of each label. (N, L)."""
+        """Compute 1 - probability of each label's true state, (N, L)."""
         return np.where(values > 0.5, 1 - predictions, predictions)
 
 
 def split_labels(cell: str, separator: str, none: str) -> list[str]:
-    """Labels of a cell, without blanks around them; ``none`` alone is no label."""
+    """Split a cell into labels without surrounding blanks; ``none`` alone gives no label."""
     labels = [label.strip() for label in cell.split(separator)]
     labels = [label for label in labels if label]
     return [] if labels == [none] else labels

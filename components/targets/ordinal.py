@@ -1,4 +1,4 @@
-"""One of several classes that have an order."""
+"""Target with one of several ordered classes."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from components.targets.target import FloatArray, Scorer
 
 @dataclass(frozen=True)
 class Ordinal(Classification):
-    """A class of an ordered scale, lowest first.
+    """Target with classes of an ordered scale, the lowest first.
 
     The loss is cross-entropy plus the squared earth mover's distance between the predicted and the true
-    distribution (Hou, Yu & Samaras 2017, https://arxiv.org/abs/1611.05916), so that a miss costs more the
-    further it is; the head, and with it everything that comes after, is that of a classification.
+    distribution (Hou, Yu & Samaras 2017, https://arxiv.org/abs/1611.05916). So an error costs more the
+    further it is. The head, and all that follows it, is that of a classification.
     """
 
-    task: Literal["ordinal"] = "ordinal"  # type: ignore[assignment]  # another word
+    task: Literal["ordinal"] = "ordinal"  # type: ignore[assignment]  # another literal
     metrics: ClassVar[tuple[str, ...]] = METRICS
 
     def losses(
         self, natural: Tensor, values: Tensor, smoothing: float = 0.0, weights: Tensor | None = None
     ) -> Tensor:
-        """Cross-entropy + sum over the C - 1 steps of (predicted CDF - true CDF)^2. (B,)."""
+        """Compute cross-entropy + sum over the C - 1 steps of (predicted CDF - true CDF)^2, (B,)."""
         steps = natural.softmax(1).cumsum(1)[:, :-1]  # (B, C - 1)
         truth = (values.unsqueeze(1) <= values.new_tensor(range(self.width - 1))).to(steps.dtype)
         distance = (steps - truth).square().sum(1)

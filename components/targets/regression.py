@@ -1,4 +1,4 @@
-"""A number."""
+"""Target with a number."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ from components.metrics.checks import check_numbers
 from components.metrics.regression import METRICS, WeightedRegression, gaussian_losses
 from components.targets.target import FloatArray, Scorer, Target
 
-_LEAST_PRECISION = 1e-4  # of a standardised target: a standard deviation a hundred times that of all rows
-_UNIT = float(np.log(np.e - 1))  # softplus of it is 1: a head begins at the prior
+_LEAST_PRECISION = 1e-4  # of a standardised target: a deviation of a hundred times that of all rows
+_UNIT = float(np.log(np.e - 1))  # its softplus is 1, so that a head starts at the prior
 _COLDEST, _HOTTEST = 0.01, 100.0
 
 
 @dataclass(frozen=True)
 class Regression(Target):
-    """A number with its uncertainty, as a Gaussian.
+    """Target with a number, predicted as a Gaussian.
 
-    Natural parameters are mean / variance and 1 / variance of the standardised number; learned in this form
-    both are stable (Immer et al. 2023, https://arxiv.org/abs/2309.14568, section 3). A prediction is the
-    mean and the standard deviation in the unit of the manifest.
+    Natural parameters are mean / variance and 1 / variance of the standardised number; training is stable in
+    this form (Immer et al. 2023, https://arxiv.org/abs/2309.14568, section 3). A prediction is mean and
+    standard deviation in the unit of the manifest.
 
     Attributes:
-        mean, std: Of the training rows, for standardising.
-        loss: ``gaussian`` likelihood; or ``huber`` (Huber 1964) or ``absolute`` for the mean, which forgive
+        mean: Mean of the training rows.
+        std: Standard deviation of the training rows.
+        loss: ``gaussian`` likelihood; or ``huber`` (Huber 1964) or ``absolute`` for the mean, robust to
             outliers, while the variance still comes from the likelihood.
-        task: In stored files tells which kind of target this is.
+        task: Kind of target, in stored files.
     """
 
     mean: float
@@ -51,7 +52,7 @@ class Regression(Target):
         return ("mean", "std")
 
     def encode(self, cells: Sequence[str | None]) -> np.ndarray:
-        """(N,) float64, NaN where a cell is empty."""
+        """Convert cells to (N,) float64, NaN where a cell is empty."""
         return np.array([np.nan if cell is None else float(cell) for cell in cells])
 
     def known(self, values: np.ndarray) -> NDArray[np.bool_]:
@@ -62,20 +63,20 @@ class Regression(Target):
         return torch.stack([shift, F.softplus(precision + _UNIT) + _LEAST_PRECISION], dim=-1)
 
     def raw_precision(self, precision: float) -> float:
-        """The output of a linear head that :meth:`natural` turns into this precision."""
+        """Return the output of a linear head that :meth:`natural` converts to this precision."""
         softplus = precision - _LEAST_PRECISION
         return softplus + float(np.log(-np.expm1(-softplus))) - _UNIT
 
     def proper(self, natural: Tensor, least: Tensor | None = None) -> Tensor:
         shift, precision = natural.unbind(-1)
-        if least is not None:  # else a precision near 0 would send the mean far away
+        if least is not None:  # a precision near 0 would give an extreme mean
             precision = torch.maximum(precision, least[..., 1])
         return torch.stack([shift, precision.clamp(min=_LEAST_PRECISION)], dim=-1)
 
     def losses(
         self, natural: Tensor, values: Tensor, smoothing: float = 0.0, weights: Tensor | None = None
     ) -> Tensor:
-        """Negative log-likelihood of the standardised number, or its robust stand-in. (B,)."""
+        """Compute the negative log-likelihood of the standardised number, or the robust loss, (B,)."""
         shift, precision = natural.unbind(-1)
         mean = shift / precision
         truth = (values.to(natural.dtype) - self.mean) / self.std
@@ -89,7 +90,7 @@ class Regression(Target):
         return None
 
     def prior(self, values: np.ndarray) -> Tensor:
-        """The standardised training rows themselves: mean 0, variance 1."""
+        """Return the prior of the standardised training rows: mean 0, variance 1."""
         return torch.tensor([0.0, 1.0])
 
     def predict(self, natural: Tensor) -> Tensor:
@@ -97,7 +98,7 @@ class Regression(Target):
         return torch.stack([shift / precision * self.std + self.mean, precision.rsqrt() * self.std], dim=-1)
 
     def mix(self, predictions: Sequence[Tensor]) -> Tensor:
-        """Mean and variance of the mixture."""
+        """Return natural parameters with mean and variance of the mixture."""
         stacked = torch.stack(list(predictions))  # (M, N, 2)
         means, variances = (stacked[..., 0] - self.mean) / self.std, (stacked[..., 1] / self.std).square()
         mean = means.mean(0)
@@ -106,7 +107,7 @@ class Regression(Target):
         return torch.stack([mean * precision, precision], dim=-1)
 
     def temperature(self, natural: Tensor, values: np.ndarray) -> float:
-        """Mean squared error in units of the predicted variance; a pull towards 1 is worth one row."""
+        """Fit the mean squared error in units of the predicted variance; one more row pulls it towards 1."""
         shift, precision = natural.double().cpu().unbind(-1)
         truth = (torch.from_numpy(values) - self.mean) / self.std
         ratio = ((truth - shift / precision).square() * precision).numpy()
@@ -119,11 +120,11 @@ class Regression(Target):
         return WeightedRegression(values, predictions, names)
 
     def labels(self, predictions: FloatArray) -> list[str]:
-        """The mean, to four significant digits."""
+        """Write the mean with four significant digits."""
         return [f"{value:.4g}" for value in predictions[:, 0]]
 
     def confidence(self, predictions: FloatArray) -> FloatArray:
-        """The standard deviation."""
+        """Return the standard deviation, (N,)."""
         return predictions[:, 1]
 
     def row_losses(self, values: np.ndarray, predictions: FloatArray) -> FloatArray:
@@ -133,5 +134,5 @@ class Regression(Target):
         return predictions[:, 0]
 
     def nonconformity(self, values: np.ndarray, predictions: FloatArray) -> FloatArray:
-        """Distance from the mean in predicted standard deviations (Lei et al. 2018, section 5.2). (N,)."""
+        """Compute the distance from the mean in predicted deviations, (N,) (Lei et al. 2018, section 5.2)."""
         return np.abs(values - predictions[:, 0]) / predictions[:, 1]

@@ -1,4 +1,4 @@
-"""What every target is: cells to numbers, a network's outputs to predictions, and how these are judged."""
+"""Interface of targets: encoding of cells, predictions from outputs, and evaluation."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from torch import Tensor
 
 FloatArray = NDArray[np.float64]
 Scorer = Callable[[FloatArray], dict[str, FloatArray]]
-"""Metrics as a function of row weights (N, R): {name: (R,)}, NaN where one is not defined."""
+"""Function of row weights (N, R) that gives metrics {name: (R,)}, NaN where one is not defined."""
 
 
 @dataclass(frozen=True)
 class Target(ABC):
-    """One thing that is predicted.
+    """Quantity that a model predicts.
 
-    What a network gives for a row are the *natural parameters* of a distribution: logits of classes or
-    labels; for a number the mean divided by the variance, and one over the variance. In this form
-    calibration is division by a temperature, and inputs that are independent given the target are combined
-    by a sum, less the prior that each of them has in it. So one late fusion, one temperature and one
-    choice among candidates serve every kind of target.
+    The output of a network for a row are the *natural parameters* of a distribution. For classes and labels
+    these are logits; for a number, mean / variance and 1 / variance. In this form calibration is a division
+    by a temperature. Inputs that are independent given the target are combined by a sum, less the prior
+    that each of them contains. So one late fusion, one temperature and one selection serve every kind of
+    target.
 
     Attributes:
         name: Column of the manifest.
-        metric: By which training stops, candidates are chosen and the headline is told.
+        metric: Metric of early stopping, selection and the headline.
         metrics: Names of all metrics, see :mod:`components.targets.metrics`.
     """
 
@@ -39,12 +39,12 @@ class Target(ABC):
     @property
     @abstractmethod
     def task(self) -> str:
-        """Word for the kind, as in the configuration."""
+        """Name of the kind, as in the configuration."""
 
     @property
     @abstractmethod
     def width(self) -> int:
-        """Natural parameters K of a row."""
+        """Number K of natural parameters per row."""
 
     @property
     @abstractmethod
@@ -53,25 +53,25 @@ class Target(ABC):
 
     @abstractmethod
     def encode(self, cells: Sequence[str | None]) -> np.ndarray:
-        """Cells of the samples table as numbers: (N,) int64 or float64, or (N, L) float64.
+        """Encode cells of the samples table as numbers: (N,) int64 or float64, or (N, L) float64.
 
         A row without the target has -1 (classes) or NaN.
         """
 
     @abstractmethod
     def known(self, values: np.ndarray) -> NDArray[np.bool_]:
-        """Which rows of :meth:`encode`'s result have the target. (N,)."""
+        """Return (N,) bool, True for rows of :meth:`encode`'s result that have the target."""
 
     def natural(self, outputs: Tensor) -> Tensor:
-        """A linear head's outputs (..., K) as natural parameters (..., K)."""
+        """Convert a linear head's outputs (..., K) to natural parameters (..., K)."""
         return outputs
 
     def proper(self, natural: Tensor, least: Tensor | None = None) -> Tensor:
-        """Sums and differences of natural parameters, brought back to where they are a distribution.
+        """Make sums and differences of natural parameters a valid distribution.
 
         Args:
-            natural: (..., K).
-            least: (..., K) natural parameters than which the distribution shall not be less sure.
+            natural: (..., K) sums or differences.
+            least: (..., K) natural parameters whose precision is the lower bound.
         """
         return natural
 
@@ -79,13 +79,13 @@ class Target(ABC):
     def losses(
         self, natural: Tensor, values: Tensor, smoothing: float = 0.0, weights: Tensor | None = None
     ) -> Tensor:
-        """Loss of each row.
+        """Compute the loss of each row.
 
         Args:
-            natural: (B, K).
-            values: (B,) or (B, L), all known.
-            smoothing: Share of the target spread over all classes, where there are classes.
-            weights: What :meth:`balance` gave.
+            natural: (B, K) natural parameters.
+            values: (B,) or (B, L) encoded values, all known.
+            smoothing: Share of the target spread over all classes, for classes and labels.
+            weights: Weights from :meth:`balance`.
 
         Returns:
             (B,).
@@ -93,61 +93,61 @@ class Target(ABC):
 
     @abstractmethod
     def balance(self, values: np.ndarray) -> Tensor | None:
-        """Weights against unequal frequencies, from training rows; None where there is nothing to weigh."""
+        """Compute weights against unequal frequencies from training rows; None without classes."""
 
     @abstractmethod
     def prior(self, values: np.ndarray) -> Tensor:
-        """Natural parameters (K,) of the answer without any input, from training rows."""
+        """Estimate natural parameters (K,) of a prediction without any input, from training rows."""
 
     @abstractmethod
     def predict(self, natural: Tensor) -> Tensor:
-        """Natural parameters (N, K) as predictions (N, P)."""
+        """Convert natural parameters (N, K) to predictions (N, P)."""
 
     @abstractmethod
     def mix(self, predictions: Sequence[Tensor]) -> Tensor:
-        """Natural parameters (N, K) of the average of several predictions (N, P)."""
+        """Average several predictions (N, P) and return their natural parameters (N, K)."""
 
     @abstractmethod
     def temperature(self, natural: Tensor, values: np.ndarray) -> float:
-        """What natural parameters (N, K) of rows not trained on are best divided by."""
+        """Fit the temperature, a divisor of natural parameters (N, K), on rows not trained on."""
 
     @abstractmethod
     def check(self, values: Any, predictions: Any) -> tuple[np.ndarray, FloatArray]:
-        """Values and predictions as arrays.
+        """Convert values and predictions to arrays and check them.
 
         Raises:
-            DataError: There is not one row, or a value cannot be one of this target.
-            ModelError: The predictions have another shape or are not finite.
+            DataError: If there are no rows, or a value is not valid for this target.
+            ModelError: If the predictions have another shape or are not finite.
         """
 
     @abstractmethod
     def scorer(self, values: np.ndarray, predictions: FloatArray, names: Sequence[str]) -> Scorer:
-        """Metrics of fixed, checked predictions under any weighting of the rows."""
+        """Build the function that computes metrics of fixed, checked predictions from row weights."""
 
     @abstractmethod
     def labels(self, predictions: FloatArray) -> list[str]:
-        """The answer of each row in a word."""
+        """Write the prediction of each row as text."""
 
     @abstractmethod
     def confidence(self, predictions: FloatArray) -> FloatArray:
-        """How sure each answer is: a probability, or for a number its standard deviation. (N,)."""
+        """Return the confidence of each prediction, (N,): a probability, or a number's standard deviation."""
 
     @abstractmethod
     def row_losses(self, values: np.ndarray, predictions: FloatArray) -> FloatArray:
-        """Negative log-likelihood of each row, in nats. (N,)."""
+        """Compute the negative log-likelihood of each row in nats, (N,)."""
 
     @abstractmethod
     def leaning(self, predictions: FloatArray, answers: FloatArray) -> FloatArray:
-        """What each input's share of a row is counted in.
+        """Compute the value that the inputs' shares of a row divide among them.
 
         Args:
-            predictions: (N, P), made from some of the inputs.
-            answers: (N, P), made from all of them: what was answered.
+            predictions: (N, P) from a subset of the inputs.
+            answers: (N, P) from all inputs.
 
         Returns:
-            (N,): log-probability (nats) of the answer, or the predicted number.
+            (N,) log-probability (nats) of the prediction from all inputs, or the predicted number.
         """
 
     @abstractmethod
     def nonconformity(self, values: np.ndarray, predictions: FloatArray) -> FloatArray:
-        """How badly a value fits its prediction, for conformal prediction: (N,), or (N, L) by label."""
+        """Compute the nonconformity of values for conformal prediction: (N,), or (N, L) by label."""
