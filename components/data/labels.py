@@ -87,8 +87,8 @@ def build_targets(
         name: Name of the manifest, for messages.
 
     Raises:
-        DataError: If a target is constant in the training rows, a split has no row with the target, or val
-            or test have classes that train has not.
+        DataError: If a target is constant in the training rows, or a split has no row with the target. Also
+            if val or test have classes that train has not.
     """
     return Targets(
         tuple(

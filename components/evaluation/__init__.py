@@ -1,1 +1,1 @@
-"""How good a model is, how sure we can be of it, and the report that says so. Works on plain arrays."""
+"""Evaluation of models on plain arrays: metrics, intervals, Shapley shares, figures."""

@@ -1,4 +1,4 @@
-"""The width at which a fusion has about as many parameters as it may have."""
+"""Width of a fusion for a budget of trainable parameters."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _WIDEST = 2**16
 
 
 def count_parameters(config: FusionConfig, widths: Mapping[str, int], targets: Targets) -> int:
-    """Trainable parameters of fusion and head, counted without making them.
+    """Count the trainable parameters of fusion and head, without allocating them.
 
     Args:
-        config: Of the fusion.
+        config: Options of the fusion.
         widths: Length of each input's embedding.
-        targets: What is predicted.
+        targets: Targets of the head.
     """
     with torch.device("meta"):
         network = Fused(build_fusion(config, widths, targets), targets)
@@ -28,15 +28,16 @@ def count_parameters(config: FusionConfig, widths: Mapping[str, int], targets: T
 
 
 def width_for(budget: int, config: FusionConfig, widths: Mapping[str, int], targets: Targets) -> int | None:
-    """The width whose number of trainable parameters comes nearest to a budget, by bisection.
+    """Find the width whose number of trainable parameters is nearest to a budget, by bisection.
 
     Args:
-        budget: Parameters.
-        config: The fusion's other options; a width has to be a multiple of its ``heads``.
-        widths, targets: As for :func:`count_parameters`.
+        budget: Number of parameters.
+        config: Other options of the fusion; a width has to be a multiple of its ``heads``.
+        widths: Length of each input's embedding.
+        targets: Targets of the head.
 
     Returns:
-        None for a fusion without a width.
+        The width; None for a fusion without one.
     """
     if "width" not in type(config).model_fields:
         return None

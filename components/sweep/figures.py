@@ -1,4 +1,4 @@
-"""The figure of a sweep."""
+"""Figure of a sweep."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KINDS = {"single": SKY, "average": ORANGE, "ideal": PURPLE, "fusion": BLUE, "de
 
 
 def ranking_figure(ranking: Ranking, rows: Sequence[Row]) -> Figure:
-    """The test metric of every model with its interval, and a line where the best single input is."""
+    """Draw the test metric of every model with its interval, and a line at the best single input."""
     names = [row.model for row in rows]
     colours = [_KINDS[row.kind] for row in rows]
     figure = interval_rows(names, [row.test for row in rows], colours, ranking.metric)

@@ -1,4 +1,4 @@
-"""What a sweep comes to: its pipelines, and for each the fusions that can be tried on it."""
+"""Plan of a sweep: its pipelines, and the fusions that each can use."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from components.storage.digest import digest_json
 
 @dataclass(frozen=True)
 class Entry:
-    """One pipeline of a sweep.
+    """Pipeline of a sweep.
 
-    A trial is the pipeline with overrides, so whatever a sweep finds ``braid run --set`` repeats.
+    A trial is the pipeline with overrides, so that ``braid run --set`` can repeat every trial.
 
     Attributes:
         path: Pipeline file.
-        values: What it held when the sweep began.
-        config: The same, checked.
-        fusions: Names of those that are tried.
-        skipped: Why others are not, by name; only where all were asked for.
+        values: Values of the file when the sweep began.
+        config: Configuration from these values.
+        fusions: Names of the fusions to compare.
+        skipped: Reason why a fusion is skipped, by name; only for ``fusions: all``.
     """
 
     path: Path
@@ -34,7 +34,7 @@ class Entry:
     skipped: dict[str, str]
 
     def configured(self, overrides: Sequence[str]) -> PipelineConfig:
-        """The pipeline with overrides.
+        """Return the pipeline with overrides.
 
         Raises:
             ConfigError: If it is not valid.
@@ -47,9 +47,9 @@ class Trial:
     """One training of one fusion.
 
     Attributes:
-        number: In its study; -1 where it belongs to none.
-        fusion: Its name.
-        seed: Of the pipeline.
+        number: Number in its study; -1 without a study.
+        fusion: Name of the fusion.
+        seed: Seed of the pipeline.
         params: Options that differ from the pipeline file, by path.
     """
 
@@ -60,32 +60,32 @@ class Trial:
 
     @property
     def overrides(self) -> list[str]:
-        """The same as ``--set`` takes it."""
+        """Options as texts for ``--set``."""
         options = {"fusion.name": self.fusion, **self.params, "seed": self.seed}
         return [as_override(option, value) for option, value in options.items()]
 
     @property
     def digest(self) -> str:
-        """Of fusion, seed and options: what a trial is known by."""
+        """Digest of fusion, seed and options, which identifies the trial."""
         return digest_json(self.overrides)
 
 
 def expand(path: Path, sweep: SweepConfig) -> list[Entry]:
-    """Read the pipelines of a sweep and find out which fusions each can use.
+    """Read the pipelines of a sweep and determine the fusions that each can use.
 
     Args:
-        path: The sweep file.
-        sweep: What it says.
+        path: Path of the sweep file.
+        sweep: Values of the sweep file.
 
     Raises:
-        ConfigError: If a pipeline is not valid, cannot be swept, or cannot use a fusion that is named.
+        ConfigError: If a pipeline is not valid, cannot be swept, or cannot use a fusion of the sweep file.
     """
     entries = [_entry((path.parent / name).resolve(), sweep) for name in sweep.pipelines]
     names = [entry.config.name for entry in entries]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(
-                f"{path}: pipelines: two of them are called {name!r}; their names have to differ"
+                f"{path}: pipelines: two of them are named {name!r}; their names have to differ"
             )
     return entries
 
@@ -94,11 +94,11 @@ def _entry(path: Path, sweep: SweepConfig) -> Entry:
     values = read_pipeline(path)
     config = configured(values, [], str(path))
     if len(config.inputs) < 2:
-        raise ConfigError(f"{path}: inputs: a sweep compares fusions, and here is one input alone")
+        raise ConfigError(f"{path}: inputs: a sweep compares fusions, but there is only one input")
     if config.strategy == "joint" or config.joint_epochs:
-        found = "strategy: joint" if config.strategy == "joint" else f"joint_epochs: {config.joint_epochs}"
+        option = "strategy: joint" if config.strategy == "joint" else f"joint_epochs: {config.joint_epochs}"
         raise ConfigError(
-            f"{path}: {found} trains encoders anew in every trial, a sweep uses cached features. "
+            f"{path}: {option} trains encoders anew in every trial, a sweep uses cached features. "
             "Take strategy: staged and joint_epochs: 0, and tune the winner jointly afterwards"
         )
     fusions, skipped = [], {}

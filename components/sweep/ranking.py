@@ -1,4 +1,4 @@
-"""From scores to a ranking: means over seeds, how sure they are, and who wins on validation."""
+"""Ranking of fusions: means over seeds, their intervals, and the winner on validation."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Comparison = Literal["selected", "budget"]
 
 @dataclass(frozen=True)
 class Entrant:
-    """A fusion with the options chosen for one seed, and its scores.
+    """Fusion with the options selected for one seed, and its scores.
 
     Attributes:
-        trial: What was trained.
+        trial: Trial that was trained.
         comparison: ``selected`` options, or the width of the parameter budget.
-        scored: The fusion, and beside it what it has to beat on the same rows.
-        parameters: Trainable ones.
-        seconds: Of the training.
-        target: What is predicted, as these rows have it.
+        scored: Scores of the fusion and of its baselines on the same rows.
+        parameters: Number of trainable parameters.
+        seconds: Time of the training.
+        target: Target, as built from these rows.
     """
 
     trial: Trial
@@ -43,17 +43,18 @@ class Entrant:
 
 @dataclass(frozen=True)
 class Row(Stored):
-    """One model over all seeds.
+    """Row of the ranking: one model over all seeds.
 
     Attributes:
-        model: Name of the fusion, of an input, ...
-        kind: What it is.
+        model: Name of the model, such as a fusion or an input.
+        kind: Kind of the model.
         val: Mean validation metric.
-        val_loss: Mean log loss there; tells equal ones apart.
+        val_loss: Mean validation log loss, which decides between equal metrics.
         test: Mean test metric with its interval, see :class:`Ranking`.
-        gain: On test over the best single input; paired bootstrap over rows, mean over seeds.
-        parameters, seconds: Means; None where nothing was trained here.
-        seeds: How many.
+        gain: Gain on test over the best single input: paired bootstrap over rows, mean over seeds.
+        parameters: Mean number of trainable parameters; None if the sweep did not train the model.
+        seconds: Mean time of the training; None if the sweep did not train the model.
+        seeds: Number of seeds.
     """
 
     model: str
@@ -72,19 +73,19 @@ class Ranking(Stored):
     """Result of a sweep on one pipeline.
 
     Attributes:
-        pipeline: Its name.
+        pipeline: Name of the pipeline.
         metric: Metric of the primary target.
         confidence: Level of the intervals.
-        interval: What ``Row.test`` covers: another ``seed`` (Student's t), or other ``rows`` (bootstrap)
-            where there is one seed alone.
-        rows: Fusions, best on validation first; then what they have to beat; the delivered model last.
+        interval: Source of variation of ``Row.test``: ``seed`` (Student's t), or ``rows`` (bootstrap)
+            with one seed.
+        rows: Fusions, the best on validation first; then the baselines; the delivered model last.
         budget: Parameters of the second comparison; None without one.
-        matched: Fusions at that budget, best on validation first.
-        best_single: The input that gains are measured against, chosen on validation.
-        winner: The best fusion on validation.
-        params: Its options in the seed in which it did best on validation.
-        seed: That seed.
-        skipped: Fusions that could not be compared, and why.
+        matched: Fusions at that budget, the best on validation first.
+        best_single: Input with the best validation metric, which gains are measured against.
+        winner: Best fusion on validation.
+        params: Options of the winner in its best seed on validation.
+        seed: Seed of these options.
+        skipped: Reason per fusion that could not be compared.
     """
 
     pipeline: str
@@ -102,7 +103,7 @@ class Ranking(Stored):
 
     @property
     def headline(self) -> str:
-        """The result in one line."""
+        """Result in one line."""
         first, delivered = self.rows[0], self.rows[-1]
         return (
             f"{self.winner} wins on validation: test {self.metric} {shown(first.test)}; delivered "
@@ -111,11 +112,11 @@ class Ranking(Stored):
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """A line for each fusion that could not be compared."""
-        return tuple(f"{fusion} left out: {reason}" for fusion, reason in self.skipped.items())
+        """Line per fusion that could not be compared."""
+        return tuple(f"{fusion} skipped: {reason}" for fusion, reason in self.skipped.items())
 
     def metrics(self) -> dict[str, float]:
-        """Flat metrics of the sweep's run: ``tiny_delivered_test_accuracy``, ``tiny_concat_gain``, ..."""
+        """Return flat metrics of the sweep's run, such as ``tiny_delivered_test_accuracy``."""
         values: dict[str, float] = {}
         for row in self.rows:
             name = f"{self.pipeline}_{row.model.replace(' ', '_')}"
@@ -125,13 +126,13 @@ class Ranking(Stored):
         return values
 
     def tables(self) -> dict[str, Table]:
-        """All models, and the fusions at the same budget of parameters."""
+        """Return the tables of all models, and of the fusions at the same budget of parameters."""
         covers = "seeds, Student's t" if self.interval == "seed" else "test rows, bootstrap"
         tables = {
             f"ranking_{self.pipeline}": self._table(
                 self.rows,
                 f"{self.headline}. Intervals: {self.confidence:.0%}, over {covers}; gains: over test rows, "
-                "paired bootstrap. Order and winner by validation alone.",
+                "paired bootstrap. Order and winner by validation only.",
                 self.pipeline,
             ),
             f"budget_{self.pipeline}": self._table(
@@ -188,14 +189,15 @@ def rank_entrants(
     budget: int | None,
     skipped: dict[str, str],
 ) -> Ranking:
-    """Rank fusions by validation; say on test how good they are and what they gain.
+    """Rank fusions by validation, and measure their metric and gain on test.
 
     Args:
-        pipeline: Name.
+        pipeline: Name of the pipeline.
         entrants: Every fusion and seed that finished, at least one of them ``selected``.
-        resamples, confidence: Of the intervals.
-        budget: Parameters of the second comparison.
-        skipped: Fusions that are not among the entrants, and why.
+        resamples: Number of bootstrap resamples.
+        confidence: Level of the intervals.
+        budget: Parameters of the second comparison; None without one.
+        skipped: Reason per fusion that is not among the entrants.
     """
     selected = [entrant for entrant in entrants if entrant.comparison == "selected"]
     metric = selected[0].target.metric
@@ -230,7 +232,7 @@ def rank_entrants(
         of = [entrant for entrant in entrants if entrant.comparison == comparison]
         names = dict.fromkeys(entrant.trial.fusion for entrant in of)
         rows = [row(name, FUSION, [e for e in of if e.trial.fusion == name], True) for name in names]
-        # a fusion that failed for some seeds stands below those that never did
+        # A fusion that failed for some seeds ranks below those that never failed.
         return tuple(sorted(rows, key=lambda r: (r.seeds, rank(metric, r.val, r.val_loss)), reverse=True))
 
     fusions = ranked("selected")
@@ -259,7 +261,7 @@ def rank_entrants(
 
 
 def over_seeds(intervals: Sequence[Interval], confidence: float) -> Interval:
-    """Mean and Student's t interval of the values of several seeds; of one, the interval that it has."""
+    """Compute mean and Student's t interval over seeds; with one seed, return its own interval."""
     if len(intervals) == 1:
         return intervals[0]
     return t_interval([interval.value for interval in intervals], confidence)

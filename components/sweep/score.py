@@ -1,4 +1,4 @@
-"""Scores one trained fusion, and beside it what it has to beat, on validation and on test."""
+"""Scores of a trained fusion and of its baselines, on validation and on test."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _VALUES = "values"
 
 @dataclass(frozen=True)
 class Score(Stored):
-    """One candidate.
+    """Score of one candidate.
 
     Attributes:
-        kind: What it is.
+        kind: Kind of the candidate.
         val: Metric on validation rows.
-        val_loss: Log loss there.
+        val_loss: Log loss on validation rows.
         test: Metric on test rows with its bootstrap interval.
     """
 
@@ -48,11 +48,11 @@ class Score(Stored):
 
 @dataclass(frozen=True)
 class Scored(Stored):
-    """What :func:`score` found.
+    """Result of :func:`score`.
 
     Attributes:
-        scores: By candidate: the inputs, ``average``, ``product rule``, ``fusion``, ``delivered``.
-        chosen: The candidate that is delivered where all inputs are there.
+        scores: Score by candidate: the inputs, ``average``, ``product rule``, ``fusion``, ``delivered``.
+        chosen: Candidate that is delivered for rows with all inputs.
         predictions: File with the test values and the predictions of every candidate.
     """
 
@@ -61,10 +61,10 @@ class Scored(Stored):
     predictions: str
 
     def read(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Values of the test rows as the target encodes them, and predictions (N, P) by candidate."""
+        """Read the encoded values of the test rows, and predictions (N, P) by candidate."""
         with np.load(self.predictions, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
-        return found.pop(_VALUES), found
+            predictions = {name: arrays[name] for name in arrays.files}
+        return predictions.pop(_VALUES), predictions
 
 
 def score(
@@ -75,14 +75,15 @@ def score(
     config: PipelineConfig,
     file: Path,
 ) -> Scored:
-    """Calibrate and choose on validation, as for delivery, and judge everything on test.
+    """Calibrate and select on validation, as for delivery, and score all candidates on test.
 
     Args:
         dataset: Reference to the samples.
-        features, singles: By input.
-        trained: The fusion, trained on these features.
-        config: The pipeline that it was trained with.
-        file: Where the predictions go (.npz).
+        features: Embeddings by input.
+        singles: Unimodal models by input.
+        trained: Fusion trained on these features.
+        config: Pipeline configuration of the training.
+        file: File for the predictions (.npz).
     """
     fused = FusedModel(dict(features), str(Path(trained.folder) / BEST), "", trained, joint=False)
     model, validation = assemble(dataset, singles, features, fused, config)
@@ -110,34 +111,34 @@ def score(
     for name in (*names, AVERAGE, IDEAL, FUSION, DELIVERED):
         val, test = predictions["val"][name], predictions["test"][name]
         seed = seed_of(config.seed, "bootstrap")
-        found = bootstrap_intervals(
+        intervals = bootstrap_intervals(
             target, values["test"], test, options.bootstrap, options.confidence, seed, (chosen,)
         )
-        nothing = Interval(float("nan"), float("nan"), float("nan"))
+        undefined = Interval(float("nan"), float("nan"), float("nan"))
         scores[name] = Score(
             kind=kinds.get(name, "single"),
             val=metric(target, chosen, values["val"], val),
             val_loss=metric(target, "log_loss", values["val"], val),
-            test=found.get(chosen, nothing),
+            test=intervals.get(chosen, undefined),
         )
     return Scored(scores, model.choices[target.name].candidate[model.inputs], str(file))
 
 
 @torch.inference_mode()
 def ideal(model: CandidateEnsemble, target: AnyTarget, embeddings: Embeddings) -> Tensor:
-    """The product of the inputs' calibrated posteriors over the surplus priors.
+    """Combine the inputs' calibrated posteriors by the product rule.
 
     This is the Bayes-optimal combination of calibrated inputs that are independent given the target
-    (Kittler et al. 1998, equation 7), and nothing in it is learned: ``eta = sum_m eta_m / T_m - (n - 1) *
-    eta_prior`` over the n inputs present.
+    (Kittler et al. 1998, equation 7). It has no parameters to learn: ``eta = sum_m eta_m / T_m - (n - 1) *
+    eta_prior`` over the n present inputs.
 
     Args:
-        model: Heads and the temperatures of the single inputs.
-        target: One of its targets.
-        embeddings: Of N rows.
+        model: Model with heads and temperatures of the single inputs.
+        target: Target of the model.
+        embeddings: Embeddings of N rows.
 
     Returns:
-        (N, P) float64 on the CPU; the prior where a row has none of the inputs.
+        (N, P) float64 on the CPU; the prior for a row without any input.
     """
     part = model.targets.slices[target.name]
     prior = model.prior[part].double().cpu()
@@ -145,7 +146,7 @@ def ideal(model: CandidateEnsemble, target: AnyTarget, embeddings: Embeddings) -
     for column, name in enumerate(model.inputs):
         natural = model.heads[name](as_vector(embeddings.single[name])).double().cpu()[:, part]
         calibrated = natural / model.temperature(target, name, (name,))
-        there = embeddings.present[:, [column]].cpu()
-        summed += torch.where(there, calibrated, torch.zeros((), dtype=torch.float64))
+        present = embeddings.present[:, [column]].cpu()  # (N, 1)
+        summed += torch.where(present, calibrated, torch.zeros((), dtype=torch.float64))
     surplus = embeddings.present.cpu().sum(1, keepdim=True) - 1
     return target.predict(target.proper(summed - surplus * prior))

@@ -1,4 +1,4 @@
-"""Optuna's search for one fusion, pipeline and seed, that can be cut off at any moment and gone on with."""
+"""Search by Optuna for one fusion, pipeline and seed; it can resume after a kill at any moment."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ _STATES = {
 
 
 def open_storage(file: Path) -> optuna.storages.BaseStorage:
-    """The database of the studies of a sweep. SQLite survives a kill; only the flow's process writes."""
+    """Open the database of a sweep's studies, to which only the flow's process writes."""
     return optuna.storages.RDBStorage(f"sqlite:///{file}")
 
 
 class Study:
-    """Proposes trials and is told what came of them. The first trial is that of the defaults.
+    """Study that proposes trials and stores their results; the first trial has the defaults.
 
-    Proposals depend on the seed and on the trials of earlier batches alone, so a study that was cut off
-    ends in the same trials as one that was not.
+    Proposals depend only on the seed and on the trials of earlier batches. So a study that was interrupted
+    proposes the same trials as one that was not.
 
     Args:
-        storage: Where it is kept.
-        name: Of the study in there.
+        storage: Database of the studies.
+        name: Name of the study in the database.
         fusion: Name of the fusion.
-        seed: Of the pipeline.
-        metric: What is searched for on validation.
-        space: What is tried; options that the fusion lacks are left out.
-        trials: Besides the defaults; none where nothing is left of the space.
-        batch: Trials proposed at once.
-        check: Raises ConfigError for options that do not go together.
+        seed: Seed of the pipeline.
+        metric: Validation metric to optimise.
+        space: Values to try, by option; options that the fusion lacks are ignored.
+        trials: Number of trials besides the defaults; 0 if the fusion has no option of the space.
+        batch: Number of trials proposed at a time.
+        check: Function that raises ConfigError for options that exclude each other.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Study:
         self.trials = 1 + (trials if self._space else 0)
 
     def ask(self) -> list[Trial]:
-        """Trials to run now: those of a batch that is under way, else those of the next; none at the end."""
+        """Return the open trials of the current batch, else those of the next; none at the end."""
         asked = self._asked()
         while len(asked) < self.trials and (len(asked) % self._batch or not self._open(asked)):
             self._propose()
@@ -78,28 +78,31 @@ class Study:
         return [self._as_trial(trial) for trial in self._open(asked).values()]
 
     def tell(self, trial: Trial, result: TrialResult) -> None:
-        """Keep what came of a trial, and of others in the batch that turned out to be the same."""
+        """Store the result of a trial, and of equal trials in its batch."""
         for frozen in self._asked():
             if frozen.state == TrialState.RUNNING and frozen.user_attrs.get(_DIGEST) == trial.digest:
                 self._finish(frozen, result)
 
     def earlier(self, trial: Trial) -> list[tuple[float, ...]]:
-        """Validation metrics by epoch of finished trials of earlier batches."""
+        """Return the validation metric per epoch of each finished trial of earlier batches."""
         start = trial.number - trial.number % self._batch
-        found = [result for known, result in self.results() if known.number < start]
-        return [result.history for result in found if result.status == "finished"]
+        return [
+            result.history
+            for other, result in self.results()
+            if other.number < start and result.status == "finished"
+        ]
 
     def results(self) -> list[tuple[Trial, TrialResult]]:
-        """Everything told so far, each trial once, in the order of the proposals."""
-        told = {
+        """Return all results so far, one per distinct trial, in the order of the proposals."""
+        results = {
             frozen.user_attrs[_DIGEST]: (self._as_trial(frozen), TrialResult.from_json(stored))
             for frozen in reversed(self._asked())
             if (stored := frozen.user_attrs.get(_RESULT)) is not None and frozen.state.is_finished()
         }
-        return list(reversed(told.values()))
+        return list(reversed(results.values()))
 
     def best(self) -> tuple[Trial, TrialResult] | None:
-        """The finished trial that did best on validation; None if none finished."""
+        """Return the finished trial with the best validation metric; None if none finished."""
         finished = [(trial, result) for trial, result in self.results() if result.status == "finished"]
         return max(finished, key=lambda each: rank(self._metric, each[1].metric, each[1].loss), default=None)
 
@@ -107,7 +110,7 @@ class Study:
         return self._study.get_trials(deepcopy=False)
 
     def _open(self, asked: list[FrozenTrial]) -> dict[str, FrozenTrial]:
-        """Trials without a result by digest; what was cut off while it was proposed is completed first."""
+        """Return trials without a result, by digest; a proposal that was interrupted is completed first."""
         pending: dict[str, FrozenTrial] = {}
         for frozen in asked:
             if frozen.state != TrialState.RUNNING:
@@ -123,7 +126,7 @@ class Study:
         self._complete(self._asked()[-1])
 
     def _complete(self, frozen: FrozenTrial) -> None:
-        """Draw the options of a new trial; end it where they do not go together or have been tried."""
+        """Draw the options of a new trial, and end it if they exclude each other or were tried before."""
         drawing = optuna.Trial(self._study, frozen._trial_id)
         params = {} if frozen.number == 0 else {path: self._draw(drawing, path) for path in self._space}
         trial = Trial(frozen.number, self.fusion, self.seed, params)
@@ -141,7 +144,7 @@ class Study:
 
     def _draw(self, trial: optuna.Trial, path: str) -> Any:
         space = self._space[path]
-        # a sampler of its own for every draw: what it gives does not depend on how often the study was opened
+        # Each draw has its own sampler, so that it does not depend on earlier draws of this process.
         seed = seed_of(self.seed, self.name, str(trial.number), path)
         self._study.sampler = optuna.samplers.TPESampler(seed=seed)
         if space.choices is not None:

@@ -1,4 +1,4 @@
-"""One trial: a fusion trained on cached features, ended early where it lags behind."""
+"""Trial of a sweep: training of a fusion on cached features, with early pruning."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from components.targets.metrics import higher_is_better, rank
 from components.training.checkpoint import Epoch, read_history
 from components.training.faults import TrainingError
 
-_STARTUP_TRIALS = 4  # none is pruned before so many have ended
-_WARMUP = 0.25  # share of the epochs that every trial is given
+_STARTUP_TRIALS = 4  # trials that end before any is pruned
+_WARMUP = 0.25  # share of the epochs before a trial may be pruned
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 @dataclass(frozen=True)
 class TrialResult(Stored):
-    """What came of a trial.
+    """Result of a trial.
 
     Attributes:
-        status: ``pruned`` if ended early, ``failed`` if its loss ran away.
-        history: Validation metric by epoch.
-        metric: Best of them.
-        loss: Validation loss of that epoch.
-        seconds: Spent in its epochs, in whichever run that was.
-        training: Where the weights are; None unless finished.
-        note: Why it failed.
+        status: ``pruned`` if stopped early, ``failed`` if its loss diverged.
+        history: Validation metric per epoch.
+        metric: Best validation metric.
+        loss: Validation loss of the epoch with the best metric.
+        seconds: Time of its epochs, in all runs together.
+        training: Reference to the weights; None unless finished.
+        note: Reason of a failure.
     """
 
     status: Literal["finished", "pruned", "failed"]
@@ -48,12 +48,12 @@ class TrialResult(Stored):
 
 
 class Pruner:
-    """Optuna's median rule (Golovin et al. 2017), asked where the training is and not where the study is.
+    """Median rule of Optuna (Golovin et al. 2017); it runs beside the training, apart from the study.
 
     Args:
         metric: Name of the validation metric.
-        earlier: Validation metric by epoch of trials that ended before this one was proposed.
-        epochs: Most epochs of this one.
+        earlier: Validation metric per epoch of trials that ended before this one was proposed.
+        epochs: Most epochs of this trial.
     """
 
     def __init__(self, metric: str, earlier: Sequence[Sequence[float]], epochs: int) -> None:
@@ -65,7 +65,7 @@ class Pruner:
         self._trial = self._study.ask()
 
     def __call__(self, epoch: Epoch) -> bool:
-        """Whether to end the trial behind this epoch."""
+        """Return True if the trial should stop after this epoch."""
         self._trial.report(epoch.metric, epoch.epoch)
         return self._trial.should_prune()
 
@@ -78,7 +78,7 @@ def begin_trial(
     cache: Path,
     pruner: Pruner | None,
 ) -> Generator[Epoch, None, TrialResult]:
-    """:func:`run_trial` where the pipeline's engine runs it: in this process, or on a worker of a cluster."""
+    """Start :func:`run_trial` on the pipeline's engine: in this process, or on a worker of a cluster."""
     steps = open_engine(config.engine).steps
     return steps(run_trial, dataset, features, singles, config.here, cache, pruner)
 
@@ -94,11 +94,11 @@ def run_trial(
     """Train the pipeline's fusion on cached features.
 
     Args:
-        dataset, features, singles, config, cache: As :func:`components.pipeline.fuse.fuse` takes them.
-        pruner: Ends it early; None lets it run.
+        dataset, features, singles, config, cache: See :func:`components.pipeline.fuse.fuse`.
+        pruner: Rule that stops it early; None never stops it.
 
     Yields:
-        Epochs, also those made before an interruption or in an earlier run on the same content.
+        Epochs, including those before an interruption and those of an earlier run on the same content.
     """
     history: list[Epoch] = []
     steps = fuse(dataset, features, singles, config, cache)
@@ -119,7 +119,7 @@ def run_trial(
 
 
 def direction(metric: str) -> Literal["minimize", "maximize"]:
-    """As Optuna says it."""
+    """Return Optuna's name of the metric's direction."""
     return "maximize" if higher_is_better(metric) else "minimize"
 
 
@@ -130,13 +130,13 @@ def _result(
     trained: Trained | None = None,
     note: str = "",
 ) -> TrialResult:
-    nothing = float("nan")
+    undefined = float("nan")
     best = max(history, key=lambda epoch: rank(metric, epoch.metric, epoch.val_loss), default=None)
     return TrialResult(
         status=status,
         history=tuple(epoch.metric for epoch in history),
-        metric=nothing if best is None else best.metric,
-        loss=nothing if best is None else best.val_loss,
+        metric=undefined if best is None else best.metric,
+        loss=undefined if best is None else best.val_loss,
         seconds=sum(epoch.seconds for epoch in history),
         training=trained,
         note=note,

@@ -66,7 +66,7 @@ def generate(folder: Path, seed: int) -> None:
             pixels, tone = Image.fromarray(_image(digits.images[index], rng)), _wav(_tone(digit, rng))
             present = rng.random(3) >= MISSING  # (3,)
             present[rng.integers(3)] = True
-            cells = [cell if kept else "" for cell, kept in zip((image, audio, clue), present, strict=True)]
+            cells = [cell if given else "" for cell, given in zip((image, audio, clue), present, strict=True)]
             if present[0]:
                 pixels.save(folder / image)
             if present[1]:

@@ -156,7 +156,7 @@ def printed(show: Any, *arguments: Any, width: int = 100) -> str:
                 "0.850 … 0.950",
                 "+0.200 +0.150…+0.250",
                 "Tiny at 1000 parameters",
-                "tensor left out: too wide",
+                "tensor skipped: too wide",
                 "tiny version 3 is champion: first.",
                 "9 trials, 4 rows extracted",
             ],
