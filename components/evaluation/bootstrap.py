@@ -1,4 +1,4 @@
-"""How sure a metric, and a gain of one model over another, is: the bootstrap over test rows (Efron 1979)."""
+"""Bootstrap intervals of metrics and of gains, over test rows (Efron 1979)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from components.targets import Classification
 from components.targets.metrics import higher_is_better
 from components.targets.target import Scorer, Target
 
-# Weights held at once: 16 MB. Small enough for the cache to help, large enough for NumPy to be efficient.
+# Weights per block, 16 MB: small enough for the CPU's cache, large enough for NumPy to be efficient.
 _CHUNK = 2_000_000
-# Rows × classes × resamples sorted through for ranked metrics: some seconds on one core.
+# Rows × classes × resamples of ranked metrics, so that they take seconds on one core.
 _RANKED_BUDGET = 1_000_000_000
 
 
@@ -31,34 +31,33 @@ def bootstrap_intervals(
     seed: int = 0,
     names: Sequence[str] | None = None,
 ) -> dict[str, Interval]:
-    """Percentile intervals of the metrics `names` over resamples of the rows.
+    """Compute percentile intervals of metrics over resamples of the rows.
 
     Two calls with the same N, resamples and seed draw the same rows. Metrics that are not defined on the
-    targets are left out; a resample on which one is not defined (no class was drawn on both sides) does not
-    count for it.
+    targets are omitted. A resample on which a metric is not defined is ignored for it.
 
-    Three places where the plain percentile interval misleads are mended:
+    The plain percentile interval is corrected in three cases:
 
-    - When every row is right, no resample holds a mistake and the interval would be [1, 1]. Its low end is
+    - When every row is right, no resample holds an error and the interval would be [1, 1]. Its low end is
       then the exact binomial one of accuracy (Clopper & Pearson 1934), for all metrics of predicted labels.
     - Calibration errors are sums of absolute values, so resampling noise raises them; their resamples are
       shifted down by their mean excess over the value.
-    - roc_auc and average_precision use fewer resamples (never fewer than 100) where
+    - roc_auc and average_precision use fewer resamples (at least 100) if
       N × C × resamples is above 1e9, to stay within about ten seconds.
 
     Args:
-        target: what is predicted.
+        target: Target of the predictions.
         values: (N, ...) as the target encodes them.
         predictions: (N, P).
-        resamples: number of resamples.
-        confidence: level in (0, 1).
-        seed: of the draws.
-        names: metrics of the target; None is all of them.
+        resamples: Number of resamples.
+        confidence: Level in (0, 1).
+        seed: Seed of the draws.
+        names: Metrics of the target; None takes all.
     """
     truth, given = target.check(values, predictions)
     names = target.metrics if names is None else names
     rows = len(truth)
-    found = target.scorer(truth, given, names)(np.ones((rows, 1)))
+    scores = target.scorer(truth, given, names)(np.ones((rows, 1)))
     few = int(np.clip(_RANKED_BUDGET // given.size, 100, resamples))
     ranked = [name for name in names if name in RANKED]
     quick = [name for name in names if name not in RANKED]
@@ -69,7 +68,7 @@ def bootstrap_intervals(
     perfect = isinstance(target, Classification) and bool((given.argmax(axis=1) == truth).all())
     intervals = {}
     for name in names:
-        value, sample = float(found[name][0]), drawn[name][np.isfinite(drawn[name])]
+        value, sample = float(scores[name][0]), drawn[name][np.isfinite(drawn[name])]
         if not np.isfinite(value) or len(sample) == 0:
             continue
         if name in BINNED:
@@ -91,7 +90,7 @@ def paired_gain(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Gain:
-    """How much better a is than b on the same rows, both scored on the same resamples.
+    """Compute the gain of a over b on the same rows, both scored on the same resamples.
 
     The sign is such that positive means a is better, also where lower values are. `p_value` is two-sided:
     twice the smaller share of resamples on either side of 0, those at 0 counting for both (Davison & Hinkley
@@ -99,12 +98,12 @@ def paired_gain(
     'unclear', when the metric is not defined on these targets.
 
     Args:
-        target: what is predicted.
+        target: Target of the predictions.
         values: (N, ...) as the target encodes them.
-        predictions_a: (N, P); those of the challenger.
-        predictions_b: (N, P); those of what it is measured against.
-        metric: one of the target's.
-        resamples, confidence, seed: as in bootstrap_intervals.
+        predictions_a: (N, P) of the challenger.
+        predictions_b: (N, P) of its rival.
+        metric: Metric of the target.
+        resamples, confidence, seed: See :func:`bootstrap_intervals`.
     """
     rivals = Rivals(target, values, predictions_a, predictions_b)
     return mean_gain([rivals], metric, resamples, confidence, seed)
@@ -112,7 +111,7 @@ def paired_gain(
 
 @dataclass(frozen=True)
 class Rivals:
-    """Two models' predictions of the same rows; fields as in :func:`paired_gain`."""
+    """Predictions of two models for the same rows; attributes as in :func:`paired_gain`."""
 
     target: Target
     values: ArrayLike
@@ -127,14 +126,14 @@ def mean_gain(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Gain:
-    """:func:`paired_gain`, averaged over repetitions of a training.
+    """Average :func:`paired_gain` over repetitions of a training.
 
-    Repetitions on equally many rows are scored on the same resamples: where they share the test rows, luck
-    with the rows does not average out, as it should not.
+    Repetitions on equally many rows are scored on the same resamples: if they share
+    the test rows, the chance of the rows must not average out.
 
     Args:
-        repetitions: One for each seed of the trainings.
-        metric, resamples, confidence, seed: as in paired_gain.
+        repetitions: Predictions per seed of the training.
+        metric, resamples, confidence, seed: See :func:`paired_gain`.
     """
     values, drawn = zip(*(_gains(rivals, metric, resamples, seed) for rivals in repetitions), strict=True)
     value = float(np.mean(values))
@@ -143,7 +142,7 @@ def mean_gain(
     gains = gains[np.isfinite(gains)]
     if not np.isfinite(value) or len(gains) == 0:
         return Gain(float("nan"), float("nan"), float("nan"), float("nan"))
-    # Sums in another order leave 1e-17 where two models answer alike; that is not a gain.
+    # Sums in another order give 1e-17 for equal predictions, which is no gain.
     gains[np.abs(gains) < 1e-12] = 0
     value = 0.0 if abs(value) < 1e-12 else value
     tail = (1 - confidence) / 2
@@ -154,7 +153,7 @@ def mean_gain(
 
 
 def _gains(rivals: Rivals, metric: str, resamples: int, seed: int) -> tuple[float, FloatArray]:
-    """The gain of a over b on all rows, and on each resample."""
+    """Compute the gain of a over b on all rows, and on each resample."""
     target = rivals.target
     truth, a = target.check(rivals.values, rivals.predictions_a)
     _, b = target.check(rivals.values, rivals.predictions_b)
@@ -170,9 +169,9 @@ def _gains(rivals: Rivals, metric: str, resamples: int, seed: int) -> tuple[floa
 
 
 def mcnemar(targets: ArrayLike, predicted_a: ArrayLike, predicted_b: ArrayLike) -> float:
-    """Exact two-sided p-value that a and b are right equally often (McNemar 1947), all of shape (N,).
+    """Compute the exact two-sided p-value that a and b are right equally often (McNemar 1947); all (N,).
 
-    Only rows that exactly one of the two gets right count; without any the value is 1.
+    Only rows that exactly one of the two predicts right count; without any the value is 1.
     """
     truth = np.asarray(targets)
     right_a, right_b = np.asarray(predicted_a) == truth, np.asarray(predicted_b) == truth
@@ -188,7 +187,7 @@ def _draws(score: Scorer, rows: int, resamples: int, seed: int) -> dict[str, Flo
 
 
 def _resampled_weights(rows: int, resamples: int, seed: int) -> Iterator[FloatArray]:
-    """How often each row is drawn in each resample: (rows, R) at a time, `resamples` columns in all.
+    """Draw how often each row occurs in each resample: (rows, R) at a time, `resamples` columns in all.
 
     Each resample has its own generator, so that the first of them do not depend on how many follow.
     """
@@ -197,7 +196,7 @@ def _resampled_weights(rows: int, resamples: int, seed: int) -> Iterator[FloatAr
         yield _weights(rows, seed, start, min(start + width, resamples))
 
 
-@lru_cache(maxsize=4)  # 16 MB each; the points of a curve ask for the same draws again and again
+@lru_cache(maxsize=4)  # 16 MB each; the points of a curve use the same draws
 def _weights(rows: int, seed: int, start: int, stop: int) -> FloatArray:
     weights = np.empty((rows, stop - start))
     for column, number in enumerate(range(start, stop)):

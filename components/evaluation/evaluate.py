@@ -1,4 +1,4 @@
-"""From predictions to an Evaluation: which model was delivered, by how much it is better, and why."""
+"""Evaluation of predictions on the test rows: metrics, gains, subsets of inputs, worst samples."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from components.targets.target import FloatArray
 
 @dataclass(frozen=True)
 class CandidatePredictions:
-    """Predictions of one candidate: (N_val, P) and (N_test, P); the prior in rows without its inputs."""
+    """Predictions of one candidate, (N_val, P) and (N_test, P); rows without its inputs hold the prior."""
 
     kind: Literal["single", "average", "fusion"]
     inputs: tuple[str, ...]
@@ -43,16 +43,17 @@ class CandidatePredictions:
 
 @dataclass(frozen=True)
 class DeliveredPredictions:
-    """The model that was chosen on validation.
+    """Predictions of the model that was selected on validation.
 
-    candidate: the name of the candidate it is.
-    validation: calibrated predictions (N_val, P).
-    uncalibrated: test predictions before temperature scaling, all inputs (N_test, P).
-    temperature: what their natural parameters are divided by where all inputs are there; of validation.
-    subsets: calibrated test predictions (N_test, P) for every non-empty subset of the inputs, a row without
-        any input of the subset holding the prior; that of all inputs is what the model delivers.
-    answering: subset → name of the candidate that answers for it, where that differs between subsets.
-    quantiles: of conformal prediction, for each test row (N_test, Q).
+    Attributes:
+        candidate: Name of the selected candidate.
+        validation: (N_val, P) calibrated predictions.
+        uncalibrated: (N_test, P) test predictions from all inputs before temperature scaling.
+        temperature: Temperature for rows with all inputs, fitted on validation.
+        subsets: (N_test, P) calibrated test predictions per non-empty subset of the inputs. A row without
+            any input of the subset holds the prior; the subset of all inputs is what the model delivers.
+        answering: Name of the candidate that predicts for a subset, if it differs between subsets.
+        quantiles: (N_test, Q) quantiles of conformal prediction.
     """
 
     candidate: str
@@ -83,33 +84,37 @@ def evaluate(
     seed: int = 0,
     worst_samples: int = 12,
 ) -> Evaluation:
-    """Judge candidates and the delivered model on the test rows.
+    """Evaluate candidates and the delivered model on the test rows.
 
-    Nothing is chosen here on test: the best single input, and the fusion it is compared with when there are
-    several, are the best by the target's metric on validation.
+    Nothing is selected on test: the best single input, and the fusion that is compared with it, are the best
+    by the target's metric on validation.
 
     Args:
-        target: what was predicted, and by which metric models are chosen.
+        target: Target of the predictions, with the metric of selection.
         inputs: M names in the order of the pipeline file.
-        values_val, values_test: as the target encodes them, (N_val, ...), (N_test, ...), all known.
-        ids_test: the test rows' ids, N_test.
-        words_test: what the manifest says of the target, N_test.
-        candidates: name → predictions; at least one of kind "single".
-        delivered: the chosen model; its subsets must be all 2^M − 1.
-        prior: the prediction without any input, (P,).
-        balance: what the fusion makes of each input alone.
-        warn_below: ratio below which an input counts as under-optimised.
-        coverage: what conformal sets promise.
-        resamples, confidence, seed: of the bootstrap.
-        worst_samples: how many samples of highest loss to list.
+        values_val: (N_val, ...) encoded values, all known.
+        values_test: (N_test, ...) encoded values, all known.
+        ids_test: (N_test,) ids.
+        words_test: (N_test,) cells of the target in the manifest.
+        candidates: Predictions by candidate, at least one of kind "single".
+        delivered: Predictions of the selected model, with all 2^M − 1 subsets.
+        prior: (P,) prediction without any input.
+        balance: Performance of each input alone inside the fusion.
+        warn_below: Ratio below which an input counts as under-optimised.
+        coverage: Probability that conformal sets hold the truth.
+        resamples: Number of bootstrap resamples.
+        confidence: Level of the intervals.
+        seed: Seed of the bootstrap.
+        worst_samples: Number of samples with the highest loss to list.
 
     Returns:
-        Evaluation, its samples without media: add them by `evaluation.with_media({id: {input: Media}})`.
+        Evaluation whose samples have no media: add it by `evaluation.with_media({id: {input: Media}})`.
 
     Raises:
-        ValueError: a subset or a single-input candidate is missing.
-        DataError, ModelError: see metrics.checked.
+        ValueError: If a subset or a single-input candidate is missing.
+        DataError, ModelError: See :mod:`components.metrics.checks`.
     """
+    # Every subset is needed, as Shapley shares are exact sums over all of them.
     wanted = subsets(inputs)
     if lacking := [subset for subset in wanted if subset not in delivered.subsets]:
         raise ValueError(
@@ -132,9 +137,10 @@ def evaluate(
 
     def best(kind: str) -> str | None:
         rivals = [r for r in results if r.kind == kind]
-        found = max(rivals, key=lambda r: better * r.validation.get(metric, -better * np.inf), default=None)
-        return found.name if found else None
+        winner = max(rivals, key=lambda r: better * r.validation.get(metric, -better * np.inf), default=None)
+        return winner.name if winner else None
 
+    # Selection uses validation only, so that test metrics stay unbiased.
     results = [result(name, c.kind, c.inputs, c.validation, c.test) for name, c in candidates.items()]
     single, fusion = best("single"), best("fusion")
     if single is None:
@@ -143,6 +149,7 @@ def evaluate(
         )
     results.append(result("delivered", "delivered", inputs, delivered.validation, final))
 
+    # Signs are such that larger is better, also for losses.
     against = candidates[single].test
     fused = candidates[fusion].test if fusion else None
     scores = {
@@ -216,8 +223,8 @@ def _headline(
     seed: int,
 ) -> Interval:
     names = (target.metric,)
-    found = bootstrap_intervals(target, values, predictions, resamples, confidence, seed, names)
-    return found.get(target.metric, UNDEFINED)
+    intervals = bootstrap_intervals(target, values, predictions, resamples, confidence, seed, names)
+    return intervals.get(target.metric, UNDEFINED)
 
 
 def _class_results(table: pd.DataFrame) -> tuple[ClassResult, ...]:
@@ -263,15 +270,15 @@ def _conformal(
     coverage: float,
     confidence: float,
 ) -> ConformalResult:
-    """Coverage on test with its binomial interval (Clopper & Pearson 1934), and how large the sets are."""
+    """Compute coverage on test with its binomial interval (Clopper & Pearson 1934), and the sets' size."""
     inside = covered(target, values, predictions, quantiles)
     hits, trials = int(inside.sum()), inside.size
-    found = stats.binomtest(hits, trials).proportion_ci(confidence)
+    interval = stats.binomtest(hits, trials).proportion_ci(confidence)
     held = sizes(target, predictions, quantiles)
     finite = held[np.isfinite(held)]
     return ConformalResult(
         promised=coverage,
-        coverage=Interval(hits / trials, float(found.low), float(found.high)),
+        coverage=Interval(hits / trials, float(interval.low), float(interval.high)),
         size=float(finite.mean()) if len(finite) else float("nan"),
         abstained=float(abstains(target, predictions, quantiles).mean()),
     )
@@ -292,16 +299,16 @@ def _worst(
     worst = np.argsort(-losses, kind="stable")[:number]
     answers = final[worst]
     shares = leaning_shares(target, {subset: p[worst] for subset, p in predictions.items()}, prior)
-    said, sure = target.labels(answers), target.confidence(answers)
+    predicted, confidence = target.labels(answers), target.confidence(answers)
     return tuple(
         Sample(
             id=str(ids[row]),
             row=int(row),
             label=str(words[row]),
-            predicted=said[place],
-            probability=float(sure[place]),
+            predicted=predicted[rank],
+            probability=float(confidence[rank]),
             loss=float(losses[row]),
-            shares={name: float(shares[name][place]) for name in inputs},
+            shares={name: float(shares[name][rank]) for name in inputs},
         )
-        for place, row in enumerate(worst)
+        for rank, row in enumerate(worst)
     )

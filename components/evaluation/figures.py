@@ -61,7 +61,7 @@ def subset_intervals(subsets: Sequence[SubsetResult], metric: str) -> Figure:
 
 
 def shapley_bars(shares: Mapping[str, float], metric: str) -> Figure:
-    """What each input brings to the metric."""
+    """Draw the share of the metric that each input contributes."""
     figure, axes = row_axes(list(shares), f"Shapley share of {words(metric)}")
     values = list(shares.values())
     axes.barh(range(len(values)), values, height=0.6, color=[BLUE if v >= 0 else RED for v in values])
@@ -77,11 +77,13 @@ def shapley_bars(shares: Mapping[str, float], metric: str) -> Figure:
 
 
 def class_bars(per_class: Sequence[ClassResult]) -> Figure:
-    """F1 of the classes, worst at the top and no more than 25, with precision and recall as marks."""
-    found = sorted((c for c in per_class if c.support > 0), key=lambda c: c.f1)
-    shown = found[:_MOST_BARS]
+    """Draw the F1 of up to 25 classes, the worst at the top, with precision and recall as marks."""
+    classes = sorted((c for c in per_class if c.support > 0), key=lambda c: c.f1)
+    shown = classes[:_MOST_BARS]
     label = (
-        "F1 (rows)" if len(shown) == len(found) else f"F1 (rows), {_MOST_BARS} worst of {len(found)} classes"
+        "F1 (rows)"
+        if len(shown) == len(classes)
+        else f"F1 (rows), {_MOST_BARS} worst of {len(classes)} classes"
     )
     figure, axes = row_axes([f"{short(c.name)} ({c.support})" for c in shown], label, longest=40)
     axes.barh(range(len(shown)), [c.f1 for c in shown], height=0.6, color=SKY, label="F1")
@@ -162,10 +164,10 @@ RELIABILITY_AXES = {
 def reliability_diagram(
     before: Sequence[ReliabilityBin],
     after: Sequence[ReliabilityBin],
-    said: str = "confidence (top probability)",
-    found: str = "accuracy",
+    x_label: str = "confidence (top probability)",
+    y_label: str = "accuracy",
 ) -> Figure:
-    """What is found by what is said, before and after scaling, and how many rows are in each bin."""
+    """Draw accuracy over confidence before and after scaling, and the number of rows per bin."""
     figure = new_figure(WIDTH, 4.2)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     top.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 3)))
@@ -182,9 +184,9 @@ def reliability_diagram(
         heights = [b.count / max(total, 1) for b in bins]
         bottom.bar(middles + shift * width, heights, width=0.38 * width, color=colour)
     top.set(xlim=(0, 1.02), ylim=(0, 1.02))
-    top.set_ylabel(found, color=INK)
+    top.set_ylabel(y_label, color=INK)
     bottom.set_ylabel("rows", color=INK)
-    bottom.set_xlabel(said, color=INK)
+    bottom.set_xlabel(x_label, color=INK)
     bottom.yaxis.set_major_locator(MaxNLocator(2))
     bottom.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     sober(top)
@@ -250,11 +252,15 @@ def all_figures(evaluation: Evaluation, curves: Sequence[Curve] = ()) -> dict[st
 
 
 def interval_rows(
-    names: Sequence[str], found: Sequence[Interval], colours: Sequence[str], metric: str, longest: int = 24
+    names: Sequence[str],
+    intervals: Sequence[Interval],
+    colours: Sequence[str],
+    metric: str,
+    longest: int = 24,
 ) -> Figure:
-    """A dot and its interval for each name, the value written at the right."""
+    """Draw a dot and its interval per name, with the value at the right."""
     figure, axes = row_axes(names, words(metric), longest)
-    for row, (interval, colour) in enumerate(zip(found, colours, strict=True)):
+    for row, (interval, colour) in enumerate(zip(intervals, colours, strict=True)):
         axes.plot(
             [interval.low, interval.high],
             [row, row],
@@ -264,8 +270,8 @@ def interval_rows(
             solid_capstyle="butt",
         )
         axes.plot(interval.value, row, "o", color=colour, markersize=6.5)
-        place = axes.get_yaxis_transform()
-        axes.text(1.01, row, f"{interval.value:.3f}", transform=place, va="center", fontsize=9, color=INK)
+        transform = axes.get_yaxis_transform()
+        axes.text(1.01, row, f"{interval.value:.3f}", transform=transform, va="center", fontsize=9, color=INK)
     axes.margins(x=0.04)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     return figure

@@ -1,4 +1,4 @@
-"""Small copies of a sample's media, fit to be embedded in the report."""
+"""Small copies of a sample's media, for the report."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from PIL import Image, ImageOps
 from components.data.files.location import read_bytes
 from components.evaluation.samples import Media
 
-_SIDE = 240  # pixels; two for each of the 120 that the report shows, for dense screens
+_SIDE = 240  # pixels, twice the 120 that the report shows, for dense screens
 _AUDIO_BYTES = 1_000_000
 _CHARACTERS = 600
 _CELLS = 30
 
-# What the first bytes say of sounds that every browser plays.
-_SOUNDS = {
+# First bytes of the audio formats that every browser plays.
+_PLAYABLE = {
     b"RIFF": "audio/wav",
     b"fLaC": "audio/flac",
     b"OggS": "audio/ogg",
@@ -32,15 +32,13 @@ _SOUNDS = {
 
 
 def media_of(modality: str, value: Any) -> Media:
-    """What one input of one sample looks like.
+    """Make a small copy of one input of one sample.
 
-    Never fails on the sample's account: what cannot be shown becomes a text that says why, as a report is
-    worth more than a thumbnail.
+    A sample that cannot be shown becomes a text with the reason, as a report matters more than a thumbnail.
 
     Args:
-        modality: image, audio, text or tabular.
-        value: image, audio: path, URL or the file's bytes, or a list of these. text: str. tabular: column
-            → value.
+        modality: ``image``, ``audio``, ``text`` or ``tabular``.
+        value: Path, URL or bytes of an image or audio file, or a list of these; a text; or cells by column.
     """
     try:
         if isinstance(value, list):
@@ -52,16 +50,16 @@ def media_of(modality: str, value: Any) -> Media:
 
 
 def image_media(value: str | Path | bytes) -> Media:
-    """A thumbnail of at most 240 pixels a side, turned as EXIF says; PNG when small or transparent."""
-    with Image.open(io.BytesIO(_content(value))) as opened:
-        opened.draft("RGB", (_SIDE, _SIDE))  # JPEG: decode no more than is shown
-        image = ImageOps.exif_transpose(opened)
+    """Make a thumbnail of at most 240 pixels per side, rotated as EXIF says; PNG if small or transparent."""
+    with Image.open(io.BytesIO(_content(value))) as original:
+        original.draft("RGB", (_SIDE, _SIDE))  # so that a JPEG is decoded at a small size
+        image = ImageOps.exif_transpose(original)
         if image.mode in {"I", "F"} or image.mode.startswith("I;"):
             image = _to_8_bit(image)
         transparent = image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info
         image = image.convert("RGBA" if transparent else "RGB")
     image.thumbnail((_SIDE, _SIDE))
-    small = max(image.size) <= 96  # photographs are larger; JPEG would smear a 28 × 28 digit
+    small = max(image.size) <= 96  # as JPEG would blur an image of 28 × 28 pixels
     out = io.BytesIO()
     if transparent or small:
         image.save(out, "PNG", optimize=True)
@@ -71,9 +69,9 @@ def image_media(value: str | Path | bytes) -> Media:
 
 
 def audio_media(value: str | Path | bytes, limit: int = _AUDIO_BYTES) -> Media:
-    """The sound as it is if browsers play it and it has at most `limit` bytes; else mono WAV, cut."""
+    """Return audio unchanged if browsers play it and it has at most `limit` bytes; else as mono WAV, cut."""
     content = _content(value)
-    mime = next((mime for magic, mime in _SOUNDS.items() if content.startswith(magic)), None)
+    mime = next((mime for magic, mime in _PLAYABLE.items() if content.startswith(magic)), None)
     with soundfile.SoundFile(io.BytesIO(content)) as sound:
         plain = sound.format != "WAV" or sound.subtype in {"PCM_16", "PCM_U8"}
         if mime and plain and len(content) <= limit:
@@ -87,12 +85,12 @@ def audio_media(value: str | Path | bytes, limit: int = _AUDIO_BYTES) -> Media:
 
 
 def text_media(value: str) -> Media:
-    """The text, its end left off beyond 600 characters."""
+    """Return the first 600 characters of a text."""
     return Media("text", text=value if len(value) <= _CHARACTERS else value[:_CHARACTERS].rstrip() + " …")
 
 
 def tabular_media(value: Mapping[str, Any]) -> Media:
-    """The first 30 columns, numbers to four digits, empty cells as an en dash."""
+    """Return the first 30 columns, numbers with four digits, empty cells as an en dash."""
     cells = list(value.items())
     shown = {column: cell_text(cell)[:_CHARACTERS] for column, cell in cells[:_CELLS]}
     more = f"and {len(cells) - _CELLS} more columns" if len(cells) > _CELLS else None
@@ -114,7 +112,7 @@ def _content(value: str | Path | bytes) -> bytes:
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
-    """16-bit and float pixels stretched to the whole range from black to white."""
+    """Scale 16-bit and float pixels to the whole range from black to white."""
     pixels = np.asarray(image, dtype=np.float64)
     low, high = pixels.min(), pixels.max()
     return Image.fromarray(((pixels - low) * (255 / max(high - low, 1e-9))).astype(np.uint8))

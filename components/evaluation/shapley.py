@@ -1,4 +1,4 @@
-"""What each input is worth: exact Shapley values over all subsets of inputs (Shapley 1953)."""
+"""Exact Shapley values of the inputs, over all subsets (Shapley 1953)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from components.targets.target import FloatArray
 
 
 def subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """All 2^M − 1 non-empty subsets, by size and then in the order of names."""
+    """Return all 2^M − 1 non-empty subsets, by size and then in the order of names."""
     return [subset for size in range(1, len(names) + 1) for subset in combinations(names, size)]
 
 
 def shapley_values(values: Mapping[frozenset[str], ArrayLike]) -> dict[str, FloatArray]:
-    """Shapley value of each name, where a subset's value may be an array of any one shape.
+    """Compute the Shapley value of each name; values may be arrays of one shape.
 
         φ(i) = Σ over S not containing i of |S|! (M − |S| − 1)! / M! · (v(S ∪ {i}) − v(S))
 
@@ -30,7 +30,7 @@ def shapley_values(values: Mapping[frozenset[str], ArrayLike]) -> dict[str, Floa
         name → φ(name), of the shape of the values. They sum to v(all) − v(∅).
 
     Raises:
-        ValueError: a subset is missing.
+        ValueError: If a subset is missing.
 
     Example:
         >>> accuracy = {(): 0.1, ("image",): 0.6, ("text",): 0.5, ("image", "text"): 0.9}
@@ -42,7 +42,7 @@ def shapley_values(values: Mapping[frozenset[str], ArrayLike]) -> dict[str, Floa
     wanted = [
         frozenset(),
         *map(frozenset, subsets(names)),
-    ]  # in one order, for the last bit of the sum
+    ]  # in a fixed order, so that sums are equal to the last bit
     if lacking := set(wanted) - set(values):
         shown = ", ".join(
             "{" + ", ".join(sorted(s)) + "}" for s in sorted(lacking, key=lambda s: (len(s), sorted(s)))
@@ -62,23 +62,23 @@ def shapley_values(values: Mapping[frozenset[str], ArrayLike]) -> dict[str, Floa
 
 
 def shapley_shares(values: Mapping[frozenset[str], float]) -> dict[str, float]:
-    """shapley_values of plain numbers: what of the metric each input brings."""
+    """Compute :func:`shapley_values` of numbers: the share of the metric that each input contributes."""
     return {name: float(share) for name, share in shapley_values(values).items()}
 
 
 def leaning_shares(
     target: AnyTarget, predictions: Mapping[tuple[str, ...], FloatArray], prior: FloatArray
 ) -> dict[str, FloatArray]:
-    """What each input added to each row's answer, counted as `Target.leaning` does.
+    """Compute the contribution of each input to each row's prediction, in units of `Target.leaning`.
 
     Args:
-        target: what was predicted.
-        predictions: (N, P) for every non-empty subset of the inputs; that of all inputs is the answer.
-        prior: the prediction without any input, (P,).
+        target: Target of the predictions.
+        predictions: (N, P) for every non-empty subset of the inputs.
+        prior: (P,) prediction without any input.
 
     Returns:
-        name → (N,), in nats of the answer's probability or in units of the number. In each row they sum to
-        the leaning with all inputs less that of the prior.
+        (N,) by input, in nats of the prediction's probability or in units of the number. In each row they
+        add up to the leaning with all inputs less that of the prior.
     """
     answers = predictions[max(predictions, key=len)]
     without = np.broadcast_to(np.asarray(prior, dtype=np.float64), answers.shape)
@@ -89,19 +89,19 @@ def leaning_shares(
 
 
 def interactions(values: Mapping[frozenset[str], float]) -> dict[tuple[str, str], float]:
-    """Shapley interaction index of each pair (Grabisch & Roubens 1999), exact over all subsets.
+    """Compute the Shapley interaction index of each pair (Grabisch & Roubens 1999), exact over all subsets.
 
         I(i, j) = Σ over S without i and j of |S|! (M − |S| − 2)! / (M − 1)! · Δij(S),
         Δij(S) = v(S ∪ {i, j}) − v(S ∪ {i}) − v(S ∪ {j}) + v(S)
 
-    Positive where two inputs bring more together than apart, negative where they say the same.
+    Positive if two inputs contribute more together than apart, negative if they are redundant.
 
     Args:
         values: v(S) for every subset S of the M names, the empty one included.
     """
     names = sorted(frozenset().union(*values))
     total = len(names)
-    found = {}
+    indices = {}
     for i, j in combinations(names, 2):
         rest = [name for name in names if name not in (i, j)]
         index = 0.0
@@ -109,5 +109,5 @@ def interactions(values: Mapping[frozenset[str], float]) -> dict[tuple[str, str]
             weight = factorial(len(subset)) * factorial(total - len(subset) - 2) / factorial(total - 1)
             pair = values[subset | {i, j}] - values[subset | {i}] - values[subset | {j}] + values[subset]
             index += weight * pair
-        found[i, j] = index
-    return found
+        indices[i, j] = index
+    return indices

@@ -126,9 +126,9 @@ def _with_embeddings(
 
 
 def _quarantine(old: Sample, new: Sample) -> _Planned:
-    """Fewer faults than in training are no alarm."""
-    found = rates((old.faulty, old.judged), (new.faulty, new.judged), "greater")
-    return _Planned("quarantine", "rows", None, found)
+    """Test if faults are more frequent than in training; fewer are no alarm."""
+    shift = rates((old.faulty, old.judged), (new.faulty, new.judged), "greater")
+    return _Planned("quarantine", "rows", None, shift)
 
 
 def _target_tests(
@@ -152,11 +152,11 @@ def _target_tests(
 def _labels(target: AnyTarget, old: list[str], new: list[str]) -> Moved:
     match target:
         case Regression():
-            found = [
+            values = [
                 np.array([number for cell in cells if (number := to_number(cell)) is not None])
                 for cells in (old, new)
             ]
-            return numbers(*found)
+            return numbers(*values)
         case Multilabel():
             return labels(
                 *(

@@ -1,7 +1,7 @@
-"""The rows that a model carries to be compared with: those that its encoders did not learn from.
+"""Reference rows that a model carries for monitoring; its encoders did not learn from them.
 
-An encoder has seen its training rows and separates them better than any others: compared with them, data that
-has not changed at all would look changed (docs/decisions/014-monitoring-compares-with-held-out-rows.md).
+An encoder separates its training rows better than any others. Compared with them, data that has not changed
+would look changed (docs/decisions/014-monitoring-compares-with-held-out-rows.md).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ HELD_OUT = ("val", "test")
 
 
 def draw_reference(dataset: Dataset, config: PipelineConfig) -> pd.DataFrame:
-    """Validation and test rows of the samples table, drawn by the seed, at most ``monitoring.rows``."""
+    """Draw at most ``monitoring.rows`` validation and test rows of the samples table."""
     table = open_samples_table(dataset)
     split = table.column("split")
     rows = np.flatnonzero(np.any([split.equals(each) for each in HELD_OUT], axis=0))
@@ -83,26 +83,28 @@ def _columns(
     samples: pd.DataFrame, name: str, prepared: Prepared, config: PipelineConfig
 ) -> dict[str, Cells]:
     options, preprocessor = config.inputs[name], open_preprocessor(prepared)
-    there = samples[f"{name}.digest"].notna().to_numpy()
+    present = samples[f"{name}.digest"].notna().to_numpy()  # (N,)
     if options.modality == "tabular":
         rows: list[dict[str, Any]] = samples.to_dict("records")  # type: ignore[assignment]
         given = [input_value(row, name, options) for row in rows]
         cells = [{key: None if pd.isna(cell) else cell for key, cell in row.items()} for row in given]
         return table_columns(preprocessor, cells)
     if options.modality == "text":
-        values = samples.loc[there, f"{name}.text"].tolist()
+        values = samples.loc[present, f"{name}.text"].tolist()
     else:
-        stored = ShardStore(Path(prepared.store), "arrow").rows(samples.loc[there, f"{name}.digest"].tolist())
-        values = [stored[row] for row in range(there.sum())]
+        stored = ShardStore(Path(prepared.store), "arrow").rows(
+            samples.loc[present, f"{name}.digest"].tolist()
+        )
+        values = [stored[row] for row in range(present.sum())]
     names = SUMMARIES[options.modality]
-    found = np.full((len(samples), len(names)), np.nan)
-    for row, value in zip(np.flatnonzero(there), values, strict=True):
-        found[row] = summarise(preprocessor, value)
-    return dict(zip(names, found.T, strict=True))
+    summaries = np.full((len(samples), len(names)), np.nan)
+    for row, value in zip(np.flatnonzero(present), values, strict=True):
+        summaries[row] = summarise(preprocessor, value)
+    return dict(zip(names, summaries.T, strict=True))
 
 
 def _faulty(quarantine: Path) -> int:
-    """Rows that ingest left out for one of their inputs; a row without a target is not counted."""
+    """Count the rows in quarantine for an input; a row without a target does not count."""
     table = pd.read_parquet(quarantine, columns=["input", "row", "reason"])
     return int(
         table.loc[(table["input"] != "row") | table["reason"].str.startswith("no input"), "row"].nunique()

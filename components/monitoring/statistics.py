@@ -22,11 +22,11 @@ _MISSING = object()
 
 @dataclass(frozen=True)
 class Moved:
-    """What became of one column.
+    """Shift of one column.
 
     Attributes:
-        effect: How far it has moved: the population stability index, or a difference of rates.
-        p: That chance alone moves it so far.
+        effect: Size of the shift: the population stability index, or a difference of rates.
+        p: Probability of at least this shift by chance.
     """
 
     effect: float
@@ -83,14 +83,14 @@ def labels(old: Sequence[Sequence[str]], new: Sequence[Sequence[str]]) -> Moved:
 
     Each label's share is tested by Fisher's test; the p-value is the smallest times the number of labels.
     """
-    found = []
+    shifts = []
     for label in sorted({label for row in (*old, *new) for label in row}):
         have = [sum(label in row for row in rows) for rows in (old, new)]
         table = [[count, len(rows) - count] for count, rows in zip(have, (old, new), strict=True)]
-        found.append(Moved(psi(*table), float(fisher_exact(table).pvalue)))
-    if not found:
+        shifts.append(Moved(psi(*table), float(fisher_exact(table).pvalue)))
+    if not shifts:
         return Moved(0.0, 1.0)
-    return Moved(max(each.effect for each in found), min(1.0, len(found) * min(each.p for each in found)))
+    return Moved(max(each.effect for each in shifts), min(1.0, len(shifts) * min(each.p for each in shifts)))
 
 
 def rates(old: tuple[int, int], new: tuple[int, int], alternative: str = "two-sided") -> Moved:
@@ -152,7 +152,7 @@ def domain_auc(x: np.ndarray, y: np.ndarray, seed: int) -> tuple[float, float]:
 
     Lopez-Paz & Oquab 2017, "Revisiting classifier two-sample tests", https://arxiv.org/abs/1610.06545. In a
     fold the classifier has seen none of the vectors that it orders, so that the Mann-Whitney test of that
-    fold is sound. The folds are not independent of each other; twice the mean of their p-values is a p-value
+    fold is valid. The folds are not independent of each other; twice the mean of their p-values is a p-value
     whatever they have to do with each other (Vovk & Wang 2020, https://arxiv.org/abs/1212.4966).
 
     Args:
@@ -210,15 +210,15 @@ def mmd(x: np.ndarray, y: np.ndarray, permutations: int, rng: np.random.Generato
     n, total = len(x), len(x) + len(y)
     own = np.zeros((total, 1))
     own[:n] = 1
-    found = _squared(kernel, own)[0]
+    observed = _squared(kernel, own)[0]
     further = 0
     for start in range(0, permutations, _CHUNK):
         count = min(_CHUNK, permutations - start)
         drawn = np.zeros((total, count))
         for column in range(count):
             drawn[rng.permutation(total)[:n], column] = 1
-        further += int((_squared(kernel, drawn) >= found - 1e-12).sum())
-    return float(np.sqrt(max(found, 0.0))), (1 + further) / (1 + permutations)
+        further += int((_squared(kernel, drawn) >= observed - 1e-12).sum())
+    return float(np.sqrt(max(observed, 0.0))), (1 + further) / (1 + permutations)
 
 
 def _kernel(z: np.ndarray) -> np.ndarray:

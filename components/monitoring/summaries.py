@@ -1,4 +1,4 @@
-"""A few numbers that say what a picture, a sound or a text is like, in words that a person knows."""
+"""Summaries of image, audio and text: a few numbers that people understand."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ SUMMARIES: dict[str, tuple[str, ...]] = {
     "text": ("characters", "words"),
     "tabular": (),
 }
-"""Names by modality."""
+"""Names of the numbers, by modality."""
 
 
 def summarise(preprocessor: Preprocessor, value: Any) -> tuple[float, ...]:
-    """The numbers of one row, in the order of SUMMARIES.
+    """Compute the numbers of one row, in the order of SUMMARIES.
 
     Args:
-        preprocessor: Of the input.
-        value: Picture, sound: canonical array, see :mod:`components.preprocess`; text: str.
+        preprocessor: Preprocessor of the input.
+        value: Canonical array of image or audio, see :mod:`components.preprocess`; or a text.
 
     Returns:
-        - Pictures: mean and standard deviation of the levels, 0 to 255.
-        - Sounds: length in seconds; peak over RMS in dB (loudness itself is evened out before); how often
-          the wave crosses zero, per second.
-        - Texts: characters and words.
+        - Image: mean and standard deviation of the levels, 0 to 255.
+        - Audio: length in seconds; peak over RMS in dB, as preprocessing removes the loudness itself; zero
+          crossings per second.
+        - Text: number of characters and of words.
     """
     if preprocessor.modality == "image":
         return float(value.mean()), float(value.std())

@@ -18,14 +18,14 @@ _OF_THE_TEAM = ("system/", "champion_gain", "extracted_rows_")  # load, champion
 
 @dataclass(frozen=True)
 class Account:
-    """What a run was made from and what it came to.
+    """Sources and results of a run.
 
     Attributes:
         settings: Options of the pipeline, flat.
         data: Digest of the samples.
         model: Digest of the delivered model.
         environment: See :func:`components.reproduction.environment.environment`; flat.
-        metrics: By name; behind the name of a part the value of every step.
+        metrics: Metrics by name; metrics of a part have a value per step.
     """
 
     settings: Mapping[str, Any]
@@ -113,12 +113,12 @@ class Comparison:
 
 
 def is_compared(metric: str) -> bool:
-    """Whether a metric says what was learned, and not how long it took or who was champion."""
+    """Return True if a metric depends on the learned model, not on time, load or the champion."""
     return metric not in _OF_THE_MOMENT and not metric.startswith(_OF_THE_TEAM)
 
 
 def differences(then: Account, now: Account) -> list[Difference]:
-    """Everything that is not exactly equal, causes first: settings, data, environment, model, metrics."""
+    """List all that is not exactly equal, causes first: settings, data, environment, model, metrics."""
     unequal = _unequal("settings", then.settings, now.settings)
     unequal += _unequal("data", {"digest": then.data}, {"digest": now.data})
     unequal += _unequal("environment", then.environment, now.environment)
@@ -136,7 +136,7 @@ def _unequal(part: Part, then: Mapping[str, Any], now: Mapping[str, Any]) -> lis
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Equality to the last bit, in which what is not a number equals itself."""
+    """Compare to the last bit; NaN equals NaN."""
     if isinstance(one, float) and isinstance(other, float) and math.isnan(one):
         return math.isnan(other)
     return bool(one == other)

@@ -1,4 +1,4 @@
-"""What a run's numbers depend on besides settings, data and seed: versions, device, threads."""
+"""Environment of a run, on which its numbers depend: versions, device, threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from components.runtime.device import choose_device
 
 
 def environment(device: str) -> dict[str, Any]:
-    """Facts of this process, JSON-serialisable.
+    """Return facts of this process, which can be written as JSON.
 
     Args:
         device: ``engine.device`` of the pipeline.
