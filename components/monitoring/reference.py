@@ -46,15 +46,15 @@ def make_reference(
     model: CandidateEnsemble,
     config: PipelineConfig,
 ) -> Sample:
-    """What is kept of these rows.
+    """Collect what the model carries of the reference rows.
 
     Args:
-        dataset: They are of it.
+        dataset: Data set of the rows.
         samples: N rows of its samples table, with all columns.
-        embeddings: Of these rows.
+        embeddings: Embeddings of these rows.
         prepared: Canonical samples by input.
-        model: Answers.
-        config: The whole pipeline.
+        model: Model that predicts the rows.
+        config: Pipeline configuration.
     """
     present = {name: embeddings.present[:, column].numpy() for column, name in enumerate(model.inputs)}
     with torch.inference_mode():

@@ -91,10 +91,10 @@ def score(
     target, names = dataset.targets.primary, list(model.inputs)
     predictions: dict[str, dict[str, np.ndarray]] = {}
     values = {}
-    for split, opened in splits.items():
-        embeddings, natural = opened.embeddings, opened.out_of_fold
-        known = known_rows(opened.values[target.name]).numpy()
-        values[split] = opened.values[target.name].numpy()[known]
+    for split, part in splits.items():
+        embeddings, natural = part.embeddings, part.out_of_fold
+        known = known_rows(part.values[target.name]).numpy()
+        values[split] = part.values[target.name].numpy()[known]
         every = {
             name: model.predict(target, embeddings, names, name, fusion_natural=natural)
             for name in (*names, AVERAGE, FUSION)

@@ -1,11 +1,11 @@
 """Policy of the addresses and folders that may be read: set by the environment, never by a manifest.
 
-``BRAID_URL_SCHEMES``    schemes of allowed URLs; https, s3, gs, gcs, az, abfs, abfss by default
-``BRAID_URL_HOSTS``      allowed hosts or buckets, ``*.example.org`` for all below; empty allows all
-``BRAID_URL_PRIVATE``    1 allows addresses of this machine and its networks
-``BRAID_MOST_MEGABYTES`` largest size of a file, 1024 by default
-``BRAID_URL_SECONDS``    longest time for a file over HTTP, 60 by default
-``BRAID_DATA_ROOTS``     folders and URLs whose files any manifest may name, besides those in its own folder
+- ``BRAID_URL_SCHEMES``    schemes of allowed URLs; https, s3, gs, gcs, az, abfs, abfss by default.
+- ``BRAID_URL_HOSTS``      allowed hosts or buckets, ``*.example.org`` for all below; empty allows all.
+- ``BRAID_URL_PRIVATE``    1 allows addresses of this machine and its networks.
+- ``BRAID_MOST_MEGABYTES`` largest size of a file, 1024 by default.
+- ``BRAID_URL_SECONDS``    longest time for a file over HTTP, 60 by default.
+- ``BRAID_DATA_ROOTS``     folders and URLs whose files any manifest may name, besides its own.
 
 Items of a list are separated by commas.
 """

@@ -124,9 +124,9 @@ def open_jsonl(path: str) -> Manifest:
 def open_folder(path: str) -> Manifest:
     """Open a folder with a sub-folder of image or audio files per class.
 
-    Columns are ``id`` (path below the folder), ``path`` and ``label`` (name of the sub-folder). If the
-    folders at the top are named train, val (valid, validation, dev) and test, with the classes below them,
-    there is a column ``split`` too. Files with other suffixes are ignored with a warning.
+    Columns are ``id`` (path below the folder), ``path`` and ``label`` (name of the sub-folder). There is a
+    column ``split`` too if the top folders are named train, val (valid, validation, dev) and test.
+    Files with other suffixes are ignored with a warning.
 
     Raises:
         DataError: If no sub-folder has an image or audio file.
