@@ -15,7 +15,7 @@ import torch
 from components.config.training import TrainingConfig
 from components.data.files.media import inspect
 from components.data.sources.embedded import EMBEDDED
-from components.distillation.teacher import answers
+from components.distillation.teacher import predict_rows
 from components.models.code import classes_of
 from components.models.encoders import ENCODERS
 from components.models.fusion import FUSIONS
@@ -45,7 +45,7 @@ STEPS: dict[str, Sequence[Step]] = {
     **{f"alignment {name}": [build] for name, build in ALIGNMENTS.items()},
     "probe": [fit_probe],
     "stack": [stack, held_out],
-    "teacher": [answers],
+    "teacher": [predict_rows],
     "media": [inspect],
     **{f"data {name}": [module.generate] for name, module in EMBEDDED.items()},
 }

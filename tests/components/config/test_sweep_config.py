@@ -108,7 +108,7 @@ def test_a_fusion_that_cannot_be_used_is_left_out_of_all_and_refused_by_name(tmp
     [
         ({"strategy": "joint"}, "strategy: joint trains encoders anew"),
         ({"joint_epochs": 3}, "joint_epochs: 3 trains encoders anew"),
-        ({"inputs": {"age": PIPELINE["inputs"]["age"]}}, "one input alone"),
+        ({"inputs": {"age": PIPELINE["inputs"]["age"]}}, "only one input"),
     ],
 )
 def test_a_pipeline_without_cached_features_to_fuse_is_refused(
@@ -122,7 +122,7 @@ def test_a_pipeline_without_cached_features_to_fuse_is_refused(
 def test_two_pipelines_of_one_name_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path, pipelines=["tiny.yaml", "again.yaml"])
     (tmp_path / "again.yaml").write_text((tmp_path / "tiny.yaml").read_text())
-    with pytest.raises(ConfigError, match="two of them are called 'tiny'"):
+    with pytest.raises(ConfigError, match="two of them are named 'tiny'"):
         expand(path, load_sweep(path))
 
 

@@ -33,7 +33,7 @@ FINDINGS = {
     "retrievals": "Search: image → text class recall@1 0.500 (chance 0.250).",
     "robustness": "Heavy noise on image makes the model worse than text by itself.",
     "summary": "Scored without image: 3 rows.",
-    "ranking": "tensor left out: too wide",
+    "ranking": "tensor skipped: too wide",
 }
 METRICS = {
     "evaluation": {"test_accuracy_low", "val_log_loss", "picture_test_accuracy_high", "fusion_gain"}

@@ -95,7 +95,7 @@ def test_no_password_is_shown_or_kept(
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"source": "postgresql://braid:hunter2@db/shop", "query": QUERY}, r"write \$\{NAME\} in its place"),
+        ({"source": "postgresql://braid:hunter2@db/shop", "query": QUERY}, r"write \$\{NAME\} instead"),
         ({"source": "sqlite:///shop.db", "format": "sql"}, "takes a query"),
         ({"source": "m.csv", "format": "csv", "query": QUERY}, "a query is for a database"),
     ],
