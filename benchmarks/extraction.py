@@ -31,7 +31,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import flows.workers.environment  # noqa: F401  (the settings of memory that runs have)
 from benchmarks import extraction_media as media
 from benchmarks import extraction_rivals as rivals
 from benchmarks.extraction_rivals import Rival
@@ -52,6 +51,7 @@ from components.references import Dataset, EncoderWeights, Prepared
 from components.runtime.device import choose_device, embedding_format, precision
 from components.storage.shards import ShardStore
 from components.storage.tensors import save_tensors
+from flows.process_settings import configure_process
 
 _DONE = "BRAID_BENCHMARK_STARTED"
 ROWS = {"image-vit": 768, "image-resnet": 1536, "text": 4096, "audio": 3072, "audio-ast": 512}
@@ -332,5 +332,6 @@ def main() -> None:
 if __name__ == "__main__":
     if _DONE not in os.environ:  # glibc reads its settings when a process begins
         os.environ[_DONE] = "1"
+        configure_process()
         os.execv(sys.executable, [sys.executable, "-m", "benchmarks.extraction", *sys.argv[1:]])
     main()

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import flows.workers.environment  # noqa: F401  (workers keep freed buffers by its settings: measured with them)
 from benchmarks.child import Child, in_child
 from benchmarks.generated import pipeline_of, write_rows
 from benchmarks.machine import machine
@@ -24,6 +23,7 @@ from components.data.ingest import ingest
 from components.pipeline.extract import extract
 from components.pipeline.preprocess import prepare
 from components.references import Dataset, Features, Prepared
+from flows.process_settings import configure_process
 
 FEW = 10_000
 Steps = dict[str, Child[object]]
@@ -76,6 +76,7 @@ def report(few: Steps, many: Steps, counts: tuple[int, int]) -> list[str]:
 
 def main() -> None:
     """Measure and print the tables."""
+    configure_process()  # the processes that it starts have the allocator of a run
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -28,7 +28,6 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
-import flows.workers.environment  # noqa: F401  (settings of the allocator, for both sides alike)
 from benchmarks.generated import pipeline_of, write_rows
 from benchmarks.machine import machine
 from components.audit.run import audit
@@ -44,6 +43,7 @@ from components.report.page import render_report
 from components.robustness.figures import robustness_figures
 from components.robustness.measure import measure_robustness
 from components.storage.atomic import write_bytes
+from flows.process_settings import configure_process
 
 _INPUTS = ("table", "text", "image")
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
@@ -184,6 +184,7 @@ def _range(values: Sequence[float], digits: int = 1) -> str:
 
 def main() -> None:
     """Measure and print the table."""
+    configure_process()  # the processes that it starts have the allocator of a run
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

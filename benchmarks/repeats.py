@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import flows.workers.environment  # noqa: F401  (settings of the allocator, as in a run)
 from benchmarks.child import Child, in_child
 from benchmarks.generated import Change, pipeline_of, write_rows
 from benchmarks.machine import machine
 from benchmarks.steps import Spent, to_features
+from flows.process_settings import configure_process
 
 INPUTS = ("table", "text", "image")
 CHANGED = Change(share=0.01, pictures=True)
@@ -70,6 +70,7 @@ def _line(name: str, spent: Sequence[Spent]) -> str:
 
 def main() -> None:
     """Measure and print the table."""
+    configure_process()  # the processes that it starts have the allocator of a run
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

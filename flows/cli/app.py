@@ -18,9 +18,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-import flows.workers.environment  # noqa: F401  (has to come first: it sets what the others read)
-
-# isort: split
 # What a command works with is imported when it runs: it takes seconds, in which Prefect's server can start.
 from components.config import load_pipeline, load_tracking
 from components.config.engine import EngineConfig
@@ -45,6 +42,7 @@ from flows.cli.options import (
     reported,
     serving,
 )
+from flows.process_settings import configure_process
 
 app = typer.Typer(
     help="Retrain multimodal models and prove whether the new one deserves to replace the old one.",
@@ -504,7 +502,8 @@ def ui(
 
 
 def main() -> None:
-    """Entry point of ``braid``."""
+    """Run the command line ``braid``."""
+    configure_process()  # before a command imports what reads it
     app()
 
 

@@ -14,9 +14,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import flows.workers.environment  # noqa: F401  (has to come first: it sets what the others read)
-
-# isort: split
 from prefect import Flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
@@ -32,6 +29,7 @@ from components.errors import BraidError
 from flows.distill import distill
 from flows.hosting.automations import TAG, ensure_automations
 from flows.monitor import monitor
+from flows.process_settings import configure_process
 from flows.retrain import retrain
 from flows.score import score
 from flows.sweep import sweep
@@ -223,5 +221,11 @@ async def _settled(operations: Operations, ids: Mapping[str, UUID]) -> None:
         await client.upsert_global_concurrency_limit_by_name("gpu", operations.gpu_slots)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve the deployments in the process that ``braid up`` starts, with the variables that it sets."""
+    configure_process()
     serve(*map(Path, sys.argv[1:4]))
+
+
+if __name__ == "__main__":
+    main()

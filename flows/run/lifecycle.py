@@ -14,6 +14,7 @@ from prefect.runtime import flow_run
 from components.config import PipelineConfig, TrackingConfig, load_tracking
 from components.errors import ServiceError
 from components.storage.digest import digest_json
+from flows.process_settings import configure_process
 from flows.run.folder import claim
 from flows.servers.local import has_pages
 from flows.workers.pool import start_workers, stop_workers
@@ -81,6 +82,7 @@ def begun(
 
     Other arguments are those of :func:`opened`.
     """
+    configure_process()  # of a flow run that a worker of Prefect starts there is no main() of braid
     at = load_tracking(tracking_file, workspace)
     facts = dict(facts or {})
     base = config.resolve().parent

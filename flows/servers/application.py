@@ -7,6 +7,7 @@ import threading
 import time
 
 from flows.prefect_internals import PREFECT_SERVER, prefect_application
+from flows.process_settings import configure_process
 from flows.servers.retrying import App, retrying
 from flows.workers.imports import imported
 
@@ -16,6 +17,7 @@ _FULL_EVERY = 30  # collections
 
 def create_app() -> App:
     """Build the application that uvicorn serves."""
+    configure_process()
     imported([PREFECT_SERVER])
     _collect_garbage_apart()
     return retrying(prefect_application())

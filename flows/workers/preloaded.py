@@ -2,9 +2,6 @@
 
 import pkgutil
 
-import flows.workers.environment  # noqa: F401  (has to come first: it sets what the others read)
-
-# isort: split
 import tasks
 from flows.workers.imports import imported
 

@@ -13,8 +13,8 @@ from typing import Any
 import prefect.engine
 from prefect.context import refresh_global_settings_context
 
-from components.redaction import guard_logs
 from components.runtime.device import share_cores
+from flows.process_settings import configure_process
 from tasks.tracking.service import reached
 
 
@@ -27,9 +27,9 @@ def start_worker(workers: int, environment: Mapping[str, str]) -> None:
     """
     os.environ.clear()
     os.environ.update(environment)
+    configure_process()
     refresh_global_settings_context()
     share_cores(workers)
-    guard_logs()
     prefect.engine.handle_engine_signals = _as_errors  # type: ignore[assignment]
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -42,8 +41,6 @@ CONFIG, ENVIRONMENT = "config.yaml", "environment.json"  # artifacts that a run 
 _OF_THE_RUN = ("config", "git_commit", DATA_TAG)  # tags that its parts have too
 _LONGEST_PARAM = 6000  # characters that every MLflow backend takes
 _FORBIDDEN = re.compile(r"[^\w.:/ -]")  # in a name of MLflow; columns of a table may have any
-
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 
 def connect(tracking: TrackingConfig) -> MlflowClient:

@@ -1,7 +1,4 @@
-"""Settings of the process that have to stand before prefect, mlflow and torch are imported.
-
-Import this module first. What the user has set in the environment wins.
-"""
+"""Settings of a process: environment variables that libraries read as they are imported, and its logs."""
 
 from __future__ import annotations
 
@@ -23,13 +20,21 @@ _DEFAULTS = {
     "GIT_PYTHON_REFRESH": "quiet",
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONWARNINGS": "ignore",
-    # Who asks whether there is a GPU does not begin to use it: workers are forked from who has asked.
+    # Workers are forked from a process that has looked for a GPU, and that look must not begin to use it.
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
     # glibc gives large buffers back to the kernel at every step, and a third of a convolution step
     # is then page faults; workers started from here keep them.
     "MALLOC_MMAP_THRESHOLD_": "4294967296",
     "MALLOC_TRIM_THRESHOLD_": "8589934592",
 }
-for _name, _value in _DEFAULTS.items():
-    os.environ.setdefault(_name, _value)
-guard_logs()
+
+
+def configure_process() -> None:
+    """Set what libraries read as they are imported, and redact what this process logs.
+
+    Every entry point calls this in its ``main()``, before it imports prefect, mlflow or torch. Processes that
+    it starts inherit the variables. What the user has set in the environment stays. Once is enough.
+    """
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    guard_logs()
