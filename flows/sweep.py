@@ -28,7 +28,7 @@ from components.sweep.study import Study, open_storage
 from components.sweep.trial import TrialResult
 from flows.retrain import retrain
 from flows.run.lifecycle import begun
-from flows.workers.pool import WORKERS, run_name, workers
+from flows.workers.pool import WORKERS, Workers, run_name, workers
 from tasks.context import Context
 from tasks.extract import extract_task
 from tasks.fit import fit_task, probe_task
@@ -130,7 +130,8 @@ def _tell_of_workers(parallel: int) -> None:
     """A deployed sweep has the processes of its deployment, whatever its file asks for."""
     context = FlowRunContext.get()
     assert context is not None
-    there = getattr(context.task_runner, "_max_workers", parallel)
+    runner = context.task_runner
+    there = runner.size if isinstance(runner, Workers) else parallel
     if there < parallel:
         get_run_logger().warning(
             "parallel: %s, but this flow has %s processes; more need "

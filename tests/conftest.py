@@ -15,6 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from components.config.tracking import VARIABLES
 from components.runtime.environ import kept
+from flows.process_settings import configure_process
 from flows.servers.processes import port_near, prefect_server
 
 # How long an example takes says how busy the machine is, not whether the code is right.
@@ -25,6 +26,7 @@ for _name in [name for name in os.environ if name in VARIABLES or name.startswit
     del os.environ[_name]  # of who starts the tests
 # Flows that run in this process have one worker process: pytest -n shares the cores already.
 os.environ["PREFECT_TASKS_RUNNER_PROCESS_POOL_MAX_WORKERS"] = "1"
+configure_process()  # tests that run a command in this process pass its main() by
 
 
 # Tests that share a Prefect server, the process that workers are forked from, and the first run.

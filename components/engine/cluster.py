@@ -10,13 +10,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from components.config.engine import EngineConfig
+from components.engine.ray_internals import LOOPBACK, cause_of
 from components.errors import BraidError
 from components.runtime.environ import variables
 
 ADDRESS = "RAY_ADDRESS"
 """Ray's own environment variable: the cluster that a process joins."""
-_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-"""Ray's own: at 0 its servers are on 127.0.0.1, and that is not taken for the machine's outer address."""
 
 
 class EngineError(BraidError):
@@ -50,7 +49,7 @@ def connect(config: EngineConfig) -> Any:
     """
     address = config.cluster.address or os.environ.get(ADDRESS)
     if address is None:  # nobody from elsewhere has a part in it; Ray looks when it is imported
-        os.environ.setdefault(_LOOPBACK, "0")
+        os.environ.setdefault(LOOPBACK, "0")
     ray = import_ray()
     if ray.is_initialized():
         return ray
@@ -104,9 +103,7 @@ def gpus_each(config: EngineConfig, ray: Any) -> int:
 def own_error(error: BaseException | None) -> BraidError | None:
     """The error of braid that a worker raised, out of those that Ray wraps it in; None if there is none."""
     while error is not None and not isinstance(error, BraidError):
-        failures = getattr(error, "worker_failures", None) or {}  # of Ray Train, which wraps each once more
-        inner = getattr(error, "cause", None) or getattr(error, "_base_exc", None)
-        error = next(iter(failures.values()), None) or inner or error.__cause__
+        error = cause_of(error)
     cause = getattr(error, "cause", None)  # Ray makes a class that is both its own error and the worker's
     return cause if isinstance(cause, BraidError) else error
 

@@ -29,6 +29,7 @@ from components.errors import BraidError
 from flows.distill import distill
 from flows.hosting.automations import TAG, ensure_automations
 from flows.monitor import monitor
+from flows.prefect_internals.runs import offer_choices
 from flows.process_settings import configure_process
 from flows.retrain import retrain
 from flows.score import score
@@ -87,9 +88,7 @@ def _of_files(
     ]
     settings = settings.model_copy(update={"schedules": schedules})
     made = _deployment(flow, settings, where, {"config": names[0], **place.parameters})
-    config = made._parameter_openapi_schema.properties["config"]
-    config.pop("format", None)
-    config["enum"] = names
+    offer_choices(made, "config", names)
     return made
 
 

@@ -6,7 +6,6 @@ import gc
 import threading
 import time
 
-from flows.prefect_internals import PREFECT_SERVER, prefect_application
 from flows.process_settings import configure_process
 from flows.servers.retrying import App, retrying
 from flows.workers.imports import imported
@@ -18,7 +17,9 @@ _FULL_EVERY = 30  # collections
 def create_app() -> App:
     """Build the application that uvicorn serves."""
     configure_process()
-    imported([PREFECT_SERVER])
+    imported(["flows.prefect_internals.server", "prefect.server.api.server"])
+    from flows.prefect_internals.server import prefect_application
+
     _collect_garbage_apart()
     return retrying(prefect_application())
 

@@ -50,7 +50,7 @@ def prefect_api(workspace: Path, meanwhile: Callable[[], object] = lambda: None)
 
 
 def has_pages() -> bool:
-    """Whether the API in use belongs to a dashboard that can be looked at, also after this command."""
+    """Return whether the API in use belongs to a dashboard that outlives this command."""
     return get_current_settings().api.url not in _started
 
 

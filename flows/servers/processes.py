@@ -15,6 +15,7 @@ import httpx
 
 from components.config import TrackingConfig
 from components.errors import BraidError
+from flows.prefect_internals.server import EPHEMERAL
 from flows.servers import tethered
 
 _START_SECONDS = 180
@@ -61,7 +62,7 @@ def prefect_server(
         "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_MAX_FLUSH_RETRIES": "60",
     }
     if ephemeral:
-        environment["PREFECT__SERVER_EPHEMERAL"] = "1"
+        environment[EPHEMERAL] = "1"
     command = [sys.executable, "-m", "uvicorn", "--factory", "flows.servers.application:create_app"]
     command += ["--host", _HOST, "--port", str(port), "--log-level", "error"]
     log = workspace / "prefect-server.log"

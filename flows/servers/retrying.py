@@ -1,7 +1,7 @@
 """Repetition of what SQLite refuses: a request to Prefect's server, or the work of one of its services.
 
-SQLite lets one transaction write. Two that have read and both want to write cannot wait for each other, so
-one is refused at once ("database is locked"), and Prefect responds with 503. Prefect's Python client tries
+SQLite lets one transaction write. Two that have read and then write cannot wait for each other. SQLite
+refuses one at once ("database is locked"), and Prefect responds with 503. Prefect's Python client tries
 again; a browser, ``curl`` and Prefect's own services do not.
 """
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from importlib import import_module
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from threading import Thread
-from typing import Self
+from typing import Any
 
 from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 from prefect.settings import get_current_settings
-from prefect.task_runners import ProcessPoolTaskRunner, _initialize_process_pool_worker
 
+from flows.prefect_internals.runs import ContextTaskRunner
 from flows.workers import forkserver
 from flows.workers.process import start_worker
 
@@ -23,23 +25,14 @@ WORKERS = get_current_settings().tasks.runner.process_pool_max_workers or 2  # i
 _PATIENCE = 5.0  # seconds
 
 
-class Workers(ProcessPoolTaskRunner):
-    """Processes that share the cores, as many as ``max_workers``.
+class Workers(ContextTaskRunner):
+    """Processes that share the cores, as many as ``max_workers``, from :mod:`flows.workers.forkserver`."""
 
-    Prefect 3.8 starts them anew, each to import everything; these come from :mod:`flows.workers.forkserver`.
-    """
+    def process_context(self) -> BaseContext:
+        return forkserver.context()
 
-    def __enter__(self) -> Self:
-        super().__enter__()
-        if self._executor is not None:
-            self._executor.shutdown()  # it has started nothing yet
-        self._executor = ProcessPoolExecutor(
-            self._max_workers,
-            mp_context=forkserver.context(),
-            initializer=_initialize_process_pool_worker,
-            initargs=(self._subprocess_message_queue, start_worker, (self._max_workers, dict(os.environ))),
-        )
-        return self
+    def process_start(self) -> tuple[Callable[..., None], tuple[Any, ...]]:
+        return start_worker, (self.size, dict(os.environ))
 
 
 def workers(number: int) -> Workers:
@@ -54,8 +47,8 @@ def start_workers() -> None:
     """
     context = FlowRunContext.get()
     runner = context.task_runner if context is not None else None
-    if isinstance(runner, Workers) and runner._executor is not None:
-        Thread(target=_start, args=(runner._executor, runner._max_workers), daemon=True).start()
+    if isinstance(runner, Workers) and runner.pool is not None:
+        Thread(target=_start, args=(runner.pool, runner.size), daemon=True).start()
 
 
 def _start(pool: ProcessPoolExecutor, number: int) -> None:

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any
 
-import prefect.engine
 from prefect.context import refresh_global_settings_context
 
 from components.runtime.device import share_cores
+from flows.prefect_internals.runs import replace_engine_signals
 from flows.process_settings import configure_process
 from tasks.tracking.service import reached
 
@@ -30,7 +30,7 @@ def start_worker(workers: int, environment: Mapping[str, str]) -> None:
     configure_process()
     refresh_global_settings_context()
     share_cores(workers)
-    prefect.engine.handle_engine_signals = _as_errors  # type: ignore[assignment]
+    replace_engine_signals(_as_errors)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

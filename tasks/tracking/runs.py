@@ -29,12 +29,12 @@ from components.redaction import redacted, without_login, without_secrets
 from components.runtime.environ import kept
 from components.training.checkpoint import Epoch
 from tasks.tracking.descriptions import of_experiment
+from tasks.tracking.mlflow_internals import EXPERIMENT_KIND, LOGGED_ARTIFACTS, TRAINING, entity_of
 from tasks.tracking.service import check_answers, make_database
 from tasks.tracking.views import VIEWS
 
 KEY, PART = "braid.key", "braid.part"
 NOTE = "mlflow.note.content"  # description of a run or an experiment, in Markdown
-_KIND, _TRAINING = "mlflow.experimentKind", "custom_model_development"  # else its pages are of chat models
 CHAMPION_TAG = "champion"
 DATA_TAG, MODEL_TAG = "dataset_digest", "model_digest"
 CONFIG, ENVIRONMENT = "config.yaml", "environment.json"  # artifacts that a run is repeated from
@@ -216,7 +216,7 @@ def log_dataset(
         return
     dataset = from_pandas(samples, source=redacted(source), name=name, digest=digest[:32])
     context = InputTag("mlflow.data.context", "training")
-    client.log_inputs(run_id, [DatasetInput(dataset._to_mlflow_entity(), [context])])
+    client.log_inputs(run_id, [DatasetInput(entity_of(dataset), [context])])
 
 
 def log_figures(tracking: TrackingConfig, run_id: str, figures: Mapping[str, Figure]) -> None:
@@ -233,10 +233,10 @@ def log_table(tracking: TrackingConfig, run_id: str, table: pd.DataFrame, name: 
     content = table.astype(object).where(table.notna(), None).to_dict("split")
     client.log_dict(run_id, {"columns": content["columns"], "data": content["data"]}, f"tables/{name}.json")
     client.log_text(run_id, table.to_csv(index=False), f"tables/{name}.csv")
-    shown = json.loads(client.get_run(run_id).data.tags.get("mlflow.loggedArtifacts", "[]"))
+    shown = json.loads(client.get_run(run_id).data.tags.get(LOGGED_ARTIFACTS, "[]"))
     entry = {"path": f"tables/{name}.json", "type": "table"}
     if entry not in shown:
-        client.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps([*shown, entry]))
+        client.set_tag(run_id, LOGGED_ARTIFACTS, json.dumps([*shown, entry]))
 
 
 def log_file(tracking: TrackingConfig, run_id: str, file: Path, folder: str | None = None) -> None:
@@ -335,7 +335,11 @@ def _describe(client: MlflowClient, experiment: str) -> None:
     """Tell people what they see, unless somebody has said so already."""
     tags = client.get_experiment(experiment).tags
     views = {view.title: view.link(experiment) for view in VIEWS}
-    wanted = {NOTE: of_experiment(views), _KIND: _TRAINING, **{view.tag: view.state() for view in VIEWS}}
+    wanted = {
+        NOTE: of_experiment(views),
+        EXPERIMENT_KIND: TRAINING,
+        **{view.tag: view.state() for view in VIEWS},
+    }
     for name, value in wanted.items():
         if name not in tags:
             client.set_experiment_tag(experiment, name, value)

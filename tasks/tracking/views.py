@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-_TAG = "mlflow.sharedViewState."
+from tasks.tracking.mlflow_internals import VIEW_TAG
+
 _METRICS = ("accuracy", "f1_macro", "f1_micro", "quadratic_kappa", "r2", "rmse", "mae")
 
 
@@ -32,7 +33,7 @@ class View:
     @property
     def tag(self) -> str:
         """Name of the tag."""
-        return f"{_TAG}{self.key}"
+        return f"{VIEW_TAG}{self.key}"
 
     def link(self, experiment: str) -> str:
         """Address within MLflow's pages."""

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, Wav2Vec2FeatureExtractor
 
 from components.errors import ModelError
 from components.models.encoders.protocol import Encoder, masked_mean
+from components.models.encoders.transformers_internals import shortened
 from components.pretrained import (
     PretrainedFacts,
     describe_pretrained,
@@ -276,10 +277,10 @@ def _token_mask(network: nn.Module, mask: Tensor | None, x: Tensor) -> Tensor:
         return torch.ones(batch, tokens, dtype=torch.bool, device=x.device)
     if mask.shape[1] == tokens:
         return mask
-    lengths = getattr(network, "_get_feat_extract_output_lengths", None)
-    frames = mask.sum(1)
-    if lengths is not None and mask.shape[1] > 4 * tokens:
-        frames = lengths(frames)
+    frames = mask.sum(1)  # (B,)
+    steps = shortened(network, frames) if mask.shape[1] > 4 * tokens else None
+    if steps is not None:
+        frames = steps
     elif mask.shape[1] % tokens == 0:
         frames = -(-frames // (mask.shape[1] // tokens))
     else:

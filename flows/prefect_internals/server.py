@@ -1,7 +1,6 @@
-"""Private names of Prefect: braid uses them in this file alone.
+"""Private names of Prefect's server.
 
-Written for prefect 3.8 (``prefect>=3.8,<3.9`` in pyproject.toml). Each entry says what lets it go. Prefect's
-server is imported where it is used: only the process that serves needs it.
+It is imported where it is used, since only the process that serves needs it.
 """
 
 from __future__ import annotations
@@ -11,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from filelock import AsyncFileLock
-from sqlalchemy.engine import make_url
 
 from flows.servers.retrying import App, is_repeated, until_unlocked
 
-PREFECT_SERVER = "prefect.server.api.server"
-"""Module of the server's application. Goes when Prefect has a public factory for it."""
+EPHEMERAL = "PREFECT__SERVER_EPHEMERAL"
+"""Variable of a server without schedulers. Goes when Prefect has a setting for it."""
 BUSY_SECONDS = 1
 """Longest wait of one connection to SQLite for the lock of another."""
 
@@ -109,6 +107,7 @@ def _migrate_one_by_one() -> None:
     Goes with :func:`_shorten_waits_for_locks`.
     """
     from prefect.server.database.interface import PrefectDBInterface
+    from sqlalchemy.engine import make_url
 
     create = until_unlocked(PrefectDBInterface.create_db)
 

@@ -1,0 +1,75 @@
+"""Private names of Prefect's task runners, engine and deployments."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager
+from multiprocessing.context import BaseContext
+from typing import Any, Self
+
+from prefect.deployments.runner import RunnerDeployment
+from prefect.task_runners import ProcessPoolTaskRunner, _initialize_process_pool_worker
+
+
+class ContextTaskRunner(ProcessPoolTaskRunner):
+    """A pool whose processes come from a multiprocessing context of the subclass's choice.
+
+    Prefect starts them by "spawn", each to import everything.
+
+    Goes when Prefect's runner takes a context, as it takes an initializer (Prefect issue 22589).
+    """
+
+    @abstractmethod
+    def process_context(self) -> BaseContext:
+        """Return the context that processes are started by."""
+
+    @abstractmethod
+    def process_start(self) -> tuple[Callable[..., None], tuple[Any, ...]]:
+        """Return a function that each process calls as it begins, with its arguments."""
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        if self._executor is not None:
+            self._executor.shutdown()  # it has started nothing yet
+        self._executor = ProcessPoolExecutor(
+            self._max_workers,
+            mp_context=self.process_context(),
+            initializer=_initialize_process_pool_worker,
+            initargs=(self._subprocess_message_queue, *self.process_start()),
+        )
+        return self
+
+    @property
+    def pool(self) -> ProcessPoolExecutor | None:
+        """The executor of the processes; None outside a flow."""
+        return self._executor
+
+    @property
+    def size(self) -> int:
+        """Largest number of processes."""
+        return self._max_workers
+
+
+def replace_engine_signals(handler: Callable[[Any], AbstractContextManager[None]]) -> None:
+    """Have task runs of this process end by ``handler`` where Prefect's engine would end the process.
+
+    Goes when the engine raises an ``Exception`` where its API is gone, instead of ``exit(1)``.
+
+    Args:
+        handler: Makes the context of a task run from its id.
+    """
+    import prefect.engine
+
+    prefect.engine.handle_engine_signals = handler  # type: ignore[assignment]
+
+
+def offer_choices(deployment: RunnerDeployment, parameter: str, choices: Sequence[str]) -> None:
+    """Have the form of a deployment offer choices for a parameter that is a path.
+
+    Goes when a deployment's schema can be changed by a public name.
+    """
+    schema = deployment._parameter_openapi_schema.properties[parameter]
+    schema.pop("format", None)
+    schema["enum"] = list(choices)
