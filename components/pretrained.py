@@ -45,7 +45,7 @@ _POSITIONS_AFTER_PADDING = frozenset(
 
 @dataclass(frozen=True)
 class PretrainedFacts:
-    """What preprocessing must know of a checkpoint before any weight is loaded.
+    """Facts of a checkpoint that preprocessing needs before any weight is loaded.
 
     Attributes:
         path: local folder that holds the checkpoint.

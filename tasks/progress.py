@@ -19,7 +19,7 @@ _FILE_EVERY = 0.2
 
 
 class Placed(Protocol):
-    """What has a folder of its own: a run."""
+    """A run: it has a folder of its own."""
 
     @property
     def folder(self) -> Path: ...
@@ -27,7 +27,7 @@ class Placed(Protocol):
 
 @dataclass(frozen=True)
 class Standing:
-    """How far a step is.
+    """The progress of a step.
 
     Attributes:
         step: Its name.
@@ -81,11 +81,11 @@ class Progress:
 
 
 def folder(run: Path) -> Path:
-    """Where the steps of a run report."""
+    """Return the folder in which the steps of a run report."""
     return run / "progress"
 
 
 def standings(run: Path) -> list[Standing]:
-    """How far the steps of a run are, in the order in which they began."""
+    """Read the progress of the steps of a run, in the order in which they began."""
     files = sorted(folder(run).glob("[!.]*.json"), key=lambda file: file.stat().st_mtime)
     return [Standing(**json.loads(file.read_text("utf-8"))) for file in files]

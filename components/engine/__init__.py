@@ -1,4 +1,4 @@
-"""Where work is done: the same functions driven in this process, or on a Ray cluster."""
+"""Engines: they run the same functions in this process or on a Ray cluster."""
 
 from __future__ import annotations
 

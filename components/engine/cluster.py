@@ -131,7 +131,7 @@ def followed(ray: Any, work: Any) -> Iterator[None]:
 
 
 def _is_joined() -> bool:
-    """Whether this process is in a cluster; Ray is not imported for that."""
+    """Return whether this process is in a cluster, without an import of Ray."""
     ray = sys.modules.get("ray")
     return ray is not None and ray.is_initialized()
 

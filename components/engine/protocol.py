@@ -1,4 +1,4 @@
-"""What every engine does: shards of rows, trainings, and steps of any other kind."""
+"""The interface of every engine: shards of rows, trainings, and steps of any other kind."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Engine(Protocol):
     """Drives functions that know nothing of where they run."""
 
     def ask(self, question: Callable[[torch.device], Answer]) -> Answer:
-        """What a function says of the device on which networks are run."""
+        """Call a function with the device that networks run on, and return its result."""
         ...
 
     def shards(self, make: Callable[[], Worker], rows: Table, size: int, *, network: bool) -> Iterator[int]:

@@ -30,7 +30,7 @@ def steps(
 
 
 def _told(begin: Callable[[], Generator[Any, None, Any]]) -> Generator[tuple[bool, Any], None, None]:
-    """What a generator yields, and at last what it returns, each marked as the end or not."""
+    """Yield what a generator yields and at last what it returns, each with a mark for the end."""
     generator = begin()
     while True:
         try:

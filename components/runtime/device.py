@@ -1,4 +1,4 @@
-"""Which device, in which precision, on how many threads."""
+"""Choice of the device, its precision and its threads."""
 
 from __future__ import annotations
 
@@ -55,6 +55,6 @@ def share_cores(workers: int) -> None:
 
 
 def out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error of torch says so; the allocators of CPU and Apple's GPU have no type for it."""
+    """Return whether memory ran out; the allocators of CPU and Apple's GPU have no type for that error."""
     told = ("can't allocate memory", "out of memory")
     return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in told)

@@ -1,4 +1,4 @@
-"""Where ``braid up`` of a workspace listens: other commands on the same workspace use its servers."""
+"""Addresses of ``braid up`` of a workspace: other commands on the same workspace use its servers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Served:
 
 
 def last_served(workspace: Path) -> Served | None:
-    """What was served last, now or not; None where nothing ever was, or the record cannot be read."""
+    """Read which servers the workspace had last; None if it had none or the record cannot be read."""
     try:
         return Served(**json.loads(_record(workspace).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
@@ -42,7 +42,7 @@ def last_served(workspace: Path) -> Served | None:
 
 
 def served(workspace: Path) -> Served | None:
-    """What ``braid up`` serves of this workspace now, if it runs."""
+    """Return the servers of ``braid up`` of this workspace; None if it does not run."""
     found = last_served(workspace)
     if found is None:
         return None

@@ -276,7 +276,7 @@ def check(
 
 
 def _device(engine: EngineConfig) -> str:
-    """What networks would run on, in a word. Raises a BraidError where that is not to be had here."""
+    """Name what networks would run on. Raises a BraidError if this machine does not have it."""
     from components.engine.cluster import import_ray
     from components.runtime.device import choose_device
 

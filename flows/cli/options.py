@@ -1,4 +1,4 @@
-"""What all commands have in common: their arguments, Prefect's API, messages and exit codes."""
+"""Common parts of all commands: their arguments, Prefect's API, messages and exit codes."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def serving(
 
 
 def checked(form: type[Filled], given: dict[str, Any], command: str) -> Filled:
-    """What a command was given as its flow takes it.
+    """Check the arguments of a command and return them in the form that its flow takes.
 
     Raises:
         ConfigError: If anything of it is not valid.

@@ -1,4 +1,4 @@
-"""What Prefect does by itself: mark runs whose process is gone, tell somebody, retrain on drift."""
+"""Automations of Prefect: mark runs whose process is gone, notify people, retrain on drift."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ READY = "deployments-ready"
 
 @dataclass(frozen=True)
 class Place:
-    """What all runs of a workspace have in common; their forms show it, but it cannot be changed there."""
+    """Common settings of all runs of a workspace: forms show them, and nobody can change them there."""
 
     workspace: Path
     tracking_file: Path
@@ -54,7 +54,7 @@ class Place:
 
 
 def deployments(operations: Operations, where: Path, place: Place) -> list[RunnerDeployment]:
-    """What is to be served.
+    """Make the deployments that an operations file asks for.
 
     Args:
         operations: What the operations file says.
@@ -207,9 +207,9 @@ async def _serve(operations: Operations, made: list[RunnerDeployment], workspace
 
 
 async def _settled(operations: Operations, ids: Mapping[str, UUID]) -> None:
-    """What belongs to the deployments and is no part of them: automations, and the limit on devices.
+    """Set what belongs to the deployments and is no part of them: automations, and the limit on devices.
 
-    Deployments of an earlier file that this one lacks go: nobody would run what is started from them.
+    Deployments of an earlier file that this one lacks are deleted: no process would run their flow runs.
     """
     await ensure_automations(operations, ids)
     async with get_client() as client:

@@ -1,4 +1,4 @@
-"""Which run folder a flow run works in: a new one, or that of a run that was cut off."""
+"""The run folder that a flow run works in: a new one, or that of a run that was cut off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where worker processes come from: forked from one that has imported the steps and done nothing else.
+"""The origin of worker processes: a process that has imported the steps and done nothing else.
 
 To import them takes a process ten seconds on a slow core. That one process does so while the command imports
 its flow and Prefect's server starts; then a worker begins in a tenth of a second.
@@ -19,7 +19,7 @@ STEPS = "flows.workers.preloaded"  # the module that imports them
 
 
 def context() -> BaseContext:
-    """How worker processes are started; nothing is, by asking."""
+    """Return the context that starts worker processes; this starts none."""
     chosen = multiprocessing.get_context(METHOD)
     chosen.set_forkserver_preload([STEPS])
     return chosen

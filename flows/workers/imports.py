@@ -10,8 +10,8 @@ from importlib import import_module
 def imported(modules: Iterable[str]) -> None:
     """Import modules that this process keeps to its end.
 
-    Meanwhile nobody looks for garbage, and later nobody looks at what they made: there is none among it, and
-    looking is a quarter of the time of the imports and most of that of the end of a process.
+    Garbage is not collected meanwhile, and later collections leave out what the imports made, which has none.
+    To search it takes a quarter of the time of the imports, and most of that of the end of a process.
     """
     was_on = gc.isenabled()
     gc.disable()

@@ -1,4 +1,4 @@
-"""What all flows have in common: the processes that work for them, and their names in the dashboard."""
+"""Common parts of all flows: the processes that work for them, and their names in the dashboard."""
 
 from __future__ import annotations
 

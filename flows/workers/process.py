@@ -36,7 +36,7 @@ def start_worker(workers: int, environment: Mapping[str, str]) -> None:
 
 @contextmanager
 def _as_errors(task_run_id: Any) -> Iterator[None]:
-    """What ends a step becomes an error that reaches the flow and says whether a service is gone.
+    """Turn what ends a step into an error that reaches the flow and says whether a service is gone.
 
     Prefect 3.8 leaves by ``exit(1)`` here where its API is gone. That is no ``Exception``, so it ends the
     thread of the flow that fetches results from the pool, and the flow waits for ever. What an error was

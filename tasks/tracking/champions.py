@@ -1,4 +1,4 @@
-"""Who is champion and who was: the alias moves by compare-and-set, and its way can be walked back.
+"""The champion and those before it: the alias moves by compare-and-set, and back step by step.
 
 The champions of a registered model stand on it as a tag, the newest last. An alias that somebody moved by
 hand, or a kill between two writes, leaves the tag behind the alias; the next move mends it. The champion's
@@ -34,7 +34,7 @@ _KEPT = 100  # champions that can be walked back; MLflow takes some thousand cha
 
 @dataclass(frozen=True)
 class Moved:
-    """What a command did to the alias.
+    """The move of the alias by a command.
 
     Attributes:
         name: Of the registered model.
@@ -190,7 +190,7 @@ def _with(past: list[str], current: Version) -> list[str]:
 
 
 def _sign(client: MlflowClient, name: str, version: str, what: str, reason: str) -> None:
-    """Who moved the alias, when and why, on the version."""
+    """Record on the version who moved the alias, when and why."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     for field, value in (("when", now), ("by", _who()), ("why", reason)):
         client.set_model_version_tag(name, version, f"braid.{what}_{field}", value)

@@ -1,4 +1,4 @@
-"""What people read in MLflow about an experiment, a run and a registered model, in Markdown."""
+"""Descriptions of an experiment, a run and a registered model in MLflow, in Markdown."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def _for_json(scored: pd.DataFrame) -> pd.DataFrame:
 
 
 def _is_served() -> bool:
-    """Whether this process is MLflow's scoring server, which says so when it has opened the model."""
+    """Return whether this process is MLflow's scoring server, which says so once the model is open."""
     return os.environ.get("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "").lower() in ("true", "1")
 
 

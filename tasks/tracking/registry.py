@@ -237,7 +237,7 @@ def source(at: TrackingConfig, uri: str) -> Version:
 
 
 def signature(config: PipelineConfig, output: pd.DataFrame) -> ModelSignature:
-    """What the model takes, every column optional, and what it gives."""
+    """Describe the columns that the model takes, all optional, and those that it gives."""
     types: dict[str, DataType | AnyType] = {}
     for options in config.inputs.values():
         for column in options.columns:  # two inputs may read one column

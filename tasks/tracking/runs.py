@@ -1,7 +1,7 @@
 """All calls to MLflow's tracking API.
 
-A run is found again by what it stands for (the run's key, or its parent and part), never by
-memory, so a retried or resumed step writes to the same run; what is there already is left out.
+A run is looked up by what it stands for: the run's key, or its parent and part. So a retried or resumed step
+writes to the same run, and skips what the run has already.
 """
 
 from __future__ import annotations
@@ -280,7 +280,7 @@ def get_run(tracking: TrackingConfig, run_id: str) -> Run:
 
 
 def has_ended_well(tracking: TrackingConfig, run_id: str) -> bool:
-    """Whether nothing is left to be logged: the run is finished, or not there any more."""
+    """Return whether nothing is left to log: the run is finished or deleted."""
     try:
         return bool(get_run(tracking, run_id).info.status == "FINISHED")
     except mlflow.MlflowException as error:

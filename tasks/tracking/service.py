@@ -1,4 +1,4 @@
-"""What a run needs from outside, MLflow, the API of Prefect and room on the disk, and that it is gone."""
+"""Services that a run needs: MLflow, the API of Prefect and room on the disk; and their loss."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _GONE = ("API request to", "TEMPORARILY_UNAVAILABLE")
 
 @contextmanager
 def reached() -> Iterator[None]:
-    """What tells in this block that a service is gone becomes a :class:`ServiceError`.
+    """Turn an error of this block that means a lost service into a :class:`ServiceError`.
 
     Raises:
         ServiceError: If MLflow, its database, Prefect's API or the disk cannot be used for now.
@@ -93,7 +93,7 @@ def _make_tables(uri: str) -> None:
 
 
 def _gone(error: BaseException) -> str | None:
-    """What is gone, where an error tells that something is."""
+    """Name the service whose loss an error means; None if it means none."""
     match error:
         case MlflowException() if error.error_code in _GONE or str(error).startswith(_GONE):
             return f"MLflow cannot be used: {_first_line(error)}"
