@@ -40,7 +40,7 @@ from components.monitoring.compare import compare
 from components.monitoring.incoming import Incoming, look
 from components.monitoring.reference import draw_reference
 from components.monitoring.results import Drift
-from components.pipeline.run import Built, build_pipeline
+from components.pipeline.plain import BuiltModel, build_model
 from components.robustness.corruptions import corrupt, corruptions
 from components.storage.atomic import replacing
 from components.targets.collection import PREFIX
@@ -90,7 +90,7 @@ class Material:
     groups: np.ndarray | None
 
 
-def gather(parts: Built, given: argparse.Namespace) -> tuple[Predictor, Material]:
+def gather(parts: BuiltModel, given: argparse.Namespace) -> tuple[Predictor, Material]:
     """Embed all rows once; a draw only chooses among them."""
     os.environ["BRAID_DATA_ROOTS"] = "/"  # the tables made here name files where they are
     predictor = Predictor(parts.bundle, parts.config.engine.device)
@@ -226,7 +226,7 @@ def clopper_pearson(count: int, total: int, confidence: float = 0.95) -> tuple[f
     return float(low), float(high)
 
 
-def _table(rows: pd.DataFrame, parts: Built) -> pd.DataFrame:
+def _table(rows: pd.DataFrame, parts: BuiltModel) -> pd.DataFrame:
     """Rows of the samples table as a user has them, files by their absolute path."""
     columns: dict[str, Any] = {"id": rows["id"].tolist()}
     for name, section in parts.config.inputs.items():
@@ -240,7 +240,7 @@ def _table(rows: pd.DataFrame, parts: Built) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _value(row: dict[str, Any], name: str, parts: Built) -> Any:
+def _value(row: dict[str, Any], name: str, parts: BuiltModel) -> Any:
     if row[f"{name}.digest"] is None or pd.isna(row[f"{name}.digest"]):
         return None
     return input_value(row, name, parts.config.inputs[name])
@@ -270,7 +270,7 @@ def main() -> None:
     """Train, draw, print the tables."""
     given = options()
     config = load_pipeline(given.config, [f"monitoring.rows={MOST_ROWS}"])
-    parts = build_pipeline(
+    parts = build_model(
         config,
         given.workspace.resolve(),
         given.config.resolve().parent,

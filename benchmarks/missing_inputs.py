@@ -35,7 +35,7 @@ from components.models.fusion import build_fusion
 from components.models.networks import Batch, Fused
 from components.objectives import Supervised
 from components.pipeline.package import open_split
-from components.pipeline.run import Built, build_pipeline
+from components.pipeline.plain import BuiltModel, build_model
 from components.robustness.missing import draws, filled, zero_parts
 from components.runtime.device import choose_device
 from components.seeding import seed_of
@@ -112,10 +112,10 @@ class Answers:
     values: np.ndarray
 
 
-def measure(config_file: Path, overrides: Sequence[str], workspace: Path) -> tuple[Built, Answers]:
+def measure(config_file: Path, overrides: Sequence[str], workspace: Path) -> tuple[BuiltModel, Answers]:
     """All of them on one seed."""
     config = load_pipeline(config_file, overrides)
-    parts = build_pipeline(
+    parts = build_model(
         config,
         workspace,
         config_file.resolve().parent,
@@ -157,7 +157,7 @@ def measure(config_file: Path, overrides: Sequence[str], workspace: Path) -> tup
     )
 
 
-def _split(parts: Built, split: str, names: tuple[str, ...]) -> Split:
+def _split(parts: BuiltModel, split: str, names: tuple[str, ...]) -> Split:
     opened = open_split(parts.dataset, split, parts.features, None)
     known = known_rows(opened.values[parts.dataset.targets.primary.name])
     chances = draws(opened.samples["id"].astype(str).tolist(), names, seed_of(parts.config.seed, "gone"))
@@ -171,7 +171,11 @@ def _split(parts: Built, split: str, names: tuple[str, ...]) -> Split:
 
 
 def _trained(
-    parts: Built, splits: Mapping[str, Split], zeros: Mapping[str, Tensor], rate: float, device: torch.device
+    parts: BuiltModel,
+    splits: Mapping[str, Split],
+    zeros: Mapping[str, Tensor],
+    rate: float,
+    device: torch.device,
 ) -> tuple[float, Tensor]:
     """Best validation metric, and natural parameters of the test rows, of a fusion trained on zeros."""
     config, targets = parts.config, parts.dataset.targets
@@ -201,7 +205,7 @@ def _trained(
     return best_epoch(history, objective.metric).metric, natural
 
 
-def report(found: Sequence[Answers], parts: Sequence[Built], command: str) -> str:
+def report(found: Sequence[Answers], parts: Sequence[BuiltModel], command: str) -> str:
     """Markdown: one row a seed, means with Student's t interval over seeds, paired gains."""
     target = parts[0].dataset.targets.primary
     name = target.metric

@@ -22,7 +22,6 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,19 +29,13 @@ import yaml
 
 from benchmarks.generated import pipeline_of, write_rows
 from benchmarks.machine import machine
-from components.audit.run import audit
 from components.config.load import load_pipeline
 from components.config.tracking import VARIABLES
 from components.evaluation.figures import all_figures
-from components.explanations.explain import explain_samples
 from components.explanations.figures import explanation_figures
-from components.pipeline.evaluate import judge
-from components.pipeline.run import build_pipeline
-from components.report.content import DataSummary, Report
-from components.report.page import render_report
+from components.pipeline.plain import PlainSteps
+from components.pipeline.run import retrain
 from components.robustness.figures import robustness_figures
-from components.robustness.measure import measure_robustness
-from components.storage.atomic import write_bytes
 from flows.process_settings import configure_process
 
 _INPUTS = ("table", "text", "image")
@@ -50,33 +43,22 @@ _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 
 def call_directly(config: Path, folder: Path) -> None:
-    """All steps of flows/retrain.py but what is Prefect's and MLflow's: no run, no registry, no page."""
-    built = build_pipeline(load_pipeline(config), folder, config.parent)
-    judgement = judge(
-        built.dataset, built.validation, built.features, built.fused, built.bundle, built.config
-    )
-    evaluation, *further = judgement.evaluations
-    stressed = measure_robustness(built.dataset, built.bundle, evaluation, built.config)
-    explained = explain_samples(built.dataset, built.bundle, judgement.predictions, built.config)
-    audited = audit(built.dataset, built.prepared, built.features, evaluation, built.config)
-    for draw in (*all_figures(evaluation).values(), *robustness_figures(stressed).values()):
-        draw.canvas.draw()
-    for draw in explanation_figures(explained).values():
-        draw.canvas.draw()
-    data = built.dataset
-    report = Report(
-        title=built.config.name,
-        created=datetime.now(UTC).isoformat(),
-        evaluation=evaluation,
-        data=DataSummary(
-            data.source, data.digest, data.splits, data.missing, {}, quarantined=data.quarantined
-        ),
-        further=tuple(further),
-        robustness=stressed,
-        explanations=explained,
-        audit=audited,
-    )
-    write_bytes(folder / "report.html", render_report(report).encode("utf-8", "surrogatepass"))
+    """Run the steps of a retraining and draw its figures, without Prefect and MLflow.
+
+    Raises:
+        RuntimeError: If a step is missing: the comparison would be of less work.
+    """
+    pipeline = load_pipeline(config)
+    found = retrain(PlainSteps(pipeline, folder, config.parent), pipeline)
+    if found.missing:
+        raise RuntimeError("; ".join(map(str, found.missing)))
+    drawn = {
+        **all_figures(found.evaluation.evaluations[0]),
+        **robustness_figures(found.optional["robustness"]),
+        **explanation_figures(found.optional["explain"]),
+    }
+    for figure in drawn.values():
+        figure.canvas.draw()
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
+from components.redaction import redacted
 from components.targets.collection import Targets
+
+_LONGEST_REASON = 600  # letters; a message may quote a whole cell
 
 
 @dataclass(frozen=True)
@@ -167,3 +171,30 @@ class Dataset:
     targets: Targets
     splits: dict[str, int]
     missing: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """An optional step that failed, in the place of its result.
+
+    Attributes:
+        step: Name of the step.
+        reason: Type and message of the error, without secrets.
+    """
+
+    step: str
+    reason: str
+
+    @classmethod
+    def because(cls, step: str, error: Exception) -> Self:
+        """Describe the error of a step."""
+        message = redacted(" ".join(str(error).split()))
+        return cls(step, f"{type(error).__name__}: {message[:_LONGEST_REASON]}".removesuffix(": "))
+
+    def __str__(self) -> str:
+        return f"{self.step}: {self.reason}"
+
+    @property
+    def sentence(self) -> str:
+        """The failure and its remedy in one line."""
+        return f"{self.step} is missing, and the next run tries it again ({self.reason})."

@@ -17,7 +17,7 @@ from components.errors import DataError
 from components.reproduction.differences import Comparison, differences
 from components.runtime.environ import variables
 from components.storage.atomic import write_bytes
-from flows.retrain import Outcome, retrained
+from flows.retrain import Outcome, run_steps
 from flows.run.lifecycle import opened
 from flows.workers.pool import WORKERS, run_name, workers
 from tasks.reproduce import Carried, carried
@@ -59,7 +59,7 @@ def repeat(config: Path, settings: Mapping[str, Any], workspace: Path) -> Outcom
     """
     pipeline = PipelineConfig.model_validate(settings)
     with opened(config, pipeline, workspace, workspace / "mlflow.yaml", "reproduce") as run:
-        return retrained(run)
+        return run_steps(run)
 
 
 def place_of(workspace: Path, run: Carried) -> Path:

@@ -17,8 +17,7 @@ from components.config.forms import SweepChanges
 from components.config.sweep import SweepConfig, load_sweep
 from components.engine.cluster import running
 from components.errors import ModelError
-from components.models.encoders import needs_fit
-from components.references import Features, Prepared, Single
+from components.pipeline.run import settle, unimodal
 from components.storage.atomic import write_json
 from components.storage.digest import digest_json
 from components.sweep.budget import width_for
@@ -28,12 +27,9 @@ from components.sweep.study import Study, open_storage
 from components.sweep.trial import TrialResult
 from flows.retrain import retrain
 from flows.run.lifecycle import begun
+from flows.run.steps import SubmittedSteps
 from flows.workers.pool import WORKERS, Workers, run_name, workers
 from tasks.context import Context
-from tasks.extract import extract_task
-from tasks.fit import fit_task, probe_task
-from tasks.ingest import ingest_task
-from tasks.preprocess import preprocess_task
 from tasks.progress import Progress
 from tasks.sweep import Arm, rank_task, score_task, trial_task
 from tasks.tracking import runs
@@ -141,10 +137,10 @@ def _tell_of_workers(parallel: int) -> None:
 
 
 def _extract(sweep: Context, entry: Entry, seeds: list[int]) -> list[Arm]:
-    """The features of one pipeline, for every seed; a seed finds what those before it extracted."""
-    at, names = sweep.tracking, list(entry.config.inputs)
+    """Make the features of one pipeline for every seed; a seed finds what those before it extracted."""
+    at = sweep.tracking
     progress = Progress(sweep, f"features {entry.config.name}")
-    before: dict[str, list[PrefectFuture[Any]]] = defaultdict(list)
+    before: dict[str, list[Any]] = {}
     begun_arms = []
     for seed in seeds:
         config = entry.configured([f"seed={seed}"])
@@ -153,31 +149,18 @@ def _extract(sweep: Context, entry: Entry, seeds: list[int]) -> list[Arm]:
         run = runs.nested_run(at, sweep.mlflow_run, f"features {label}", tags)
         runs.log_params(at, run, config.model_dump(mode="json"))
         context = replace(sweep, key=f"{sweep.key}/{label}", config=config, mlflow_run=run)
-        dataset = ingest_task.submit(context).result()
-        prepared: dict[str, PrefectFuture[Prepared]] = {}
-        features: dict[str, PrefectFuture[Features]] = {}
-        singles: dict[str, PrefectFuture[Any]] = {}
-        for name in names:
-            prepared[name] = preprocess_task.submit(context, dataset, name, wait_for=before[name])
-            fitted = fit_task.submit(context, dataset, prepared[name], name)
-            features[name] = extract_task.submit(
-                context, dataset, prepared[name], fitted, name, wait_for=before[name]
-            )
-            singles[name] = (
-                fitted
-                if needs_fit(config.inputs[name].encoder)
-                else probe_task.submit(context, dataset, features[name], name)
-            )
-            before[name] = [features[name]]
-        begun_arms.append((context, dataset, features, singles))
+        steps = SubmittedSteps(context, before)
+        parts = unimodal(steps, config)
+        before = {name: [feature] for name, feature in parts.features.items()}
+        begun_arms.append((context, steps, parts))
 
     arms = []
-    for number, (context, dataset, features, singles) in enumerate(begun_arms):
+    for number, (context, steps, parts) in enumerate(begun_arms):
         progress(number, len(seeds), f"seed {context.config.seed}")
-        extracted = {name: future.result() for name, future in features.items()}
-        fits: dict[str, Single] = {name: future.result() for name, future in singles.items()}
+        settle(steps, parts)
+        features, singles = steps.wait(parts.features), steps.wait(parts.singles)
         runs.end_run(at, context.mlflow_run, "FINISHED")
-        arms.append(Arm(context, sweep.mlflow_run, dataset, extracted, fits))
+        arms.append(Arm(context, sweep.mlflow_run, parts.dataset, features, singles))
     rows = sum(feature.extracted for arm in arms for feature in arm.features.values())
     progress.finish(f"{rows} rows extracted for {len(seeds)} seeds")
     return arms
@@ -301,7 +284,8 @@ def _register(entry: Entry, sweep: Context, ranking: Ranking, tracking_file: Pat
             tracking_file=tracking_file,
         )
         registered = outcome.registered
-        facts = {"run": outcome.key, "mlflow_run": outcome.mlflow_run, "report": str(outcome.report)}
+        report = None if outcome.report is None else str(outcome.report)
+        facts = {"run": outcome.key, "mlflow_run": outcome.mlflow_run, "report": report}
         model = {"model": asdict(registered.version), "champion": registered.champion}
         write_json(stored, {**facts, **model, "promotion": registered.reason})
     found: dict[str, Any] = json.loads(stored.read_text("utf-8"))

@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.objectives import Pairwise
-from components.pipeline.align import align, open_aligned, pretrain
 from components.references import Dataset, FusedModel, Prepared, Trained
-from components.retrieval.evaluate import judge_retrieval
 from components.retrieval.results import Retrievals
 from components.storage.atomic import write_bytes
 from tasks.artifacts import log_result
 from tasks.context import Context
 from tasks.progress import Progress
 from tasks.step import gpu_slot, step
-from tasks.tracked_training import tracked
+from tasks.tracked_training import TrackedSteps
 
 
 @dataclass(frozen=True)
@@ -36,29 +33,22 @@ class Retrieved:
 @step(name="pretrain", task_run_name="align encoders before their fits", tags=["training"])
 def pretrain_task(context: Context, dataset: Dataset, prepared: dict[str, Prepared]) -> Trained:
     """Train encoders from scratch across modalities."""
-    assert context.config.alignment is not None
     with gpu_slot(context.config.engine):
-        steps = pretrain(dataset, prepared, context.config, context.cache / "trainings")
-        epochs = context.config.alignment.training.epochs
-        return tracked(context, "pretraining", steps, epochs, kind="alignment", metric=Pairwise.metric)
+        return TrackedSteps(context).pretrain(dataset, prepared)
 
 
 @step(name="align", task_run_name="align", tags=["training"])
 def align_task(context: Context, dataset: Dataset, fused: FusedModel) -> Trained:
     """Train the projections that search goes by, on the features that the fusion takes."""
-    assert context.config.alignment is not None
     with gpu_slot(context.config.engine):
-        steps = align(dataset, fused.features, context.config, context.cache / "trainings")
-        epochs = context.config.alignment.training.epochs
-        return tracked(context, "alignment", steps, epochs, kind="alignment", metric=Pairwise.metric)
+        return TrackedSteps(context).align(dataset, fused)
 
 
 @step(name="retrieval", task_run_name="retrieval", tags=["evaluation"])
 def retrieval_task(context: Context, dataset: Dataset, fused: FusedModel, aligned: Trained) -> Retrieved:
     """Search from every input to every other on test; to MLflow, a table to the dashboard."""
     progress = Progress(context, "retrieval")
-    network = open_aligned(aligned, fused.features, context.config)
-    retrievals = judge_retrieval(dataset, fused.features, network, context.config)
+    retrievals = TrackedSteps(context).retrieval(dataset, fused, aligned)
     file = context.folder / "retrieval.json"
     write_bytes(file, retrievals.to_json().encode())
     log_result(context, retrievals, file)

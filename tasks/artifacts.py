@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 
 from components.config import TrackingConfig
 from components.redaction import redacted, without_secrets
+from components.references import Missing
 from components.results import markdown
 from components.results.protocol import Result
 from components.results.table import Table
@@ -94,6 +95,17 @@ def show_report(at: TrackingConfig, run: str, file: Path) -> None:
     url = runs.run_url(at, run, file.name)
     where = f"One page with everything, on the machine of the run: {file}"
     create_link_artifact(url or file.as_uri(), link_text="Report", key="report", description=where)
+
+
+def show_missing(missing: Sequence[Missing]) -> None:
+    """List the optional steps that failed, where there are any."""
+    if missing:
+        show_page(
+            "missing",
+            markdown.page(
+                "Missing", f"{len(missing)} optional steps failed", [each.sentence for each in missing]
+            ),
+        )
 
 
 SHOWN = 50

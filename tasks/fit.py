@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from components.models.encoders import needs_fit
-from components.pipeline.fit import fit, probe, take_frozen
 from components.references import Dataset, EncoderWeights, Features, Prepared, Single, Trained
 from tasks.context import Context
 from tasks.progress import Progress
 from tasks.step import gpu_slot, step
-from tasks.tracked_training import tracked
+from tasks.tracked_training import TrackedSteps
 
 
 @step(name="fit", task_run_name="fit {name}", tags=["training"])
@@ -16,20 +15,20 @@ def fit_task(
     context: Context, dataset: Dataset, prepared: Prepared, name: str, pretrained: Trained | None = None
 ) -> Single | EncoderWeights:
     """Train the input's encoder with a head of its own; a frozen encoder is taken as it is."""
-    if not needs_fit(context.config.inputs[name].encoder):
-        progress = Progress(context, f"fit {name}")
-        weights = take_frozen(prepared, context.config)
-        progress.finish("pretrained and frozen: nothing to fit")
-        return weights
-    with gpu_slot(context.config.engine):
-        steps = fit(dataset, prepared, context.config, context.cache / "trainings", pretrained)
-        return tracked(context, name, steps, context.config.inputs[name].fit.epochs, kind="single")
+    steps = TrackedSteps(context)
+    if needs_fit(context.config.inputs[name].encoder):
+        with gpu_slot(context.config.engine):
+            return steps.fit(dataset, prepared, name, pretrained)
+    progress = Progress(context, f"fit {name}")
+    weights = steps.fit(dataset, prepared, name, pretrained)
+    progress.finish("pretrained and frozen: nothing to fit")
+    return weights
 
 
 @step(name="probe", task_run_name="probe {name}", tags=["training"])
 def probe_task(context: Context, dataset: Dataset, features: Features, name: str) -> Single:
     """Fit a linear head to the features of a frozen encoder."""
     progress = Progress(context, f"probe {name}")
-    single = probe(dataset, features, context.cache / "trainings")
+    single = TrackedSteps(context).probe(dataset, features, name)
     progress.finish("linear head fitted")
     return single

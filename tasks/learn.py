@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from components.distillation.setup import Lesson
 from components.evaluation.results import Judged
-from components.models.encoders import needs_fit
-from components.pipeline.evaluate import judge
-from components.pipeline.extract import extract
-from components.pipeline.fit import fit, probe, take_frozen
 from components.pipeline.follow import follow
-from components.pipeline.fuse import fuse
-from components.pipeline.package import deliver
-from components.references import Dataset, EncoderWeights, Features, FusedModel, Prepared, Single, Trained
+from components.pipeline.plain import PlainSteps
+from components.pipeline.run import train
+from components.references import Dataset, EncoderWeights, Features, Prepared, Single, Trained
 from components.storage.atomic import replacing, write_bytes
-from components.training.loop import BEST
+from components.training.checkpoint import Epoch
 from tasks.context import Context
 from tasks.evaluate import Evaluated
 from tasks.progress import Progress
 from tasks.step import gpu_slot, step
-from tasks.tracked_training import tracked
+from tasks.tracked_training import Result, tracked
 from tasks.tracking import runs
 
 
@@ -65,13 +60,13 @@ def learn_task(
         part: Name of this training.
     """
     config, at = context.config, context.tracking
-    with gpu_slot(context.config.engine):
-        if len(config.inputs) == 1:
-            singles, features, fused, training = _one(context, dataset, prepared, lesson, part)
-        else:
-            singles, features, fused, training = _several(context, dataset, prepared, lesson, part)
-    validation = deliver(dataset, prepared, singles, features, fused, config, context.bundle)
-    judgement = judge(dataset, validation, features, fused, context.bundle, config)
+    steps = StudentSteps(context, dataset, prepared, lesson, part)
+    with gpu_slot(config.engine):
+        parts = train(steps, config)
+    judgement = steps.evaluate(dataset, prepared, parts.singles, parts.features, parts.fused, None)
+    only, *_ = parts.singles.values()
+    training = only.training if parts.fused is None else parts.fused.training
+    assert training is not None
     folder = context.bundle.parent
     result, predictions = folder / "evaluation.json", folder / "predictions.parquet"
     write_bytes(result, Judged(judgement.evaluations).to_json().encode("utf-8", "surrogatepass"))
@@ -89,54 +84,60 @@ def learn_task(
     return Learned(replace(context, mlflow_run=run), student, lesson is not None, evaluated, training)
 
 
-Parts = tuple[dict[str, Single], dict[str, Features], FusedModel | None, Trained]
+class StudentSteps(PlainSteps):
+    """The steps of a student, on samples that all of its trainings share.
 
+    The training that the teacher helps with is followed as a student's; fits before it report their progress.
 
-def _one(
-    context: Context, dataset: Dataset, prepared: Mapping[str, Prepared], lesson: Lesson | None, part: str
-) -> Parts:
-    """A student with one input: encoder and head, the teacher's help with both."""
-    config = context.config
-    ((name, options),) = config.inputs.items()
-    steps = fit(dataset, prepared[name], config, context.cache / "trainings", lesson=lesson)
-    facts = _facts(context, lesson)
-    single = tracked(context, part, steps, options.fit.epochs, "student", facts=facts)
-    assert single.training is not None
-    features = _extract(context, dataset, prepared[name], single.encoder)
-    return {name: single}, {name: features}, None, single.training
+    Args:
+        context: The run, with the student's pipeline and its place.
+        dataset: Reference to the samples.
+        prepared: Canonical samples by input.
+        lesson: Help of the teacher; None trains the student alone.
+        part: Name of this training.
+    """
 
+    def __init__(
+        self,
+        context: Context,
+        dataset: Dataset,
+        prepared: dict[str, Prepared],
+        lesson: Lesson | None,
+        part: str,
+    ) -> None:
+        bundle = str(context.bundle)
+        super().__init__(context.config, context.workspace, context.base, bundle=bundle, lesson=lesson)
+        self.context, self.dataset, self.prepared, self.part = context, dataset, prepared, part
 
-def _several(
-    context: Context, dataset: Dataset, prepared: Mapping[str, Prepared], lesson: Lesson | None, part: str
-) -> Parts:
-    """A student with several inputs: fits as they are, the teacher's help with their fusion."""
-    config, trainings = context.config, context.cache / "trainings"
-    singles, features = {}, {}
-    for name, options in config.inputs.items():
-        if needs_fit(options.encoder):
-            progress = Progress(context, f"fit {part} {name}")
-            steps = fit(dataset, prepared[name], config, trainings)
-            singles[name] = follow(
-                steps,
-                lambda epoch, o=options, p=progress: p(epoch.epoch + 1, o.fit.epochs),  # type: ignore[misc]
-            )
-            features[name] = _extract(context, dataset, prepared[name], singles[name].encoder)
-            progress.finish("fitted")
-        else:
-            features[name] = _extract(context, dataset, prepared[name], take_frozen(prepared[name], config))
-            singles[name] = probe(dataset, features[name], trainings)
-    fusing = fuse(dataset, features, singles, config, trainings, lesson)
-    facts = _facts(context, lesson)
-    trained = tracked(context, part, fusing, config.training.epochs, "student", facts=facts)
-    fused = FusedModel(features, str(Path(trained.folder) / BEST), "", trained, joint=False)
-    return singles, features, fused, trained
+    def ingest(self) -> Dataset:
+        return self.dataset
 
+    def preprocess(self, dataset: Dataset, name: str) -> Prepared:
+        return self.prepared[name]
 
-def _extract(context: Context, dataset: Dataset, prepared: Prepared, weights: EncoderWeights) -> Features:
-    return extract(dataset, prepared, weights, context.config, context.cache / "features")
+    def fit(
+        self, dataset: Dataset, prepared: Prepared, name: str, pretrained: Trained | None
+    ) -> Single | EncoderWeights:
+        if len(self.config.inputs) > 1:
+            return super().fit(dataset, prepared, name, pretrained)
+        # Even above a frozen encoder, because a teacher cannot help with a probe.
+        self._only = self.train_input(dataset, prepared, name)
+        return self._only
 
+    def probe(self, dataset: Dataset, features: Features, name: str) -> Single:
+        return super().probe(dataset, features, name) if len(self.config.inputs) > 1 else self._only
 
-def _facts(context: Context, lesson: Lesson | None) -> dict[str, object]:
-    """Parameters of the nested run."""
-    facts = context.config.model_dump(mode="json", include={"inputs", "fusion", "training"})
-    return facts if lesson is None else {**facts, "objective": lesson.objective.model_dump(mode="json")}
+    def follow(self, part: str, training: Generator[Epoch, None, Result], epochs: int) -> Result:
+        if part == "fusion" or len(self.config.inputs) == 1:
+            return tracked(self.context, self.part, training, epochs, "student", facts=self._facts())
+        progress = Progress(self.context, f"fit {self.part} {part}")
+        result = follow(training, lambda epoch: progress(epoch.epoch + 1, epochs))
+        progress.finish("fitted")
+        return result
+
+    def _facts(self) -> dict[str, object]:
+        """Parameters of the nested run."""
+        facts = self.config.model_dump(mode="json", include={"inputs", "fusion", "training"})
+        if self.lesson is None:
+            return facts
+        return {**facts, "objective": self.lesson.objective.model_dump(mode="json")}

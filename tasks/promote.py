@@ -17,7 +17,7 @@ from components.errors import ModelError
 from components.evaluation.results import Evaluation
 from components.promotion.compare import FIRST, Rival, compare
 from components.promotion.verdict import Verdict
-from components.references import Dataset
+from components.references import Dataset, Missing
 from components.robustness.results import Robustness
 from tasks.artifacts import log_result, show_page
 from tasks.context import Context
@@ -71,10 +71,12 @@ class Recipe:
     Attributes:
         dataset: Reference to the samples, in the workspace of the run.
         config: The pipeline.
+        unmeasured: Failure of the measurement of robustness; None where it went well or was not asked for.
     """
 
     dataset: Dataset
     config: PipelineConfig
+    unmeasured: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,17 @@ class Promotion:
 
 
 @step(name="promote", task_run_name="register and promote", tags=["registry"])
-def promote_task(context: Context, dataset: Dataset, evaluated: Evaluated) -> Registered:
-    """Log and register the model as challenger; make it champion where the rule says so."""
+def promote_task(
+    context: Context, dataset: Dataset, evaluated: Evaluated, robustness: Missing | None = None
+) -> Registered:
+    """Log and register the model as challenger; make it champion where the rule says so.
+
+    Args:
+        context: The run.
+        dataset: Reference to the samples.
+        evaluated: Reference to the evaluation of the model.
+        robustness: Failure of its measurement; None where it went well or was not asked for.
+    """
     config, at = context.config, context.tracking
     dry = config.promotion.mode == "dry_run"
     progress = Progress(context, "promote")
@@ -125,14 +136,15 @@ def promote_task(context: Context, dataset: Dataset, evaluated: Evaluated) -> Re
     about = descriptions.of_model(config, dataset)
     version = registry.register(context, uri, about, evaluation.headline, facts, challenge=not dry)
     runs.set_tags(at, context.mlflow_run, {"model_version": f"{version.name}/{version.version}"})
-    recipe = TypeAdapter(Recipe).dump_json(Recipe(dataset, config)).decode("utf-8", "surrogatepass")
-    runs.log_text(at, context.mlflow_run, recipe, RECIPE)
+    recipe = Recipe(dataset, config, None if robustness is None else str(robustness))
+    written = TypeAdapter(Recipe).dump_json(recipe).decode("utf-8", "surrogatepass")
+    runs.log_text(at, context.mlflow_run, written, RECIPE)
     progress(2, 3, "comparing with the champion")
     verdict = champions.settle(
         at,
         context.workspace,
         version,
-        lambda champion: _decide(at, dataset, config, version, champion, context.bundle),
+        lambda champion: _decide(at, recipe, version, champion, context.bundle),
         move=not dry,
     )
     crowned = verdict.promote and not dry
@@ -222,13 +234,12 @@ def evidence(
             "Run the pipeline again, or decide without the rule: --force."
         )
     own = registry.kept_bundle(at, version.uri, workspace / "models")
-    return Evidence(_decide(at, recipe.dataset, recipe.config, version, champion, own), "scored")
+    return Evidence(_decide(at, recipe, version, champion, own), "scored")
 
 
 def _decide(
     at: TrackingConfig,
-    dataset: Dataset,
-    config: PipelineConfig,
+    recipe: Recipe,
     version: registry.Version,
     champion: registry.Version | None,
     bundle: Path,
@@ -239,14 +250,14 @@ def _decide(
         return Verdict(True, "already champion", champion=_called(champion))
     with TemporaryDirectory() as folder:
         return compare(
-            dataset,
-            Rival(bundle, _called(version), _robustness(at, version)),
+            recipe.dataset,
+            Rival(bundle, _called(version), _robustness(at, version), recipe.unmeasured),
             Rival(
                 registry.download_bundle(at, champion.uri, Path(folder)),
                 _called(champion),
                 _robustness(at, champion),
             ),
-            config,
+            recipe.config,
         )
 
 

@@ -5,20 +5,18 @@ from __future__ import annotations
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import Any
 
-import pandas as pd
 import yaml
 
-from components.data.samples import open_samples_table
-from components.data.splits import SPLITS
 from components.evaluation.results import Evaluation
-from components.redaction import redacted, without_secrets
-from components.references import Dataset
-from components.report.content import DataSummary, QuarantineRow, Report
+from components.redaction import without_secrets
+from components.references import Dataset, Missing
+from components.report.content import Report
+from components.report.data_summary import summarise
 from components.report.page import render_report
 from components.results import markdown
 from components.storage.atomic import write_bytes
-from components.targets import Classification, Multilabel, Regression, cells_of
 from tasks import artifacts
 from tasks.align import Retrieved
 from tasks.audit import Audited
@@ -31,8 +29,6 @@ from tasks.robustness import Stressed
 from tasks.step import step
 from tasks.tracking import descriptions, runs
 
-_QUARANTINE_SHOWN = 50
-
 
 @step(name="report", task_run_name="report", tags=["evaluation"])
 def report_task(
@@ -40,22 +36,30 @@ def report_task(
     dataset: Dataset,
     evaluated: Evaluated,
     registered: Registered,
-    stressed: Stressed | None,
-    explained: Explained | None = None,
-    retrieved: Retrieved | None = None,
-    audited: Audited | None = None,
+    optional: dict[str, Retrieved | Stressed | Explained | Audited | Missing],
 ) -> str:
-    """Write the report; give its path."""
+    """Write the report; give its path.
+
+    Args:
+        context: The run.
+        dataset: Reference to the samples.
+        evaluated: Reference to the evaluation.
+        registered: The version in the registry, and the decision about it.
+        optional: Results of optional steps by step, or :class:`Missing`.
+    """
     config, at, run = context.config, context.tracking, context.mlflow_run
     progress = Progress(context, "report")
     evaluation, *further = evaluated.read_all()
+    results: dict[str, Any] = {
+        step: each.read() for step, each in optional.items() if not isinstance(each, Missing)
+    }
     options = without_secrets(config.model_dump(mode="json"))
     settings = yaml.safe_dump(options, sort_keys=False, allow_unicode=True)
     report = Report(
         title=f"{config.name} · {context.key}",
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         evaluation=evaluation,
-        data=_summary(dataset),
+        data=summarise(dataset),
         further=tuple(further),
         curves=tuple(read_curves(evaluated)),
         config=settings,
@@ -70,10 +74,11 @@ def report_task(
         },
         promotion=registered.reason,
         verdict=registered.verdict,
-        robustness=None if stressed is None else stressed.read(),
-        explanations=None if explained is None else explained.read(),
-        retrieval=None if retrieved is None else retrieved.read(),
-        audit=None if audited is None else audited.read(),
+        robustness=results.get("robustness"),
+        explanations=results.get("explain"),
+        retrieval=results.get("retrieval"),
+        audit=results.get("audit"),
+        missing=tuple(each for each in optional.values() if isinstance(each, Missing)),
     )
     path = context.folder / "report.html"
     write_bytes(path, render_report(report).encode("utf-8", "surrogatepass"))
@@ -87,6 +92,7 @@ def report_task(
         (
             *evaluation.findings,
             *(() if report.audit is None else report.audit.findings),
+            *(missing.sentence for missing in report.missing),
             f"Model {registered.version.name} version {registered.version.version}: {registered.reason}.",
         ),
         (shown["results"], shown["subsets"]),
@@ -119,29 +125,3 @@ def git_commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip() or None
-
-
-def _summary(dataset: Dataset) -> DataSummary:
-    samples = open_samples_table(dataset).rows()
-    target = dataset.targets.primary
-    quarantine = pd.read_parquet(dataset.quarantine).head(_QUARANTINE_SHOWN)
-    shown = quarantine[["id", "input", "path", "reason"]].fillna("").astype(str)
-    return DataSummary(
-        source=redacted(dataset.source),
-        digest=dataset.digest,
-        splits=dataset.splits,
-        missing=dataset.missing,
-        class_rows={} if isinstance(target, Regression) else _class_rows(target, samples),
-        quarantined=dataset.quarantined,
-        quarantine=tuple(QuarantineRow(*map(redacted, row)) for row in shown.to_numpy().tolist()),
-    )
-
-
-def _class_rows(target: Classification | Multilabel, samples: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """Rows of each class or label, by split."""
-    values = target.encode(cells_of(samples, target.name))
-    counts = {}
-    for column, name in enumerate(target.classes):
-        there = values == column if values.ndim == 1 else values[:, column] > 0.5
-        counts[name] = {split: int(there[samples["split"] == split].sum()) for split in SPLITS}
-    return counts

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Any, TypeVar
 
+from components.objectives import Pairwise
 from components.pipeline.follow import follow
+from components.pipeline.plain import PlainSteps
 from components.references import Single, Trained
 from components.training.checkpoint import Epoch, read_history
 from tasks.context import Context
@@ -13,6 +15,25 @@ from tasks.progress import Progress
 from tasks.tracking import runs
 
 Result = TypeVar("Result", Single, Trained)
+
+
+class TrackedSteps(PlainSteps):
+    """The steps of a run, whose trainings people can follow.
+
+    Args:
+        context: The run.
+    """
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context.config, context.workspace, context.base, bundle=str(context.bundle))
+        self.context = context
+
+    def follow(self, part: str, training: Generator[Epoch, None, Result], epochs: int) -> Result:
+        if part in self.config.inputs:
+            return tracked(self.context, part, training, epochs, "single")
+        if part in ("fusion", "joint"):
+            return tracked(self.context, part, training, epochs, "fusion")
+        return tracked(self.context, part, training, epochs, "alignment", Pairwise.metric)
 
 
 def tracked(
@@ -31,7 +52,7 @@ def tracked(
         part: What is trained: an input, ``fusion``, ``joint``, ``alignment`` or ``pretraining``.
         steps: The training.
         epochs: At most so many.
-        kind: ``single``, ``fusion`` or ``alignment``, as a tag.
+        kind: ``single``, ``fusion``, ``alignment`` or ``student``, as a tag.
         metric: Of the objective; None is that of the primary target.
         facts: Parameters of the nested run besides the pipeline's; None takes the options of the part.
     """

@@ -34,7 +34,7 @@ from components.objectives.balance import build_objective
 from components.pipeline.align import auxiliary_facts, load_pretrained, with_auxiliary
 from components.pipeline.train_once import is_trained, train_once
 from components.pipeline.unimodal import balance_key, solo_scores
-from components.references import Dataset, EncoderWeights, Features, Prepared, Single, Trained
+from components.references import Dataset, EncoderWeights, Features, FusedModel, Prepared, Single, Trained
 from components.seeding import seed_of
 from components.storage.closure import code_digest
 from components.storage.digest import digest, digest_json, digest_tensors
@@ -296,6 +296,18 @@ def joint_encoders(
         encoder = open_encoder(draft, options, open_preprocessor(reference))
         result[name] = replace(draft, digest=encoder_digest(encoder, options), width=encoder.width)
     return result
+
+
+def fused_model(trained: Trained, features: Mapping[str, Features], joint: bool = False) -> FusedModel:
+    """Reference to the fusion of a training.
+
+    Args:
+        trained: The training.
+        features: Embeddings that the fusion takes, by input.
+        joint: Whether encoders and fusion were trained together.
+    """
+    prefix = "fused." if joint else ""
+    return FusedModel(dict(features), str(Path(trained.folder) / BEST), prefix, trained, joint)
 
 
 def training_prior(dataset: Dataset) -> torch.Tensor:

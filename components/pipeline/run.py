@@ -1,92 +1,119 @@
-"""A pipeline made of components alone, without Prefect and MLflow; tests build theirs with it too."""
+"""The steps of a retraining: the one text that flows, sweeps, students, benchmarks and tests run."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
+from typing import Any, cast
 
 from components.config.pipeline import PipelineConfig
-from components.data.ingest import ingest
 from components.models.encoders import needs_fit
-from components.pipeline.extract import extract
-from components.pipeline.fit import fit, probe, take_frozen
-from components.pipeline.follow import follow
-from components.pipeline.fuse import fuse, joint_encoders, train_jointly
-from components.pipeline.package import OpenedSplit, deliver
-from components.pipeline.preprocess import prepare
-from components.references import Dataset, Features, FusedModel, Prepared, Single
-from components.training.loop import BEST
+from components.pipeline.fuse import fused_model
+from components.pipeline.steps import Parts, Retrained, Steps
+from components.references import FusedModel, Single
 
 
-@dataclass(frozen=True)
-class Built:
-    """What the steps of a pipeline left.
+def retrain(steps: Steps, config: PipelineConfig) -> Retrained:
+    """Train a model, measure it, and decide whether it replaces the champion.
 
-    Attributes:
-        config: The pipeline.
-        folder: Where all of it lies.
-        dataset: Its samples.
-        prepared: Canonical samples by input.
-        singles: Fits by input.
-        features: By input.
-        fused: The fusion; None with a single input.
-        bundle: Folder of the delivered model.
-        validation: Validation rows.
-    """
-
-    config: PipelineConfig
-    folder: Path
-    dataset: Dataset
-    prepared: dict[str, Prepared]
-    singles: dict[str, Single]
-    features: dict[str, Features]
-    fused: FusedModel | None
-    bundle: Path
-    validation: OpenedSplit
-
-
-def build_pipeline(
-    config: PipelineConfig, folder: Path, base: Path, data: str = "data", bundle: str = "bundle"
-) -> Built:
-    """All steps of a run, in the order of flows/retrain.py; what the folder has is not made again.
+    Promotion comes after every measurement, so that nothing which fails later contradicts the registry.
 
     Args:
+        steps: Runs each step: here and now, or as a task of a flow.
         config: The pipeline.
-        folder: Of caches and bundle.
-        base: Folder of the pipeline file.
-        data, bundle: Where samples and bundle go below ``folder``.
     """
-    dataset = ingest(config, folder / data, base)
-    rows, cache = config.engine.shard_rows, folder / "cache"
-    trainings, stores = cache / "trainings", cache / "features"
-    prepared = {
-        name: prepare(dataset, name, section, cache / "canonical", rows, engine=config.engine)
-        for name, section in config.inputs.items()
+    parts = train(steps, config)
+    dataset, prepared, features, singles = parts.dataset, parts.prepared, parts.features, parts.singles
+    aligned = steps.align(dataset, parts.fused) if config.alignment is not None else None
+    evaluation = steps.evaluate(dataset, prepared, singles, features, parts.fused, aligned)
+    optional: dict[str, Any] = {}
+    if config.alignment is not None:
+        optional["retrieval"] = steps.attempt("retrieval", steps.retrieval, dataset, parts.fused, aligned)
+    if config.evaluation.robustness.rows:
+        optional["robustness"] = steps.attempt("robustness", steps.robustness, dataset, evaluation)
+    if config.evaluation.explanations.samples:
+        optional["explain"] = steps.attempt("explain", steps.explain, dataset, evaluation)
+    if config.audit.rows:
+        optional["audit"] = steps.attempt("audit", steps.audit, dataset, prepared, features, evaluation)
+    steps.wait(aligned)
+    steps.wait(evaluation)
+    optional = steps.wait(optional)
+    promotion = steps.wait(steps.promote(dataset, evaluation, optional.get("robustness")))
+    report = steps.wait(steps.attempt("report", steps.report, dataset, evaluation, promotion, optional))
+    return Retrained(parts, steps.wait(evaluation), optional, promotion, report)
+
+
+def train(steps: Steps, config: PipelineConfig) -> Parts:
+    """Train each input on its own, then their fusion; wait for both.
+
+    Args:
+        steps: Runs each step.
+        config: The pipeline.
+    """
+    parts = unimodal(steps, config)
+    parts = replace(parts, fused=fuse(steps, config, parts))
+    settle(steps, parts)
+    return parts
+
+
+def unimodal(steps: Steps, config: PipelineConfig) -> Parts:
+    """Go from the manifest to features and a fit of each input.
+
+    Args:
+        steps: Runs each step.
+        config: The pipeline.
+    """
+    names = list(config.inputs)
+    dataset = steps.wait(steps.ingest())
+    prepared = {name: steps.preprocess(dataset, name) for name in names}
+    is_aligned_first = config.alignment is not None and config.alignment.use == "pretraining"
+    pretrained = steps.pretrain(dataset, prepared) if is_aligned_first else None
+    encoders = {name: steps.fit(dataset, prepared[name], name, pretrained) for name in names}
+    features = {name: steps.extract(dataset, prepared[name], encoders[name], name) for name in names}
+    singles = {
+        # A fit has trained encoder and head; a frozen encoder is given its head now.
+        name: cast(Single, encoders[name])
+        if needs_fit(config.inputs[name].encoder)
+        else steps.probe(dataset, features[name], name)
+        for name in names
     }
-    singles: dict[str, Single] = {}
-    features: dict[str, Features] = {}
-    for name, section in config.inputs.items():
-        if needs_fit(section.encoder):
-            singles[name] = follow(fit(dataset, prepared[name], config, trainings), lambda epoch: None)
-            weights = singles[name].encoder
-        else:
-            weights = take_frozen(prepared[name], config)
-        features[name] = extract(dataset, prepared[name], weights, config, stores)
-        if not needs_fit(section.encoder):
-            singles[name] = probe(dataset, features[name], trainings)
-    fused = None
-    if len(config.inputs) > 1 and config.strategy == "staged":
-        trained = follow(fuse(dataset, features, singles, config, trainings), lambda epoch: None)
-        fused = FusedModel(features, str(Path(trained.folder) / BEST), "", trained, joint=False)
-    if len(config.inputs) > 1 and (config.strategy == "joint" or config.joint_epochs):
-        start = fused.training if fused is not None else None
-        steps = train_jointly(dataset, prepared, features, singles, config, trainings, start)
-        trained = follow(steps, lambda epoch: None)
-        encoders = joint_encoders(trained, prepared, config)
-        joint = {
-            name: extract(dataset, prepared[name], encoders[name], config, stores) for name in config.inputs
-        }
-        fused = FusedModel(joint, str(Path(trained.folder) / BEST), "fused.", trained, joint=True)
-    place = folder / bundle
-    validation = deliver(dataset, prepared, singles, features, fused, config, place)
-    return Built(config, folder, dataset, prepared, singles, features, fused, place, validation)
+    return Parts(dataset, prepared, pretrained, encoders, features, singles, fused=None)
+
+
+def fuse(steps: Steps, config: PipelineConfig, parts: Parts) -> FusedModel | None:
+    """Train the fusion on cached features, and with the encoders where the configuration asks for it.
+
+    Args:
+        steps: Runs each step.
+        config: The pipeline.
+        parts: Each input on its own.
+
+    Returns:
+        The fusion; None with a single input.
+    """
+    if len(config.inputs) == 1:
+        return None
+    dataset, prepared = parts.dataset, parts.prepared
+    staged = steps.fuse(dataset, parts.features, parts.singles) if config.strategy == "staged" else None
+    if staged is not None and not config.joint_epochs:
+        return staged
+    joint = steps.joint(dataset, prepared, parts.features, parts.singles, staged, parts.pretrained)
+    settle(steps, replace(parts, fused=staged))
+    trained, encoders = steps.wait(joint)
+    extracted = {
+        name: steps.extract(dataset, prepared[name], weights, name, " joint")
+        for name, weights in encoders.items()
+    }
+    return fused_model(trained, steps.wait(extracted), joint=True)
+
+
+def settle(steps: Steps, parts: Parts) -> None:
+    """Wait for the parts in the order of their steps, so that the step that failed reports the failure.
+
+    A step after it would only report that something before it is missing.
+    """
+    steps.wait(parts.prepared)
+    steps.wait(parts.pretrained)
+    steps.wait(parts.encoders)
+    steps.wait(parts.features)
+    steps.wait(parts.singles)
+    steps.wait(parts.fused)

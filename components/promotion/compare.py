@@ -41,11 +41,13 @@ class Rival:
         bundle: Its folder.
         name: What to call it.
         robustness: Its recorded curves; None where they were not measured.
+        unmeasured: Failure of the measurement of robustness; None where it went well or was not asked for.
     """
 
     bundle: Path
     name: str
     robustness: Robustness | None = None
+    unmeasured: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def compare(dataset: Dataset, challenger: Rival, champion: Rival, config: Pipeli
     if rule.max_subset_loss is not None:
         checks.append(subset_check(target, values, rows, new, old, asked, name, rule.max_subset_loss))
     checks += calibration_check(rule, target, values, rows, new, old)
-    checks += robustness_checks(rule, challenger.robustness, champion.robustness)
+    checks += robustness_checks(rule, challenger.robustness, champion.robustness, challenger.unmeasured)
     if rule.max_further_loss is not None:
         for other in dataset.targets.each[1:]:
             known = known_rows(dataset.targets.encode(samples)[other.name]).numpy()
@@ -120,10 +122,13 @@ def compare(dataset: Dataset, challenger: Rival, champion: Rival, config: Pipeli
     )
     broken = [check for check in checks[1:] if not check.passed]
     if broken:
-        reasons = "; ".join(
-            f"{check.name} {check.found:.4f} exceeds {check.bound:g} ({check.note})" for check in broken
+        objections = "; ".join(
+            f"{check.name} {check.found:.4f} exceeds {check.bound:g} ({check.note})"
+            if check.measured
+            else f"{check.name} could not be measured ({check.note})"
+            for check in broken
         )
-        reason += f"; {'but ' if won else ''}{reasons}"
+        reason += f"; {'but ' if won else ''}{objections}"
     return Verdict(won and not broken, reason, gain, tuple(checks), champion.name)
 
 
@@ -203,11 +208,17 @@ def calibration_check(
 
 
 def robustness_checks(
-    rule: PromotionConfig, new: Robustness | None, old: Robustness | None
+    rule: PromotionConfig, new: Robustness | None, old: Robustness | None, unmeasured: str | None = None
 ) -> Iterator[Check]:
-    """From the recorded curves: each model's own sample of its own run's test rows."""
+    """Compare the recorded curves: each model's own sample of its own run's test rows.
+
+    A challenger whose measurement failed does not pass where the champion has curves to compare with.
+    """
     bound = rule.max_robustness_loss
     if bound is None:
+        return
+    if unmeasured is not None and old is not None:
+        yield Check("loss of robustness", math.nan, bound, False, unmeasured)
         return
     if new is None or old is None or new.metric != old.metric:
         without = " and ".join(

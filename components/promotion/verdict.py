@@ -13,8 +13,9 @@ from components.results.table import Table, number, text
 class Check(Stored):
     """One clause of the promotion rule.
 
-    `found` is NaN where it could not be measured; such a clause stands in nobody's way. The gain has to lie
-    above its bound, a loss must not exceed it. `note` says what was compared.
+    `found` is NaN where there was nothing to measure, and the clause is passed, or where measuring failed,
+    and it is not. The gain has to lie above its bound, a loss must not exceed it. `note` says what was
+    compared.
     """
 
     name: str
@@ -52,6 +53,8 @@ class Verdict(Stored):
         """A sentence for each check that stands in the way."""
         return tuple(
             f"{check.name}: {check.found:+.4f} with a bound of {check.bound:g} ({check.note})."
+            if check.measured
+            else f"{check.name}: could not be measured ({check.note})."
             for check in self.checks
             if not check.passed
         )

@@ -9,6 +9,7 @@ from components.evaluation.intervals import Stored
 from components.evaluation.results import Curve, Evaluation
 from components.explanations.results import Explanations
 from components.promotion.verdict import Verdict
+from components.references import Missing
 from components.retrieval.results import Retrievals
 from components.robustness.results import Robustness
 
@@ -54,3 +55,4 @@ class Report(Stored):
     explanations: Explanations | None = None
     retrieval: Retrievals | None = None
     audit: Audit | None = None
+    missing: tuple[Missing, ...] = ()  # optional steps that failed

@@ -16,13 +16,13 @@ from components.evaluation.bootstrap import bootstrap_intervals
 from components.evaluation.intervals import Interval, Stored
 from components.inference.ensemble import AVERAGE, FUSION, CandidateEnsemble, Embeddings
 from components.models.fusion.masking import as_vector
+from components.pipeline.fuse import fused_model
 from components.pipeline.package import assemble, open_split
-from components.references import Dataset, Features, FusedModel, Single, Trained
+from components.references import Dataset, Features, Single, Trained
 from components.seeding import seed_of
 from components.storage.atomic import replacing
 from components.targets import AnyTarget, known_rows
 from components.targets.metrics import metric
-from components.training.loop import BEST
 
 IDEAL, DELIVERED = "product rule", "delivered"
 Kind = Literal["single", "average", "ideal", "fusion", "delivered"]
@@ -85,7 +85,7 @@ def score(
         config: Pipeline configuration of the training.
         file: File for the predictions (.npz).
     """
-    fused = FusedModel(dict(features), str(Path(trained.folder) / BEST), "", trained, joint=False)
+    fused = fused_model(trained, features)
     model, validation = assemble(dataset, singles, features, fused, config)
     splits = {"val": validation, "test": open_split(dataset, "test", features, fused)}
     target, names = dataset.targets.primary, list(model.inputs)

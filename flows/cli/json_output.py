@@ -23,7 +23,8 @@ def outcome_json(outcome: Outcome) -> str:
         {
             "run": outcome.key,
             "mlflow_run": outcome.mlflow_run,
-            "report": str(outcome.report),
+            "report": None if outcome.report is None else str(outcome.report),
+            "missing": {missing.step: missing.reason for missing in outcome.missing},
             **_evaluation_json(outcome.evaluation),
             "further_targets": {other.target: _evaluation_json(other) for other in outcome.further},
             "retrieval": None if outcome.retrieval is None else outcome.retrieval.metrics(),

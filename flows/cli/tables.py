@@ -34,10 +34,15 @@ def show_outcome(console: Console, outcome: Outcome) -> None:
             *outcome.evaluation.findings,
             *(() if outcome.retrieval is None else outcome.retrieval.findings),
             f"{extracted} rows extracted" + (": nothing had changed." if extracted == 0 else "."),
+            *(missing.sentence for missing in outcome.missing),
             registered.sentence,
         ],
     )
-    places = {"report": outcome.report, "MLflow run": _mlflow(outcome.mlflow_run), "model": registered.uri}
+    places = {
+        "report": outcome.report or "missing",
+        "MLflow run": _mlflow(outcome.mlflow_run),
+        "model": registered.uri,
+    }
     print_places(console, places)
 
 

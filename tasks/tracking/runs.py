@@ -26,6 +26,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from components.config import TrackingConfig
 from components.config.tracking import VARIABLES
 from components.redaction import redacted, without_login, without_secrets
+from components.references import Missing
 from components.runtime.environ import kept
 from components.training.checkpoint import Epoch
 from tasks.tracking.descriptions import of_experiment
@@ -36,6 +37,7 @@ from tasks.tracking.views import VIEWS
 KEY, PART = "braid.key", "braid.part"
 NOTE = "mlflow.note.content"  # description of a run or an experiment, in Markdown
 CHAMPION_TAG = "champion"
+MISSING_TAG = "braid.missing"
 DATA_TAG, MODEL_TAG = "dataset_digest", "model_digest"
 CONFIG, ENVIRONMENT = "config.yaml", "environment.json"  # artifacts that a run is repeated from
 _OF_THE_RUN = ("config", "git_commit", DATA_TAG)  # tags that its parts have too
@@ -204,6 +206,14 @@ def set_tags(tracking: TrackingConfig, run_id: str, tags: Mapping[str, str]) -> 
     """Tags; given ones replace old ones."""
     hidden = [RunTag(name, redacted(str(value))) for name, value in tags.items()]
     connect(tracking).log_batch(run_id, tags=hidden)
+
+
+def tag_missing(tracking: TrackingConfig, run_id: str, missing: Sequence[Missing]) -> None:
+    """Tag a run with the optional steps that failed; a run that is resumed may have lost what was missing."""
+    if missing:
+        set_tags(tracking, run_id, {MISSING_TAG: "\n".join(map(str, missing))})
+    elif MISSING_TAG in get_run(tracking, run_id).data.tags:
+        connect(tracking).delete_tag(run_id, MISSING_TAG)
 
 
 def log_dataset(

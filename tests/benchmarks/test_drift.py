@@ -10,7 +10,7 @@ import pytest
 from benchmarks.drift import clopper_pearson, gather, measure, options, report, take
 from components.config import load_pipeline
 from components.inference.reference_rows import Sample
-from components.pipeline.run import build_pipeline
+from components.pipeline.plain import build_model
 
 ROOT = Path(__file__).parents[2]
 DRAWS = 4
@@ -53,7 +53,7 @@ def test_on_the_demo_nothing_is_quiet_and_noise_in_the_sound_is_told(tmp_path: P
     file = ROOT / "configs" / "demo.yaml"
     short = [f"inputs.{name}.fit.epochs=1" for name in ("image", "audio", "clue")]
     config = load_pipeline(file, [*short, "training.epochs=1", "monitoring.rows=5000", "engine.device=cpu"])
-    built = build_pipeline(config, tmp_path, ROOT)
+    built = build_model(config, tmp_path, ROOT)
     given = options([str(file), "--input", "audio", "--group", "audio"])
     predictor, material = gather(built, given)
     assert material.plain.rows == material.carried.rows == 597  # 250 validation and 347 test rows

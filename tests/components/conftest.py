@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from components.config import PipelineConfig
-from components.pipeline.run import Built, build_pipeline
+from components.pipeline.plain import BuiltModel, build_model
 from tests.components.small_evaluations import (
     make_arguments,  # noqa: F401  (fixtures)
     make_arguments_of,  # noqa: F401
@@ -108,9 +108,9 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+def tiny(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> BuiltModel:
     """The tiny pipeline, built; not to be changed."""
-    return build_pipeline(configure(), tmp_path_factory.mktemp("tiny"), tiny_data)
+    return build_model(configure(), tmp_path_factory.mktemp("tiny"), tiny_data)
 
 
 @pytest.fixture
@@ -126,8 +126,8 @@ def config() -> Callable[..., PipelineConfig]:
 
 
 @pytest.fixture(scope="session")
-def build() -> Callable[[PipelineConfig, Path, Path], Built]:
-    return build_pipeline
+def build() -> Callable[[PipelineConfig, Path, Path], BuiltModel]:
+    return build_model
 
 
 @pytest.fixture(scope="session")

@@ -12,19 +12,19 @@ from components.data.samples import open_samples_table
 from components.inference.bundle import load_bundle
 from components.models.weights import read_tensors
 from components.pipeline.extract import extract
+from components.pipeline.plain import BuiltModel, build_model
 from components.pipeline.preprocess import prepare
-from components.pipeline.run import Built, build_pipeline
 from components.storage.shards import ShardStore
 from components.storage.tensors import DamagedError, is_whole, load_tensors, save_tensors
 from tests.components.conftest import configure, write_manifest
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+def built(tmp_path_factory: pytest.TempPathFactory) -> BuiltModel:
     """A tiny pipeline, built; its caches are damaged here."""
     folder = tmp_path_factory.mktemp("damaged")
     write_manifest(folder)
-    return build_pipeline(configure(), folder / "work", folder)
+    return build_model(configure(), folder / "work", folder)
 
 
 def flip(path: Path, place: float = 0.5) -> None:
@@ -39,7 +39,7 @@ def values(store: Path, codec: str, keys: list[str]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("what", ["preprocessed", "feature"])
-def test_a_damaged_shard_is_set_aside_and_only_its_rows_are_made_again(built: Built, what: str) -> None:
+def test_a_damaged_shard_is_set_aside_and_only_its_rows_are_made_again(built: BuiltModel, what: str) -> None:
     prepared, features, config = built.prepared["photo"], built.features["photo"], built.config
     store, codec = (
         (Path(prepared.store), "arrow") if what == "preprocessed" else (Path(features.store), "parquet")
@@ -61,7 +61,7 @@ def test_a_damaged_shard_is_set_aside_and_only_its_rows_are_made_again(built: Bu
     np.testing.assert_array_equal(values(store, codec, digests), before)
 
 
-def test_damaged_weights_are_told_by_their_file_and_never_used(built: Built, tmp_path: Path) -> None:
+def test_damaged_weights_are_told_by_their_file_and_never_used(built: BuiltModel, tmp_path: Path) -> None:
     weights = tmp_path / "weights.safetensors"
     save_tensors(weights, {"encoder.w": torch.arange(6.0).reshape(2, 3), "head.b": torch.ones(1)})
     torch.testing.assert_close(load_tensors(weights)["head.b"], torch.ones(1))
@@ -75,7 +75,7 @@ def test_damaged_weights_are_told_by_their_file_and_never_used(built: Built, tmp
         load_tensors(weights)
 
 
-def test_a_model_whose_weights_are_damaged_does_not_answer(built: Built) -> None:
+def test_a_model_whose_weights_are_damaged_does_not_answer(built: BuiltModel) -> None:
     file = built.bundle / "delivered.safetensors"
     whole = file.read_bytes()
     flip(file, 0.98)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from components.pipeline.run import Built, build_pipeline
+from components.pipeline.plain import BuiltModel, build_model
 from components.storage.atomic import checksum_file
 from tests.acceptance.faults.writes import Write, killed_at
 from tests.components.conftest import configure
@@ -32,7 +32,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> tuple[P
         1, MOST
     ):  # a step that writes the same file each time needs one write more than before
         write = Write(number, renamed=number % 2 == 0)
-        if not killed_at(write, build_pipeline, configure(), folder, tiny_data):
+        if not killed_at(write, build_model, configure(), folder, tiny_data):
             break
         files_after.append(checksums(folder))
     else:
@@ -46,7 +46,7 @@ def readable(files: dict[str, str]) -> dict[str, str]:
 
 
 def test_it_ends_in_the_bundle_of_an_undisturbed_one(
-    killed: tuple[Path, list[dict[str, str]]], tiny: Built
+    killed: tuple[Path, list[dict[str, str]]], tiny: BuiltModel
 ) -> None:
     folder, files_after = killed
     assert len(files_after) > 10, "it was killed in every step"
@@ -78,5 +78,5 @@ def test_what_was_being_written_is_left_under_names_that_nobody_reads(
     again = folder.parent / "again"
     shutil.copytree(folder, again)
     before = readable(checksums(again / "cache"))
-    build_pipeline(configure(), again, tiny_data)
+    build_model(configure(), again, tiny_data)
     assert readable(checksums(again / "cache")) == before, "nothing is made twice"

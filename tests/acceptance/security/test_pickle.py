@@ -21,7 +21,7 @@ from prefect.settings import get_current_settings
 from components.data.ingest import ingest
 from components.errors import BraidError
 from components.inference.predictor import Predictor
-from components.pipeline.run import Built, build_pipeline
+from components.pipeline.plain import BuiltModel, build_model
 from components.storage.digest import digest_bytes
 from tests.components.conftest import configure, write_manifest
 
@@ -80,7 +80,7 @@ def test_none_is_loaded_from_data(tmp_path: Path, bomb: bytes, canary: Path) -> 
 
 
 def test_none_is_loaded_from_caches_and_trainings(
-    tiny: Built, tiny_data: Path, tmp_path: Path, bomb: bytes, canary: Path
+    tiny: BuiltModel, tiny_data: Path, tmp_path: Path, bomb: bytes, canary: Path
 ) -> None:
     """Every file of the workspace is a pickle under its own name: what is needed is made again or refused."""
     folder = tmp_path / "again"
@@ -100,13 +100,13 @@ def test_none_is_loaded_from_caches_and_trainings(
             (path / f"{digest_bytes(bomb)}.parquet").write_bytes(bomb)
             (path / "data.pkl").write_bytes(bomb)
     with contextlib.suppress(Exception):  # whether it can go on is another test's affair
-        build_pipeline(tiny.config, folder, tiny_data)
+        build_model(tiny.config, folder, tiny_data)
     assert not canary.exists()
 
 
 @pytest.mark.parametrize("name", ["model.json", "delivered.safetensors", "*.safetensors", "*.json", "*"])
 def test_none_is_loaded_from_a_model(
-    tiny: Built, tmp_path: Path, bomb: bytes, canary: Path, name: str
+    tiny: BuiltModel, tmp_path: Path, bomb: bytes, canary: Path, name: str
 ) -> None:
     folder = tmp_path / "bundle"
     shutil.copytree(tiny.bundle, folder)
@@ -122,7 +122,7 @@ def test_none_is_loaded_from_a_model(
 
 
 def test_extra_pickles_beside_a_model_are_passed_over(
-    tiny: Built, tmp_path: Path, bomb: bytes, canary: Path
+    tiny: BuiltModel, tmp_path: Path, bomb: bytes, canary: Path
 ) -> None:
     folder = tmp_path / "bundle"
     shutil.copytree(tiny.bundle, folder)
@@ -133,7 +133,7 @@ def test_extra_pickles_beside_a_model_are_passed_over(
     assert not canary.exists()
 
 
-def test_a_pickled_cell_is_no_picture(tiny: Built, bomb: bytes, canary: Path) -> None:
+def test_a_pickled_cell_is_no_picture(tiny: BuiltModel, bomb: bytes, canary: Path) -> None:
     scored = Predictor(tiny.bundle).predict(pd.DataFrame({"photo": [bomb]}))
     assert "cannot be decoded as an image" in scored["error"][0]
     assert not canary.exists()

@@ -23,10 +23,10 @@ from components.data.samples import (
     presence,
     rows_digest,
 )
-from tests.components.conftest import CLASSES, Built
+from tests.components.conftest import CLASSES, BuiltModel
 
 
-def test_only_what_is_asked_for_is_read(tiny: Built) -> None:
+def test_only_what_is_asked_for_is_read(tiny: BuiltModel) -> None:
     assert list(open_samples_table(tiny.dataset).rows().columns) == ["id", "split", "target.label"]
     assert list(open_samples_table(tiny.dataset).rows(["note"]).columns) == [
         "id",
@@ -38,14 +38,14 @@ def test_only_what_is_asked_for_is_read(tiny: Built) -> None:
     assert set(whole.columns) == {"id", "split", "target.label", "facts.digest", "facts.age", "facts.city"}
 
 
-def test_learning_rows_are_train_and_val_rows_that_have_an_input(tiny: Built) -> None:
+def test_learning_rows_are_train_and_val_rows_that_have_an_input(tiny: BuiltModel) -> None:
     rows = learning_rows(tiny.dataset, ["photo"])
     assert rows["split"].value_counts().to_dict() == {"train": 42, "val": 21}
     assert rows["photo.digest"].notna().all()
     assert len(learning_rows(tiny.dataset, ["photo", "note"])) == 72, "one of them is enough"
 
 
-def test_presence_has_a_column_an_input_in_sorted_order(tiny: Built) -> None:
+def test_presence_has_a_column_an_input_in_sorted_order(tiny: BuiltModel) -> None:
     samples = open_samples_table(tiny.dataset).rows(["photo", "note", "facts"])
     found = presence(samples, ["photo", "note", "facts"])
     # rows 5, 6 and 7 of every eight lack photo, note and facts
@@ -53,7 +53,7 @@ def test_presence_has_a_column_an_input_in_sorted_order(tiny: Built) -> None:
     assert found.sum(0).tolist() == [84, 84, 84]
 
 
-def test_targets_are_indices_of_the_classes(tiny: Built) -> None:
+def test_targets_are_indices_of_the_classes(tiny: BuiltModel) -> None:
     samples = open_samples_table(tiny.dataset).rows()
     found = tiny.dataset.targets.encode(samples)["label"]
     assert found.dtype == torch.int64
@@ -63,7 +63,7 @@ def test_targets_are_indices_of_the_classes(tiny: Built) -> None:
 
 
 @pytest.mark.parametrize("column", ["split", "target.label", "photo.digest"])
-def test_the_digest_of_rows_sees_what_they_teach(tiny: Built, column: str) -> None:
+def test_the_digest_of_rows_sees_what_they_teach(tiny: BuiltModel, column: str) -> None:
     samples = open_samples_table(tiny.dataset).rows(["photo", "note"])
     changed = samples.copy()
     changed.loc[3, column] = "other"
@@ -97,7 +97,7 @@ def test_of_several_files_those_are_given_that_are_there() -> None:
     assert media_paths(None, views) == [None, None, None]
 
 
-def test_embeddings_come_in_the_order_of_the_rows_with_zeros_where_absent(tiny: Built) -> None:
+def test_embeddings_come_in_the_order_of_the_rows_with_zeros_where_absent(tiny: BuiltModel) -> None:
     samples = open_samples_table(tiny.dataset).rows(["photo"])
     whole = load_embeddings(samples, "photo", tiny.features["photo"])
     assert whole.shape == (96, 8)
@@ -106,7 +106,7 @@ def test_embeddings_come_in_the_order_of_the_rows_with_zeros_where_absent(tiny: 
     np.testing.assert_array_equal(backwards.flip(0), whole)
 
 
-def test_rows_that_all_lack_an_input_have_zeros(tiny: Built) -> None:
+def test_rows_that_all_lack_an_input_have_zeros(tiny: BuiltModel) -> None:
     samples = (
         open_samples_table(tiny.dataset)
         .rows(["photo"])
@@ -120,13 +120,13 @@ class TestRows:
     """The samples table, of which a row group is held."""
 
     @pytest.fixture
-    def grouped(self, tiny: Built, tmp_path: Path) -> Built:
+    def grouped(self, tiny: BuiltModel, tmp_path: Path) -> BuiltModel:
         """The samples in row groups of ten."""
         path = tmp_path / "samples.parquet"
         pq.write_table(pq.read_table(tiny.dataset.samples), path, row_group_size=10)
         return replace(tiny, dataset=replace(tiny.dataset, samples=str(path)))
 
-    def test_slices_are_those_of_the_whole_table(self, grouped: Built) -> None:
+    def test_slices_are_those_of_the_whole_table(self, grouped: BuiltModel) -> None:
         whole = open_samples_table(grouped.dataset).rows(["facts"], values=True)
         chosen = np.array([0, 3, 9, 10, 11, 40, 59, 60, 95])
         rows = SampleRows(open_samples_table(grouped.dataset), ["facts"], chosen)
@@ -140,7 +140,7 @@ class TestRows:
             else:
                 assert not len(found)
 
-    def test_a_column_can_be_gone_through_again_and_again(self, grouped: Built) -> None:
+    def test_a_column_can_be_gone_through_again_and_again(self, grouped: BuiltModel) -> None:
         whole = open_samples_table(grouped.dataset).rows(["facts"], values=True)
         chosen = np.flatnonzero(whole["split"] == "train")
         columns = TrainingColumns(
@@ -151,7 +151,9 @@ class TestRows:
         for _ in range(2):
             assert list(columns["facts.age"]) == expected
 
-    def test_no_more_than_a_row_group_is_held(self, grouped: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_no_more_than_a_row_group_is_held(
+        self, grouped: BuiltModel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         read: list[int] = []
         original = pq.ParquetFile.read_row_group
 
@@ -165,7 +167,7 @@ class TestRows:
             assert len(rows[start : start + 4]) == 4
         assert read == sorted(set(read)) == list(range(10)), "each once, and none to hold before its turn"
 
-    def test_one_column_is_read_alone(self, tiny: Built) -> None:
+    def test_one_column_is_read_alone(self, tiny: BuiltModel) -> None:
         column = open_samples_table(tiny.dataset).column("photo.digest")
         digests = open_samples_table(tiny.dataset).rows(["photo"])["photo.digest"]
         assert list(column) == [None if pd.isna(digest) else digest for digest in digests]

@@ -23,7 +23,7 @@ from components.pipeline.package import open_split
 from components.references import Taught
 from components.storage.shards import ShardStore
 from components.targets import Targets
-from tests.components.conftest import Built
+from tests.components.conftest import BuiltModel
 
 End = Callable[[Generator[Any, None, Any]], Any]
 ALL = ObjectiveConfig.model_validate(
@@ -32,11 +32,11 @@ ALL = ObjectiveConfig.model_validate(
 
 
 @pytest.fixture(scope="module")
-def taught(tiny: Built, tmp_path_factory: pytest.TempPathFactory) -> Taught:
+def taught(tiny: BuiltModel, tmp_path_factory: pytest.TempPathFactory) -> Taught:
     return teach(tiny.dataset, tiny.config, tiny.bundle, tmp_path_factory.mktemp("teachers"))
 
 
-def test_a_teacher_says_what_its_bundle_predicts(tiny: Built, taught: Taught) -> None:
+def test_a_teacher_says_what_its_bundle_predicts(tiny: BuiltModel, taught: Taught) -> None:
     test = open_split(tiny.dataset, "test", tiny.features, tiny.fused)
     embeddings = test.embeddings
     model = load_bundle(tiny.bundle).delivered
@@ -50,20 +50,20 @@ def test_a_teacher_says_what_its_bundle_predicts(tiny: Built, taught: Taught) ->
     torch.testing.assert_close(vectors, fused, rtol=1e-3, atol=1e-4)
 
 
-def test_it_is_asked_once_for_each_row(tiny: Built, taught: Taught) -> None:
+def test_it_is_asked_once_for_each_row(tiny: BuiltModel, taught: Taught) -> None:
     again = teach(tiny.dataset, tiny.config, tiny.bundle, Path(taught.store).parent)
     assert again == replace(taught, answered=0)
     assert 0 < taught.answered <= tiny.dataset.rows
 
 
-def test_a_teacher_of_other_classes_is_refused(tiny: Built, tmp_path: Path) -> None:
+def test_a_teacher_of_other_classes_is_refused(tiny: BuiltModel, tmp_path: Path) -> None:
     target = replace(tiny.dataset.targets.primary, classes=("ant", "bee"))
     dataset = replace(tiny.dataset, targets=Targets((target,)))
     with pytest.raises(ModelError, match="Run the pipeline again"):
         teach(dataset, tiny.config, tiny.bundle, tmp_path)
 
 
-def silent(taught: Taught, built: Built, folder: Path) -> Taught:
+def silent(taught: Taught, built: BuiltModel, folder: Path) -> Taught:
     """The same teacher, without an answer to any row."""
     samples = open_samples_table(built.dataset).rows(taught.inputs)
     keys = list(dict.fromkeys(row_keys(samples, taught.inputs)))
@@ -73,7 +73,7 @@ def silent(taught: Taught, built: Built, folder: Path) -> Taught:
 
 
 def test_alone_and_taught_differ_in_nothing_but_the_teacher(
-    tiny: Built, taught: Taught, tmp_path: Path, run_to_end: End
+    tiny: BuiltModel, taught: Taught, tmp_path: Path, run_to_end: End
 ) -> None:
     # initial weights, order of rows, dropout and augmentation: all of it ends in the same weights
     photo = tiny.prepared["photo"]
@@ -88,7 +88,7 @@ def test_alone_and_taught_differ_in_nothing_but_the_teacher(
 
 
 def test_another_objective_is_another_training_and_the_same_one_is_replayed(
-    tiny: Built, taught: Taught, tmp_path: Path, run_to_end: End
+    tiny: BuiltModel, taught: Taught, tmp_path: Path, run_to_end: End
 ) -> None:
     def folder(lesson: Lesson | None) -> str:
         single = run_to_end(fit(tiny.dataset, tiny.prepared["facts"], tiny.config, tmp_path, lesson=lesson))
@@ -100,7 +100,7 @@ def test_another_objective_is_another_training_and_the_same_one_is_replayed(
     assert folders[1] == folders[3]
 
 
-def test_a_lesson_follows_its_rows_by_id(tiny: Built, taught: Taught) -> None:
+def test_a_lesson_follows_its_rows_by_id(tiny: BuiltModel, taught: Taught) -> None:
     samples = learning_rows(tiny.dataset, ["note"])
     backwards = samples.iloc[::-1]
     natural, _, keys = open_taught(tiny.dataset, samples, taught)

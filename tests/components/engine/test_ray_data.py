@@ -16,13 +16,13 @@ from components.errors import DataError
 from components.pipeline.extract import Extraction, extract
 from components.pipeline.preprocess import prepare
 from components.storage.shards import Codec, ShardStore
-from tests.components.conftest import Built
+from tests.components.conftest import BuiltModel
 from tests.components.engine.conftest import Machines
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
-def rows_of(tiny: Built, name: str, store: str, codec: Codec) -> dict[str, np.ndarray]:
+def rows_of(tiny: BuiltModel, name: str, store: str, codec: Codec) -> dict[str, np.ndarray]:
     digests = open_samples_table(tiny.dataset).rows([name])[f"{name}.digest"].dropna().tolist()
     return {digests[position]: array for position, array in ShardStore(Path(store), codec).read(digests)}
 
@@ -36,7 +36,7 @@ def equal(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
 
 @pytest.mark.parametrize("name", ["photo", "note", "facts"])
 def test_samples_and_features_are_those_of_the_local_engine_bit_for_bit(
-    machines: Machines, tiny: Built, tmp_path: Path, name: str
+    machines: Machines, tiny: BuiltModel, tmp_path: Path, name: str
 ) -> None:
     config = machines.ask(tiny.config)
     told: list[tuple[int, int]] = []
@@ -66,7 +66,7 @@ def test_samples_and_features_are_those_of_the_local_engine_bit_for_bit(
 
 
 def test_a_machine_that_dies_half_way_costs_nothing(
-    two_machines: Machines, tiny: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    two_machines: Machines, tiny: BuiltModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Slow(Extraction):
         """Leaves time to pull the plug."""
@@ -99,7 +99,7 @@ def test_a_machine_that_dies_half_way_costs_nothing(
 
 
 def test_what_is_wrong_with_a_row_is_told_as_by_the_local_engine(
-    machines: Machines, tiny: Built, own_data: Path, tmp_path: Path
+    machines: Machines, tiny: BuiltModel, own_data: Path, tmp_path: Path
 ) -> None:
     config = machines.ask(tiny.config)
     dataset = ingest(config, tmp_path / "data", own_data)

@@ -13,7 +13,7 @@ from components.engine import open_engine
 from components.errors import ModelError
 from components.pipeline.follow import follow
 from components.sweep.trial import Pruner, begin_trial
-from tests.components.conftest import Built, finish
+from tests.components.conftest import BuiltModel, finish
 from tests.components.engine.conftest import Machines
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 @pytest.mark.parametrize("pruned", [False, True], ids=["to the end", "pruned"])
 def test_a_trial_comes_to_the_same_as_here(
-    machines: Machines, tiny: Built, tmp_path: Path, pruned: bool
+    machines: Machines, tiny: BuiltModel, tmp_path: Path, pruned: bool
 ) -> None:
     training = tiny.config.training.model_copy(update={"epochs": 8})
     config = tiny.config.model_copy(update={"training": training})

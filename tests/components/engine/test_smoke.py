@@ -13,11 +13,11 @@ from components.data.samples import open_samples_table
 from components.engine.cluster import ADDRESS, running
 from components.pipeline.extract import extract
 from components.storage.shards import ShardStore
-from tests.components.conftest import Built
+from tests.components.conftest import BuiltModel
 
 
 @pytest.mark.usefixtures("one_thread", "no_cluster")
-def test_a_cluster_for_one_run_gives_the_features_of_this_process(tiny: Built, tmp_path: Path) -> None:
+def test_a_cluster_for_one_run_gives_the_features_of_this_process(tiny: BuiltModel, tmp_path: Path) -> None:
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'braid[ray]'")
     engine = EngineConfig(name="ray", device="cpu", shard_rows=40)
     with running(engine):

@@ -24,7 +24,7 @@ from components.pipeline.evaluate import Judgement, judge
 from components.report.content import DataSummary, Report
 from components.report.page import render_report
 from components.targets import AnyTarget, Classification, Multilabel, Regression
-from tests.components.conftest import CLASSES, Built, configure
+from tests.components.conftest import CLASSES, BuiltModel, configure
 
 NAMES = ("photo", "note", "facts")
 SHARES = [f"share_{name}" for name in NAMES]
@@ -36,23 +36,23 @@ def configured(**explanations: Any) -> PipelineConfig:
 
 
 @pytest.fixture(scope="module")
-def predictor(tiny: Built) -> Predictor:
+def predictor(tiny: BuiltModel) -> Predictor:
     return Predictor(tiny.bundle, "cpu")
 
 
 @pytest.fixture(scope="module")
-def table(tiny: Built) -> pd.DataFrame:
+def table(tiny: BuiltModel) -> pd.DataFrame:
     samples = open_samples_table(tiny.dataset).rows(list(tiny.config.inputs), values=True)
     return as_table(samples[samples["split"] == "test"], tiny.config.inputs)
 
 
 @pytest.fixture(scope="module")
-def judgement(tiny: Built) -> Judgement:
+def judgement(tiny: BuiltModel) -> Judgement:
     return judge(tiny.dataset, tiny.validation, tiny.features, tiny.fused, tiny.bundle, tiny.config)
 
 
 @pytest.fixture(scope="module")
-def found(tiny: Built, judgement: Judgement) -> Explanations:
+def found(tiny: BuiltModel, judgement: Judgement) -> Explanations:
     return explain_samples(tiny.dataset, tiny.bundle, judgement.predictions, configured(samples=3, detail=16))
 
 
@@ -144,7 +144,7 @@ class TestChoice:
 
 class TestExplanations:
     def test_worst_and_typical_test_rows_are_explained(
-        self, tiny: Built, found: Explanations, judgement: Judgement
+        self, tiny: BuiltModel, found: Explanations, judgement: Judgement
     ) -> None:
         assert [sample.kind for sample in found.samples] == ["worst"] * 3 + ["typical"] * 3
         worst = judgement.evaluations[0].samples[:3]
@@ -158,7 +158,7 @@ class TestExplanations:
             assert list(sample.shares.values()) == pytest.approx(row[SHARES].tolist(), abs=1e-4)
             assert (sample.predicted == sample.label) or sample.kind == "worst"
 
-    def test_inputs_that_are_there_have_an_inside(self, tiny: Built, found: Explanations) -> None:
+    def test_inputs_that_are_there_have_an_inside(self, tiny: BuiltModel, found: Explanations) -> None:
         digests = open_samples_table(tiny.dataset).rows(NAMES).set_index("id")
         for sample in found.samples:
             there = digests.loc[sample.id, [f"{name}.digest" for name in NAMES]].notna()
@@ -191,7 +191,7 @@ class TestExplanations:
         assert np.mean(own) > np.mean(number)
 
     def test_the_same_is_found_again_and_survives_its_json(
-        self, tiny: Built, judgement: Judgement, found: Explanations
+        self, tiny: BuiltModel, judgement: Judgement, found: Explanations
     ) -> None:
         again = explain_samples(
             tiny.dataset, tiny.bundle, judgement.predictions, configured(samples=3, detail=16)
@@ -199,7 +199,7 @@ class TestExplanations:
         assert again == found
         assert Explanations.from_json(found.to_json()) == found
 
-    def test_progress_tells_each_row(self, tiny: Built, judgement: Judgement) -> None:
+    def test_progress_tells_each_row(self, tiny: BuiltModel, judgement: Judgement) -> None:
         told: list[tuple[int, int]] = []
         explain_samples(
             tiny.dataset,

@@ -17,7 +17,7 @@ from components.explanations.explain import explain_samples
 from components.explanations.figures import explanation_figures
 from components.explanations.results import Explanations
 from components.pipeline.evaluate import Judgement, judge
-from components.pipeline.run import Built, build_pipeline
+from components.pipeline.plain import BuiltModel, build_model
 from components.preprocess.image import ImagePreprocessor
 from components.preprocess.pcm import each_packed, unpack
 from components.preprocess.several import SeveralPreprocessor
@@ -143,7 +143,7 @@ def write_rows(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+def built(tmp_path_factory: pytest.TempPathFactory) -> BuiltModel:
     folder = tmp_path_factory.mktemp("several")
     write_rows(folder)
     fit = {"epochs": 1}
@@ -157,16 +157,16 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     config = configure(
         inputs=inputs, evaluation={"bootstrap": 100, "explanations": {"samples": 4, "detail": 16}}
     )
-    return build_pipeline(config, tmp_path_factory.mktemp("several-built"), folder)
+    return build_model(config, tmp_path_factory.mktemp("several-built"), folder)
 
 
 @pytest.fixture(scope="module")
-def judgement(built: Built) -> Judgement:
+def judgement(built: BuiltModel) -> Judgement:
     return judge(built.dataset, built.validation, built.features, built.fused, built.bundle, built.config)
 
 
 @pytest.fixture(scope="module")
-def found(built: Built, judgement: Judgement) -> Explanations:
+def found(built: BuiltModel, judgement: Judgement) -> Explanations:
     return explain_samples(built.dataset, built.bundle, judgement.predictions, built.config)
 
 

@@ -23,13 +23,13 @@ from components.errors import ModelError
 from components.inference.bundle import load_bundle
 from components.inference.ensemble import take
 from components.inference.predictor import Predictor
-from tests.components.conftest import CLASSES, Built
+from tests.components.conftest import CLASSES, BuiltModel
 from tests.components.small_targets import alone
 
 ROOT = Path(__file__).parents[3]
 PROBABILITIES = [f"probability_{name}" for name in CLASSES]
 Config = Callable[..., PipelineConfig]
-Build = Callable[[PipelineConfig, Path, Path], Built]
+Build = Callable[[PipelineConfig, Path, Path], BuiltModel]
 SCORE = """
 import sys
 from pathlib import Path
@@ -40,7 +40,7 @@ Predictor(Path(sys.argv[1]), "cpu").predict(pd.read_parquet(sys.argv[2])).to_par
 """
 
 
-def rows(built: Built) -> pd.DataFrame:
+def rows(built: BuiltModel) -> pd.DataFrame:
     samples = open_samples_table(built.dataset).rows(list(built.config.inputs), values=True)
     return as_table(samples[samples["split"] == "test"], built.config.inputs)
 
@@ -49,7 +49,9 @@ def scores(bundle: Path, table: pd.DataFrame) -> np.ndarray:
     return Predictor(bundle, "cpu").predict(table)[PROBABILITIES].to_numpy()
 
 
-def test_a_fresh_process_gives_the_same_probabilities_from_another_place(tiny: Built, tmp_path: Path) -> None:
+def test_a_fresh_process_gives_the_same_probabilities_from_another_place(
+    tiny: BuiltModel, tmp_path: Path
+) -> None:
     shutil.copytree(tiny.bundle, tmp_path / "moved")
     table = rows(tiny)
     table.to_parquet(tmp_path / "rows.parquet")
@@ -60,14 +62,14 @@ def test_a_fresh_process_gives_the_same_probabilities_from_another_place(tiny: B
     np.testing.assert_array_equal(found, scores(tiny.bundle, table))
 
 
-def test_nothing_in_it_has_to_be_unpickled_or_names_a_place_outside(tiny: Built) -> None:
+def test_nothing_in_it_has_to_be_unpickled_or_names_a_place_outside(tiny: BuiltModel) -> None:
     files = sorted(path.relative_to(tiny.bundle) for path in tiny.bundle.rglob("*") if path.is_file())
     assert {file.suffix for file in files} == {".json", ".parquet", ".safetensors"}
     for file in files:
         assert str(tiny.folder).encode() not in (tiny.bundle / file).read_bytes()
 
 
-def test_it_says_what_it_is(tiny: Built) -> None:
+def test_it_says_what_it_is(tiny: BuiltModel) -> None:
     bundle = load_bundle(tiny.bundle)
     assert bundle.delivered.targets == tiny.dataset.targets == alone(CLASSES)
     assert bundle.facts == {"name": "tiny", "seed": 0, "dataset": tiny.dataset.digest}
@@ -77,7 +79,9 @@ def test_it_says_what_it_is(tiny: Built) -> None:
     assert not bundle.delivered.training
 
 
-def test_writing_it_again_replaces_it(tiny: Built, config: Config, build: Build, tiny_data: Path) -> None:
+def test_writing_it_again_replaces_it(
+    tiny: BuiltModel, config: Config, build: Build, tiny_data: Path
+) -> None:
     before = json.loads((tiny.bundle / "model.json").read_text("utf-8"))
     (tiny.bundle / "left-over").touch()
     again = build(tiny.config, tiny.folder, tiny_data)  # everything is cached
@@ -91,7 +95,7 @@ def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
         load_bundle(tmp_path)
 
 
-def test_a_model_of_another_format_is_told(tiny: Built, tmp_path: Path) -> None:
+def test_a_model_of_another_format_is_told(tiny: BuiltModel, tmp_path: Path) -> None:
     shutil.copytree(tiny.bundle, tmp_path / "old")
     file = tmp_path / "old" / "model.json"
     file.write_text(json.dumps({**json.loads(file.read_text("utf-8")), "version": 99}), "utf-8")
@@ -99,7 +103,7 @@ def test_a_model_of_another_format_is_told(tiny: Built, tmp_path: Path) -> None:
         load_bundle(tmp_path / "old")
 
 
-def test_a_model_whose_fusion_is_not_installed_is_told(tiny: Built, tmp_path: Path) -> None:
+def test_a_model_whose_fusion_is_not_installed_is_told(tiny: BuiltModel, tmp_path: Path) -> None:
     shutil.copytree(tiny.bundle, tmp_path / "far")
     file = tmp_path / "far" / "model.json"
     values = {**json.loads(file.read_text("utf-8")), "fusion": {"name": "plugin", "plugin": "elsewhere"}}

@@ -9,7 +9,7 @@ import torch
 from components.inference.canonical import CanonicalInput, CanonicalRows
 from components.inference.ensemble import Embeddings
 from components.inference.predictor import Predictor
-from tests.components.conftest import Built
+from tests.components.conftest import BuiltModel
 
 ROWS = CanonicalRows(
     4,
@@ -33,7 +33,7 @@ def test_some_rows_keep_their_arrays_and_errors_in_the_order_asked_for() -> None
     assert ROWS.take([]).errors == []
 
 
-def test_what_is_known_to_be_unusable_is_not_read_and_an_input_may_be_forbidden(tiny: Built) -> None:
+def test_what_is_known_to_be_unusable_is_not_read_and_an_input_may_be_forbidden(tiny: BuiltModel) -> None:
     predictor = Predictor(tiny.bundle, "cpu")
     table = pd.DataFrame({"photo": ["/nowhere.png", "/nowhere.png"], "note": ["one", "two"], "age": [3, 4]})
     rows = predictor.read(table, ["photo", "note"], {(1, "photo"): "known", (0, "facts"): "not looked at"})
@@ -48,7 +48,7 @@ def test_what_is_known_to_be_unusable_is_not_read_and_an_input_may_be_forbidden(
     assert present.tolist() == [[False, True, False]] * 2
 
 
-def test_embeddings_of_inputs_are_those_that_they_were_put_together_from(tiny: Built) -> None:
+def test_embeddings_of_inputs_are_those_that_they_were_put_together_from(tiny: BuiltModel) -> None:
     predictor = Predictor(tiny.bundle, "cpu")
     rows = predictor.read(pd.DataFrame({"note": ["one", None], "age": [3, 4]}))
     embeddings = predictor.embed(rows)

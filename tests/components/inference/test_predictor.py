@@ -20,19 +20,19 @@ from components.data.samples import open_samples_table
 from components.data.values import is_null, read_cells, read_media
 from components.errors import ModelError
 from components.inference.predictor import Predictor
-from tests.components.conftest import CLASSES, Built
+from tests.components.conftest import CLASSES, BuiltModel
 
 COLUMNS = {"photo": ["photo"], "note": ["note"], "facts": ["age", "city"]}
 PROBABILITIES = [f"probability_{name}" for name in CLASSES]
 
 
 @pytest.fixture(scope="module")
-def predictor(tiny: Built) -> Predictor:
+def predictor(tiny: BuiltModel) -> Predictor:
     return Predictor(tiny.bundle, "cpu")
 
 
 @pytest.fixture(scope="module")
-def table(tiny: Built) -> pd.DataFrame:
+def table(tiny: BuiltModel) -> pd.DataFrame:
     """Test rows that have every input, as the manifest gave them."""
     samples = open_samples_table(tiny.dataset).rows(list(tiny.config.inputs), values=True)
     digests = [f"{name}.digest" for name in tiny.config.inputs]
@@ -58,7 +58,7 @@ def test_a_row_of_the_table_is_a_row_of_the_result(predictor: Predictor, table: 
     assert found["error"].isna().all()
 
 
-def test_it_has_learned_something(predictor: Predictor, tiny: Built, table: pd.DataFrame) -> None:
+def test_it_has_learned_something(predictor: Predictor, tiny: BuiltModel, table: pd.DataFrame) -> None:
     targets = open_samples_table(tiny.dataset).rows()["target.label"].loc[table.index]
     assert (predictor.predict(table)["label"] == targets).mean() > 0.8
 
@@ -307,7 +307,7 @@ def test_long_paths_stay_paths_and_short_text_is_not_decoded() -> None:
     assert read_media("abcd") == "abcd"
 
 
-def test_several_text_columns_are_joined_by_a_line_break(tiny: Built) -> None:
+def test_several_text_columns_are_joined_by_a_line_break(tiny: BuiltModel) -> None:
     section = tiny.config.inputs["note"].model_copy(update={"columns": ["title", "body"]})
     assert read_cells({"title": "a", "body": "b"}, section) == "a\nb"
     assert read_cells({"title": None, "body": "b"}, section) == "b"

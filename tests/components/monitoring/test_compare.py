@@ -27,18 +27,18 @@ from components.preprocess.audio import AudioPreprocessor
 from components.preprocess.pcm import pack, pack_several
 from components.preprocess.several import SeveralPreprocessor
 from components.targets import AnyTarget, Multilabel, Regression, Targets
-from tests.components.conftest import Built
+from tests.components.conftest import BuiltModel
 
 HELD_OUT = 48  # validation and test rows of the tiny manifest
 
 
 @pytest.fixture(scope="module")
-def predictor(tiny: Built) -> Predictor:
+def predictor(tiny: BuiltModel) -> Predictor:
     return Predictor(tiny.bundle, "cpu")
 
 
 @pytest.fixture(scope="module")
-def reference(tiny: Built) -> Sample:
+def reference(tiny: BuiltModel) -> Sample:
     return read_sample(tiny.bundle / REFERENCE)
 
 
@@ -108,7 +108,7 @@ class TestSamples:
         assert (found.faulty, found.judged) == (reference.faulty, reference.judged) == (0, 96)
 
     def test_the_reference_holds_no_row_that_was_learned_from_and_no_more_than_wanted(
-        self, tiny: Built
+        self, tiny: BuiltModel
     ) -> None:
         assert set(draw_reference(tiny.dataset, tiny.config)["split"]) == {"val", "test"}
         few = tiny.config.model_copy(
@@ -330,7 +330,7 @@ class TestPipelines:
             "photo": photo.model_copy(update={"columns": ["photo", "back"]}),
             "facts": facts.model_copy(update={"columns": ["age", "since", "member"]}),
         }
-        built: Built = build(pipeline.model_copy(update={"inputs": inputs}), tmp_path, own_data)
+        built: BuiltModel = build(pipeline.model_copy(update={"inputs": inputs}), tmp_path, own_data)
         held = table[table["split"] != "train"]
         held.to_csv(own_data / "new.csv", index=False)
         incoming = look(config_of(own_data), Predictor(built.bundle, "cpu"), carried())

@@ -22,10 +22,10 @@ from components.models.weights import read_tensors
 from components.pipeline.align import PROJECTIONS, align, open_aligned, pretrain
 from components.pipeline.extract import extract
 from components.pipeline.fit import fit
-from components.pipeline.fuse import fuse, train_jointly
+from components.pipeline.fuse import fuse, fused_model, train_jointly
 from components.pipeline.package import deliver
 from components.pipeline.preprocess import prepare
-from components.references import Dataset, Features, FusedModel, Prepared, Single
+from components.references import Dataset, Features, Prepared, Single
 from components.retrieval.evaluate import judge_retrieval
 from components.retrieval.gallery import make_gallery, read_vectors
 from components.retrieval.search import Search
@@ -229,7 +229,7 @@ def delivered(made: Made) -> Callable[[bool], Path]:
         for name in TWO
     }
     trained = finish(fuse(made.dataset, made.features, singles, configure(inputs=TWO, **fusion), made.folder))
-    fused = FusedModel(made.features, str(Path(trained.folder) / BEST), "", trained, joint=False)
+    fused = fused_model(trained, made.features)
 
     def deliver_it(searchable: bool) -> Path:
         config = pipeline(**fusion) if searchable else configure(inputs=TWO, **fusion)

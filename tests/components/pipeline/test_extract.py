@@ -24,7 +24,7 @@ from components.pipeline.extract import extract
 from components.pipeline.preprocess import prepare
 from components.storage import shards
 from components.storage.shards import ShardStore
-from tests.components.conftest import Built
+from tests.components.conftest import BuiltModel
 
 ROOT = Path(__file__).parents[3]
 KILLED = """
@@ -42,7 +42,7 @@ extract(dataset, prepared, weights, config, Path(sys.argv[2]), killed)
 """
 
 
-def test_the_second_time_nothing_is_extracted(tiny: Built) -> None:
+def test_the_second_time_nothing_is_extracted(tiny: BuiltModel) -> None:
     for name, features in tiny.features.items():
         assert features.extracted == 84
         again = extract(
@@ -55,7 +55,7 @@ def test_the_second_time_nothing_is_extracted(tiny: Built) -> None:
         assert again == replace(features, extracted=0)
 
 
-def test_features_are_what_the_encoder_gives(tiny: Built) -> None:
+def test_features_are_what_the_encoder_gives(tiny: BuiltModel) -> None:
     samples = open_samples_table(tiny.dataset).rows(["facts"], values=True)
     found = load_embeddings(samples, "facts", tiny.features["facts"])
     preprocessor = open_preprocessor(tiny.prepared["facts"])
@@ -71,7 +71,7 @@ def test_features_are_what_the_encoder_gives(tiny: Built) -> None:
 
 
 def test_one_changed_picture_costs_one_row(
-    config: Callable[..., PipelineConfig], own_data: Path, tiny: Built, tmp_path: Path
+    config: Callable[..., PipelineConfig], own_data: Path, tiny: BuiltModel, tmp_path: Path
 ) -> None:
     # with the encoder as it is: a test row teaches nothing
     def run() -> int:
@@ -86,7 +86,7 @@ def test_one_changed_picture_costs_one_row(
 
 
 def test_shards_are_opened_one_after_the_other_whatever_the_order_of_the_rows(
-    tiny: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: BuiltModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = pq.read_table(tiny.dataset.samples)
     shuffled = str(tmp_path / "shuffled.parquet")
@@ -114,7 +114,7 @@ def test_shards_are_opened_one_after_the_other_whatever_the_order_of_the_rows(
     np.testing.assert_array_equal(found, whole)  # in the order of the store: the same batches, the same bits
 
 
-def test_a_killed_extraction_goes_on_where_it_stopped(tiny: Built, tmp_path: Path) -> None:
+def test_a_killed_extraction_goes_on_where_it_stopped(tiny: BuiltModel, tmp_path: Path) -> None:
     work = (tiny.dataset, tiny.prepared["photo"], tiny.features["photo"].encoder, tiny.config)
     (tmp_path / "work.pickle").write_bytes(pickle.dumps(work))
     command = [sys.executable, "-c", KILLED, str(tmp_path / "work.pickle"), str(tmp_path / "features")]
@@ -130,7 +130,7 @@ def test_a_killed_extraction_goes_on_where_it_stopped(tiny: Built, tmp_path: Pat
     np.testing.assert_array_equal(found, whole)  # shards begin at the same rows, so even the bits are equal
 
 
-def test_a_damaged_shard_is_extracted_again(tiny: Built, tmp_path: Path) -> None:
+def test_a_damaged_shard_is_extracted_again(tiny: BuiltModel, tmp_path: Path) -> None:
     work = (tiny.dataset, tiny.prepared["note"], tiny.features["note"].encoder, tiny.config)
     features = extract(*work, tmp_path)
     shard = max(Path(features.store).glob("*.parquet"), key=lambda file: file.stat().st_size)

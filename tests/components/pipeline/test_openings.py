@@ -15,7 +15,7 @@ from components.data.ingest import ingest
 from components.data.samples import SampleRows, open_samples_table
 from components.explanations.explain import explain_samples
 from components.pipeline.evaluate import judge
-from components.pipeline.run import build_pipeline
+from components.pipeline.plain import build_model
 from components.promotion.compare import Rival, compare
 from components.robustness.measure import measure_robustness
 from tests.components.conftest import configure
@@ -50,7 +50,7 @@ def test_a_whole_run_opens_the_table_at_most_nine_times(
             "explanations": {"samples": 1, "detail": 16},
         }
     )
-    built = build_pipeline(config, tmp_path, tiny_data)
+    built = build_model(config, tmp_path, tiny_data)
     judgement = judge(built.dataset, built.validation, built.features, built.fused, built.bundle, config)
     measure_robustness(built.dataset, built.bundle, judgement.evaluations[0], config)
     explain_samples(built.dataset, built.bundle, judgement.predictions, config)

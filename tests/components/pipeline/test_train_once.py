@@ -24,7 +24,7 @@ from components.preprocess import fingerprint
 from components.references import Dataset, Features, Single, Trained
 from components.training.checkpoint import read_history
 from components.training.loop import BEST
-from tests.components.conftest import CLASSES, Built
+from tests.components.conftest import CLASSES, BuiltModel
 from tests.components.small_targets import alone
 
 End = Callable[[Generator[Any, None, Any]], Any]
@@ -37,7 +37,7 @@ FUSIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def trainings(tiny: Built) -> Path:
+def trainings(tiny: BuiltModel) -> Path:
     return tiny.folder / "cache" / "trainings"
 
 
@@ -47,7 +47,7 @@ def with_input(config: PipelineConfig, name: str, **changes: Any) -> PipelineCon
 
 
 class TestFit:
-    def test_the_second_time_replays(self, tiny: Built, run_to_end: End) -> None:
+    def test_the_second_time_replays(self, tiny: BuiltModel, run_to_end: End) -> None:
         before = sorted(trainings(tiny).rglob("*"))
         again = run_to_end(fit(tiny.dataset, tiny.prepared["photo"], tiny.config, trainings(tiny)))
         assert again == tiny.singles["photo"]
@@ -56,7 +56,7 @@ class TestFit:
     @pytest.mark.parametrize(
         "change", ["seed", "metric", "epochs", "encoder", "augment", "labels", "content", "preprocessing"]
     )
-    def test_what_it_depends_on_makes_another(self, tiny: Built, tmp_path: Path, change: str) -> None:
+    def test_what_it_depends_on_makes_another(self, tiny: BuiltModel, tmp_path: Path, change: str) -> None:
         config, dataset, prepared = tiny.config, tiny.dataset, tiny.prepared["photo"]
         section = config.inputs["photo"]
         match change:
@@ -87,7 +87,7 @@ class TestFit:
         steps.close()
         assert not (trainings(tiny) / folder).exists()
 
-    def test_ids_and_other_inputs_do_not(self, tiny: Built, tmp_path: Path, run_to_end: End) -> None:
+    def test_ids_and_other_inputs_do_not(self, tiny: BuiltModel, tmp_path: Path, run_to_end: End) -> None:
         samples = pd.read_parquet(tiny.dataset.samples)
         samples["id"] = [f"other-{row}" for row in range(len(samples))]
         samples["note.digest"] = "x"
@@ -97,7 +97,7 @@ class TestFit:
         assert again == tiny.singles["photo"]
 
     def test_an_input_that_validation_lacks_is_told(
-        self, tiny: Built, tmp_path: Path, run_to_end: End
+        self, tiny: BuiltModel, tmp_path: Path, run_to_end: End
     ) -> None:
         samples = pd.read_parquet(tiny.dataset.samples)
         samples.loc[samples["split"] == "val", "photo.digest"] = None
@@ -108,14 +108,14 @@ class TestFit:
 
 
 class TestProbe:
-    def test_it_is_fitted_once(self, tiny: Built, tmp_path: Path) -> None:
+    def test_it_is_fitted_once(self, tiny: BuiltModel, tmp_path: Path) -> None:
         first = probe(tiny.dataset, tiny.features["note"], tmp_path)
         written = Path(first.head).stat().st_mtime_ns
         assert probe(tiny.dataset, tiny.features["note"], tmp_path) == first
         assert Path(first.head).stat().st_mtime_ns == written
         assert first.training is None
 
-    def test_it_tells_the_classes_apart(self, tiny: Built, tmp_path: Path) -> None:
+    def test_it_tells_the_classes_apart(self, tiny: BuiltModel, tmp_path: Path) -> None:
         single = probe(tiny.dataset, tiny.features["note"], tmp_path)
         samples = open_samples_table(tiny.dataset).rows(["note"])
         samples = samples[(samples["split"] == "test") & samples["note.digest"].notna()]
@@ -125,7 +125,7 @@ class TestProbe:
         assert (found == tiny.dataset.targets.encode(samples)["label"].numpy()).mean() > 0.9
 
     def test_other_preprocessing_with_the_same_encoder_is_another_probe(
-        self, tiny: Built, tmp_path: Path
+        self, tiny: BuiltModel, tmp_path: Path
     ) -> None:
         # the encoder's digest stays as it is; its features do not
         section = tiny.config.inputs["photo"].model_copy(update={"fit_mode": "crop", "size": 12})
@@ -140,7 +140,7 @@ class TestProbe:
 class TestFuse:
     @pytest.mark.parametrize("name", FUSIONS)
     def test_every_fusion_is_trained_and_replayed(
-        self, tiny: Built, config: Config, tmp_path: Path, run_to_end: End, name: str
+        self, tiny: BuiltModel, config: Config, tmp_path: Path, run_to_end: End, name: str
     ) -> None:
         options = config(fusion=FUSIONS[name])
 
@@ -157,7 +157,7 @@ class TestFuse:
         assert all(torch.isfinite(value).all() for value in tensors.values())
 
     def test_late_fusion_takes_the_heads_as_they_were_fitted(
-        self, tiny: Built, config: Config, tmp_path: Path, run_to_end: End
+        self, tiny: BuiltModel, config: Config, tmp_path: Path, run_to_end: End
     ) -> None:
         options = config(fusion={"name": "late"})
         trained = run_to_end(fuse(tiny.dataset, tiny.features, tiny.singles, options, tmp_path))
@@ -169,7 +169,9 @@ class TestFuse:
         (epoch,) = read_history(trained.folder)
         assert epoch.val_loss != epoch.train_loss, "one is of rows that were held out, the other is not"
 
-    def test_other_features_are_another_fusion(self, tiny: Built, tmp_path: Path, run_to_end: End) -> None:
+    def test_other_features_are_another_fusion(
+        self, tiny: BuiltModel, tmp_path: Path, run_to_end: End
+    ) -> None:
         note = tiny.features["note"]
         copy = Features(note.encoder, str(tmp_path / "note-other"), note.rows, 0)
         Path(copy.store).symlink_to(note.store)
@@ -180,7 +182,7 @@ class TestFuse:
         assert first.folder != other.folder
 
     def test_the_order_of_the_inputs_does_not_matter(
-        self, tiny: Built, tmp_path: Path, run_to_end: End
+        self, tiny: BuiltModel, tmp_path: Path, run_to_end: End
     ) -> None:
         def backwards(mapping: dict[str, Any]) -> dict[str, Any]:
             return dict(reversed(mapping.items()))
@@ -191,14 +193,14 @@ class TestFuse:
         assert run_to_end(fuse(tiny.dataset, features, singles, config, tmp_path)) == one
 
 
-def made_before(tiny: Built) -> tuple[Any, ...]:
+def made_before(tiny: BuiltModel) -> tuple[Any, ...]:
     """What a joint training is given of the steps before it."""
     return tiny.dataset, tiny.prepared, tiny.features, tiny.singles
 
 
 class TestJoint:
     def test_encoders_and_fusion_are_trained_from_nothing_with_hidden_inputs(
-        self, tiny: Built, config: Config, tmp_path: Path, run_to_end: End
+        self, tiny: BuiltModel, config: Config, tmp_path: Path, run_to_end: End
     ) -> None:
         dropout = {"rate": 0.5, "start": 0.5}
         options = config(strategy="joint", fusion={**FUSIONS["concat"], "modality_dropout": dropout})
@@ -212,7 +214,7 @@ class TestJoint:
         assert run_to_end(train_jointly(*made_before(tiny), options, tmp_path)) == trained
 
     def test_a_last_phase_goes_on_from_the_stages(
-        self, tiny: Built, config: Config, tmp_path: Path, run_to_end: End
+        self, tiny: BuiltModel, config: Config, tmp_path: Path, run_to_end: End
     ) -> None:
         options = config(joint_epochs=1, joint_learning_rate=1e-7)
         assert tiny.fused is not None
@@ -229,7 +231,7 @@ class TestJoint:
                 torch.testing.assert_close(tensors[f"encoders.photo.{name}"], value, rtol=0, atol=1e-5)
 
     def test_it_can_be_cut_off_and_resumed(
-        self, tiny: Built, config: Config, tmp_path: Path, run_to_end: End
+        self, tiny: BuiltModel, config: Config, tmp_path: Path, run_to_end: End
     ) -> None:
         options = config(strategy="joint")
         whole = run_to_end(
@@ -249,11 +251,11 @@ class TestJoint:
             torch.testing.assert_close(other[name], value, rtol=0, atol=0)
 
 
-def test_the_prior_is_that_of_the_training_rows(tiny: Built) -> None:
+def test_the_prior_is_that_of_the_training_rows(tiny: BuiltModel) -> None:
     torch.testing.assert_close(training_prior(tiny.dataset).softmax(0), torch.full((3,), 1 / 3))
 
 
-def test_references_travel_as_plain_values(tiny: Built) -> None:
+def test_references_travel_as_plain_values(tiny: BuiltModel) -> None:
     for reference in (tiny.dataset, *tiny.prepared.values(), *tiny.singles.values(), tiny.fused):
         assert not isinstance(reference, (torch.Tensor, pd.DataFrame))
         assert len(repr(reference)) < 5000

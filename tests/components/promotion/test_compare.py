@@ -18,18 +18,18 @@ from components.inference.predictor import Predictor
 from components.pipeline.evaluate import Judgement, judge
 from components.promotion.compare import FIRST, Rival, compare
 from components.promotion.verdict import Verdict
-from tests.components.conftest import CLASSES, Built
+from tests.components.conftest import CLASSES, BuiltModel
 
 PROBABILITIES = [f"probability_{name}" for name in CLASSES]
 
 
 @pytest.fixture(scope="module")
-def judgement(tiny: Built) -> Judgement:
+def judgement(tiny: BuiltModel) -> Judgement:
     return judge(tiny.dataset, tiny.validation, tiny.features, tiny.fused, tiny.bundle, tiny.config)
 
 
 @pytest.fixture(scope="module")
-def weak(tiny: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def weak(tiny: BuiltModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same bundle, but the weakest candidate answers."""
     folder = tmp_path_factory.mktemp("weak") / "bundle"
     shutil.copytree(tiny.bundle, folder)
@@ -41,7 +41,7 @@ def weak(tiny: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class TestJudge:
-    def test_predictions_are_those_of_the_bundle(self, tiny: Built, judgement: Judgement) -> None:
+    def test_predictions_are_those_of_the_bundle(self, tiny: BuiltModel, judgement: Judgement) -> None:
         samples = open_samples_table(tiny.dataset).rows(list(tiny.config.inputs), values=True)
         test = samples[samples["split"] == "test"]
         found = Predictor(tiny.bundle, "cpu").predict(as_table(test, tiny.config.inputs))
@@ -70,7 +70,7 @@ class TestJudge:
         assert all(sample.media for sample in shown)
 
 
-def _log_loss(tiny: Built, bundle: Path) -> float:
+def _log_loss(tiny: BuiltModel, bundle: Path) -> float:
     samples = open_samples_table(tiny.dataset).rows(list(tiny.config.inputs), values=True)
     test = samples[samples["split"] == "test"]
     found = Predictor(bundle, "cpu").predict(as_table(test, tiny.config.inputs))
@@ -81,7 +81,9 @@ def _log_loss(tiny: Built, bundle: Path) -> float:
     return float(-np.log(own).mean())
 
 
-def versus(tiny: Built, challenger: Path, champion: Path, config: PipelineConfig | None = None) -> Verdict:
+def versus(
+    tiny: BuiltModel, challenger: Path, champion: Path, config: PipelineConfig | None = None
+) -> Verdict:
     return compare(
         tiny.dataset, Rival(challenger, "version 2"), Rival(champion, "version 1"), config or tiny.config
     )
@@ -92,7 +94,7 @@ def test_the_first_model_is_champion() -> None:
     assert FIRST.gain is None
 
 
-def test_an_identical_challenger_is_not_promoted(tiny: Built, judgement: Judgement) -> None:
+def test_an_identical_challenger_is_not_promoted(tiny: BuiltModel, judgement: Judgement) -> None:
     verdict = versus(tiny, tiny.bundle, tiny.bundle)
     assert not verdict.promote
     assert verdict.gain is not None
@@ -100,7 +102,7 @@ def test_an_identical_challenger_is_not_promoted(tiny: Built, judgement: Judgeme
     assert "not shown to be better than version 1 on the same 24 test rows" in verdict.reason
 
 
-def test_a_better_challenger_is_promoted(tiny: Built, judgement: Judgement, weak: Path) -> None:
+def test_a_better_challenger_is_promoted(tiny: BuiltModel, judgement: Judgement, weak: Path) -> None:
     verdict = versus(tiny, tiny.bundle, weak)
     assert verdict.promote
     assert verdict.gain is not None
@@ -108,7 +110,7 @@ def test_a_better_challenger_is_promoted(tiny: Built, judgement: Judgement, weak
     assert verdict.reason.startswith("accuracy better than version 1 on the same 24 test rows: gain +")
 
 
-def test_a_worse_challenger_is_not_promoted(tiny: Built, judgement: Judgement, weak: Path) -> None:
+def test_a_worse_challenger_is_not_promoted(tiny: BuiltModel, judgement: Judgement, weak: Path) -> None:
     verdict = versus(tiny, weak, tiny.bundle)
     assert not verdict.promote
     assert verdict.gain is not None
@@ -116,7 +118,7 @@ def test_a_worse_challenger_is_not_promoted(tiny: Built, judgement: Judgement, w
 
 
 def test_a_gain_below_the_demanded_one_is_not_enough(
-    tiny: Built, judgement: Judgement, weak: Path, config: Callable[..., PipelineConfig]
+    tiny: BuiltModel, judgement: Judgement, weak: Path, config: Callable[..., PipelineConfig]
 ) -> None:
     verdict = versus(tiny, tiny.bundle, weak, config(promotion={"min_gain": 0.9}))
     assert not verdict.promote
@@ -124,7 +126,7 @@ def test_a_gain_below_the_demanded_one_is_not_enough(
 
 
 def test_the_metric_of_promotion_wins_over_that_of_evaluation(
-    tiny: Built, judgement: Judgement, weak: Path, config: Callable[..., PipelineConfig]
+    tiny: BuiltModel, judgement: Judgement, weak: Path, config: Callable[..., PipelineConfig]
 ) -> None:
     options = config(promotion={"metric": "log_loss"})
     verdict = versus(tiny, tiny.bundle, weak, options)
@@ -136,7 +138,7 @@ def test_the_metric_of_promotion_wins_over_that_of_evaluation(
 
 @pytest.mark.parametrize("metric", ["accuracy", "log_loss"])
 def test_classes_that_only_one_of_the_two_knows_are_compared(
-    tiny: Built, judgement: Judgement, tmp_path: Path, config: Callable[..., PipelineConfig], metric: str
+    tiny: BuiltModel, judgement: Judgement, tmp_path: Path, config: Callable[..., PipelineConfig], metric: str
 ) -> None:
     champion = tmp_path / "bundle"
     shutil.copytree(tiny.bundle, champion)
@@ -151,7 +153,7 @@ def test_classes_that_only_one_of_the_two_knows_are_compared(
 
 
 def test_a_champion_that_reads_other_columns_is_still_scored(
-    tiny: Built, judgement: Judgement, tmp_path: Path
+    tiny: BuiltModel, judgement: Judgement, tmp_path: Path
 ) -> None:
     champion = tmp_path / "bundle"
     shutil.copytree(tiny.bundle, champion)
@@ -163,7 +165,7 @@ def test_a_champion_that_reads_other_columns_is_still_scored(
     assert verdict.gain.value > 0
 
 
-def test_rows_go_back_to_the_manifests_columns(tiny: Built) -> None:
+def test_rows_go_back_to_the_manifests_columns(tiny: BuiltModel) -> None:
     samples = open_samples_table(tiny.dataset).rows(list(tiny.config.inputs), values=True)
     table = as_table(samples, tiny.config.inputs)
     assert list(table.columns) == ["photo", "note", "age", "city"]

@@ -24,7 +24,7 @@ from components.robustness.measure import find_corruptions, measure_robustness, 
 from components.robustness.missing import ZEROS, draws, imputed, zero_parts
 from components.robustness.results import Robustness
 from components.targets.metrics import metric
-from tests.components.conftest import CLASSES, Built, build_pipeline, configure
+from tests.components.conftest import CLASSES, BuiltModel, build_model, configure
 
 PROBABILITIES = [f"probability_{name}" for name in CLASSES]
 
@@ -34,24 +34,24 @@ def configured(**robustness: Any) -> PipelineConfig:
 
 
 @pytest.fixture(scope="module")
-def evaluation(tiny: Built) -> Evaluation:
+def evaluation(tiny: BuiltModel) -> Evaluation:
     return judge(
         tiny.dataset, tiny.validation, tiny.features, tiny.fused, tiny.bundle, tiny.config
     ).evaluations[0]
 
 
 @pytest.fixture(scope="module")
-def found(tiny: Built, evaluation: Evaluation) -> Robustness:
+def found(tiny: BuiltModel, evaluation: Evaluation) -> Robustness:
     return measure_robustness(tiny.dataset, tiny.bundle, evaluation, configured())
 
 
 @pytest.fixture(scope="module")
-def predictor(tiny: Built) -> Predictor:
+def predictor(tiny: BuiltModel) -> Predictor:
     return Predictor(tiny.bundle, "cpu")
 
 
 @pytest.fixture(scope="module")
-def samples(tiny: Built) -> pd.DataFrame:
+def samples(tiny: BuiltModel) -> pd.DataFrame:
     return sample_rows(tiny.dataset, configured())
 
 
@@ -69,7 +69,7 @@ class TestDamage:
             assert curve.rows == 21, "one of eight test rows lacks the input"
 
     def test_undamaged_rows_score_as_the_predictor_scores_them(
-        self, tiny: Built, found: Robustness, predictor: Predictor, samples: pd.DataFrame
+        self, tiny: BuiltModel, found: Robustness, predictor: Predictor, samples: pd.DataFrame
     ) -> None:
         target = tiny.dataset.targets.primary
         targets = tiny.dataset.targets.encode(samples)[target.name].numpy()
@@ -112,7 +112,7 @@ class TestDamage:
             assert curve.other is not None
             assert rivals[curve.other] == max(rivals.values())
 
-    def test_only_what_is_asked_for_is_done(self, tiny: Built, evaluation: Evaluation) -> None:
+    def test_only_what_is_asked_for_is_done(self, tiny: BuiltModel, evaluation: Evaluation) -> None:
         config = configured(corruptions=["typos", "white_noise"], severities=[2], missing_rates=[])
         told: list[tuple[int, int]] = []
         found = measure_robustness(
@@ -131,7 +131,7 @@ class TestDamage:
         assert (none.rows, none.test_rows) == (5, 24)
 
     def test_numbers_are_off_by_the_deviation_of_the_training_rows(
-        self, tiny: Built, predictor: Predictor
+        self, tiny: BuiltModel, predictor: Predictor
     ) -> None:
         found = find_corruptions(predictor, configured(corruptions=["number_noise"]))
         noisy = [
@@ -145,14 +145,14 @@ class TestDamage:
         assert {cells["city"] for cells in noisy} == {"Bonn"}
 
     def test_the_same_curves_come_again_whatever_the_batch(
-        self, tiny: Built, evaluation: Evaluation, found: Robustness, monkeypatch: pytest.MonkeyPatch
+        self, tiny: BuiltModel, evaluation: Evaluation, found: Robustness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("components.robustness.measure._BATCH", 7)
         again = measure_robustness(tiny.dataset, tiny.bundle, evaluation, configured())
         assert again == found
 
     def test_a_file_that_is_gone_is_a_missing_input_not_the_end(
-        self, tiny: Built, evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
+        self, tiny: BuiltModel, evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def lost(*arguments: Any) -> pd.DataFrame:
             samples = sample_rows(*arguments)
@@ -185,7 +185,7 @@ class TestMissing:
         assert everything.levels[0].empty == 0 < everything.levels[-1].empty
 
     def test_with_all_hidden_the_model_answers_with_the_class_frequencies(
-        self, tiny: Built, evaluation: Evaluation
+        self, tiny: BuiltModel, evaluation: Evaluation
     ) -> None:
         found = measure_robustness(tiny.dataset, tiny.bundle, evaluation, configured(missing_rates=[1.0]))
         gone = found.missing[0].levels[-1]
@@ -204,7 +204,7 @@ class TestMissing:
 
 
 class TestZeros:
-    def test_zeros_are_what_a_user_would_give(self, tiny: Built, predictor: Predictor) -> None:
+    def test_zeros_are_what_a_user_would_give(self, tiny: BuiltModel, predictor: Predictor) -> None:
         canonical = {
             name: predictor.bundle.preprocessors[name].canonical(ZEROS[config.modality](config))
             for name, config in tiny.config.inputs.items()
@@ -221,7 +221,7 @@ class TestZeros:
         assert not wave.any()
 
     def test_gaps_are_scored_as_rows_that_hold_zeros(
-        self, tiny: Built, predictor: Predictor, samples: pd.DataFrame
+        self, tiny: BuiltModel, predictor: Predictor, samples: pd.DataFrame
     ) -> None:
         """What imputed() does to embeddings is what a user gets who writes zeros into the table."""
         table = as_table(samples, tiny.config.inputs).head(8)
@@ -266,7 +266,7 @@ class TestZeros:
         assert none.single.shape == (3, 5, 4)
 
 
-def test_rows_are_a_seeded_sample_in_their_order(tiny: Built) -> None:
+def test_rows_are_a_seeded_sample_in_their_order(tiny: BuiltModel) -> None:
     few = sample_rows(tiny.dataset, configured(rows=10))["id"].tolist()
     whole = sample_rows(tiny.dataset, configured(rows=24))["id"].tolist()
     assert len(set(few)) == 10
@@ -277,7 +277,7 @@ def test_rows_are_a_seeded_sample_in_their_order(tiny: Built) -> None:
 
 
 @pytest.mark.parametrize("name", ["log_loss", "roc_auc"])
-def test_other_metrics_have_their_own_direction(tiny: Built, evaluation: Evaluation, name: str) -> None:
+def test_other_metrics_have_their_own_direction(tiny: BuiltModel, evaluation: Evaluation, name: str) -> None:
     given = replace(evaluation, metric=name)
     config = configured(corruptions=["word_dropout"], severities=[5], missing_rates=[0.5])
     found = measure_robustness(tiny.dataset, tiny.bundle, given, config)
@@ -293,7 +293,7 @@ def test_a_model_of_one_input_has_no_late_fusion_to_compare_with(
     config = configured(severities=[3], missing_rates=[0.5])
     data = config.data.model_copy(update={"max_bad": 0.2})  # rows without facts have no input at all
     config = config.model_copy(update={"inputs": {"facts": config.inputs["facts"]}, "data": data})
-    built = build_pipeline(config, tmp_path_factory.mktemp("one"), tiny_data)
+    built = build_model(config, tmp_path_factory.mktemp("one"), tiny_data)
     evaluation = judge(
         built.dataset, built.validation, built.features, None, built.bundle, config
     ).evaluations[0]

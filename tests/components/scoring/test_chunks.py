@@ -27,7 +27,7 @@ from components.scoring.chunks import score
 from components.scoring.job import Job, Model, plan
 from components.scoring.rows import open_rows, read_chunks
 from components.scoring.summary import Summary, finished
-from tests.components.conftest import Built
+from tests.components.conftest import BuiltModel
 
 ROWS = 300  # three batches of the model
 RUN = "run-of-the-job"
@@ -67,11 +67,11 @@ def folder(tiny_data: Path, rows: pd.DataFrame, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def predictor(tiny: Built) -> Counting:
+def predictor(tiny: BuiltModel) -> Counting:
     return Counting(tiny.bundle)
 
 
-def job_of(tiny: Built, folder: Path, name: str = "new.csv", **options: Any) -> Job:
+def job_of(tiny: BuiltModel, folder: Path, name: str = "new.csv", **options: Any) -> Job:
     usual = {"model": "tiny", "manifest": str(folder / name), "out": str(folder / "out"), "chunk_rows": BATCH}
     config = ScoreConfig.model_validate({**usual, **options})
     return plan(config, Model("tiny", "1", "run-of-the-model", str(tiny.bundle)))
@@ -104,7 +104,7 @@ def spoil(folder: Path, row: int, rows: pd.DataFrame, content: bytes = b"no pict
 
 
 def test_chunks_give_what_one_pass_gives(
-    tiny: Built, folder: Path, rows: pd.DataFrame, predictor: Counting
+    tiny: BuiltModel, folder: Path, rows: pd.DataFrame, predictor: Counting
 ) -> None:
     summary, found = scored(job_of(tiny, folder), predictor)
     table = rows.assign(photo=[str(folder / cell) if cell else "" for cell in rows["photo"]])
@@ -126,7 +126,7 @@ def test_chunks_give_what_one_pass_gives(
 
 
 def test_any_chunk_size_gives_the_same_predictions_and_bounds_the_rows_held(
-    tiny: Built, folder: Path, predictor: Counting
+    tiny: BuiltModel, folder: Path, predictor: Counting
 ) -> None:
     tables = []
     for size in (BATCH, 2 * BATCH, 1024):
@@ -141,7 +141,7 @@ def test_any_chunk_size_gives_the_same_predictions_and_bounds_the_rows_held(
 
 @pytest.mark.parametrize("ending", ["tsv", "parquet", "jsonl"])
 def test_every_format_is_scored_alike(
-    tiny: Built, folder: Path, rows: pd.DataFrame, predictor: Counting, ending: str
+    tiny: BuiltModel, folder: Path, rows: pd.DataFrame, predictor: Counting, ending: str
 ) -> None:
     path = folder / f"same.{ending}"
     match ending:
@@ -165,7 +165,7 @@ def test_readers_are_held_to_the_chunk(folder: Path) -> None:
 
 
 def test_rows_are_numbered_where_there_are_no_ids(
-    tiny: Built, folder: Path, rows: pd.DataFrame, predictor: Counting
+    tiny: BuiltModel, folder: Path, rows: pd.DataFrame, predictor: Counting
 ) -> None:
     rows.rename(columns={"id": "sku"}).to_csv(folder / "new.csv", index=False)
     _, found = scored(job_of(tiny, folder), predictor)
@@ -175,7 +175,7 @@ def test_rows_are_numbered_where_there_are_no_ids(
 
 
 def test_embedded_media_are_scored_like_files(
-    tiny: Built, folder: Path, rows: pd.DataFrame, predictor: Counting
+    tiny: BuiltModel, folder: Path, rows: pd.DataFrame, predictor: Counting
 ) -> None:
     """As Hugging Face embeds pictures, as plain bytes, and as base64 text."""
     expected = scored(job_of(tiny, folder), predictor)[1]
@@ -212,7 +212,7 @@ def test_silence_means_what_the_model_was_trained_with(tmp_path: Path) -> None:
 
 class TestQuarantine:
     def test_a_required_input_that_is_missing_is_a_fault(
-        self, tiny: Built, folder: Path, rows: pd.DataFrame
+        self, tiny: BuiltModel, folder: Path, rows: pd.DataFrame
     ) -> None:
         bundle = folder / "bundle"
         shutil.copytree(tiny.bundle, bundle)
@@ -227,7 +227,7 @@ class TestQuarantine:
         assert (found["error"] == "photo: missing, but required").sum() == empty
 
     def test_a_row_with_one_bad_input_is_scored_from_the_others_and_told(
-        self, tiny: Built, folder: Path, rows: pd.DataFrame, predictor: Counting
+        self, tiny: BuiltModel, folder: Path, rows: pd.DataFrame, predictor: Counting
     ) -> None:
         path = spoil(folder, 4, rows)
         edit(folder, photo={130: "photos/lost.png"})
@@ -245,7 +245,7 @@ class TestQuarantine:
         ]
 
     def test_a_row_that_cannot_be_scored_is_in_quarantine_alone(
-        self, tiny: Built, folder: Path, rows: pd.DataFrame, predictor: Counting
+        self, tiny: BuiltModel, folder: Path, rows: pd.DataFrame, predictor: Counting
     ) -> None:
         edit(
             folder, photo={3: "", 9: "lost.png"}, note={3: "", 9: ""}, age={3: "", 9: ""}, city={3: "", 9: ""}
@@ -260,7 +260,7 @@ class TestQuarantine:
         ]
 
     def test_too_many_stop_it_with_rows_and_remedy_and_mended_ones_are_looked_at_again(
-        self, tiny: Built, folder: Path, rows: pd.DataFrame, predictor: Counting
+        self, tiny: BuiltModel, folder: Path, rows: pd.DataFrame, predictor: Counting
     ) -> None:
         path = spoil(folder, 200, rows)
         with pytest.raises(DataError) as stopped:
@@ -279,7 +279,7 @@ class TestQuarantine:
         assert found["row"].tolist() == list(range(ROWS))
 
     def test_what_only_the_model_finds_is_in_quarantine_too(
-        self, tiny: Built, folder: Path, predictor: Counting
+        self, tiny: BuiltModel, folder: Path, predictor: Counting
     ) -> None:
         edit(folder, photo={7: "data:image/png;base64,AAA"})
         summary, _ = scored(job_of(tiny, folder), predictor)
@@ -289,7 +289,7 @@ class TestQuarantine:
 
 class TestGoingOn:
     def test_a_job_cut_off_anywhere_ends_as_if_it_had_not_been(
-        self, tiny: Built, folder: Path, rows: pd.DataFrame, predictor: Counting
+        self, tiny: BuiltModel, folder: Path, rows: pd.DataFrame, predictor: Counting
     ) -> None:
         spoil(folder, 2, rows)
         whole = job_of(tiny, folder, out=str(folder / "whole"))
@@ -311,7 +311,7 @@ class TestGoingOn:
         pd.testing.assert_frame_equal(quarantine(job), quarantine(whole))
 
     def test_parts_of_another_mlflow_run_are_not_taken_over(
-        self, tiny: Built, folder: Path, predictor: Counting
+        self, tiny: BuiltModel, folder: Path, predictor: Counting
     ) -> None:
         predictor.most = 1
         with pytest.raises(KeyboardInterrupt):
@@ -321,7 +321,7 @@ class TestGoingOn:
         assert set(found["run_id"]) == {RUN}
         assert found["row"].tolist() == list(range(ROWS))
 
-    def test_a_finished_job_does_nothing(self, tiny: Built, folder: Path, predictor: Counting) -> None:
+    def test_a_finished_job_does_nothing(self, tiny: BuiltModel, folder: Path, predictor: Counting) -> None:
         first = score(job_of(tiny, folder), predictor, RUN)
         times = [path.stat().st_mtime_ns for path in job_of(tiny, folder).parts]
         predictor.sizes.clear()
@@ -329,7 +329,9 @@ class TestGoingOn:
         assert predictor.sizes == []
         assert [path.stat().st_mtime_ns for path in job_of(tiny, folder).parts] == times
 
-    def test_what_matters_makes_a_new_job_and_what_does_not_goes_on(self, tiny: Built, folder: Path) -> None:
+    def test_what_matters_makes_a_new_job_and_what_does_not_goes_on(
+        self, tiny: BuiltModel, folder: Path
+    ) -> None:
         first = job_of(tiny, folder)
         assert first.key.startswith("new-tiny-1-")
         assert job_of(tiny, folder, max_bad=0.5, sql="sqlite:///x.db", table="t").key == first.key
@@ -365,7 +367,7 @@ class TestErrors:
     )
     def test_a_table_that_cannot_be_used_is_told(
         self,
-        tiny: Built,
+        tiny: BuiltModel,
         folder: Path,
         predictor: Counting,
         write: Any,
@@ -377,17 +379,17 @@ class TestErrors:
         with pytest.raises(DataError, match=message):
             score(job_of(tiny, folder, **options), predictor, RUN)
 
-    def test_a_table_that_is_not_there(self, tiny: Built, folder: Path) -> None:
+    def test_a_table_that_is_not_there(self, tiny: BuiltModel, folder: Path) -> None:
         with pytest.raises(DataError, match=r"manifest: there is no .*lost\.csv"):
             job_of(tiny, folder, "lost.csv")
 
-    def test_a_folder_that_cannot_be_written(self, tiny: Built, folder: Path) -> None:
+    def test_a_folder_that_cannot_be_written(self, tiny: BuiltModel, folder: Path) -> None:
         (folder / "out").write_text("a file")
         with pytest.raises(ConfigError, match=r"--out .*out: cannot be written to"):
             job_of(tiny, folder)
 
     def test_columns_that_are_not_there_are_missing_and_told(
-        self, tiny: Built, folder: Path, rows: pd.DataFrame, predictor: Counting
+        self, tiny: BuiltModel, folder: Path, rows: pd.DataFrame, predictor: Counting
     ) -> None:
         rows[["id", "note", "age"]].assign(note="small worker").to_csv(folder / "new.csv", index=False)
         summary, found = scored(job_of(tiny, folder), predictor)

@@ -12,19 +12,19 @@ from PIL import Image
 
 from components.data.samples import open_samples_table
 from components.training.batches import EmbeddingSource, SampleSource, open_embeddings, open_samples
-from tests.components.conftest import CLASSES, Built
+from tests.components.conftest import CLASSES, BuiltModel
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def samples(tiny: Built) -> pd.DataFrame:
+def samples(tiny: BuiltModel) -> pd.DataFrame:
     table = open_samples_table(tiny.dataset).rows(list(tiny.config.inputs), values=True)
     return table[table["split"] == "val"].reset_index(drop=True)
 
 
 @pytest.fixture(scope="module")
-def source(tiny: Built, samples: pd.DataFrame) -> SampleSource:
+def source(tiny: BuiltModel, samples: pd.DataFrame) -> SampleSource:
     return open_samples(samples, tiny.prepared, tiny.config.inputs, tiny.dataset.targets, CPU)
 
 
@@ -49,7 +49,7 @@ def test_an_input_that_no_row_has_is_left_out(source: SampleSource) -> None:
     assert not batch.present[:, 2].any()
 
 
-def test_only_training_batches_are_augmented(tiny: Built, samples: pd.DataFrame) -> None:
+def test_only_training_batches_are_augmented(tiny: BuiltModel, samples: pd.DataFrame) -> None:
     inputs = dict(tiny.config.inputs)
     augment = inputs["photo"].augment.model_copy(update={"colour": 0.5})
     inputs["photo"] = inputs["photo"].model_copy(update={"augment": augment})
@@ -65,7 +65,7 @@ def test_only_training_batches_are_augmented(tiny: Built, samples: pd.DataFrame)
     torch.testing.assert_close(same, changed, rtol=0, atol=0)
 
 
-def test_cached_embeddings_come_with_their_presence(tiny: Built, samples: pd.DataFrame) -> None:
+def test_cached_embeddings_come_with_their_presence(tiny: BuiltModel, samples: pd.DataFrame) -> None:
     source = open_embeddings(samples, tiny.features, tiny.dataset.targets, CPU)
     assert isinstance(source, EmbeddingSource)
     batch = source.batch(torch.tensor([5, 6, 7, 0]))

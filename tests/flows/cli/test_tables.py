@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from components.config.score import ScoreConfig
 from components.promotion.verdict import Verdict
+from components.references import Missing
 from components.results.table import Table, number, text
 from components.retrieval.search import Hit
 from components.scoring.job import Job, Model
@@ -49,7 +51,9 @@ OUTCOME = Outcome(
     report=Path("/report.html"),
     extracted={"picture": 0},
     retrieval=RETRIEVALS,
+    missing=(),
 )
+INCOMPLETE = replace(OUTCOME, report=None, missing=(Missing("report", "OSError: no room"),))
 SWEPT = SweepOutcome(
     "sweep-1",
     "abc",
@@ -88,6 +92,14 @@ def printed(show: Any, *arguments: Any, width: int = 100) -> str:
                 "report        /report.html",
                 "MLflow run    abc   (all runs: braid ui)",
                 "model         models:/tiny@champion",
+            ],
+        ),
+        (
+            tables.show_outcome,
+            (INCOMPLETE,),
+            [
+                "report is missing, and the next run tries it again (OSError: no room).",
+                "report        missing",
             ],
         ),
         (
@@ -208,6 +220,7 @@ def test_programs_find_the_keys_that_they_know() -> None:
             "run",
             "mlflow_run",
             "report",
+            "missing",
             "target",
             "task",
             "metric",
