@@ -100,6 +100,6 @@ def _learn(
         for lesson, kind in ((None, "alone"), (Lesson(taught, plan.objective(student)), "with teacher")):
             part = f"{student} seed {seed} {kind}"
             place = f"students/{part.replace(' ', '-')}"
-            seeded = replace(own, config=config.model_copy(update={"seed": seed}), place=place)
+            seeded = replace(own, config=config.model_copy(update={"seed": seed}), subfolder=place)
             learning.append(learn_task.submit(seeded, dataset, prepared, lesson, student, part))
     return learning

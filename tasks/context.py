@@ -1,4 +1,4 @@
-"""What the tasks of a run are given."""
+"""Context that the tasks of a run are given."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from components.config import PipelineConfig, TrackingConfig
 
 @dataclass(frozen=True)
 class Context:
-    """One run: its configuration and its places.
+    """One run of a pipeline, with its configuration and folders.
 
     Attributes:
         key: Name of the run's folder; stays the same when the run is retried or resumed.
-        config: The pipeline.
-        base: Folder of the pipeline file, where a relative source is looked up.
+        config: Configuration of the pipeline.
+        base: Folder of the pipeline file, which a relative source starts from.
         workspace: Folder with caches, runs and, by default, MLflow's database.
-        tracking: Where MLflow is.
+        tracking: Address of MLflow.
         mlflow_run: Id of the parent run.
-        place: Folder below the run's own for the delivered model, where a run delivers several.
+        subfolder: Folder in the run's own for the delivered model, where a run delivers several.
     """
 
     key: str
@@ -28,32 +28,32 @@ class Context:
     workspace: Path
     tracking: TrackingConfig
     mlflow_run: str
-    place: str = ""
+    subfolder: str = ""
 
     @property
     def folder(self) -> Path:
-        """What belongs to this run alone."""
+        """Folder of this run alone."""
         return self.workspace / "runs" / self.key
 
     @property
     def cache(self) -> Path:
-        """What is keyed by content and shared by all runs."""
+        """Folder of content-keyed results, shared by all runs."""
         return self.workspace / "cache"
 
     @property
     def bundle(self) -> Path:
-        """The delivered model."""
-        return self.folder / self.place / "bundle"
+        """Folder of the delivered model."""
+        return self.folder / self.subfolder / "bundle"
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a flow that is not of a pipeline: of scoring or monitoring with a model that is there.
+    """One run of scoring or monitoring, with an existing model instead of a pipeline.
 
     Attributes:
         key: Name of the run's folder.
         workspace: Folder with all runs.
-        tracking: Where MLflow is.
+        tracking: Address of MLflow.
         mlflow_run: Id of the run.
     """
 
@@ -64,5 +64,5 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """What belongs to this run alone."""
+        """Folder of this run alone."""
         return self.workspace / "runs" / self.key

@@ -27,7 +27,7 @@ from tasks.tracking import runs
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Where the results of an evaluation are.
+    """Files of an evaluation.
 
     Attributes:
         evaluation: JSON of :class:`components.evaluation.results.Judged`.
@@ -40,15 +40,15 @@ class Evaluated:
     curves: dict[str, str]
 
     def read(self) -> Evaluation:
-        """The evaluation of the primary target."""
+        """Read the evaluation of the primary target."""
         return self.read_all()[0]
 
     def read_all(self) -> tuple[Evaluation, ...]:
-        """Of every target, the primary one first."""
+        """Read the evaluation of every target, the primary one first."""
         return Judged.from_json(Path(self.evaluation).read_text("utf-8")).evaluations
 
     def read_predictions(self) -> pd.DataFrame:
-        """One row a test sample; see :class:`components.pipeline.evaluate.Judgement`."""
+        """Read one row per test sample; see :class:`components.pipeline.evaluate.Judgement`."""
         return pd.read_parquet(self.predictions)
 
 
@@ -83,10 +83,10 @@ def evaluate_task(
 
     tags = _tags(evaluation, config.fusion.name, config.strategy)
     runs.set_tags(at, run, {**tags, runs.MODEL_TAG: model_digest(context.bundle)})
-    _tell_parts(context, evaluation, fused)
+    _log_parts(context, evaluation, fused)
     log_result(context, evaluation, result, all_figures(evaluation, read_curves(evaluated)))
     for other in further:
-        prefix = re.sub(r"[^\w.-]", "_", other.target)  # MLflow takes few characters in a name
+        prefix = re.sub(r"[^\w.-]", "_", other.target)  # as MLflow takes few characters in a name
         log_result(context, other, figures=all_figures(other), prefix=f"{prefix}_")
     runs.log_file(at, run, predictions)
     progress.finish(evaluation.headline)
@@ -94,7 +94,7 @@ def evaluate_task(
 
 
 def read_curves(evaluated: Evaluated) -> list[Curve]:
-    """Training curves of the fits and the fusion; those of one pass are left out."""
+    """Read the training curves of the fits and the fusion, except those of one pass."""
     curves, metric = [], evaluated.read().metric
     for name, folder in evaluated.curves.items():
         history = read_history(folder)
@@ -105,13 +105,13 @@ def read_curves(evaluated: Evaluated) -> list[Curve]:
     return curves
 
 
-def _tell_parts(context: Context, evaluation: Evaluation, fused: FusedModel | None) -> None:
-    """The result of each fit and of the fusion on test, in its own run, under the names of every run."""
+def _log_parts(context: Context, evaluation: Evaluation, fused: FusedModel | None) -> None:
+    """Log the test result of each fit and of the fusion in its own run, under the names of every run."""
     at, metric = context.tracking, evaluation.metric
     for candidate in evaluation.candidates[:-1]:
         part = fused.training.name if candidate.kind == "fusion" and fused is not None else candidate.name
         run = runs.find_part(at, context.mlflow_run, part)
-        if run is None:  # the average trains nothing, a frozen encoder has no fit
+        if run is None:  # as the average trains nothing, and a frozen encoder has no fit
             continue
         runs.log_metrics(at, run, bounds(f"test_{metric}", candidate.on_test(metric)))
         if candidate.kind == "fusion":

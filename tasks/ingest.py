@@ -1,4 +1,4 @@
-"""Task: the manifest to checked samples."""
+"""Task: check the manifest's samples."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tasks.tracking import runs
 
 @step(name="ingest", task_run_name="ingest", tags=["data"])
 def ingest_task(context: Context) -> Dataset:
-    """Read and check the manifest; what cannot be used goes to quarantine, with its reason."""
+    """Read and check the manifest; unusable samples go to quarantine, with their reasons."""
     progress = Progress(context, "ingest")
-    found = environment(context.config.engine.device)
-    runs.log_text(context.tracking, context.mlflow_run, json.dumps(found, indent=1), runs.ENVIRONMENT)
+    described = environment(context.config.engine.device)
+    runs.log_text(context.tracking, context.mlflow_run, json.dumps(described, indent=1), runs.ENVIRONMENT)
     shared = context.workspace / "data" / context.config.name
     dataset = ingest(context.config, shared, context.base, progress, tables=context.folder)
     progress.finish(

@@ -1,4 +1,4 @@
-"""Tells how far a step is: a file for the command line, an artifact for the dashboard."""
+"""Progress of a step: a file for the command line, an artifact for the dashboard."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Standing:
     """The progress of a step.
 
     Attributes:
-        step: Its name.
-        done, total: In rows or epochs.
-        note: What the newest of them showed.
-        finished: Whether the step has ended.
+        step: Name of the step.
+        done, total: Rows or epochs.
+        note: Result of the newest of them.
+        finished: True once the step has ended.
     """
 
     step: str
@@ -44,40 +44,40 @@ class Standing:
 
 
 class Progress:
-    """Reports one step of a run."""
+    """Reporter of one step of a run."""
 
     def __init__(self, context: Placed, step: str) -> None:
         self._file = folder(context.folder) / f"{step.replace(' ', '-')}.json"
         self._step = step
         self._artifact: UUID = create_progress_artifact(0.0, description=step)  # type: ignore[assignment]  # typed as if it may be a coroutine
-        self._told = self._written = 0.0
-        self._heard = True
+        self._updated = self._written = 0.0
+        self._reachable = True
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
-        """Report ``done`` of ``total``; what comes too soon after the last report is left out."""
+        """Report ``done`` of ``total``; a report too soon after the last is dropped."""
         now = time.monotonic()
         last = done >= total
         if last or now - self._written >= _FILE_EVERY:
             write_json(self._file, asdict(Standing(self._step, done, total, note)))
             self._written = now
-        if last or now - self._told >= _EVERY:
+        if last or now - self._updated >= _EVERY:
             percent = 100.0 * done / total if total else 100.0
-            self._tell(percent, f"{self._step} {note}".strip())
-            self._told = now
+            self._update(percent, f"{self._step} {note}".strip())
+            self._updated = now
 
     def finish(self, note: str) -> None:
-        """Report the end of the step and what it came to."""
+        """Report the end of the step and its result."""
         write_json(self._file, asdict(Standing(self._step, 1, 1, note, finished=True)))
-        self._tell(100.0, f"{self._step}: {note}")
+        self._update(100.0, f"{self._step}: {note}")
 
-    def _tell(self, percent: float, description: str) -> None:
-        """Tell the dashboard; where it cannot be told it is left at that: who only looks on stops nothing."""
-        if not self._heard:
+    def _update(self, percent: float, description: str) -> None:
+        """Update the dashboard; give up if it cannot be reached, as a mere display must not stop a step."""
+        if not self._reachable:
             return
         try:
             update_progress_artifact(self._artifact, percent, description=description)
-        except httpx.HTTPError:  # Prefect's client has tried for a minute
-            self._heard = False
+        except httpx.HTTPError:  # after Prefect's client has tried for a minute
+            self._reachable = False
 
 
 def folder(run: Path) -> Path:

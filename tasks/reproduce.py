@@ -1,4 +1,4 @@
-"""What a run carries in MLflow to be repeated from, and to be compared by."""
+"""Records of a run in MLflow that it is repeated from and compared by."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Carried:
     """A finished retraining, as MLflow has it.
 
     Attributes:
-        run: Id.
-        name: Of the run.
-        file: The pipeline file that it was started with; a relative source is looked up beside it.
-        settings: What that file and the overrides said.
-        account: What it was made from and what it came to.
+        run: Id of the run.
+        name: Name of the run.
+        file: Pipeline file of the run, from whose folder a relative source starts.
+        settings: Settings of that file and the overrides.
+        account: Data, model, environment and metrics of the run.
     """
 
     run: str
@@ -41,11 +41,11 @@ class Carried:
 
     @property
     def threads(self) -> int:
-        """Of one of its processes."""
+        """Threads per process."""
         return int(self.account.environment["threads"])
 
     def pipeline(self, overrides: list[str]) -> PipelineConfig:
-        """Its pipeline, with changes if there are any."""
+        """Configure its pipeline with changes."""
         return configured(self.settings, overrides, f"{runs.CONFIG} of run {self.name}")
 
 
@@ -53,11 +53,11 @@ def carried(at: TrackingConfig, name: str) -> Carried:
     """Find a run by id, key, name or ``last``.
 
     Raises:
-        ModelError: If there is none, or it carries too little to be repeated.
+        ModelError: If there is none, or if it lacks records to be repeated from.
     """
     run = runs.find_run(at, name)
     if run is None:
-        raise ModelError(f"there is no run {name!r} in {at.tracking_uri}; `braid ui` shows those there are")
+        raise ModelError(f"there is no run {name!r} in {at.tracking_uri}; `braid ui` lists the runs")
     tags = run.data.tags
     if tags.get("kind") not in _KINDS:
         raise ModelError(
@@ -67,8 +67,8 @@ def carried(at: TrackingConfig, name: str) -> Carried:
         raise ModelError(
             f"run {name!r} is {run.info.status.lower()}: only a finished run has something to compare with"
         )
-    there = {file.path for file in runs.connect(at).list_artifacts(run.info.run_id)}
-    lacking = [path for path in (runs.CONFIG, runs.ENVIRONMENT) if path not in there]
+    files = {file.path for file in runs.connect(at).list_artifacts(run.info.run_id)}
+    lacking = [path for path in (runs.CONFIG, runs.ENVIRONMENT) if path not in files]
     lacking += [f"the tag {tag}" for tag in (runs.DATA_TAG, runs.MODEL_TAG) if tag not in tags]
     if lacking:
         raise ModelError(
@@ -95,14 +95,14 @@ def carried(at: TrackingConfig, name: str) -> Carried:
 
 
 def _metrics(at: TrackingConfig, run: Run) -> dict[str, float]:
-    """The run's own metrics, and those of its parts at every step."""
+    """Collect the run's own metrics, and those of its parts at every step."""
     client = runs.connect(at)
-    found = {name: value for name, value in run.data.metrics.items() if is_compared(name)}
+    metrics = {name: value for name, value in run.data.metrics.items() if is_compared(name)}
     for part in runs.parts(at, run):
         for name in filter(is_compared, sorted(part.data.metrics)):
             for metric in client.get_metric_history(part.info.run_id, name):
-                found[f"{part.data.tags[runs.PART]}: {name} at {metric.step}"] = metric.value
-    return found
+                metrics[f"{part.data.tags[runs.PART]}: {name} at {metric.step}"] = metric.value
+    return metrics
 
 
 def _text(at: TrackingConfig, run: Run, path: str) -> str:

@@ -1,4 +1,4 @@
-"""What all steps have in common: when they are tried again, how long they may take, who waits for a GPU."""
+"""Settings that all steps share: retries, time limit, and slots of a GPU."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Returned = TypeVar("Returned")
 
 
 def worth_retrying(task: Any, task_run: Any, state: Any) -> bool:
-    """Whether trying again can help: not where the user has to mend something first."""
+    """Tell if a retry can help: not for an error that the user has to mend first."""
     try:
         state.result()
     except BraidError as error:
@@ -34,9 +34,9 @@ def worth_retrying(task: Any, task_run: Any, state: Any) -> bool:
 def step(
     *, name: str, task_run_name: str, tags: list[str]
 ) -> Callable[[Callable[..., Returned]], Task[..., Returned]]:
-    """A Prefect task with what all steps have in common.
+    """Make a Prefect task with the settings that all steps share.
 
-    Prefect's result cache stays off: every step asks the content-keyed stores what there is to do.
+    Prefect's result cache stays off: every step looks up finished work in the content-keyed stores.
     """
     settled = task(
         name=name,
@@ -64,9 +64,9 @@ def step(
 
 @contextmanager
 def gpu_slot(engine: EngineConfig | None = None) -> Iterator[None]:
-    """Hold a slot of the global concurrency limit ``gpu`` where somebody has made one.
+    """Hold a slot of the global concurrency limit ``gpu``, if that limit exists.
 
-    Not for an engine that divides the GPUs of a cluster itself.
+    An engine that divides the GPUs of a cluster itself takes no slot.
     """
     if engine is not None and engine.name == "ray":
         yield

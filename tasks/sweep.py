@@ -23,18 +23,18 @@ from tasks.progress import Progress
 from tasks.step import gpu_slot, step
 from tasks.tracking import runs
 
-_DIGITS = 8  # of a trial's digest, in names
+_DIGITS = 8  # digits of a trial's digest in names
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One pipeline with one seed: what all trials on it share.
+    """One pipeline with one seed, shared by all its trials.
 
     Attributes:
-        context: Its own folder and MLflow run, below those of the sweep.
-        sweep_run: MLflow run of the sweep, below which the trials are.
+        context: Folder and MLflow run of the arm, below those of the sweep.
+        sweep_run: MLflow run of the sweep, the parent of the trials.
         dataset: Reference to the samples.
-        features, singles: By input.
+        features, singles: Features and fits by input.
     """
 
     context: Context
@@ -44,7 +44,7 @@ class Arm:
     singles: dict[str, Single]
 
     def label(self, trial: Trial) -> str:
-        """What a trial is called: the same in every run of the sweep."""
+        """Name a trial, the same in every run of the sweep."""
         return f"{self.context.config.name}/{trial.seed}/{trial.fusion}/{trial.digest[:_DIGITS]}"
 
 
@@ -55,11 +55,11 @@ def trial_task(
     """Train one trial on cached features, in a nested MLflow run of its own.
 
     Args:
-        arm: Where it is trained.
-        trial: What is trained.
+        arm: Pipeline and seed of the trial.
+        trial: Trial to train.
         config: The pipeline with the trial's options.
-        label: Its name.
-        earlier: Histories that it must keep up with; None lets it run.
+        label: Name of the trial.
+        earlier: Histories that it must keep up with; None never prunes it.
     """
     at, metric = arm.context.tracking, config.target.metric
     facts = {"config": config.name, "dataset_digest": arm.dataset.digest}
@@ -92,7 +92,7 @@ def trial_task(
 def score_task(
     arm: Arm, trial: Trial, config: PipelineConfig, label: str, result: TrialResult, comparison: Comparison
 ) -> Entrant:
-    """Judge a finished trial on test, once; beside it the single inputs, their average and their product."""
+    """Evaluate a finished trial on test, once, beside the single inputs, their average and their product."""
     assert result.training is not None
     at, metric, folder = arm.context.tracking, config.target.metric, arm.context.folder
     stored = folder / "scores" / f"{trial.fusion}-{trial.digest[:_DIGITS]}.json"
@@ -109,10 +109,10 @@ def score_task(
     runs.log_metrics(at, run, {**values, f"{DELIVERED}_val_{metric}": delivered.val})
     runs.set_tags(at, run, {comparison: "yes", DELIVERED: scored.chosen})
     runs.end_run(at, run, "FINISHED")
-    for name, found in scored.scores.items():
-        if found.kind in ("single", "average", "ideal"):
+    for name, part in scored.scores.items():
+        if part.kind in ("single", "average", "ideal"):
             prefix = name.replace(" ", "_")
-            values = {f"{prefix}_val_{metric}": found.val, **bounds(f"{prefix}_test_{metric}", found.test)}
+            values = {f"{prefix}_val_{metric}": part.val, **bounds(f"{prefix}_test_{metric}", part.test)}
             runs.log_metrics(at, arm.context.mlflow_run, values)
     target = arm.dataset.targets.primary
     return Entrant(trial, comparison, scored, result.training.parameters, result.seconds, target)
@@ -128,7 +128,7 @@ def rank_task(
         context: The sweep, with the pipeline.
         entrants: Every fusion and seed that finished.
         budget: Parameters of the second comparison.
-        skipped: Fusions that are not among the entrants, and why.
+        skipped: Reason per fusion that is not among the entrants.
     """
     config, at, run = context.config, context.tracking, context.mlflow_run
     progress = Progress(context, f"rank {config.name}")
@@ -155,8 +155,8 @@ def rank_task(
 
 
 def _describe(at: TrackingConfig, run: str, ranking: Ranking) -> None:
-    """The sweep's description: the result of each pipeline that is ranked."""
-    said = runs.get_run(at, run).data.tags.get(runs.NOTE, "")
+    """Put the result of the ranked pipeline into the sweep's description."""
+    note = runs.get_run(at, run).data.tags.get(runs.NOTE, "")
     line = f"**{ranking.pipeline}**: {ranking.headline}"
-    others = [text for text in said.split("\n\n") if text and not text.startswith(f"**{ranking.pipeline}**:")]
+    others = [text for text in note.split("\n\n") if text and not text.startswith(f"**{ranking.pipeline}**:")]
     runs.set_tags(at, run, {runs.NOTE: "\n\n".join([*others, line])})

@@ -1,4 +1,4 @@
-"""Task: find the teacher and ask it about every row."""
+"""Task: find the teacher and predict every row with it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tasks.tracking import registry, runs
 
 @step(name="teach", task_run_name="ask the teacher", tags=["features"])
 def teach_task(context: Context, dataset: Dataset, teacher: str | None, pipeline: Path) -> Taught:
-    """The teacher's answers to all rows; those that the cache has are not asked for again.
+    """Predict all rows with the teacher, except those that the cache holds already.
 
     Args:
         context: The run.
         dataset: Reference to the samples.
-        teacher: As in the distill file.
-        pipeline: Pipeline file, for what to do when there is no teacher.
+        teacher: Teacher of the distill file.
+        pipeline: Pipeline file, named in the remedy where there is no teacher.
     """
     progress = Progress(context, "teach")
     bundle = _bundle(context, teacher, pipeline)
@@ -34,16 +34,16 @@ def teach_task(context: Context, dataset: Dataset, teacher: str | None, pipeline
 
 
 def _bundle(context: Context, teacher: str | None, pipeline: Path) -> Path:
-    """The teacher's bundle. One from the registry is copied into the run, which keeps it when resumed."""
+    """Find the teacher's bundle. One from the registry is copied into the run, for when it is resumed."""
     uri = teacher or f"models:/{context.config.model_name}@{registry.CHAMPION}"
     if not uri.startswith("models:/"):
-        places = [Path(uri), context.base / uri, context.workspace / "runs" / uri / "bundle"]
-        for place in places:
-            if (place / "model.json").exists():
-                return place
+        folders = [Path(uri), context.base / uri, context.workspace / "runs" / uri / "bundle"]
+        for folder in folders:
+            if (folder / "model.json").exists():
+                return folder
         raise ModelError(
             f"teacher: {uri!r} is neither models:/NAME@champion nor a run with a model nor a folder with "
-            f"model.json; looked in {', '.join(map(str, places))}"
+            f"model.json; looked in {', '.join(map(str, folders))}"
         )
     copy = context.folder / "teacher"
     if not copy.exists():
