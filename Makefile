@@ -69,7 +69,7 @@ bench: $(READY_ALL)
 	$(BIN)/python -m benchmarks.drift configs/demo.yaml --input audio
 	$(BIN)/python -m benchmarks.repeats --rows 10000
 	$(BIN)/python -m benchmarks.training --rows 20000
-	$(BIN)/python -m benchmarks.memory --rows 100000 --pictures 10000
+	$(BIN)/python -m benchmarks.memory --rows 100000 --images 10000
 	$(BIN)/python -m benchmarks.orchestration --rows 10000
 	$(BIN)/braid run configs/demo.yaml
 	$(BIN)/python -m benchmarks.serving models:/demo@champion

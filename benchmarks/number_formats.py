@@ -1,9 +1,9 @@
-"""What bf16 does to embeddings of real text, and to a classifier on them.
+"""Effect of bf16 on embeddings of real text, and on a classifier of them.
 
     python -m benchmarks.number_formats PATH/manifest.csv --text keywords --target group
 
 MiniLM embeds every row in fp32 and in bf16, as extraction does on a CPU with matrix units (AMX). A logistic
-regression learns from the rows whose split is not test, and answers those whose split is.
+regression learns from the rows whose split is not test, and predicts those whose split is.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from components.preprocess.text import TextPreprocessor, build_tokenizer
 
 
 def embeddings(texts: list[str], numbers: str) -> np.ndarray:
-    """(N, D) in a number format."""
+    """Embed texts in a number format: (N, D)."""
     config = PretrainedConfig(model=minilm())
     preprocessor = TextPreprocessor(build_tokenizer(config, 256, lowercase=True))
     embedder = Embedder(build_encoder(config, preprocessor), preprocessor, torch.device("cpu"), numbers)
@@ -35,7 +35,7 @@ def embeddings(texts: list[str], numbers: str) -> np.ndarray:
 
 
 def apart(exact: np.ndarray, rounded: np.ndarray) -> str:
-    """How far embeddings (N, D) have moved, in words."""
+    """Describe the distance between embeddings (N, D)."""
     cosine = (exact * rounded).sum(1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(rounded, axis=1)
     away = np.linalg.norm(exact - rounded, axis=1) / np.linalg.norm(exact - exact.mean(0), axis=1)
     return (
@@ -57,16 +57,16 @@ def main() -> None:
     texts, labels, test = table[given.text].fillna("").tolist(), table[given.target], table["split"] == "test"
     exact, rounded = embeddings(texts, "fp32"), embeddings(texts, "bf16")
     print(f"{machine()}\n\n{len(texts)} rows, {test.sum()} of them test: {apart(exact, rounded)}\n")
-    print("| C | accuracy, fp32 | accuracy, bf16 | other answers | other answers of the latter to fp32 |")
+    print("| C | accuracy, fp32 | accuracy, bf16 | other predictions | the same, bf16 model on fp32 |")
     print("|---|---|---|---|---|")
     for strength in (0.01, 0.1, 1.0):
-        answers = {}
+        predicted = {}
         for name, values in (("fp32", exact), ("bf16", rounded)):
             model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1000))
-            answers[name] = model.fit(values[~test], labels[~test]).predict(values[test])
-        served = model.predict(exact[test])  # learned in bf16, and given what a served model computes in fp32
-        right = [f"{(answers[name] == labels[test]).mean():.4f}" for name in answers]
-        other = [int((answers["bf16"] != found).sum()) for found in (answers["fp32"], served)]
+            predicted[name] = model.fit(values[~test], labels[~test]).predict(values[test])
+        mixed = model.predict(exact[test])  # as a server computes in fp32 for a model trained on bf16
+        right = [f"{(predicted[name] == labels[test]).mean():.4f}" for name in predicted]
+        other = [int((predicted["bf16"] != others).sum()) for others in (predicted["fp32"], mixed)]
         print(f"| {strength:g} | {' | '.join(right)} | {other[0]} | {other[1]} |")
 
 

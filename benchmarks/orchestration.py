@@ -1,13 +1,13 @@
-"""What Prefect and MLflow add to the same components called directly.
+"""Cost of Prefect and MLflow beyond the same components called directly.
 
     python -m benchmarks.orchestration --rows 100000
 
-A pipeline is run twice in folders with nothing in them: by ``braid run``, with a Prefect server of its own
+A pipeline is run twice in empty folders: by ``braid run``, with a Prefect server of its own
 and MLflow on SQLite; and by calling the components one after the other. Both are commands of their own, so
 imports count on both sides. Both evaluate, draw the same figures, measure robustness, explain samples,
 audit the data and write the report. ``braid run`` gets one worker (it takes two by default), so that neither
-does two things at a time. Processor seconds are those of all processes, Prefect's server too; they hold
-still where other work takes turns on the same cores and wall seconds do not.
+does two things at a time. Processor seconds are those of all processes, Prefect's server too. Unlike wall
+seconds, they do not depend on other work on the same cores.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ def call_directly(config: Path, folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a command.
+    """Cost of a command.
 
     Attributes:
         wall: Seconds from start to end.
-        cpu: Processor seconds of it and of all that it started.
+        cpu: Processor seconds of the command and its children.
     """
 
     wall: float
@@ -78,12 +78,15 @@ def cost_of(command: Sequence[str], folder: Path) -> Cost:
     """Run a command in a folder.
 
     Raises:
-        RuntimeError: If it fails; with what it said.
+        RuntimeError: If it fails, with its errors.
     """
     root = Path(__file__).parents[1]
     paths = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": paths, "PREFECT_TASKS_RUNNER_PROCESS_POOL_MAX_WORKERS": "1"}
-    for name in (*VARIABLES, "PYTHONDONTWRITEBYTECODE"):  # the latter has each process compile braid anew
+    for name in (
+        *VARIABLES,
+        "PYTHONDONTWRITEBYTECODE",
+    ):  # as the latter makes each process compile braid anew
         environment.pop(name, None)
     begin, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
@@ -96,9 +99,9 @@ def cost_of(command: Sequence[str], folder: Path) -> Cost:
 
 
 def _adopt_orphans() -> None:
-    """Become the parent of what commands leave behind, such as what their workers were forked from (Linux).
+    """Become the parent of processes that commands leave behind, such as fork servers (Linux).
 
-    The system counts processor seconds of a process for who has waited for it.
+    The system adds processor seconds of a process to the parent that waits for it.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
@@ -111,19 +114,19 @@ def _wait_for_orphans() -> None:
 
 
 def measure(config: Path, folder: Path, rounds: int) -> tuple[list[Cost], list[Cost]]:
-    """What ``braid run`` and the components cost, by round."""
+    """Measure the cost of ``braid run`` and of the components, by round."""
     runs: list[Cost] = []
     calls: list[Cost] = []
     for number in range(rounds):
         for name, costs in (("run", runs), ("direct", calls)):
-            place = folder / f"{config.stem}-{name}-{number}"
-            place.mkdir(parents=True)
+            workspace = folder / f"{config.stem}-{name}-{number}"
+            workspace.mkdir(parents=True)
             command = (
-                ["flows.cli.app", "run", str(config), "--workspace", str(place / ".braid")]
+                ["flows.cli.app", "run", str(config), "--workspace", str(workspace / ".braid")]
                 if name == "run"
-                else ["benchmarks.orchestration", "--direct", str(config), "--workspace", str(place)]
+                else ["benchmarks.orchestration", "--direct", str(config), "--workspace", str(workspace)]
             )
-            costs.append(cost_of([sys.executable, "-m", *command], place))
+            costs.append(cost_of([sys.executable, "-m", *command], workspace))
     return runs, calls
 
 
@@ -186,8 +189,7 @@ def main() -> None:
         lines = [*rows_of("demo", *measure(given.config.resolve(), folder, given.rounds))]
         if given.rows:
             config = generated_config(folder, given.rows, given.epochs)
-            found = measure(config, folder, given.rounds)
-            lines += rows_of(f"{given.rows} generated rows", *found)
+            lines += rows_of(f"{given.rows} generated rows", *measure(config, folder, given.rounds))
     options = f"--rows {given.rows} --epochs {given.epochs} --rounds {given.rounds}"
     print(f"`python -m benchmarks.orchestration {options}`  ")
     print(machine())

@@ -1,8 +1,8 @@
-"""What very many samples take: the arithmetic of docs/results/scale.md.
+"""Cost of very many samples: the arithmetic of docs/results/scale.md.
 
     python -m benchmarks.scale
 
-Replace the numbers of MEASURED and ASSUMED by others and write the table anew. Core milliseconds a row are
+Replace the numbers of MEASURED and ASSUMED by others and write the table anew. Core milliseconds per row are
 those of benchmarks/extraction.py (preparing + extracting), or of `python -m benchmarks.engines --one-core`.
 """
 
@@ -17,8 +17,8 @@ class Rates:
     """One modality.
 
     Attributes:
-        prepare, extract: Core milliseconds a row.
-        canonical, feature: Bytes a row on disk: length by type, before compression.
+        prepare, extract: Core milliseconds per row.
+        canonical, feature: Bytes per row on disk: length by type, before compression.
     """
 
     prepare: float
@@ -29,15 +29,15 @@ class Rates:
 
 @dataclass(frozen=True)
 class Assumed:
-    """What is not measured but assumed.
+    """Assumptions that are not measured.
 
     Attributes:
-        samples: Rows.
-        cores: Of a machine.
-        price: Of a machine an hour, in dollars.
-        storage: Of a terabyte a month, in dollars.
-        share: Of its time that a core gets to work, the rest is Ray's and waiting.
-        hours: In which preprocess and extract shall be done.
+        samples: Number of rows.
+        cores: Cores per machine.
+        price: Dollars per machine and hour.
+        storage: Dollars per terabyte and month.
+        share: Share of its time that a core works; the rest is Ray's and waiting.
+        hours: Hours in which preprocess and extract shall be done.
     """
 
     samples: int

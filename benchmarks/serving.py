@@ -1,4 +1,4 @@
-"""Rows a second of a registered model: in this process, and behind `mlflow models serve`.
+"""Rows per second of a registered model: in this process, and behind `mlflow models serve`.
 
     braid run configs/demo.yaml
     python -m benchmarks.serving models:/demo@champion
@@ -6,7 +6,7 @@
 Rows are those of the model's own input example, media as base64. In process, the pyfunc is given a table of
 1, 32 and 1024 rows again and again. Then `mlflow models serve` (one worker) gets one row per request from
 1, 4 and 8 clients at once, which run in this process on the same cores. Every round measures all of it once,
-so that what else the machine does falls on all alike; shown are the median of the rounds and their range.
+so that other load on the machine falls on all alike; the median of the rounds and their range are shown.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ _START_SECONDS = 180
 
 @dataclass(frozen=True)
 class Load:
-    """What clients saw of a server.
+    """Load of a server as its clients measure it.
 
     Attributes:
-        seconds: Of each request, in any order.
-        elapsed: From the first request to the last answer.
+        seconds: Seconds per request, in any order.
+        elapsed: Seconds from the first request to the last response.
     """
 
     seconds: tuple[float, ...]
@@ -52,16 +52,16 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Requests a second."""
+        """Requests per second."""
         return len(self.seconds) / self.elapsed
 
     def milliseconds(self, percent: float) -> float:
-        """That percentile of the latency."""
+        """Compute a percentile of the latency."""
         return 1000 * float(np.percentile(self.seconds, percent))
 
 
 def rows_a_second(model: PyFuncModel, table: pd.DataFrame, seconds: float) -> float:
-    """Of the model in this process; at least three calls after one that is not counted."""
+    """Measure the model in this process, with at least three calls after one that is not counted."""
     model.predict(table)
     begin, calls = time.perf_counter(), 0
     while calls < 3 or time.perf_counter() - begin < seconds:
@@ -71,19 +71,19 @@ def rows_a_second(model: PyFuncModel, table: pd.DataFrame, seconds: float) -> fl
 
 
 def ask(url: str, bodies: Sequence[bytes], clients: int, seconds: float, most: int = MOST) -> Load:
-    """Send requests from so many clients at once, each the next when it has its answer.
+    """Send requests from so many clients at once, each the next after its response.
 
     Args:
-        url: Of the server's ``/invocations``.
+        url: URL of the server's ``/invocations``.
         bodies: JSON, sent in turn.
         clients: Threads with a connection each.
-        seconds: No request begins later.
-        most: Nor more of them in all.
+        seconds: Seconds after which no request begins.
+        most: Most requests in all.
 
     Raises:
-        httpx.HTTPStatusError: If an answer is not 200.
+        httpx.HTTPStatusError: If the status of a response is not 200.
     """
-    found: list[float] = []
+    latencies: list[float] = []
     failed: list[BaseException] = []
     lock = threading.Lock()
     left = iter(range(most))
@@ -106,7 +106,7 @@ def ask(url: str, bodies: Sequence[bytes], clients: int, seconds: float, most: i
                         url, content=body, headers={"Content-Type": "application/json"}
                     ).raise_for_status()
                     with lock:
-                        found.append(time.perf_counter() - begin)
+                        latencies.append(time.perf_counter() - begin)
             except httpx.HTTPError as error:
                 failed.append(error)
             ends.append(time.perf_counter())
@@ -120,23 +120,23 @@ def ask(url: str, bodies: Sequence[bytes], clients: int, seconds: float, most: i
         thread.join()
     if failed:
         raise failed[0]
-    return Load(tuple(found), max(ends) - begin)
+    return Load(tuple(latencies), max(ends) - begin)
 
 
 @contextmanager
-def served(uri: str, log: Path, environment: Mapping[str, str], folder: Path | None = None) -> Iterator[str]:
-    """Address of `mlflow models serve` on a free port of this machine.
+def serve(uri: str, log: Path, environment: Mapping[str, str], folder: Path | None = None) -> Iterator[str]:
+    """Run `mlflow models serve` on a free port of this machine, and give its address.
 
-    MLflow starts uvicorn by its name, so that of this environment is put before others.
+    MLflow starts uvicorn by its name, so the one of this environment comes first.
 
     Args:
-        uri: Of the model.
-        log: File for its output.
-        environment: All its variables.
-        folder: To start it in; None is this one.
+        uri: URI of the model.
+        log: File for the server's output.
+        environment: All variables of the server.
+        folder: Working folder of the server; None is the current one.
 
     Raises:
-        RuntimeError: If it does not start; with what it said.
+        RuntimeError: If it does not start, with its output.
     """
     port = port_near(0)
     programs = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
@@ -153,10 +153,10 @@ def served(uri: str, log: Path, environment: Mapping[str, str], folder: Path | N
     try:
         address = f"http://127.0.0.1:{port}"
         deadline = time.monotonic() + _START_SECONDS
-        while not _answers(f"{address}/ping"):
+        while not _responds(f"{address}/ping"):
             if server.poll() is not None or time.monotonic() > deadline:
-                said = log.read_text("utf-8", "replace")[-2000:]
-                raise RuntimeError(f"the server did not start; all its output is in {log}: {said}")
+                output_end = log.read_text("utf-8", "replace")[-2000:]
+                raise RuntimeError(f"the server did not start; all its output is in {log}: {output_end}")
             time.sleep(0.2)
         yield address
     finally:
@@ -166,7 +166,7 @@ def served(uri: str, log: Path, environment: Mapping[str, str], folder: Path | N
 
 
 def measure(uri: str, rounds: int, seconds: float, log: Path) -> tuple[list[list[float]], list[list[Load]]]:
-    """Rows a second by batch, and the load by number of clients; each a list of rounds."""
+    """Measure rows per second by batch, and the load by number of clients; each a list of rounds."""
     model = mlflow.pyfunc.load_model(uri)
     example = model.input_example
     if example is None:
@@ -179,49 +179,49 @@ def measure(uri: str, rounds: int, seconds: float, log: Path) -> tuple[list[list
     rates: list[list[float]] = [[] for _ in BATCHES]
     loads: list[list[Load]] = [[] for _ in CLIENTS]
     environment = {**os.environ, "MLFLOW_TRACKING_URI": mlflow.get_tracking_uri()}
-    with served(uri, log, environment) as address:
+    with serve(uri, log, environment) as address:
         url = f"{address}/invocations"
-        ask(url, bodies, 1, seconds, most=10)  # the first requests wait for what is loaded when first needed
+        ask(url, bodies, 1, seconds, most=10)  # as the first requests wait for late imports
         for _ in range(rounds):
-            for place, table in enumerate(tables):
-                rates[place].append(rows_a_second(model, table, seconds))
-            for place, clients in enumerate(CLIENTS):
-                loads[place].append(ask(url, bodies, clients, seconds))
+            for rate, table in zip(rates, tables, strict=True):
+                rate.append(rows_a_second(model, table, seconds))
+            for load, clients in zip(loads, CLIENTS, strict=True):
+                load.append(ask(url, bodies, clients, seconds))
     return rates, loads
 
 
 def report(rates: list[list[float]], loads: list[list[Load]], command: str) -> str:
-    """Markdown."""
+    """Write tables in Markdown."""
     lines = [
         f"`{command}`  ",
         f"{machine()}; load average of the last minute {os.getloadavg()[0]:.1f}",
         "",
         "| in process, rows per call | rows per second |",
         "|---|---|",
-        *(f"| {batch} | {_range(found)} |" for batch, found in zip(BATCHES, rates, strict=True)),
+        *(f"| {batch} | {_range(rounds)} |" for batch, rounds in zip(BATCHES, rates, strict=True)),
         "",
         "| `mlflow models serve`, clients | requests per second | p50 ms | p99 ms | requests |",
         "|---|---|---|---|---|",
     ]
-    for clients, found in zip(CLIENTS, loads, strict=True):
+    for clients, rounds in zip(CLIENTS, loads, strict=True):
         cells = [
-            _range([load.rate for load in found]),
-            _range([load.milliseconds(50) for load in found]),
-            _range([load.milliseconds(99) for load in found]),
-            str(sum(len(load.seconds) for load in found)),
+            _range([load.rate for load in rounds]),
+            _range([load.milliseconds(50) for load in rounds]),
+            _range([load.milliseconds(99) for load in rounds]),
+            str(sum(len(load.seconds) for load in rounds)),
         ]
         lines.append(f"| {clients} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def _range(values: Sequence[float]) -> str:
-    """Median, and the range in brackets."""
+    """Write the median, and the range in brackets."""
     digits = 0 if min(values) >= 10 else 1
     low, middle, high = (f"{value:.{digits}f}" for value in (min(values), np.median(values), max(values)))
     return f"{middle} [{low}, {high}]"
 
 
-def _answers(url: str) -> bool:
+def _responds(url: str) -> bool:
     try:
         return httpx.get(url, timeout=5).status_code == 200
     except httpx.TransportError:

@@ -198,11 +198,11 @@ WAYS: dict[str, Callable[[FusionConfig, Rows, Rows], float]] = {
 
 @dataclass
 class Spent:
-    """What a way cost in every round, and what it came to.
+    """Cost of a way in every round, and its result.
 
     Attributes:
         wall, cpu: Seconds.
-        accuracy: On validation; None where nothing is trained.
+        accuracy: Accuracy on validation; None where nothing is trained.
     """
 
     wall: list[float] = field(default_factory=list)
@@ -210,7 +210,7 @@ class Spent:
     accuracy: float | None = None
 
     def add(self, way: Callable[[], float | None]) -> None:
-        """Call it once more."""
+        """Measure one more call."""
         wall, cpu = time.perf_counter(), _processor()
         self.accuracy = way()
         self.wall.append(time.perf_counter() - wall)
@@ -218,15 +218,15 @@ class Spent:
 
 
 def measure(fusion: FusionConfig, rows: int, rounds: int) -> dict[str, Spent]:
-    """What an epoch costs, by way."""
+    """Measure the cost of an epoch, by way."""
     training, validation = made(rows, seed=1), made(rows // 5, seed=2)
-    braid(fusion, made(1000, seed=3), made(200, seed=4))  # what is loaded when first needed
+    braid(fusion, made(1000, seed=3), made(200, seed=4))  # as the first call waits for late imports
     ways = {name: partial(way, fusion, training, validation) for name, way in WAYS.items()}
     return _alternating(ways, rounds)
 
 
 def measure_batches(rows: int, rounds: int) -> dict[str, Spent]:
-    """What it costs to make all batches of an epoch, by way."""
+    """Measure the cost of all batches of an epoch, by way."""
     training = made(rows, seed=1)
     source = EmbeddingSource(training.embeddings, training.present, {"label": training.labels}, CPU)
 
@@ -248,21 +248,21 @@ def measure_batches(rows: int, rounds: int) -> dict[str, Spent]:
 
 
 def _alternating(ways: Mapping[str, Callable[[], float | None]], rounds: int) -> dict[str, Spent]:
-    found = {name: Spent() for name in ways}
+    spent = {name: Spent() for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
-            found[name].add(way)
-    return found
+            spent[name].add(way)
+    return spent
 
 
-def report(found: Mapping[str, Spent], title: str) -> list[str]:
-    """A Markdown table."""
+def report(by_way: Mapping[str, Spent], title: str) -> list[str]:
+    """Write a Markdown table."""
     lines = [
         f"| {title} | processor s | braid / this, by round | wall s | braid / this | accuracy |",
         "|---|---|---|---|---|---|",
     ]
-    ours = found["braid"]
-    for name, spent in found.items():
+    ours = by_way["braid"]
+    for name, spent in by_way.items():
         cpu = [own / other for own, other in zip(ours.cpu, spent.cpu, strict=True)]
         wall = [own / other for own, other in zip(ours.wall, spent.wall, strict=True)]
         cells = [_range(spent.cpu), _range(cpu), _range(spent.wall), _range(wall)]

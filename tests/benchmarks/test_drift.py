@@ -29,15 +29,15 @@ def test_some_rows_keep_their_vectors_columns_answers_and_targets() -> None:
         faulty=1,
         judged=9,
     )
-    found = take(sample, np.array([1, 3]))
-    assert found.rows == found.judged == 2
-    assert found.present["voice"].tolist() == [False, True]
-    assert found.vectors["voice"].tolist() == [[3.0]]
-    assert found.files["voice"] == [None, "two"]
-    assert found.columns["voice"]["city"] == [None, "d"]
-    assert found.columns["voice"]["seconds"][1] == 3
-    assert found.answers["label"].tolist() == [[2, 3], [6, 7]]
-    assert found.targets["label"] == ["y", "z"]
+    part = take(sample, np.array([1, 3]))
+    assert part.rows == part.judged == 2
+    assert part.present["voice"].tolist() == [False, True]
+    assert part.vectors["voice"].tolist() == [[3.0]]
+    assert part.files["voice"] == [None, "two"]
+    assert part.columns["voice"]["city"] == [None, "d"]
+    assert part.columns["voice"]["seconds"][1] == 3
+    assert part.answers["label"].tolist() == [[2, 3], [6, 7]]
+    assert part.targets["label"] == ["y", "z"]
 
 
 def test_the_interval_of_a_rate_is_exact() -> None:

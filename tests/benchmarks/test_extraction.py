@@ -13,7 +13,7 @@ from PIL import Image
 
 from benchmarks import extraction_media
 from benchmarks.extraction import Bench, Took, case, report
-from benchmarks.extraction_media import write_photographs, write_sounds, write_texts
+from benchmarks.extraction_media import write_audio, write_photographs, write_texts
 from components.data.ingest import ingest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +33,7 @@ def test_photographs_have_the_size_and_weight_of_photographs(tmp_path: Path) -> 
 
 
 def test_sounds_last_one_to_five_seconds(tmp_path: Path) -> None:
-    facts = [sf.info(path) for path in write_sounds(tmp_path / "files", 8)]
+    facts = [sf.info(path) for path in write_audio(tmp_path / "files", 8)]
     assert {fact.format for fact in facts} == {"WAV", "FLAC"}
     assert all(1 <= fact.duration <= 5 and fact.samplerate == extraction_media.RATE for fact in facts)
 

@@ -18,24 +18,24 @@ def rows() -> Split:
             "words": torch.rand(ROWS, 2, 4, generator=generator),
         },
         present=torch.ones(ROWS, 2, dtype=torch.bool),
-        kept=torch.rand(ROWS, 2, generator=generator) < 0.5,
+        left=torch.rand(ROWS, 2, generator=generator) < 0.5,
         values={"label": torch.arange(ROWS)},
     )
 
 
 def source(rate: float) -> ZeroFilled:
     split = rows()
-    return ZeroFilled(split, ZEROS, split.kept, rate, torch.device("cpu"))
+    return ZeroFilled(split, ZEROS, split.left, rate, torch.device("cpu"))
 
 
 def test_gaps_hold_zeros_and_the_rest_what_was_there() -> None:
     split = rows()
     batch = source(0.0).batch(torch.arange(ROWS))
     for column, name in enumerate(("image", "words")):
-        kept = split.kept[:, column]
-        assert torch.equal(batch.inputs[name][kept], split.embeddings[name][kept])
+        left = split.left[:, column]
+        assert torch.equal(batch.inputs[name][left], split.embeddings[name][left])
         assert torch.equal(
-            batch.inputs[name][~kept], ZEROS[name].expand(int((~kept).sum()), *ZEROS[name].shape[1:])
+            batch.inputs[name][~left], ZEROS[name].expand(int((~left).sum()), *ZEROS[name].shape[1:])
         )
     assert batch.present.all(), "nobody is told what is absent"
 
@@ -45,7 +45,7 @@ def test_training_hides_more_anew_for_every_batch_and_scoring_does_not() -> None
     generator = torch.Generator().manual_seed(1)
     first, second = (filled.batch(positions, generator).inputs["image"][:, 0] < 0 for _ in range(2))
     scored = filled.batch(positions).inputs["image"][:, 0] < 0
-    assert torch.equal(scored, ~rows().kept[:, 0])
+    assert torch.equal(scored, ~rows().left[:, 0])
     assert (first & scored).sum() == scored.sum(), "what was gone stays gone"
     assert not torch.equal(first, second)
     hidden = (first & ~scored).sum() / (~scored).sum()
