@@ -24,7 +24,7 @@ class Shuffled(Stored):
 
 @dataclass(frozen=True)
 class Agreement(Stored):
-    """How one input's votes go with the labels, each row voted on by models that have not seen it.
+    """Agreement of one input's votes with the labels, each row voted on by models that have not seen it.
 
     `skill` is the correlation of votes and labels; 0 where rows and labels are put together at random.
     `right` is the share of rows voted for as labelled, `at_random` what it would be then; NaN of numbers and

@@ -15,7 +15,15 @@ import pandas as pd
 
 from components.config.data import DataConfig, Format
 from components.config.inputs import AudioInput, ImageInput, InputConfig, TextInput
-from components.data.cells import UnusableCellError, allowed, text_of, unusable, whole, word_of
+from components.data.cells import (
+    NotUnicodeError,
+    UnusableCellError,
+    allowed,
+    text_of,
+    unusable,
+    whole,
+    word_of,
+)
 from components.data.files.location import resolve
 from components.data.files.media import MediaFacts, inspect
 from components.data.files.media_index import look
@@ -41,7 +49,7 @@ def open_table(source: str, format: Format = "auto") -> Manifest:
     try:
         data = DataConfig(source=source, format=format)
         return open_manifest(data, Path.cwd(), Path.cwd())
-    except DataError as error:  # the readers speak of the pipeline file
+    except DataError as error:  # as the readers name options of the pipeline file
         text = str(error).replace("data.source", "manifest").replace("data.format:", "--format")
         raise DataError(text) from error
 
@@ -124,6 +132,18 @@ def usable_rows(
             faults.append(Fault(ids[position], name, path, reason, row))
     table = pd.DataFrame({column: pd.Series(cells, dtype=object) for column, cells in columns.items()})
     return table, faults
+
+
+def text_cell(cell: Any, name: str, column: str, row: int) -> str | None:
+    """Read an id or a target as text; None for an empty cell.
+
+    Raises:
+        DataError: If it is neither text nor a number, with table ``name``, column and row.
+    """
+    try:
+        return word_of(cell)
+    except (TypeError, NotUnicodeError) as error:
+        raise unusable(error, name, column, row, "text or a number") from error
 
 
 def _cell(cell: Any, section: InputConfig, manifest: Manifest, column: str, row: int) -> Any:

@@ -169,7 +169,7 @@ class TrainingColumns:
 
     Args:
         rows: The training rows.
-        names: Of their columns.
+        names: Names of their columns.
     """
 
     def __init__(self, rows: SampleRows, names: Sequence[str]) -> None:
@@ -195,10 +195,10 @@ class Cells:
 
 
 def learning_rows(dataset: Dataset, inputs: Sequence[str]) -> pd.DataFrame:
-    """Training and validation rows in which any of the inputs is there.
+    """Select training and validation rows that have any of the inputs.
 
     Raises:
-        DataError: If there are none of one of the two.
+        DataError: If one of the two splits has none.
     """
     samples = open_samples_table(dataset).rows(inputs)
     samples = samples[samples[[f"{name}.digest" for name in inputs]].notna().any(axis=1)]
@@ -213,19 +213,19 @@ def learning_rows(dataset: Dataset, inputs: Sequence[str]) -> pd.DataFrame:
 
 
 def rows_digest(samples: pd.DataFrame, inputs: Sequence[str]) -> str:
-    """Digest of which rows there are: split, targets and content, in their order; not their ids."""
+    """Digest the rows in their order: split, targets and content, but not ids."""
     targets = [column for column in samples if str(column).startswith(PREFIX)]
     columns = ["split", *targets, *(f"{name}.digest" for name in sorted(inputs))]
     return digest(samples[columns].to_csv(index=False))
 
 
 def presence(samples: pd.DataFrame, inputs: Sequence[str]) -> np.ndarray:
-    """Which inputs each row has; columns in sorted order of the names. (N, M) bool."""
+    """Mark the inputs that each row has; columns in sorted order of the names. (N, M) bool."""
     return np.stack([samples[f"{name}.digest"].notna().to_numpy() for name in sorted(inputs)], axis=1)
 
 
 def input_value(row: Mapping[str, Any], name: str, config: InputConfig) -> Any:
-    """What a preprocessor takes, from one row of the samples table."""
+    """Take the value for a preprocessor from one row of the samples table."""
     match config.modality:
         case "image" | "audio":
             paths = media_paths(row[f"{name}.path"], config)
@@ -242,19 +242,19 @@ def input_value(row: Mapping[str, Any], name: str, config: InputConfig) -> Any:
 
 
 def media_paths(cell: Any, config: InputConfig) -> list[str | None]:
-    """Paths of a row's files, one for each column, from the samples table; None where there is none."""
+    """Read the paths of a row's files, one per column, from the samples table; None without a file."""
     if pd.isna(cell):
         return [None] * len(config.columns)
     return json.loads(cell) if len(config.columns) > 1 else [cell]
 
 
 def load_embeddings(samples: pd.DataFrame, name: str, features: Features) -> Tensor:
-    """Embeddings of one input for all rows, zeros where it is absent. (N, D) or (N, T, D) float32."""
+    """Load embeddings of one input for all rows, zeros where it is absent. (N, D) or (N, T, D) float32."""
     digests = samples[f"{name}.digest"]
-    there = digests.notna().to_numpy()
-    if not there.any():
+    present = digests.notna().to_numpy()  # (N,)
+    if not present.any():
         return torch.zeros(len(samples), features.encoder.width)
-    found = ShardStore(Path(features.store), "parquet").stack(digests[there].tolist())
-    result = np.zeros((len(samples), *found.shape[1:]), np.float32)
-    result[there] = found
-    return torch.from_numpy(result)
+    stored = ShardStore(Path(features.store), "parquet").stack(digests[present].tolist())
+    embeddings = np.zeros((len(samples), *stored.shape[1:]), np.float32)
+    embeddings[present] = stored
+    return torch.from_numpy(embeddings)

@@ -20,13 +20,12 @@ def cells_by_column(cells: Mapping[Any, Any], config: InputConfig, files: bool =
     Args:
         cells: Cells of one row by column; further columns are ignored.
         config: Options of the input.
-        files: Whether a media cell may be a path or URL; if not, text in it is base64.
+        files: Takes text in a media cell as path or URL, else as base64.
 
     Raises:
         ValueError: As :func:`read_media`.
     """
-    found = {column: cells.get(column) for column in config.columns}
-    filled = {column: None if is_null(cell) else cell for column, cell in found.items()}
+    filled = {column: None if is_null(cell := cells.get(column)) else cell for column in config.columns}
     if config.modality in ("image", "audio"):
         return {column: None if cell is None else read_media(cell, files) for column, cell in filled.items()}
     return filled
@@ -38,7 +37,7 @@ def read_cells(cells: Mapping[Any, Any], config: InputConfig, files: bool = True
     Args:
         cells: Cells by column.
         config: Options of the input.
-        files: Whether a media cell may be a path or URL; if not, text in it is base64.
+        files: Takes text in a media cell as path or URL, else as base64.
 
     Raises:
         ValueError: As :func:`read_media`.
@@ -61,7 +60,7 @@ def read_media(value: Any, files: bool = True) -> str | Path | bytes:
 
     Args:
         value: A cell that is not null.
-        files: Whether it may be a path or URL. Plain base64 of up to 64 characters is then taken for one.
+        files: Takes text as path or URL, as it also does plain base64 of up to 64 characters.
 
     Raises:
         ValueError: If it is neither, or base64 with characters that do not belong there.

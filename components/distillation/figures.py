@@ -8,13 +8,13 @@ from components.distillation.results import DistillationResult
 from components.evaluation.style import BLUE, GREEN, GREY, INK, legend, row_axes, words
 
 
-def gains(found: DistillationResult) -> Figure:
-    """A line a student: an arrow a seed from alone to taught, means as marks; and the teacher."""
-    names = [f"{student.name} ({' + '.join(student.inputs)})" for student in found.students]
-    figure, axes = row_axes(names, f"test {words(found.metric)}, mean of the seeds", longest=38)
-    axes.axvline(found.teacher.value, color=GREEN, linewidth=1.2, label="teacher")
-    axes.axvspan(found.teacher.low, found.teacher.high, color=GREEN, alpha=0.12, linewidth=0)
-    for row, student in enumerate(found.students):
+def gains(result: DistillationResult) -> Figure:
+    """Draw one line per student: an arrow per seed from alone to taught, means as marks; and the teacher."""
+    names = [f"{student.name} ({' + '.join(student.inputs)})" for student in result.students]
+    figure, axes = row_axes(names, f"test {words(result.metric)}, mean of the seeds", longest=38)
+    axes.axvline(result.teacher.value, color=GREEN, linewidth=1.2, label="teacher")
+    axes.axvspan(result.teacher.low, result.teacher.high, color=GREEN, alpha=0.12, linewidth=0)
+    for row, student in enumerate(result.students):
         count = len(student.seeds)
         for number, seed in enumerate(student.seeds):
             height = row + 0.5 * ((number + 1) / (count + 1) - 0.5)

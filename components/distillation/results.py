@@ -47,9 +47,9 @@ class SeedResult(Stored):
 class StudentResult(Stored):
     """One student over all seeds. `alone`, `taught` and both gains are means over the seeds, on test rows.
 
-    Of the mean gain there are two intervals, as it has two sources of chance: `over_rows` is the bootstrap
-    over test rows for just these trained models; `over_seeds` is Student's t interval over the seeds' gains
-    for just these rows (NaN with a single seed).
+    The mean gain has two sources of chance, hence two intervals. `over_rows` is the bootstrap over test rows
+    for just these trained models. `over_seeds` is Student's t interval over the seeds' gains for just these
+    rows (NaN with a single seed).
     """
 
     name: str
@@ -209,9 +209,9 @@ class Arm:
     """One training of a student.
 
     Attributes:
-        seed: Of the training.
+        seed: Seed of the training.
         validation: Metric on validation rows.
-        predictions: (N, P) of the test rows.
+        predictions: (N, P), for the test rows.
     """
 
     seed: int
@@ -220,13 +220,13 @@ class Arm:
 
 
 class Judge:
-    """Scores students and teacher on the same test rows with the same resamples.
+    """Evaluation of students and teacher on the same test rows with the same resamples.
 
     Args:
-        target: What is predicted.
-        values: Of the N test rows, all known.
-        metric: One of the target's.
-        resamples, confidence, seed: Of the bootstrap.
+        target: Predicted target.
+        values: Encoded target of the N test rows, all known.
+        metric: Metric of the target.
+        resamples, confidence, seed: Settings of the bootstrap.
     """
 
     def __init__(
@@ -242,7 +242,7 @@ class Judge:
         self.draws = (resamples, confidence, seed)
 
     def interval(self, predictions: np.ndarray) -> Interval:
-        """The metric of one model; NaN where it is not defined."""
+        """Estimate the metric of one model; NaN where it is not defined."""
         intervals = bootstrap_intervals(
             self.target, self.values, predictions, *self.draws, names=(self.metric,)
         )
@@ -256,10 +256,8 @@ class Judge:
         alone: Sequence[Arm],
         taught: Sequence[Arm],
     ) -> StudentResult:
-        """One student; its arms in the same order of seeds."""
-        pairs = [
-            (with_it.predictions, without.predictions) for with_it, without in zip(taught, alone, strict=True)
-        ]
+        """Compare the arms of one student, in the same order of seeds."""
+        arms = list(zip(taught, alone, strict=True))
         seeds = tuple(
             SeedResult(
                 seed=without.seed,
@@ -276,7 +274,7 @@ class Judge:
                     *self.draws,
                 ),
             )
-            for with_it, without in zip(taught, alone, strict=True)
+            for with_it, without in arms
         )
         return StudentResult(
             name=name,
@@ -284,7 +282,12 @@ class Judge:
             parameters=parameters,
             seeds=seeds,
             over_rows=mean_gain(
-                [Rivals(self.target, self.values, *pair) for pair in pairs], self.metric, *self.draws
+                [
+                    Rivals(self.target, self.values, with_it.predictions, without.predictions)
+                    for with_it, without in arms
+                ],
+                self.metric,
+                *self.draws,
             ),
             over_seeds=t_interval([seed.gain.value for seed in seeds], self.draws[1]),
         )

@@ -1,4 +1,4 @@
-"""What a student is given beside its rows: the teacher's answers to them, and an objective that uses them."""
+"""Set-up of a distillation: a teacher's predictions for the rows, and an objective that uses them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from components.training.batches import Source, WithFurther
 
 @dataclass(frozen=True)
 class Lesson:
-    """A teacher's answers and how to learn from them.
+    """A teacher's predictions and how to learn from them.
 
     Attributes:
-        taught: The answers.
+        taught: Reference to the predictions.
         objective: Weights and temperature.
     """
 
@@ -32,7 +32,7 @@ class Lesson:
     objective: ObjectiveConfig
 
     def facts(self, dataset: Dataset, samples: pd.DataFrame) -> dict[str, Any]:
-        """What a training on these rows depends on besides what it does without a teacher."""
+        """Collect what a training on these rows depends on, beyond what it does without a teacher."""
         train = samples[samples["split"] == "train"]
         return {
             "teacher": Path(self.taught.store).name,
@@ -42,10 +42,10 @@ class Lesson:
         }
 
     def beside(self, source: Source, dataset: Dataset, samples: pd.DataFrame, device: torch.device) -> Source:
-        """The source of these training rows, with the teacher's answers."""
+        """Add the teacher's predictions to the source of these training rows."""
         natural, embedding, _ = open_taught(dataset, samples, self.taught)
         return WithFurther(source, {NATURAL: natural, EMBEDDING: embedding}, device)
 
     def over(self, supervised: Supervised, width: int) -> Distillation:
-        """The objective of a student with vectors of length ``width``."""
+        """Make the objective of a student with vectors of length ``width``."""
         return Distillation(supervised, self.objective, width, self.taught.embedding)

@@ -1,8 +1,8 @@
-"""What a delivered model says of every row: the answers and vectors that students learn from.
+"""Predictions and vectors of a delivered model, the teacher, for every row that students learn from.
 
-A teacher was fitted to the training rows, so of those it is surer, and more often right, than of others.
-Students are taught on training rows alone: a temperature above 1 softens that, and whether teaching helped
-is judged on test rows that neither has seen.
+A teacher was fitted to the training rows, so it is surer of those, and more often right, than of others.
+Students learn from training rows alone, and a temperature above 1 softens the teacher's certainty.
+The gain is measured on test rows that neither has seen.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ def teach(
     cache: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Taught:
-    """Ask a teacher about every row, each once for its content.
+    """Predict every row with a teacher, rows of equal content once.
 
     Args:
         dataset: Reference to the samples.
-        config: The pipeline that they come from.
-        bundle: The teacher.
+        config: Pipeline of the samples.
+        bundle: Folder of the teacher.
         cache: Folder of the stores.
         progress: Called with rows done and rows to do.
 
     Raises:
-        ModelError: If it predicts something else, or has none of the pipeline's columns as input.
+        ModelError: If the teacher predicts other targets, or takes none of the pipeline's columns.
     """
     predictor = Predictor(bundle, config.engine.device)
     teacher = predictor.bundle.delivered
@@ -90,57 +90,57 @@ def predict_rows(predictor: Predictor, table: pd.DataFrame, targets: Targets) ->
 
     Args:
         predictor: The teacher.
-        table: With the manifest's columns.
-        targets: In whose units numbers are.
+        table: N rows with the manifest's columns.
+        targets: Targets of the pipeline; its numbers are predicted in their units.
 
     Returns:
-        (N, K + E) float32; NaN in rows of which the teacher can read no input.
+        (N, K + E) float32; NaN in rows without an input that the teacher can read.
     """
     teacher, embeddings = predictor.bundle.delivered, predictor.embed(predictor.read(table))
     natural = [
         target.mix([teacher.predict(known, embeddings, predictor.inputs)])
         for target, known in zip(targets, teacher.targets, strict=True)
     ]
-    found = torch.cat([*natural, vectors_of(teacher, embeddings).double().cpu()], dim=1)
-    found[~embeddings.present.any(1).cpu()] = torch.nan
-    return found.float().numpy()
+    rows = torch.cat([*natural, vectors_of(teacher, embeddings).double().cpu()], dim=1)  # (N, K + E)
+    rows[~embeddings.present.any(1).cpu()] = torch.nan
+    return rows.float().numpy()
 
 
 def has_fused_vector(model: CandidateEnsemble) -> bool:
-    """Whether there is one vector behind a fusion; late fusion, and a single input, have none."""
+    """Tell if a fusion gives one vector per row; late fusion and a single input give none."""
     return model.fused is not None and not isinstance(model.fused.fusion, Late)
 
 
 def vectors_of(model: CandidateEnsemble, embeddings: Embeddings) -> Tensor:
-    """The fused vector of each row; without one the embeddings side by side, absent ones 0. (N, E)."""
+    """Take the fused vector of each row, or else the embeddings side by side, absent ones 0. (N, E)."""
     if model.fused is not None and has_fused_vector(model):
         return model.fused.vector(embeddings.fusion, embeddings.present)
-    there = hide_absent(embeddings.single, embeddings.present, model.inputs)
-    return torch.cat([as_vector(there[name]) for name in model.inputs], dim=1)
+    single = hide_absent(embeddings.single, embeddings.present, model.inputs)
+    return torch.cat([as_vector(single[name]) for name in model.inputs], dim=1)
 
 
 def row_keys(samples: pd.DataFrame, inputs: Sequence[str]) -> list[str]:
-    """Digest of each row's content in all inputs."""
+    """Digest the content of each row in all inputs."""
     columns = samples[[f"{name}.digest" for name in inputs]].fillna("")
     return [digest(*row) for row in columns.itertuples(index=False, name=None)]
 
 
 def open_taught(dataset: Dataset, samples: pd.DataFrame, taught: Taught) -> tuple[Tensor, Tensor, list[str]]:
-    """Natural parameters (N, K), vectors (N, E), NaN where there is no answer, and keys of some rows."""
+    """Read natural parameters (N, K) and vectors (N, E), NaN without a prediction, and keys of some rows."""
     rows = open_samples_table(dataset).rows(taught.inputs).set_index("id").loc[samples["id"]]
     keys = row_keys(rows, taught.inputs)
-    found = torch.from_numpy(ShardStore(Path(taught.store), "parquet").stack(keys))
-    return found[:, : taught.width], found[:, taught.width :], keys
+    stored = torch.from_numpy(ShardStore(Path(taught.store), "parquet").stack(keys))  # (N, K + E)
+    return stored[:, : taught.width], stored[:, taught.width :], keys
 
 
 def bundle_digest(bundle: Path) -> str:
-    """Digest of all files of a bundle."""
+    """Digest all files of a bundle."""
     files = sorted(path for path in bundle.rglob("*") if path.is_file())
     return digest(*(f"{path.relative_to(bundle)} {digest_file(path)}" for path in files))
 
 
 def _check_targets(teacher: Targets, own: Targets, bundle: Path) -> None:
-    """The same targets with the same classes; numbers may have another scale."""
+    """Compare targets and their classes; numbers may have another scale."""
 
     def shown(targets: Targets) -> list[tuple[str, str, tuple[str, ...]]]:
         return [

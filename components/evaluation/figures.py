@@ -43,7 +43,7 @@ _LINES = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
 
 
 def candidate_intervals(candidates: Sequence[CandidateResult], metric: str) -> Figure:
-    """The test metric of every candidate and of the delivered model, with intervals."""
+    """Draw the test metric of every candidate and of the delivered model, with intervals."""
     shown = [c for c in candidates if metric in c.test]
     return interval_rows(
         [c.name for c in shown], [c.test[metric] for c in shown], [_KINDS[c.kind] for c in shown], metric
@@ -51,7 +51,7 @@ def candidate_intervals(candidates: Sequence[CandidateResult], metric: str) -> F
 
 
 def subset_intervals(subsets: Sequence[SubsetResult], metric: str) -> Figure:
-    """The test metric for every subset of inputs, with intervals; darker where there are more inputs."""
+    """Draw the test metric for every subset of inputs, with intervals; darker where there are more inputs."""
     shown = sorted(subsets, key=lambda s: (len(s.inputs), s.metric.value))
     most = max((len(s.inputs) for s in shown), default=1)
     colours = [GREEN if len(s.inputs) == most else BLUE if len(s.inputs) > 1 else SKY for s in shown]
@@ -229,7 +229,7 @@ def training_curves(curves: Sequence[Curve], metric: str) -> Figure:
 
 
 def all_figures(evaluation: Evaluation, curves: Sequence[Curve] = ()) -> dict[str, Figure]:
-    """Every figure that has something to show, by file name without ending."""
+    """Draw every figure that has something to show, by file name without ending."""
     calibration = evaluation.calibration
     figures = {
         "candidates": candidate_intervals(evaluation.candidates, evaluation.metric),

@@ -44,7 +44,7 @@ UNDEFINED = Interval(float("nan"), float("nan"), float("nan"))
 
 @dataclass(frozen=True)
 class Gain(Stored):
-    """How much better one model is than another on the same rows; positive is better for every metric."""
+    """Gain of one model over another on the same rows; positive is better for every metric."""
 
     value: float
     low: float
@@ -79,5 +79,5 @@ def shown(estimate: Interval) -> str:
 
 
 def signed(estimate: Interval | Gain) -> str:
-    """A difference for people: ``+0.121 [+0.084, +0.156]``."""
+    """Write a difference for people: ``+0.121 [+0.084, +0.156]``."""
     return f"{estimate.value:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]"

@@ -75,7 +75,7 @@ class ClassResult(Stored):
 
 @dataclass(frozen=True)
 class BalanceResult(Stored):
-    """What a fused model makes of one input, against that input's own fit; validation rows that have it.
+    """Metric of a fused model from one input, against that input's own fit, on validation rows that have it.
 
     `ratio` is (inside - prior) / (solo - prior): 1 where the fused model gets as much from the input alone as
     its own fit does, 0 where it gets nothing; NaN where the fit itself is no better than the prior.
@@ -295,7 +295,7 @@ class Evaluation(Stored):
         )
 
     def with_media(self, media: dict[str, dict[str, Media]]) -> Evaluation:
-        """The same evaluation, the samples showing their media: sample id → input → Media."""
+        """Add media to the worst samples: sample id → input → Media."""
         samples = tuple(replace(sample, media=media.get(sample.id, {})) for sample in self.samples)
         return replace(self, samples=samples)
 

@@ -1,4 +1,4 @@
-"""The look of the figures: colours, axes, and SVG whose colours follow the page into dark mode."""
+"""Style of the figures: colours, axes, and SVG whose colours follow the page into dark mode."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-WIDTH = 4.2  # inches; 9-point text in it is readable when the figure is as wide as a phone
+WIDTH = 4.2  # inches, so that 9-point text is readable when the figure is as wide as a phone
 INK, LINE, GREY = "#1f252c", "#dde1e6", "#868e98"
-BLUE, SKY, GREEN = "#0072b2", "#56b4e9", "#009e73"  # Okabe & Ito 2008: told apart by the colour-blind too
+BLUE, SKY, GREEN = "#0072b2", "#56b4e9", "#009e73"  # Okabe & Ito 2008: which the colour-blind distinguish too
 ORANGE, RED, PURPLE = "#e69f00", "#d55e00", "#cc79a7"
 
 # The page's stylesheet gives each of these another value when it is dark.
@@ -34,12 +34,12 @@ _RC_LOCK = threading.Lock()  # rcParams belong to the process, reports may be wr
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty white figure, in inches, that fits its parts together by itself."""
+    """Make an empty white figure, in inches, that fits its parts together by itself."""
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
 def row_axes(names: Sequence[str], label: str, longest: int = 24) -> tuple[Figure, Axes]:
-    """A figure with one horizontal line a name, the first at the top, and a labelled horizontal axis."""
+    """Make a figure with one horizontal line per name, the first at the top, and a labelled axis."""
     figure = new_figure(WIDTH, 0.9 + 0.3 * max(len(names), 1))
     axes = figure.subplots()
     axes.set_yticks(range(len(names)), [short(name, longest) for name in names], parse_math=False)
@@ -52,7 +52,7 @@ def row_axes(names: Sequence[str], label: str, longest: int = 24) -> tuple[Figur
 
 
 def sober(axes: Axes) -> None:
-    """Light grid behind the data, no frame above and to the right, small dark text."""
+    """Set a light grid behind the data, no frame above and to the right, and small dark text."""
     axes.set_axisbelow(True)
     axes.grid(color=LINE, linewidth=0.7)
     axes.spines[["top", "right"]].set_visible(False)
@@ -63,7 +63,7 @@ def sober(axes: Axes) -> None:
 
 
 def legend(axes: Axes, columns: int) -> None:
-    """A frameless legend above the axes, where it covers nothing."""
+    """Draw a frameless legend above the axes, where it covers nothing."""
     box = axes.legend(
         loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=columns, frameon=False, fontsize=9,
         labelcolor=INK, handlelength=1.4, columnspacing=1.2, borderaxespad=0.2,
@@ -73,14 +73,14 @@ def legend(axes: Axes, columns: int) -> None:
 
 
 def short(text: str, longest: int = 24) -> str:
-    """The text on one line, its middle left out beyond `longest` characters."""
+    """Write text on one line, without its middle beyond `longest` characters."""
     line = " ".join(text.split())
     half = (longest - 1) // 2
     return line if len(line) <= longest else f"{line[:half]}…{line[-half:]}"
 
 
 def words(metric: str) -> str:
-    """A metric's name for people: roc_auc → ROC AUC, f1_macro → F1 (macro)."""
+    """Write a metric's name for people: roc_auc → ROC AUC, f1_macro → F1 (macro)."""
     if metric in _WORDS:
         return _WORDS[metric]
     name, _, kind = metric.rpartition("_")
@@ -88,7 +88,7 @@ def words(metric: str) -> str:
 
 
 def svg(figure: Figure) -> str:
-    """The figure as an <svg> element for a page: transparent, text as text, colours as CSS variables.
+    """Write the figure as an <svg> element for a page: transparent, text as text, colours as CSS variables.
 
     The variables are --ink, --line, --soft and the names of the colours; each falls back on its light value.
     """
@@ -104,10 +104,9 @@ def svg(figure: Figure) -> str:
     drawn = out.getvalue().decode()
     drawn = drawn[drawn.index("<svg") :]
     drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
-    drawn = re.sub(r' (?:width|height)="[^"]*"', "", drawn, count=2)  # the page's styles say how wide
-    drawn = re.sub(
-        r' id="[A-Za-z0-9.]+_\d+"', "", drawn
-    )  # figure_1 and so on would be in the page many times
+    drawn = re.sub(r' (?:width|height)="[^"]*"', "", drawn, count=2)  # as the page's styles set the width
+    # as figure_1 and so on would repeat in the page
+    drawn = re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", drawn)
     for colour, variable in _VARIABLES.items():
         drawn = re.sub(rf"(?<=: ){colour}\b", f"var({variable}, {colour})", drawn)
     return re.sub(r"font: ([\d.]+px)[^;\"]*", r"font: \1 system-ui, sans-serif", drawn)

@@ -1,7 +1,7 @@
-"""Explainers of what is decisive inside one input of one row: a function per modality.
+"""Explainers: one function per modality that finds what is decisive inside one input of one row.
 
-Each takes the score of the row, the input's preprocessor, its cells by column (None where one is empty), and
-how many parts there may be, and gives the effect of each part.
+Each takes the score of the row, the input's preprocessor, its cells by column (None if empty), and the
+largest number of parts. It returns the effect of each part.
 """
 
 from __future__ import annotations

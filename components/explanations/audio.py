@@ -1,8 +1,8 @@
-"""Stretches of time and bands of frequency of a sound: each turned down to the sound's own background.
+"""Effects of stretches of time and bands of frequency in audio, each turned down to the clip's background.
 
-It is done on the waveform, by a short-time Fourier transform and back, and not inside a network, because
-waveforms are what every encoder takes: the spectrogram of `audio_cnn` is its own, those of pretrained models
-are made by feature extractors in numpy, and wav2vec 2.0 has none.
+The waveform is changed, by a short-time Fourier transform and back, because every encoder takes waveforms.
+Spectrograms differ: `audio_cnn` computes its own, feature extractors in numpy make those of pretrained
+models, and wav2vec 2.0 has none.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from components.preprocess.audio import AudioPreprocessor
 from components.preprocess.pcm import pack, unpack
 
 _WINDOW = 0.032  # seconds
-_BACKGROUND = 0.1  # quantile of the magnitudes; zeros would be a sound that no microphone has heard
-_MELS, _FRAMES = 64, 240  # of the spectrogram that is shown
-_WHITE = 0.3  # quantile of the levels that is white; the loudest is black
+_BACKGROUND = 0.1  # quantile of the magnitudes; no microphone records zeros
+_MELS, _FRAMES = 64, 240  # size of the spectrogram that is shown
+_WHITE = 0.3  # quantile of the levels that is drawn white; the loudest is black
 
 
 def explain_audio(score: Score, preprocessor: Preprocessor, cells: Mapping[str, Any], detail: int) -> Inside:
-    """Find the effects of patches of time and frequency, on the sounds as the model hears them.
+    """Find the effects of patches of time and frequency, on the waveforms that the model takes.
 
     Args:
         score: Score of the row.
         preprocessor: Preprocessor of the input.
         cells: Path, URL or bytes by column; None where a cell is empty.
-        detail: Most patches: 64 are 16 stretches of time × 4 bands of one sound, evenly spaced on the mel
-            scale, or 8 × 2 of each of four.
+        detail: Most patches: 64 are 16 stretches of time × 4 bands of one clip, evenly spaced on the mel
+            scale, or 8 × 2 of each of four clips.
     """
     audio = each_item(preprocessor)
     assert isinstance(audio, AudioPreprocessor)
@@ -48,7 +48,7 @@ def explain_audio(score: Score, preprocessor: Preprocessor, cells: Mapping[str, 
 
 
 def _heatmap(rate: int, score: Score, column: str, packed: np.ndarray, detail: int) -> Heatmap:
-    """Turn down patches of a packed sound, int16 (1 + S,), at ``rate`` Hz."""
+    """Turn down patches of packed audio, int16 (1 + S,), at ``rate`` Hz."""
     wave = torch.from_numpy(unpack(packed))  # (S,)
     size = 2 ** math.ceil(math.log2(max(16.0, _WINDOW * rate)))
     taper = torch.hann_window(size)
@@ -61,11 +61,10 @@ def _heatmap(rate: int, score: Score, column: str, packed: np.ndarray, detail: i
     band = torch.from_numpy(_bands(rate, size, bands))  # (bins,)
     time = torch.arange(spectrum.shape[1]) * times // spectrum.shape[1]  # (frames,)
 
-    def hide(kept: np.ndarray) -> np.ndarray:
-        keep = torch.from_numpy(kept)[band][:, time]  # (bins, frames)
-        left = torch.istft(
-            torch.where(keep, spectrum, quiet), size, size // 4, window=taper, length=len(wave)
-        )
+    def hide(mask: np.ndarray) -> np.ndarray:
+        keep = torch.from_numpy(mask)[band][:, time]  # (bins, frames)
+        changed = torch.where(keep, spectrum, quiet)
+        left = torch.istft(changed, size, size // 4, window=taper, length=len(wave))  # (S,)
         return pack(left.clamp(-1, 1).numpy())
 
     grid = occlude(score, hide, bands, times)[::-1]  # high above low
@@ -80,24 +79,24 @@ def _heatmap(rate: int, score: Score, column: str, packed: np.ndarray, detail: i
 
 
 def _quieten(spectrum: Tensor) -> Tensor:
-    """Nothing louder than the background; phases stay."""
+    """Limit every magnitude to the background; phases stay."""
     size = spectrum.abs()
     background = torch.from_numpy(np.quantile(size.numpy(), _BACKGROUND, keepdims=True)).to(size)
     return spectrum * (background / size.clamp(min=1e-12)).clamp(max=1)
 
 
 def _bands(rate: int, size: int, bands: int) -> np.ndarray:
-    """Band of each bin of a Fourier transform, the bands evenly spaced on the mel scale. (size // 2 + 1,)."""
+    """Number the band of each bin of a Fourier transform, evenly on the mel scale. (size // 2 + 1,)."""
     mel = np.log1p(np.linspace(0, rate / 2, size // 2 + 1) / 700)
     return np.minimum((mel / mel[-1] * bands).astype(int), bands - 1)
 
 
 def _spectrogram(power: Tensor, rate: int, size: int) -> np.ndarray:
-    """Draw a log-mel spectrogram, loud is dark, high is up: uint8 (mels, frames).
+    """Draw a log-mel spectrogram in which loud is dark and high is up: uint8 (mels, frames).
 
     Args:
         power: (bins, frames).
-        rate: Hz.
+        rate: Sampling rate in Hz.
         size: Window of the Fourier transform in samples.
     """
     level = torch.log10(mel_filters(rate, size, _MELS).T @ power + 1e-12)  # (mels, frames)

@@ -1,4 +1,4 @@
-"""Looks into some test rows: what each input brought, and what was decisive inside it."""
+"""Explanation of some test rows: the share of each input, and the decisive parts inside it."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from components.targets.target import FloatArray
 
 @dataclass(frozen=True)
 class Explained:
-    """One row.
+    """Explanation of one row.
 
     Attributes:
-        prediction: (1, P), with all inputs that the row has.
-        shares: By input: exact Shapley values.
-        without: By input that is there: what the answer loses when it is taken away.
-        inside: The parts of those inputs.
+        prediction: (1, P), from all inputs that the row has.
+        shares: Exact Shapley value of each input.
+        without: Loss of the prediction when a present input is taken away, by input.
+        inside: Effects of the parts of those inputs.
     """
 
     prediction: FloatArray
@@ -49,16 +49,16 @@ def explain_samples(
     config: PipelineConfig,
     progress: Callable[[int, int, str], None] = lambda done, total, note: None,
 ) -> Explanations:
-    """Explain the answers about the primary target for the worst rows and for as many typical right ones.
+    """Explain predictions of the primary target: for the worst rows and as many typical right ones.
 
-    The model is asked in the way in which users ask it, with a few copies of one row at a time.
+    The model reads the rows as users give them, a few copies of one row at a time.
 
     Args:
         dataset: Reference to the samples.
-        bundle: The delivered model.
-        predictions: Of the test rows, from :func:`components.pipeline.evaluate.judge`.
+        bundle: Folder of the delivered model.
+        predictions: Predictions for the test rows, from :func:`components.pipeline.evaluate.judge`.
         config: The whole pipeline; ``evaluation.explanations.samples`` is at least 1.
-        progress: Told how many rows of how many are done, and the newest.
+        progress: Called with rows done, rows to do, and the id of the newest.
     """
     options, target = config.evaluation.explanations, dataset.targets.primary
     samples = open_samples_table(dataset).split("test", list(config.inputs), values=True)
@@ -68,11 +68,11 @@ def explain_samples(
     chosen = choose_rows(target, values, made, known, options.samples)
     words = cells_of(samples, target.name)
     predictor = Predictor(bundle, config.engine.device)
-    found: list[ExplainedSample] = []
+    done: list[ExplainedSample] = []
     for row, kind in chosen:
         sample = samples.iloc[[row]]
         explained = explain_row(predictor, target, as_table(sample, config.inputs), options.detail)
-        found.append(
+        done.append(
             ExplainedSample(
                 id=str(sample["id"].iloc[0]),
                 kind=kind,
@@ -85,23 +85,26 @@ def explain_samples(
                 inside=explained.inside,
             )
         )
-        progress(len(found), len(chosen), found[-1].id)
-    return Explanations(target.name, target.task, tuple(config.inputs), tuple(found))
+        progress(len(done), len(chosen), done[-1].id)
+    return Explanations(target.name, target.task, tuple(config.inputs), tuple(done))
 
 
 def choose_rows(
     target: AnyTarget, values: np.ndarray, predictions: FloatArray, known: NDArray[np.bool_], number: int
 ) -> list[tuple[int, SampleKind]]:
-    """Positions of the rows of highest loss, and of right ones whose loss is nearest to their median.
+    """Choose the rows of highest loss, and right ones whose loss is nearest to their median.
 
-    A number is never quite right or wrong: there all rows count as right.
+    A number is never quite right or wrong, so all rows of a regression count as right.
 
     Args:
-        target: What was predicted.
-        values: Encoded, (N, ...).
+        target: Predicted target.
+        values: (N, ...), encoded.
         predictions: (N, P).
-        known: (N,): rows that have the target.
-        number: Of either kind, where there are as many.
+        known: (N,) bool: rows that have the target.
+        number: Most rows of either kind.
+
+    Returns:
+        Position and kind of each row.
     """
     rows = np.flatnonzero(known)
     losses = target.row_losses(values[rows], predictions[rows])
@@ -113,11 +116,11 @@ def choose_rows(
         nearest = np.argsort(np.abs(losses[typical] - np.median(losses[typical])), kind="stable")
         typical = typical[nearest[:number]]
     kinds: list[tuple[np.ndarray, SampleKind]] = [(worst, "worst"), (typical, "typical")]
-    return [(int(rows[place]), kind) for places, kind in kinds for place in places]
+    return [(int(row), kind) for positions, kind in kinds for row in rows[positions]]
 
 
 def explain_row(predictor: Predictor, target: AnyTarget, table: pd.DataFrame, detail: int) -> Explained:
-    """What the answer for one row rests on.
+    """Explain the prediction for one row.
 
     Args:
         predictor: The delivered model.
@@ -149,12 +152,12 @@ def explain_row(predictor: Predictor, target: AnyTarget, table: pd.DataFrame, de
 def scorer(
     predictor: Predictor, target: AnyTarget, embeddings: Embeddings, name: str, prediction: FloatArray
 ) -> Score:
-    """Score how far one row leans to its prediction with other arrays in the place of one input.
+    """Make a score: the row's leaning to its prediction with other arrays for one input.
 
     Args:
         predictor: The delivered model.
         target: One of its targets.
-        embeddings: All inputs of the row.
+        embeddings: Embeddings of all inputs of the row.
         name: Name of the input.
         prediction: (1, P).
     """

@@ -20,16 +20,16 @@ _MOST = 12  # bars
 _UNSAFE = re.compile(r"[^\w.-]+")
 
 
-def explanation_figures(found: Explanations) -> dict[str, Figure]:
-    """A figure for each sample, by file name without ending."""
+def explanation_figures(explanations: Explanations) -> dict[str, Figure]:
+    """Draw a figure for each sample, by file name without ending."""
     return {
-        f"explanations/{sample.kind}-{place:02d}-{_UNSAFE.sub('_', sample.id)[:60]}": sample_figure(sample)
-        for place, sample in enumerate(found.samples, start=1)
+        f"explanations/{sample.kind}-{number:02d}-{_UNSAFE.sub('_', sample.id)[:60]}": sample_figure(sample)
+        for number, sample in enumerate(explanations.samples, start=1)
     }
 
 
 def sample_figure(sample: ExplainedSample) -> Figure:
-    """Draw a panel for the shares, and one for each heatmap, text or table of the inputs that are there."""
+    """Draw a panel for the shares, and one for each heatmap, text or table of the present inputs."""
     panels: list[tuple[str, Inside, Heatmap | None]] = [
         (name, inside, heatmap)
         for name, inside in sample.inside.items()
@@ -74,8 +74,9 @@ def _heat(axes: Axes, heatmap: Heatmap, strongest: float) -> None:
 
 def _strongest_parts(axes: Axes, inside: Inside) -> None:
     parts = [(part.name or part.text, part.effect) for part in inside.effects if part.effect is not None]
-    kept = sorted(sorted(range(len(parts)), key=lambda place: -abs(parts[place][1]))[:_MOST])
-    _bars(axes, [parts[place][0] for place in kept], [parts[place][1] for place in kept])
+    strongest = sorted(range(len(parts)), key=lambda part: -abs(parts[part][1]))[:_MOST]
+    shown = [parts[part] for part in sorted(strongest)]
+    _bars(axes, [name for name, _ in shown], [effect for _, effect in shown])
 
 
 def _bars(axes: Axes, names: list[str], values: list[float]) -> None:

@@ -1,4 +1,4 @@
-"""Effects as colours: green argued for the answer, red against it, the stronger the less transparent."""
+"""Colours of effects: green argued for the prediction, red against it; strong effects are more opaque."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _FOR, _AGAINST = ([round(255 * part) for part in to_rgb(colour)] for colour in (
 
 
 def tint(effect: float, strongest: float) -> str:
-    """CSS colour of one effect, none where nothing has any."""
+    """Make the CSS colour of one effect; transparent where no part has an effect."""
     share = abs(effect / strongest) if strongest else 0.0
     red, green, blue = _FOR if effect > 0 else _AGAINST
     return f"rgb({red} {green} {blue} / {_MOST * share:.2f})"
 
 
 def overlay(grid: Sequence[Sequence[float]], strongest: float) -> np.ndarray:
-    """Effects of a grid as a picture to lay over another: uint8 (H, W, 4), smoothed."""
+    """Draw the effects of a grid as a smoothed image to lay over another: uint8 (H, W, 4)."""
     values = np.array(grid, dtype=np.float32) / (abs(strongest) or 1.0)
     rows, columns = values.shape
     scale = _SIDE / max(rows, columns)
@@ -37,7 +37,7 @@ def overlay(grid: Sequence[Sequence[float]], strongest: float) -> np.ndarray:
 
 
 def overlay_png(grid: Sequence[Sequence[float]], strongest: float) -> bytes:
-    """The same as a PNG."""
+    """Encode the overlay of a grid as a PNG."""
     file = io.BytesIO()
     Image.fromarray(overlay(grid, strongest)).save(file, "PNG", optimize=True)
     return file.getvalue()

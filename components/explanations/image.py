@@ -1,4 +1,4 @@
-"""Regions of an image: each covered by the image's own mean colour."""
+"""Effects of the regions of an image, each covered by the image's own mean colour."""
 
 from __future__ import annotations
 
@@ -34,12 +34,10 @@ def _heatmap(score: Score, column: str, pixels: np.ndarray, detail: int) -> Heat
     """Cover regions of pixels, uint8 (H, W, 3)."""
     side = min(isqrt(detail), len(pixels))
     mean = pixels.mean((0, 1)).round().astype(np.uint8)
-    region = (
-        np.arange(len(pixels)) * side // len(pixels)
-    )  # row or column of the grid, by row or column of pixels
+    region = np.arange(len(pixels)) * side // len(pixels)  # (H,): row or column of the grid per pixel
 
-    def hide(kept: np.ndarray) -> np.ndarray:
-        return np.where(kept[region][:, region, None], pixels, mean)
+    def hide(mask: np.ndarray) -> np.ndarray:
+        return np.where(mask[region][:, region, None], pixels, mean)
 
     grid = occlude(score, hide, side, side)
     return Heatmap(column, taken_away(score, pixels), tuple(map(tuple, grid.tolist())), png(pixels))

@@ -1,4 +1,4 @@
-"""Explains the images or sounds of one row, each while the others stay."""
+"""Explanation of the images or audio of one row, each file while the others stay."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from components.preprocess.several import SeveralPreprocessor
 from components.targets.target import FloatArray
 
 MakeHeatmap = Callable[[Score, str, np.ndarray, int], Heatmap]
-"""Makes a heatmap of one canonical image or sound.
+"""Maker of a heatmap of one canonical image or clip.
 
-It takes the score of the row with other arrays in its place, its column, its array, and the most regions.
+It takes the score of the row with other arrays instead, the column, the array, and the most regions.
 """
 
 
@@ -38,7 +38,7 @@ def explain_media(
         cells: Path, URL or bytes by column; None where a cell is empty.
         detail: Most regions of all cells together.
         modality: Modality of the input.
-        heatmap: Makes one heatmap.
+        heatmap: Maker of one heatmap.
     """
     each = each_item(preprocessor)
     items = {column: each.canonical(cell) for column, cell in cells.items() if cell is not None}
@@ -54,7 +54,7 @@ def explain_media(
 
 
 def each_item(preprocessor: Preprocessor) -> ImagePreprocessor | AudioPreprocessor:
-    """Preprocessor of one image or sound, where a row has one or several."""
+    """Find the preprocessor of one image or clip, where a row has one or several."""
     each = preprocessor.each if isinstance(preprocessor, SeveralPreprocessor) else preprocessor
     assert isinstance(each, ImagePreprocessor | AudioPreprocessor)
     return each
@@ -63,7 +63,7 @@ def each_item(preprocessor: Preprocessor) -> ImagePreprocessor | AudioPreprocess
 def _score_of_column(
     score: Score, preprocessor: Preprocessor, items: Mapping[str, np.ndarray], column: str
 ) -> Score:
-    """Score of the row with other arrays in the place of one column's item; None takes the item away."""
+    """Make the score of the row with other arrays for one column's item; None takes the item away."""
 
     def together(array: np.ndarray | None) -> np.ndarray | None:
         if not isinstance(preprocessor, SeveralPreprocessor):

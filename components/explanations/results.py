@@ -1,8 +1,8 @@
 """Parts of inputs that were decisive in some samples, as frozen dataclasses that travel as JSON.
 
-An effect is what the delivered model's answer loses when a part is taken away while all else of the row stays
-as it is: in nats of the answer's probability, or in units of the number (see Target.leaning). Positive: the
-part argued for the answer.
+An effect is the loss of the delivered model's prediction when a part is taken away and the rest of the row
+stays: in nats of its probability, or in units of the number (see Target.leaning). A positive effect argued
+for the prediction.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ _WORDS = 3  # strongest words or columns that a table names
 
 @dataclass(frozen=True)
 class Effect(Stored):
-    """One word or column. `text` is the word, or what the cell holds; `name` the column, else empty.
+    """Effect of one word or column.
 
-    `effect` is None where there was nothing to take away: an empty cell, blanks between words.
+    Attributes:
+        text: The word, or the cell as text.
+        effect: None where nothing can be taken away: an empty cell, blanks between words.
+        name: The column; empty for a word.
     """
 
     text: str
@@ -39,14 +42,14 @@ class Effect(Stored):
 
 @dataclass(frozen=True)
 class Heatmap(Stored):
-    """Effects of the regions of one image, or of stretches of time and bands of frequency of one sound.
+    """Effects of the regions of one image, or of stretches of time and bands of frequency of one clip.
 
     Attributes:
         column: Column of the cell.
         effect: Effect of the whole cell, while cells of other columns stay.
         grid: Effects of the regions, rows from top to bottom; for audio from high to low frequency, evenly
             spaced on the mel scale up to `hertz`, over `seconds`.
-        image: PNG that lies under the grid; for audio the spectrogram.
+        image: PNG to draw under the grid; for audio the spectrogram.
         seconds: Length of the audio; 0 for an image.
         hertz: Highest frequency; 0 for an image.
     """
@@ -84,9 +87,9 @@ class Inside(Stored):
 
     Attributes:
         modality: Modality of the input.
-        heatmaps: One for each image or sound of the row, in the order of the columns.
+        heatmaps: One for each image or clip of the row, in the order of the columns.
         effects: Effects of words or of a table's columns.
-        missing: Columns of images or sounds whose cell is empty.
+        missing: Columns of media whose cell is empty.
     """
 
     modality: Literal["image", "text", "audio", "tabular"]
@@ -96,7 +99,7 @@ class Inside(Stored):
 
     @property
     def several(self) -> bool:
-        """True for images or sounds of an input with several columns."""
+        """True for media of an input with several columns."""
         return len(self.heatmaps) + len(self.missing) > 1
 
     @property
@@ -118,10 +121,10 @@ class Inside(Stored):
 
 @dataclass(frozen=True)
 class ExplainedSample(Stored):
-    """A test row. An input that is not in `inside` is missing.
+    """One explained test row. An input that is not in `inside` is missing.
 
-    `probability` is that of the answer, or for a number its standard deviation. `shares`: exact Shapley
-    values of the inputs. `without`: what the answer loses when the whole input is taken away.
+    `probability` is that of the prediction, or for a number its standard deviation. `shares` are exact
+    Shapley values of the inputs. `without` is the loss of the prediction without the whole input.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Columns of a table: each emptied, which is what the model knows as missing."""
+"""Effects of the columns of a table, each emptied: the model takes an empty cell as missing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from components.preprocess import Preprocessor
 def explain_table(score: Score, preprocessor: Preprocessor, cells: Mapping[str, Any], detail: int) -> Inside:
     """Find the Shapley values of columns, or of runs of neighbouring columns where there are too many.
 
-    They sum to what the answer loses without the input. Empty cells have none.
+    They sum to the loss of the prediction without the input. Empty cells have none.
 
     Args:
         score: Score of the row.
@@ -28,19 +28,19 @@ def explain_table(score: Score, preprocessor: Preprocessor, cells: Mapping[str, 
     filled = [column for column, cell in cells.items() if not is_null(cell)]
     groups = [filled[run] for run in runs(len(filled), detail)]
 
-    def hide(kept: np.ndarray) -> np.ndarray | None:
+    def hide(mask: np.ndarray) -> np.ndarray | None:
         left = {
             column: cells[column]
-            for group, keep in zip(groups, kept, strict=True)
+            for group, keep in zip(groups, mask, strict=True)
             if keep
             for column in group
         }
         return preprocessor.canonical(left) if left else None
 
-    found = share_out(score, hide, len(groups)).tolist()
+    values = share_out(score, hide, len(groups)).tolist()
     effects = [
         Effect(", ".join(cell_text(cells[column]) for column in group), effect, ", ".join(group))
-        for group, effect in zip(groups, found, strict=True)
+        for group, effect in zip(groups, values, strict=True)
     ]
     empty = [Effect("–", None, column) for column in cells if column not in filled]
     return Inside("tabular", effects=(*effects, *empty))

@@ -1,4 +1,4 @@
-"""Words of a text: each left out of the raw text, before any tokenizer sees it."""
+"""Effects of the words of a text, each left out of the raw text before any tokenizer reads it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from components.preprocess import Preprocessor
 
 _OWN = "\u3040-\u30ff\u3400-\u9fff"  # scripts without blanks between words: each sign is one
 _WORD = re.compile(rf"[{_OWN}]|[^\s{_OWN}]+")
-_CHARACTERS = 2000  # what comes after them is kept as it is, and not shown
+_CHARACTERS = 2000  # the rest of a longer text stays as it is, and is not shown
 
 
 def explain_text(score: Score, preprocessor: Preprocessor, cells: Mapping[str, Any], detail: int) -> Inside:
@@ -31,9 +31,9 @@ def explain_text(score: Score, preprocessor: Preprocessor, cells: Mapping[str, A
     groups = [words[run] for run in runs(len(words), detail)]
     spans = [(group[0][0], group[-1][1]) for group in groups]
 
-    def hide(kept: np.ndarray) -> np.ndarray | None:
+    def hide(mask: np.ndarray) -> np.ndarray | None:
         left, end = "", 0
-        for (start, stop), keep in zip(spans, kept, strict=True):
+        for (start, stop), keep in zip(spans, mask, strict=True):
             left += text[end:start] + (text[start:stop] if keep else "")
             end = stop
         left += text[end:]

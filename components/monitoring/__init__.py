@@ -1,1 +1,1 @@
-"""Drift: whether new rows are like those that a model was judged on."""
+"""Drift: comparison of new rows with those that a model was evaluated on."""

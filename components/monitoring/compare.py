@@ -1,4 +1,4 @@
-"""Old rows against new ones, in everything that is kept of them, with one chance of a false alarm."""
+"""Comparison of old and new rows in all their reference quantities, with one chance of a false alarm."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def compare(
     targets: Targets,
     config: MonitorConfig,
 ) -> Drift:
-    """Every test, adjusted by Holm for their number.
+    """Run every test, adjusted by Holm for their number.
 
     Args:
-        old: What the model carries.
-        incoming: What was looked at of the table.
-        inputs, targets: Of the model.
-        config: Level, floors and seed.
+        old: Reference rows of the model.
+        incoming: Rows drawn from the table.
+        inputs, targets: Inputs and targets of the model.
+        config: Configuration with level, floors and seed.
     """
     new = incoming.sample
     notes: list[str] = []
@@ -75,7 +75,7 @@ def compare(
 
 
 def _input_tests(old: Sample, new: Sample, name: str, notes: list[str]) -> Iterator[_Planned]:
-    """Embeddings, whose tests are made later (they ask how many tests there are), and columns."""
+    """Plan the tests of an input: embeddings, to be tested once the number of tests is known, and columns."""
     counts = [int(_distinct(each, name).sum()) for each in (old, new)]
     if min(counts) < LEAST_ROWS:
         files = "files" if name in old.files else "rows"
@@ -91,10 +91,10 @@ def _input_tests(old: Sample, new: Sample, name: str, notes: list[str]) -> Itera
 
 
 def _distinct(sample: Sample, name: str) -> NDArray[np.bool_]:
-    """Rows that have an input; of those with the same file the first. (N,).
+    """Mark rows that have an input; of those with the same file only the first. (N,).
 
-    A file that stands in many rows was drawn once, not many times: counted by the row, a classifier would
-    recognise it, and rows that have not changed would look changed. Text and cells repeat by themselves.
+    A file in many rows was drawn once, not many times. Counted per row, a classifier would recognise it, and
+    unchanged rows would look changed. Text and cells repeat by themselves.
     """
     if name not in sample.files:
         return sample.present[name]
@@ -103,7 +103,7 @@ def _distinct(sample: Sample, name: str) -> NDArray[np.bool_]:
 
 
 def _vectors(sample: Sample, name: str) -> np.ndarray:
-    """Embeddings of these rows. (n, D)."""
+    """Take the embeddings of these rows. (n, D)."""
     return sample.vectors[name][_distinct(sample, name)[sample.present[name]]]
 
 

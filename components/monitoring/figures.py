@@ -11,9 +11,9 @@ _MOST = 40  # rows that a page can show
 
 
 def drift_figure(drift: Drift) -> Figure:
-    """How far each thing has moved, in units of what is let pass; red where it is an alarm.
+    """Draw the effect of each test over its floor; alarms are red.
 
-    Of a table with very many columns those are shown that moved most.
+    Of very many tests, those with the largest effects are shown.
     """
     most = sorted(drift.tests, key=_times, reverse=True)[:_MOST]
     shown = [test for test in drift.tests if test in most]
@@ -27,7 +27,7 @@ def drift_figure(drift: Drift) -> Figure:
 
 
 def _times(test: Test) -> float:
-    """Effect over floor, 0 where nothing moved; an AUC counts from one half."""
+    """Divide the effect by the floor, 0 without an effect; an AUC counts from one half."""
     rest = 0.5 if test.kind == "classifier" else 0.0
     if test.effect <= rest and test.kind == "classifier":
         return 0.0

@@ -1,4 +1,4 @@
-"""New rows, drawn from a table of any size and looked at as training looks at its own."""
+"""New rows, drawn from a table of any size and checked as in training."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import pandas as pd
 
 from components.config.monitor import MonitorConfig
 from components.config.score import BATCH
-from components.data.cells import NotUnicodeError, unusable, word_of
 from components.data.files.media_index import MISSING
 from components.data.quarantine import Fault, Quarantine
-from components.data.rows import LOOKERS, chunked, model_columns, open_table, usable_rows
+from components.data.rows import LOOKERS, chunked, model_columns, open_table, text_cell, usable_rows
 from components.data.sources.manifest import Batch, Manifest
 from components.data.values import read_cells
 from components.errors import DataError
@@ -30,13 +29,13 @@ LEAST_ROWS = 20
 
 @dataclass(frozen=True)
 class Incoming:
-    """What was looked at of a table.
+    """Rows drawn from a table.
 
     Attributes:
         sample: Rows without faults.
-        total: Rows of the table.
+        total: Number of rows of the table.
         absent: Columns of the model that the table lacks.
-        quarantine: What could not be used of the rows drawn, and why.
+        quarantine: Unusable inputs of the drawn rows, with reasons.
     """
 
     sample: Sample
@@ -51,26 +50,26 @@ def look(
     old: Sample,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Incoming:
-    """Draw rows, embed them with the model's encoders, let it answer.
+    """Draw rows, embed them with the model's encoders, and predict them.
 
     The table is read twice, a batch at a time: to count its rows, and for those that were drawn.
 
     Args:
-        config: Names the table and says how many rows are drawn.
+        config: Configuration with the table and the number of rows to draw.
         predictor: The model.
-        old: What it carries, which says what was a fault in training.
-        progress: Told rows done and rows drawn.
+        old: Reference rows of the model, which know if missing files were allowed in training.
+        progress: Called with rows done and rows drawn.
 
     Raises:
         DataError: If the table cannot be read, has fewer than LEAST_ROWS rows or none of the model's columns,
             or a cell that its input cannot be.
     """
     manifest = open_table(config.manifest, config.format)
-    there, absent = model_columns(manifest, predictor.bundle.inputs)
+    present, absent = model_columns(manifest, predictor.bundle.inputs)
     targets = [
         target.name for target in predictor.bundle.delivered.targets if target.name in manifest.columns
     ]
-    total = sum(len(batch[there[0]]) for batch in manifest.batches([there[0]]))
+    total = sum(len(batch[present[0]]) for batch in manifest.batches([present[0]]))
     if total < LEAST_ROWS:
         raise DataError(
             f"{manifest.name}: has {total} rows; to tell drift from chance it needs at least {LEAST_ROWS}. "
@@ -79,7 +78,7 @@ def look(
     drawn = np.sort(np.random.default_rng(config.seed).permutation(total)[: config.rows])
     parts, quarantine, done = _Parts(predictor, targets, old.allow_missing_files), Quarantine(), 0
     with ThreadPoolExecutor(LOOKERS) as pool:
-        for numbers, batch in _drawn_rows(manifest, list(dict.fromkeys([*there, *targets])), drawn):
+        for numbers, batch in _drawn_rows(manifest, list(dict.fromkeys([*present, *targets])), drawn):
             parts.add(manifest, batch, numbers, pool, quarantine)
             done += len(numbers)
             progress(done, len(drawn))
@@ -89,7 +88,7 @@ def look(
 def _drawn_rows(
     manifest: Manifest, columns: Sequence[str], drawn: np.ndarray
 ) -> Iterator[tuple[list[int], Batch]]:
-    """Cells of the rows with these numbers, in order, BATCH at a time."""
+    """Read the cells of the rows with these numbers, in order, BATCH at a time."""
     held: Batch = {column: [] for column in columns}
     numbers: list[int] = []
     for first, batch in chunked(manifest, columns, BATCH):
@@ -106,7 +105,7 @@ def _drawn_rows(
 
 
 class _Parts:
-    """Collects what is kept of batch after batch."""
+    """Collector of the reference quantities of batch after batch."""
 
     def __init__(self, predictor: Predictor, targets: Sequence[str], allow_missing_files: bool) -> None:
         self._predictor = predictor
@@ -136,9 +135,9 @@ class _Parts:
         Args:
             manifest: The table.
             batch: Cells of N rows by column.
-            numbers: (N,) of the rows in the table.
-            pool: Opens files.
-            quarantine: Takes the faults.
+            numbers: (N,) numbers of the rows in the table.
+            pool: Threads that open files.
+            quarantine: Quarantine that the faults are added to.
         """
         predictor = self._predictor
         ids, position_of = list(map(str, numbers)), {row: position for position, row in enumerate(numbers)}
@@ -164,12 +163,12 @@ class _Parts:
         bad = {fault.row for fault in faults}
         good = [position for row, position in position_of.items() if row not in bad]
         for name, cells in self._targets.items():
-            cells += [_word(batch[name][row], manifest.name, name, numbers[row]) for row in good]
+            cells += [text_cell(batch[name][row], manifest.name, name, numbers[row]) for row in good]
         if good:
             self._keep(rows.take(good), table.iloc[good])
 
     def sample(self, judged: int, quarantine: Quarantine) -> Sample:
-        """All of it."""
+        """Put the batches together."""
         inputs = self._predictor.bundle.inputs
         present = {name: np.concatenate([np.zeros(0, bool), *self._present[name]]) for name in inputs}
         columns: dict[str, dict[str, Cells]] = {}
@@ -233,10 +232,3 @@ class _Parts:
             value = array if name in self._files else read_cells(cells[row], config)
             numbers[row] = summarise(preprocessor, value)
         self._summaries[name].append(numbers)
-
-
-def _word(cell: object, name: str, column: str, row: int) -> str | None:
-    try:
-        return word_of(cell)
-    except (TypeError, NotUnicodeError) as error:
-        raise unusable(error, name, column, row, "text or a number") from error

@@ -18,7 +18,7 @@ MEASURES: dict[Kind, str] = {
     "answer": "PSI",
     "confidence": "PSI",
 }
-"""What the effect is measured in."""
+"""Measure of the effect, by kind."""
 
 _SHORT = {"MMD": "mmd", "AUC": "auc", "PSI": "psi", "rate change": "rate_change"}
 
@@ -28,14 +28,14 @@ class Test:
     """One comparison of old and new rows.
 
     Attributes:
-        kind: What was compared.
+        kind: Kind of the comparison.
         part: Name of the input or target; ``rows`` for the quarantine.
-        column: Of the input; None where it is the whole input that was compared.
-        effect: How far it has moved, in the measure of its kind.
-        floor: Effect from which it counts.
-        p: That chance alone moves it so far.
-        adjusted: The same, by Holm, for the tests of the whole report.
-        drifted: Whether it has moved: ``adjusted`` at most the level, ``effect`` at least the floor.
+        column: Column of the input; None for the whole input.
+        effect: Size of the change, in the measure of its kind.
+        floor: Smallest effect that counts.
+        p: p-value of the test alone.
+        adjusted: p-value adjusted by Holm for the tests of the whole report.
+        drifted: True if it has moved: ``adjusted`` at most the level, ``effect`` at least the floor.
     """
 
     __test__ = False  # not one of pytest's
@@ -83,13 +83,13 @@ class Drift:
     """All comparisons of one table with a model's reference.
 
     Attributes:
-        rows: Of the table.
-        looked: Rows that were drawn of it.
-        usable: Those of them without a fault; they are what is compared.
+        rows: Rows of the table.
+        looked: Rows drawn from it.
+        usable: Drawn rows without a fault, which are compared.
         reference: Rows that they are compared with.
         level: Chance of any false alarm.
-        tests: In the order of the inputs.
-        notes: What was not compared, and why.
+        tests: Tests in the order of the inputs.
+        notes: Comparisons that were impossible, with reasons.
     """
 
     rows: int

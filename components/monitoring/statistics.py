@@ -79,7 +79,7 @@ def categories(old: Sequence[str | None], new: Sequence[str | None]) -> Moved:
 
 
 def labels(old: Sequence[Sequence[str]], new: Sequence[Sequence[str]]) -> Moved:
-    """The label that has moved farthest, of rows with any number of labels.
+    """Find the label that has moved farthest, of rows with any number of labels.
 
     Each label's share is tested by Fisher's test; the p-value is the smallest times the number of labels.
     """
@@ -94,11 +94,11 @@ def labels(old: Sequence[Sequence[str]], new: Sequence[Sequence[str]]) -> Moved:
 
 
 def rates(old: tuple[int, int], new: tuple[int, int], alternative: str = "two-sided") -> Moved:
-    """Difference of two rates, new less old, by Fisher's exact test.
+    """Compare two rates, new less old, by Fisher's exact test.
 
     Args:
-        old: How many of how many.
-        new: The same.
+        old: Count, and the number of rows.
+        new: Count, and the number of rows.
         alternative: ``two-sided``, or ``greater`` where only a rise is of interest.
     """
     table = [[new[0], new[1] - new[0]], [old[0], old[1] - old[0]]]
@@ -158,7 +158,7 @@ def domain_auc(x: np.ndarray, y: np.ndarray, seed: int) -> tuple[float, float]:
     Args:
         x: (N, D) old vectors, at least one for each fold.
         y: (M, D) new ones, at least one for each fold.
-        seed: Of the folds.
+        seed: Seed of the folds.
 
     Returns:
         Mean area over the folds (.5: they cannot be told apart), and the p-value.

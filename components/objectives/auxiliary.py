@@ -20,9 +20,9 @@ class Auxiliary(Objective):
 
     Args:
         supervised: Decides when training stops.
-        alignment: Of what ``projections`` gives.
+        alignment: Objective on the outputs of ``projections``.
         projections: A :class:`components.models.projections.Aligned` over the network's embeddings.
-        weight: Of the alignment.
+        weight: Weight of the alignment.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ class AuxiliaryLoss(Supervised):
     """Joint loss + weight * mean over inputs of the loss of the same network given that input alone.
 
     Args:
-        weight: Of the single inputs' mean loss.
+        weight: Weight of the single inputs' mean loss.
 
     Other arguments are those of :class:`Supervised`.
     """
@@ -181,7 +181,7 @@ class SequentialPriority(Supervised):
 
     Args:
         strength: Validation metric of each input's own fit, higher is better, in the order of the columns.
-        share: Of the epochs, until all have joined.
+        share: Share of the epochs, until all have joined.
     """
 
     def __init__(
@@ -242,8 +242,8 @@ def build_objective(
     """The objective of a fused training.
 
     Args:
-        balance: Which cure.
-        strength: What each input's own fit reaches on validation; higher is better.
+        balance: Remedy.
+        strength: Validation metric of each input's own fit; higher is better.
         targets, config, training: As for :class:`Supervised`.
     """
     return CURES[type(balance)](balance, strength, targets, config, training)

@@ -13,7 +13,7 @@ def divergence(target: AnyTarget, student: Tensor, teacher: Tensor, temperature:
     """KL of the teacher's distribution to the student's, row by row.
 
     Args:
-        target: What both predict.
+        target: Target that both predict.
         student, teacher: Natural parameters (B, K); the teacher's are taken as they are.
         temperature: Divides logits. The result is multiplied by its square, so that its gradient weighs
             the same at every temperature (Hinton et al. 2015, section 2). A number's Gaussian has nothing

@@ -24,7 +24,7 @@ class Supervised(Objective):
     no row has a target says nothing of that target's ``s_t``.
 
     Args:
-        targets: What is predicted.
+        targets: Predicted targets.
         config: Label smoothing and class weights.
         training: Values of the training rows by target, for class weights.
     """

@@ -26,7 +26,7 @@ class QuarantineRow(Stored):
 
 @dataclass(frozen=True)
 class DataSummary(Stored):
-    """What the model was trained and judged on."""
+    """Data that the model was trained and evaluated on."""
 
     source: str
     digest: str

@@ -23,7 +23,7 @@ QUARANTINE_ROWS = 50
 
 
 def render_report(report: Report) -> str:
-    """The report as one HTML page: styles, figures and media inside, no script, no link.
+    """Write the report as one HTML page: styles, figures and media inside, no script, no link.
 
     Everything that comes from the user's data is escaped.
     """
@@ -47,17 +47,17 @@ def render_report(report: Report) -> str:
 
 
 def render_table(table: Table) -> Markup:
-    """A table of a result as HTML, every cell escaped."""
+    """Write a table of a result as HTML, every cell escaped."""
     return Markup(_ENVIRONMENT.get_template("table.html.j2").module.table(table))  # type: ignore[attr-defined]
 
 
 def _number(value: float, digits: int = 3) -> str:
-    """The value to three digits after the point, an en dash where it is not defined."""
+    """Write a value to three digits after the point, an en dash where it is not defined."""
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−") if isfinite(value) else "–"
 
 
 def _signed(value: float) -> str:
-    """The value with its sign, none at 0."""
+    """Write a value with its sign, none at 0."""
     return f"+{_number(value)}" if round(value, 3) > 0 else _number(value)
 
 

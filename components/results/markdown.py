@@ -16,13 +16,13 @@ def plain(value: Any) -> str:
 
 
 def table(shown: Table) -> str:
-    """A table as Markdown has it, with the numbers of files."""
+    """Write a table as Markdown, with the numbers of files."""
     rows = [shown.names, ["---"] * len(shown.names), *(row.values() for row in shown.records())]
     return "\n".join("| " + " | ".join(map(plain, row)) + " |" for row in rows)
 
 
 def page(title: str, headline: str, findings: Iterable[str], tables: Iterable[Table] = ()) -> str:
-    """A page: title, the result in a line, what else to read, and the tables below their captions."""
+    """Write a page: title, the result in a line, what else to read, and the tables below their captions."""
     items = "\n".join(f"- {plain(finding)}" for finding in findings)
     parts = [f"# {plain(title)}", f"{plain(headline)}.", items]
     for each in tables:

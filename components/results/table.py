@@ -35,7 +35,7 @@ class Column:
         name: Heading; in files the name of the column.
         kind: ``range`` shows the bounds of a :class:`Bounded` cell, ``estimate`` its value too. Files have a
             column of its own for each of these numbers.
-        form: How people read a number, as :func:`format` takes it; empty: as files have it.
+        form: Format of a number for people, as :func:`format` takes it; empty: as in files.
         brief: Heading in the terminal; empty: not in the terminal, where there is little room.
         bounds: Names of the two bounds in files.
         undefined: Text for a number that is not defined.
@@ -87,22 +87,22 @@ class Column:
 
 
 def text(name: str, brief: str | None = None) -> Column:
-    """A column of words."""
+    """Make a column of words."""
     return Column(name, "text", brief=name if brief is None else brief)
 
 
 def flag(name: str, brief: str | None = None) -> Column:
-    """A column of yes and no."""
+    """Make a column of yes and no."""
     return Column(name, "flag", brief=name if brief is None else brief)
 
 
 def number(name: str, form: str = ".3f", brief: str | None = None, undefined: str = DASH) -> Column:
-    """A column of numbers; of counts and of what people read as files have it with an empty form."""
+    """Make a column of numbers; an empty form shows counts and others as files have them."""
     return Column(name, "number", form, name if brief is None else brief, undefined=undefined)
 
 
 def p_value(name: str) -> Column:
-    """A column of probabilities under chance, of which the leading digits matter."""
+    """Make a column of probabilities under chance, of which the leading digits matter."""
     return Column(name, "p", brief=name)
 
 
@@ -114,7 +114,7 @@ def interval(
 
 
 def estimate(name: str, form: str = ".3f", bounds: tuple[str, str] = ("low", "high")) -> Column:
-    """A column of values with their bounds."""
+    """Make a column of values with their bounds."""
     return Column(name, "estimate", form, name, bounds)
 
 

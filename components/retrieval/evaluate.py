@@ -1,4 +1,4 @@
-"""Judges search across modalities on the test rows, which nothing before has looked at."""
+"""Evaluation of search across modalities on the test rows, which no earlier step has used."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ def judge_retrieval(
 ) -> Retrievals:
     """Search from every input to every other among the rows of a split.
 
-    Twice where the primary target has classes: for the input of the same row, and for that of any row of
-    the same class.
+    Right is the input of the same row. Where the primary target has classes, a second search counts the
+    input of any row of the same class as right.
 
     Args:
         dataset: Reference to the samples.
         features: Embeddings by input.
         aligned: Projections of these embeddings.
         config: The whole pipeline; it has an ``alignment``.
-        split: Whose rows are queries and gallery.
+        split: Split whose rows are queries and gallery.
     """
-    options, judged = config.alignment, config.evaluation
+    options, evaluation = config.alignment, config.evaluation
     assert options is not None
     seed = seed_of(config.seed, "retrieval")
     samples = open_samples_table(dataset).split(split, list(features))
-    there = {name: samples[f"{name}.digest"].notna().to_numpy() for name in features}
+    present = {name: samples[f"{name}.digest"].notna().to_numpy() for name in features}
     space = {name: project(samples, name, feature, aligned) for name, feature in features.items()}
     labels = {"row": np.arange(len(samples))}
     target = dataset.targets.primary
-    if isinstance(target, Classification):  # an ordered scale is one, too
+    if isinstance(target, Classification):  # or an ordered scale, its subclass
         labels["class"] = dataset.targets.encode(samples)[target.name].numpy()
 
-    found: list[Retrieval | None] = []
+    results: list[Retrieval | None] = []
     for query, gallery in permutations(features, 2):
         for right, label in labels.items():
-            asked, searched = there[query] & (label >= 0), there[gallery] & (label >= 0)
-            found.append(
+            asked, searched = present[query] & (label >= 0), present[gallery] & (label >= 0)
+            results.append(
                 retrieval(
                     query,
                     gallery,
@@ -60,8 +60,8 @@ def judge_retrieval(
                     space[gallery][searched],
                     label[asked],
                     label[searched],
-                    resamples=judged.bootstrap,
-                    confidence=judged.confidence,
+                    resamples=evaluation.bootstrap,
+                    confidence=evaluation.confidence,
                     seed=seed,
                 )
             )
@@ -70,8 +70,8 @@ def judge_retrieval(
         use=options.use,
         width=options.width,
         split=split,
-        confidence=judged.confidence,
-        resamples=judged.bootstrap,
+        confidence=evaluation.confidence,
+        resamples=evaluation.bootstrap,
         seed=seed,
-        each=tuple(result for result in found if result is not None),
+        each=tuple(result for result in results if result is not None),
     )

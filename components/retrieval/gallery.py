@@ -1,7 +1,7 @@
-"""What search looks through: where training rows lie in the shared space, and what they are.
+"""Gallery for search: training rows with their vectors in the shared space.
 
-A Parquet file with a row a sample: ``id``; ``target.<name>``; for each input ``<input>.shown`` (path, text
-or cells as JSON) and ``<input>.vector`` (unit vector, null where the input is absent).
+A Parquet file with one row per sample: ``id``; ``target.<name>``; for each input ``<input>.shown`` (path,
+text or cells as JSON) and ``<input>.vector`` (unit vector, null where the input is absent).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _BATCH = 4096
 def make_gallery(
     dataset: Dataset, features: Mapping[str, Features], aligned: Aligned, config: PipelineConfig
 ) -> pa.Table:
-    """Training rows, at most ``alignment.gallery`` of them.
+    """Collect at most ``alignment.gallery`` training rows.
 
     Args:
         dataset: Reference to the samples.
@@ -53,13 +53,13 @@ def make_gallery(
             columns[str(column)] = samples[column].astype("string").tolist()
     cells = samples.to_dict("records")
     for name, options in config.inputs.items():
-        there = samples[f"{name}.digest"].notna().to_numpy()
+        present = samples[f"{name}.digest"].notna().to_numpy()  # (N,)
         columns[f"{name}.shown"] = [
             shown(input_value(row, name, options), options) if has else None  # type: ignore[arg-type]
-            for row, has in zip(cells, there, strict=True)
+            for row, has in zip(cells, present, strict=True)
         ]
         vectors = project(samples, name, features[name], aligned)
-        columns[f"{name}.vector"] = vector_column(vectors[there], there)
+        columns[f"{name}.vector"] = vector_column(vectors[present], present)
     return pa.table(
         {name: value if isinstance(value, pa.Array) else _text(value) for name, value in columns.items()}
     )
@@ -67,7 +67,7 @@ def make_gallery(
 
 @torch.inference_mode()
 def project(samples: pd.DataFrame, name: str, features: Features, aligned: Aligned) -> np.ndarray:
-    """Unit vectors (N, W) float32 of one input of a samples table; anything where it is absent."""
+    """Compute unit vectors (N, W) float32 of one input of a samples table; arbitrary where it is absent."""
     parts = [np.zeros((0, aligned.width), np.float32)]
     for start in range(0, len(samples), _BATCH):
         embeddings = load_embeddings(samples.iloc[start : start + _BATCH], name, features)
@@ -76,12 +76,12 @@ def project(samples: pd.DataFrame, name: str, features: Features, aligned: Align
 
 
 def read_vectors(gallery: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors (n, W) float32 of the rows that have an input, and which rows these are: (n,)."""
+    """Read the vectors (n, W) float32 of the rows that have an input, and the numbers of these rows (n,)."""
     return vectors_of(pq.read_table(gallery, columns=[f"{name}.vector"]).column(0))
 
 
 def shown(value: Any, options: InputConfig) -> str:
-    """What a person is shown of one input of a row: path, text, or cells as JSON."""
+    """Show one input of a row to a person: path, text, or cells as JSON."""
     if options.modality == "tabular":
         cells = {key: None if pd.isna(cell) else cell for key, cell in value.items()}
         return json.dumps(cells, ensure_ascii=False, default=str)

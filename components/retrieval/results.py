@@ -23,18 +23,18 @@ _CELLS = 8_000_000  # similarities held at once
 
 @dataclass(frozen=True)
 class Retrieval(Stored):
-    """Queries by one input, answers of another; equal similarities as in score_rankings().
+    """Search by one input for another; equal similarities as in score_rankings().
 
-    `metrics` are recall_1, recall_5, recall_10 (is something right among the first k?), median_rank (of the
-    first right answer, from 1) and mean_average_precision, each with its interval over queries; `chance` is
-    what a random order gives.
+    `metrics` has recall_1, recall_5 and recall_10: the share of queries with a right sample among the first
+    k. It has median_rank, of the first right sample from 1, and mean_average_precision. Each has its interval
+    over queries. `chance` is the metric of a random order.
     """
 
     query: str
     gallery: str
     right: str  # "row": the input of the same row; "class": that of any row of the same class
     queries: int
-    rows: int  # of the gallery
+    rows: int  # size of the gallery
     metrics: dict[str, Interval]
     chance: dict[str, float]
 
@@ -53,7 +53,7 @@ class Retrieval(Stored):
 
 @dataclass(frozen=True)
 class Retrievals(Stored):
-    """Every ordered pair of inputs."""
+    """Search over every ordered pair of inputs."""
 
     objective: str
     use: str
@@ -113,53 +113,53 @@ def retrieval(
     gallery: str,
     right: str,
     queries: np.ndarray,
-    answers: np.ndarray,
+    samples: np.ndarray,
     query_labels: NDArray[np.int64],
-    answer_labels: NDArray[np.int64],
+    sample_labels: NDArray[np.int64],
     *,
     resamples: int,
     confidence: float,
     seed: int,
 ) -> Retrieval | None:
-    """Search with every query, and how sure the result is.
+    """Search with every query, and estimate the metrics with their intervals.
 
     Memory is bounded by a block of queries.
 
     Args:
         query, gallery: Names of the two inputs.
-        right: What the labels are: ``row`` or ``class``.
+        right: Kind of the labels: ``row`` or ``class``.
         queries: (Q, W) unit vectors.
-        answers: (G, W) unit vectors.
-        query_labels, answer_labels: (Q,), (G,): an answer with the query's label is right.
-        resamples, confidence, seed: Of the bootstrap over queries (percentile intervals).
+        samples: (G, W) unit vectors of the gallery.
+        query_labels, sample_labels: (Q,), (G,): a sample with the query's label is right.
+        resamples, confidence, seed: Settings of the bootstrap over queries (percentile intervals).
 
     Returns:
-        None if no query has a right answer in the gallery.
+        None if no query has a right sample in the gallery.
     """
-    labels, counts = np.unique(answer_labels, return_counts=True)
+    labels, counts = np.unique(sample_labels, return_counts=True)
     known = np.isin(query_labels, labels)
     queries, query_labels = queries[known], query_labels[known]
     if not len(queries):
         return None
-    rankings = _joined(list(_blocks(queries, answers, query_labels, answer_labels)))
+    rankings = _joined(list(_blocks(queries, samples, query_labels, sample_labels)))
     return Retrieval(
         query=query,
         gallery=gallery,
         right=right,
         queries=len(queries),
-        rows=len(answers),
+        rows=len(samples),
         metrics=_intervals(rankings, resamples, confidence, seed),
-        chance=chance_levels(len(answers), counts[np.searchsorted(labels, query_labels)]),
+        chance=chance_levels(len(samples), counts[np.searchsorted(labels, query_labels)]),
     )
 
 
 def _blocks(
-    queries: np.ndarray, answers: np.ndarray, query_labels: np.ndarray, answer_labels: np.ndarray
+    queries: np.ndarray, samples: np.ndarray, query_labels: np.ndarray, sample_labels: np.ndarray
 ) -> Iterator[Rankings]:
-    step = max(1, _CELLS // len(answers))
+    step = max(1, _CELLS // len(samples))
     for start in range(0, len(queries), step):
         part = slice(start, start + step)
-        yield score_rankings(queries[part] @ answers.T, query_labels[part, None] == answer_labels)
+        yield score_rankings(queries[part] @ samples.T, query_labels[part, None] == sample_labels)
 
 
 def _joined(parts: list[Rankings]) -> Rankings:
@@ -181,9 +181,8 @@ def _intervals(rankings: Rankings, resamples: int, confidence: float, seed: int)
         drawn.append(np.append(values[:, rows].mean(1), np.median(rankings.rank[rows])))
     tail = (1 - confidence) / 2
     low, high = np.quantile(np.stack(drawn), [tail, 1 - tail], axis=0)
-    whole = (
-        values.min(axis=1) >= 1
-    )  # no resample holds a miss: the exact binomial end (Clopper & Pearson 1934)
+    # as no resample holds a miss, the exact binomial bound (Clopper & Pearson 1934)
+    whole = values.min(axis=1) >= 1
     low[:-1] = np.where(whole, tail ** (1 / size), low[:-1])
     names = [*means, "median_rank"]
     centre = [*values.mean(1), np.median(rankings.rank)]

@@ -1,4 +1,4 @@
-"""Finds the nearest samples of one input for a query of another, with a delivered model."""
+"""Search for the nearest samples of one input by a query of another, with a delivered model."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from components.targets.collection import PREFIX
 
 @dataclass(frozen=True)
 class Hit:
-    """One sample that was found.
+    """One near sample.
 
     Attributes:
-        id: Of the sample.
+        id: Id of the sample.
         similarity: Cosine in the shared space, -1 to 1.
-        shown: Path, text or cells of the input that was searched for.
-        targets: What is known of the sample, by target.
+        shown: Path, text or cells of the searched input.
+        targets: Known values of the sample, by target.
     """
 
     id: str
@@ -63,18 +63,18 @@ class Search:
         self.aligned = self.predictor.bundle.aligned
 
     def find(self, query: Any, source: str, wanted: str, top: int, manifest: str | None = None) -> list[Hit]:
-        """The samples whose input ``wanted`` is nearest to a query.
+        """Find the samples whose input ``wanted`` is nearest to a query.
 
         Args:
-            query: Path, bytes or base64 text of a picture or sound; text; cells by column, or as JSON.
-            source: Input that the query is of.
-            wanted: Input that is searched.
-            top: Most samples that are given.
+            query: Path, bytes or base64 text of an image or audio; text; cells by column, or as JSON.
+            source: Input of the query.
+            wanted: Input to search.
+            top: Most samples to return.
             manifest: Table to search, with the columns of the pipeline file; None searches the training rows
                 that the model carries.
 
         Returns:
-            The nearest first.
+            Samples, the nearest first.
 
         Raises:
             ModelError: If the model has no such input.
@@ -96,14 +96,14 @@ class Search:
 
     @torch.inference_mode()
     def embed(self, name: str, rows: list[dict[Any, Any]]) -> np.ndarray:
-        """Unit vectors (N, W) of an input, NaN where a row has none.
+        """Compute unit vectors (N, W) of an input, NaN where a row has none.
 
         Args:
-            name: Of the input.
-            rows: Cells by column.
+            name: Name of the input.
+            rows: Cells of N rows by column.
 
         Raises:
-            DataError: If one cannot be read; names the input and the reason.
+            DataError: If a cell cannot be read, with the input and the reason.
         """
         canonical = self.predictor.read_input(name, rows)
         if canonical.errors:
@@ -141,7 +141,7 @@ class Search:
         ]
 
     def _in_table(self, vector: np.ndarray, wanted: str, top: int, source: str) -> list[Hit]:
-        """Search a table; it is read and embedded a batch at a time, and only the best are kept."""
+        """Search a table, read and embedded in batches; only the best samples are held."""
         hits: list[Hit] = []
         options = self.predictor.bundle.inputs[wanted]
         for ids, rows in self._batches(wanted, source):
@@ -160,7 +160,7 @@ class Search:
             DataError: If it cannot be read, has none of the input's columns, or a cell that cannot be used.
         """
         manifest = open_table(source)
-        # A row without the input is passed over, though training may have required it.
+        # as rows without the input are skipped, though training may have required it
         inputs = {wanted: self.predictor.bundle.inputs[wanted].model_copy(update={"required": False})}
         columns, _ = model_columns(manifest, inputs)
         named = "id" in manifest.columns
@@ -179,7 +179,7 @@ class Search:
 
 
 def first(similarity: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positions and similarities of the ``top`` highest of (N,), the highest first."""
+    """Choose positions and similarities of the ``top`` highest of (N,), the highest first."""
     best = np.argsort(-similarity, kind="stable")[:top]
     return best, similarity[best]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from components.evaluation.bootstrap import bootstrap_intervals, paired_gain
-from components.evaluation.intervals import Interval
+from components.evaluation.intervals import UNDEFINED, Interval
 from components.evaluation.results import Evaluation
 from components.inference.ensemble import AVERAGE, Subset
 from components.robustness.perturb import DELIVERED, StressPredictions
@@ -24,15 +24,15 @@ from components.targets.metrics import higher_is_better, metric
 
 
 class Scorer:
-    """Scores predictions by the evaluation's metric, with its number of resamples and its confidence.
+    """Measurement of predictions by the evaluation's metric, with its number of resamples and confidence.
 
     Args:
-        target: What was predicted.
+        target: Predicted target.
         inputs: M names in the order of ``predictions.present``.
-        values: Of the target, (N, ...), all known.
+        values: (N, ...), encoded target, all known.
         predictions: Predictions for the N rows.
-        evaluation: Of the delivered model.
-        seed: Of the bootstrap.
+        evaluation: Evaluation of the delivered model.
+        seed: Seed of the bootstrap.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class Scorer:
         self.metric = evaluation.metric
 
     def has(self, name: str) -> np.ndarray:
-        """Which rows have the input. (N,) bool."""
+        """Mark the rows that have the input. (N,) bool."""
         return self.predictions.present[:, self.inputs.index(name)]
 
     def corruption(self, name: str, kind: str, severities: Sequence[int]) -> CorruptionCurve:
-        """The curve of one corruption of one input, on the rows that have the input."""
+        """Make the curve of one corruption of one input, on the rows that have the input."""
         rows = self.has(name)
         by_severity = {0: self.predictions.clean} | {
             severity: self.predictions.damaged[name, kind, severity] for severity in severities
@@ -85,11 +85,11 @@ class Scorer:
         )
 
     def missing(self, inputs: Subset, rates: Sequence[float]) -> MissingCurve:
-        """The curve of some inputs hidden at random, on all rows."""
+        """Make the curve of some inputs hidden at random, on all rows."""
         everyone = np.ones(len(self.values), dtype=bool)
         levels = []
         for rate in rates:
-            kept, masked = self.predictions.kept[inputs, rate], self.predictions.masked[inputs, rate]
+            left, masked = self.predictions.left[inputs, rate], self.predictions.masked[inputs, rate]
             zeros = self.predictions.imputed[inputs, rate]
             draws = (self.evaluation.resamples, self.evaluation.confidence, self.seed)
             levels.append(
@@ -98,14 +98,14 @@ class Scorer:
                     self._interval(masked, everyone),
                     self._interval(zeros, everyone),
                     paired_gain(self.target, self.values, masked, zeros, self.metric, *draws),
-                    hidden=int((self.predictions.present & ~kept).sum()),
-                    empty=int((~kept.any(axis=1)).sum()),
+                    hidden=int((self.predictions.present & ~left).sum()),
+                    empty=int((~left.any(axis=1)).sum()),
                 )
             )
         return MissingCurve(inputs, tuple(levels))
 
     def _best_other(self, name: str) -> str | None:
-        """The best input but one by the validation metric."""
+        """Choose the best input other than one by the validation metric."""
         sign = 1 if higher_is_better(self.metric) else -1
         rivals = {
             candidate.name: sign * candidate.validation.get(self.metric, -sign * np.inf)
@@ -118,8 +118,8 @@ class Scorer:
         return metric(self.target, self.metric, self.values[rows], predictions[rows])
 
     def _interval(self, predictions: np.ndarray, rows: np.ndarray) -> Interval:
-        """NaN where the metric is not defined on these rows."""
-        found = bootstrap_intervals(
+        """Estimate the metric; NaN where it is not defined on these rows."""
+        intervals = bootstrap_intervals(
             self.target,
             self.values[rows],
             predictions[rows],
@@ -128,4 +128,4 @@ class Scorer:
             self.seed,
             (self.metric,),
         )
-        return found.get(self.metric, Interval(float("nan"), float("nan"), float("nan")))
+        return intervals.get(self.metric, UNDEFINED)

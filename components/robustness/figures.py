@@ -17,18 +17,18 @@ _MOST = 4  # panels in a row
 _HEAD = 0.45  # inches for the legend
 
 
-def robustness_figures(found: Robustness) -> dict[str, Figure]:
-    """Every figure that has something to show, by file name without ending."""
+def robustness_figures(robustness: Robustness) -> dict[str, Figure]:
+    """Draw every figure that has something to show, by file name without ending."""
     figures = {}
-    if found.corruptions:
-        figures["robustness"] = corruption_panels(found.corruptions, found.metric)
-    if found.missing:
-        figures["missing_rates"] = missing_panels(found.missing, found.metric)
+    if robustness.corruptions:
+        figures["robustness"] = corruption_panels(robustness.corruptions, robustness.metric)
+    if robustness.missing:
+        figures["missing_rates"] = missing_panels(robustness.missing, robustness.metric)
     return figures
 
 
 def corruption_panels(curves: Sequence[CorruptionCurve], metric: str) -> Figure:
-    """The metric over severity, a row of panels an input: delivered, that input alone, best other alone."""
+    """Draw the metric over severity, one row of panels per input: delivered, alone, best other alone."""
     inputs = list(dict.fromkeys(curve.input for curve in curves))
     rows = [[curve for curve in curves if curve.input == name] for name in inputs]
     figure, grid = _panels(len(rows), max(map(len, rows)))
@@ -54,7 +54,7 @@ def corruption_panels(curves: Sequence[CorruptionCurve], metric: str) -> Figure:
 
 
 def missing_panels(curves: Sequence[MissingCurve], metric: str) -> Figure:
-    """The metric over the share of hidden inputs: told what is absent, and given zeros instead."""
+    """Draw the metric over the share of hidden inputs: with the mask of absent ones, and with zeros."""
     columns = min(len(curves), _MOST)
     figure, grid = _panels(-(-len(curves) // columns), columns)
     _hide_unused(grid, [min(columns, len(curves) - row * columns) for row in range(len(grid))])
@@ -83,7 +83,7 @@ def _panels(rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
 
 
 def _hide_unused(grid: Sequence[Sequence[Axes]], used: Sequence[int]) -> None:
-    """Leave the first ``used`` panels of each row; the lowest of each column tells what is along it."""
+    """Show the first ``used`` panels of each row; the lowest of each column has tick labels."""
     for line, count in zip(grid, used, strict=True):
         for axes in line[count:]:
             axes.set_visible(False)

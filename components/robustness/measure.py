@@ -1,4 +1,4 @@
-"""Robustness curves of the delivered model: damaged and incomplete copies of test rows, scored."""
+"""Robustness curves of the delivered model, from damaged and incomplete copies of test rows."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def measure_robustness(
     config: PipelineConfig,
     progress: Callable[[int, int, str], None] = lambda done, total, note: None,
 ) -> Robustness:
-    """Damage each input in each way, hide inputs at random, and score what the model makes of it.
+    """Damage each input in each way, hide inputs at random, and measure the model's predictions.
 
-    The model is asked in the way in which users ask it: damaged values go through its own decoders. Memory is
-    bounded by a batch of rows: one damaged file is held at a time, of the others only the canonical form.
+    Damaged values go through the model's own decoders, as users' values do. Memory is bounded by a batch of
+    rows: one damaged file is held at a time, and the canonical form of the others.
 
     Args:
         dataset: Reference to the samples.
-        bundle: The delivered model.
-        evaluation: Of that model: its metric, and which inputs did best on validation.
+        bundle: Folder of the delivered model.
+        evaluation: Evaluation of that model, with its metric and the validation of each input.
         config: The whole pipeline; ``evaluation.robustness.rows`` is at least 1.
         progress: Called with steps done, all steps, and a note about the newest.
     """
@@ -100,10 +100,7 @@ def measure_robustness(
 
 
 def sample_rows(dataset: Dataset, config: PipelineConfig) -> pd.DataFrame:
-    """A seeded sample of the test rows that have the primary target, in their order.
-
-    At most ``evaluation.robustness.rows``.
-    """
+    """Draw at most ``evaluation.robustness.rows`` test rows that have the primary target, in their order."""
     table = open_samples_table(dataset)
     samples = table.rows()
     known = known_rows(dataset.targets.encode(samples)[dataset.targets.primary.name]).numpy()
@@ -125,7 +122,7 @@ def find_corruptions(predictor: Predictor, config: PipelineConfig) -> list[Input
 
 
 def _scales(predictor: Predictor, name: str) -> dict[str, float]:
-    """Standard deviation in training of each numeric column, as the preprocessor estimated it (robustly)."""
+    """Look up the robust standard deviation in training of each numeric column."""
     if predictor.bundle.inputs[name].modality != "tabular":
         return {}
     learned = predictor.bundle.preprocessors[name].state()["learned"]

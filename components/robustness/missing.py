@@ -1,4 +1,4 @@
-"""Inputs that are not there: taken away at random, and what stands for them where zeros are imputed."""
+"""Missing inputs: hidden at random, or replaced by zeros."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from components.inference.ensemble import InputEmbeddings
 from components.inference.predictor import Predictor
 from components.seeding import seed_of
 
-_RATE = 8000  # Hz; silence sounds the same at any other
-_SIDE = 8  # pixels; so does black
+_RATE = 8000  # Hz; silence is the same at every rate
+_SIDE = 8  # pixels; black is the same at every size
 
 
-def black_picture(config: InputConfig) -> bytes:
-    """A square PNG of zeros."""
+def black_image(config: InputConfig) -> bytes:
+    """Make a square PNG of zeros."""
     file = io.BytesIO()
     Image.new("RGB", (_SIDE, _SIDE)).save(file, "PNG")
     return file.getvalue()
 
 
 def silence(config: InputConfig) -> bytes:
-    """A WAV of zeros, as long as the longest clip that the model takes."""
+    """Make a WAV of zeros, as long as the longest clip that the model takes."""
     assert config.modality == "audio"
     file = io.BytesIO()
     sf.write(file, np.zeros(max(1, round(_RATE * config.seconds)), np.float32), _RATE, format="WAV")
@@ -37,17 +37,17 @@ def silence(config: InputConfig) -> bytes:
 
 
 def empty_text(config: InputConfig) -> str:
-    """Text without a character."""
+    """Make text without a character."""
     return ""
 
 
 def zero_cells(config: InputConfig) -> dict[str, int]:
-    """0 in every column."""
+    """Fill every column with 0."""
     return dict.fromkeys(config.columns, 0)
 
 
 ZEROS: Mapping[str, Callable[[InputConfig], bytes | str | dict[str, int]]] = {
-    "image": black_picture,
+    "image": black_image,
     "audio": silence,
     "text": empty_text,
     "tabular": zero_cells,
@@ -55,34 +55,34 @@ ZEROS: Mapping[str, Callable[[InputConfig], bytes | str | dict[str, int]]] = {
 
 
 def draws(ids: Sequence[str], inputs: Sequence[str], seed: int) -> np.ndarray:
-    """A number in [0, 1) for each input of each row; the input is hidden at every rate above it. (N, M).
+    """Draw a number in [0, 1) for each input of each row; the input is hidden at every rate above it. (N, M).
 
-    Each comes from the seed, the row's id and the input's name alone, so what is hidden at one rate is hidden
-    at every higher one, whatever other rows and inputs there are.
+    Each draw depends on the seed, the row's id and the input's name alone, not on other rows or inputs. An
+    input hidden at one rate is hidden at every higher one.
     """
     seeds = [seed_of(seed, "missing", key, name) for key in ids for name in inputs]
-    found = [np.random.default_rng(own).random() for own in seeds]
-    return np.array(found).reshape(len(ids), len(inputs))
+    numbers = [np.random.default_rng(own).random() for own in seeds]
+    return np.array(numbers).reshape(len(ids), len(inputs))
 
 
 def zero_parts(predictor: Predictor) -> dict[str, InputEmbeddings]:
-    """One row in which every input is there and holds zeros, in the way a user would give them."""
-    found = {}
+    """Embed one row whose inputs are all present and hold zeros, as a user would give them."""
+    zero = {}
     for name, config in predictor.bundle.inputs.items():
         zeros = ZEROS[config.modality](config)
         several = config.modality in ("image", "audio") and len(config.columns) > 1
         array = predictor.bundle.preprocessors[name].canonical([zeros] if several else zeros)
-        found[name] = predictor.embed_input(name, {0: array}, 1)
-    return found
+        zero[name] = predictor.embed_input(name, {0: array}, 1)
+    return zero
 
 
 def imputed(part: InputEmbeddings, zero: InputEmbeddings, keep: Tensor) -> InputEmbeddings:
-    """An input with zeros in the rows that are not kept; it is there in all of them.
+    """Put zeros into the other rows of an input, so that it is present in all rows.
 
     Args:
         part: N rows of the input.
-        zero: One row of it, of :func:`zero_parts`.
-        keep: (N,) bool; only rows in which the input is there.
+        zero: One row of the input, from :func:`zero_parts`.
+        keep: (N,) bool; true only for rows with the input.
     """
     single = filled(part.single, zero.single, keep)
     fusion = single if part.fusion is part.single else filled(part.fusion, zero.fusion, keep)
@@ -90,7 +90,7 @@ def imputed(part: InputEmbeddings, zero: InputEmbeddings, keep: Tensor) -> Input
 
 
 def filled(values: Tensor, zero: Tensor, keep: Tensor) -> Tensor:
-    """Rows of values (N, D) or (N, T, D) where kept, else zero (1, D) or (1, T', D), padded to the longer."""
+    """Fill other rows of (N, D) or (N, T, D) with zero (1, D) or (1, T', D), padded to the longer."""
     if not keep.any():
         return zero.expand(len(values), *zero.shape[1:])
     if values.dim() == 3:

@@ -25,7 +25,7 @@ Hiding = tuple[Subset, float]  # inputs that may be hidden, rate
 
 @dataclass(frozen=True)
 class InputCorruption:
-    """One way to damage one input: `apply`."""
+    """One corruption of one input; `apply` damages a value."""
 
     input: str
     name: str
@@ -38,11 +38,11 @@ class StressPredictions:
 
     Attributes:
         present: (N, M) bool, in the order of the predictor's inputs.
-        clean: Of undamaged rows, by candidate: the delivered model, each input, and the average.
-        damaged: Of damaged ones: the delivered model, the damaged input, and the average.
-        masked: Of incomplete ones, by the delivered model.
-        imputed: Of incomplete ones with zeros in the gaps, by the delivered model.
-        kept: (N, M) bool: what incomplete rows still have.
+        clean: Predictions for undamaged rows by the delivered model, each input, and the average.
+        damaged: Predictions for damaged rows by the delivered model, the damaged input, and the average.
+        masked: Predictions for incomplete rows by the delivered model.
+        imputed: Predictions for incomplete rows with zeros in the gaps, by the delivered model.
+        left: (N, M) bool: inputs that incomplete rows still have.
     """
 
     present: np.ndarray
@@ -50,7 +50,7 @@ class StressPredictions:
     damaged: dict[Damage, ByCandidate]
     masked: dict[Hiding, np.ndarray]
     imputed: dict[Hiding, np.ndarray]
-    kept: dict[Hiding, np.ndarray]
+    left: dict[Hiding, np.ndarray]
 
 
 def stress(
@@ -71,12 +71,12 @@ def stress(
     Args:
         predictor: The delivered model.
         table: Rows as users have them.
-        ids: (N,).
-        input_corruptions, severities: How inputs are damaged, one at a time.
-        hidden, rates: Sets of inputs that are hidden, and with which chances.
+        ids: (N,) ids of the rows.
+        input_corruptions, severities: Damage, one input at a time.
+        hidden, rates: Sets of inputs to hide, and the chances to hide them with.
         zeros: Zeros of each input, from :func:`components.robustness.missing.zero_parts`.
         seed: Seed of all draws.
-        report: Called with what has been done, once per corruption and once after the rest.
+        report: Called with a note, once per corruption and once after the rest.
     """
     embeddings = predictor.embed(predictor.read(table))
     inputs = embeddings.inputs
@@ -86,7 +86,7 @@ def stress(
         damaged={},
         masked={},
         imputed={},
-        kept={},
+        left={},
     )
     for corruption in input_corruptions:
         cells = predictor.cells(table, corruption.input)
@@ -104,14 +104,14 @@ def stress(
     for names in hidden:
         may = np.isin(predictor.inputs, names)
         for rate in rates:
-            kept = predictions.present & ~(may & (chances < rate))
-            mask = torch.from_numpy(kept)
+            left = predictions.present & ~(may & (chances < rate))  # (N, M)
+            mask = torch.from_numpy(left)
             gaps = replace(embeddings, present=mask.to(predictor.device))
             filled = {
                 name: imputed(inputs[name], zeros[name], mask[:, column])
                 for column, name in enumerate(predictor.inputs)
             }
-            predictions.kept[names, rate] = kept
+            predictions.left[names, rate] = left
             predictions.masked[names, rate] = _predict(predictor, gaps)[DELIVERED]
             predictions.imputed[names, rate] = _predict(predictor, Embeddings.of(filled))[DELIVERED]
     report("missing inputs")
@@ -127,7 +127,7 @@ def concatenate(batches: Sequence[StressPredictions]) -> StressPredictions:
         damaged={key: _together([batch.damaged[key] for batch in batches]) for key in first.damaged},
         masked=_together([batch.masked for batch in batches]),
         imputed=_together([batch.imputed for batch in batches]),
-        kept=_together([batch.kept for batch in batches]),
+        left=_together([batch.left for batch in batches]),
     )
 
 
@@ -140,8 +140,10 @@ def _predict(predictor: Predictor, embeddings: Embeddings, singles: Sequence[str
     model = predictor.bundle.delivered
     others = [*singles, *([AVERAGE] if singles and len(model.inputs) > 1 else [])]
     target = model.targets.primary
-    found = {name: model.predict(target, embeddings, model.inputs, name).numpy() for name in others}
-    return {DELIVERED: model.predict(target, embeddings, model.inputs).numpy(), **found}
+    return {
+        DELIVERED: model.predict(target, embeddings, model.inputs).numpy(),
+        **{name: model.predict(target, embeddings, model.inputs, name).numpy() for name in others},
+    }
 
 
 def _damaged(
@@ -152,17 +154,19 @@ def _damaged(
     ids: Sequence[str],
     seed: int,
 ) -> Iterator[Mapping[Any, Any]]:
-    """Cells of the input with damaged content, made one at a time; as they are where that cannot be done."""
+    """Damage the cells of the input, one row at a time; cells that cannot be damaged stay as they are."""
     config = predictor.bundle.inputs[corruption.input]
     for key, cells in zip(ids, rows, strict=True):
         try:
             value = read_cells(cells, config)
             items: list[Any] = value if isinstance(value, list) else [value]
-            found = [
-                corrupt(corruption.apply, corruption.name, item, severity, seed=seed, sample=f"{key}/{place}")
-                for place, item in enumerate(items)
+            damaged = [
+                corrupt(
+                    corruption.apply, corruption.name, item, severity, seed=seed, sample=f"{key}/{number}"
+                )
+                for number, item in enumerate(items)
             ]
-        except (DataError, OSError, ValueError):  # the model could not read it either
+        except (DataError, OSError, ValueError):  # as the model cannot read it either
             yield cells
             continue
-        yield found[0] if isinstance(found[0], dict) else dict(zip(config.columns, found, strict=False))
+        yield damaged[0] if isinstance(damaged[0], dict) else dict(zip(config.columns, damaged, strict=False))

@@ -1,10 +1,11 @@
 """Costs of damage and missing inputs for the delivered model, as frozen dataclasses that travel as JSON.
 
 Relative and effective robustness are those of MultiBench (Liang et al. 2021, arXiv:2107.07502, as its
-eval_scripts/robustness.py computes them): the area under the curve of the metric over the imperfection, and
-how far the curve lies above that of late fusion once both begin at the same value. MultiBench then scales
-either to 0..1 over the methods that it compares, and sums the latter over the steps. Here is one method, and
-the steps are of unequal width: both are means over the width, in units of the metric.
+eval_scripts/robustness.py computes them). Relative is the area under the curve of the metric over the
+imperfection. Effective is the height of that curve above the curve of late fusion, once both begin at the
+same value. MultiBench then scales either to 0..1 over the methods that it compares, and sums the latter over
+the steps. With one method and steps of unequal width, both are means over the width here, in units of the
+metric.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from components.targets.metrics import higher_is_better
 class Level(Stored):
     """One severity of one corruption of one input.
 
-    `delivered` is the model that is delivered, with all inputs of a row; `alone` the damaged input by itself;
-    `late` the average of the single inputs' answers, NaN with one input.
+    `delivered` is the delivered model with all inputs of a row. `alone` is the damaged input by itself.
+    `late` is the average of the single inputs' predictions, NaN with one input.
     """
 
     severity: int
@@ -35,10 +36,10 @@ class Level(Stored):
 
 @dataclass(frozen=True)
 class CorruptionCurve(Stored):
-    """One input damaged in one way; the others are as they are. Severity 0, undamaged, comes first.
+    """One input damaged in one way; the others stay. Severity 0, undamaged, comes first.
 
-    All is measured on the `rows` sampled test rows that have the input. `other` is the best other input by
-    itself (chosen on validation), which the damage does not touch. `relative`, `relative_alone`: see
+    The `rows` sampled test rows that have the input are measured. `other` is the best other input by itself
+    (chosen on validation), which the damage does not touch. `relative`, `relative_alone`: see
     relative_robustness. `effective`: see effective_robustness; NaN with one input. `loss` is what the highest
     severity costs the delivered model: positive when it is worse, for every metric.
     """
@@ -59,12 +60,12 @@ class CorruptionCurve(Stored):
 class MissingLevel(Stored):
     """Inputs hidden with a chance of `rate`.
 
-    `masked` is the delivered model, told what is absent. `zero_imputed` is the same model, told that all is
-    there and given a black picture, silence, an empty text or cells of 0 for what is absent, whether hidden
-    here or absent from the start. So AutoGluon-Multimodal treats a missing picture, but it trains in the same
-    way; this model has never seen zeros. `gain` is masked over zero_imputed on the same rows.
-    `hidden` inputs were taken away; `empty` rows have none left and are answered with the class frequencies
-    of the training rows.
+    `masked` is the delivered model with the mask of absent inputs. `zero_imputed` is the same model with
+    every input present: a black image, silence, an empty text or cells of 0 replace those that are hidden
+    here or absent from the start. AutoGluon-Multimodal treats a missing image so, but it also trains in that
+    way; this model has never seen zeros. `gain` is masked over zero_imputed on the same rows. `hidden` counts
+    the inputs taken away. `empty` counts rows with none left, whose prediction is the class frequencies in
+    training.
     """
 
     rate: float
@@ -77,7 +78,7 @@ class MissingLevel(Stored):
 
 @dataclass(frozen=True)
 class MissingCurve(Stored):
-    """Some inputs hidden at random, each for itself; the others are as they are. Rate 0 comes first."""
+    """Some inputs hidden at random and independently; the others stay. Rate 0 comes first."""
 
     inputs: tuple[str, ...]
     levels: tuple[MissingLevel, ...]
@@ -100,12 +101,12 @@ class Robustness(Stored):
 
     @property
     def everything(self) -> MissingCurve | None:
-        """The curve in which any input may be hidden; None where no rates were asked for."""
+        """The curve in which any input may be hidden; None without rates."""
         return self.missing[0] if self.missing else None
 
     @property
     def half(self) -> MissingLevel | None:
-        """About half of all inputs gone: the rate nearest to .5; None where no rates were asked for."""
+        """About half of all inputs gone: the rate nearest to .5; None without rates."""
         levels = self.everything.levels[1:] if self.everything else ()
         return min(levels, key=lambda level: abs(level.rate - 0.5), default=None)
 
@@ -237,11 +238,11 @@ class Robustness(Stored):
 
 
 def relative_robustness(severities: Sequence[float], values: Sequence[float]) -> float:
-    """Area under the curve by the trapezoidal rule, over the width: the mean height, in units of the metric.
+    """Compute the mean height of the curve (trapezoidal rule), in units of the metric.
 
     Args:
-        severities: rising, at least two, 0 first.
-        values: the metric at each.
+        severities: Rising, at least two, 0 first.
+        values: The metric at each severity.
     """
     x = np.asarray(severities, dtype=np.float64)
     return float(np.trapezoid(values, x) / (x[-1] - x[0]))
@@ -250,15 +251,15 @@ def relative_robustness(severities: Sequence[float], values: Sequence[float]) ->
 def effective_robustness(
     severities: Sequence[float], values: Sequence[float], late: Sequence[float], higher_is_better: bool
 ) -> float:
-    """Mean distance of the curve above that of late fusion, shifted to begin at the same value.
+    """Compute the mean distance of the curve above that of late fusion, shifted to begin at the same value.
 
     With f the curve, l that of late fusion: the relative robustness of f − (l + f(0) − l(0)). Above 0, the
     model loses less to the damage than late fusion does, whichever of the two is better on undamaged rows.
 
     Args:
-        severities, values: as in relative_robustness.
-        late: the metric of late fusion at each severity.
-        higher_is_better: of the metric; where it is not, the sign is turned.
+        severities, values: As in relative_robustness.
+        late: The metric of late fusion at each severity.
+        higher_is_better: False turns the sign.
     """
     f, baseline = np.asarray(values, dtype=np.float64), np.asarray(late, dtype=np.float64)
     distance = relative_robustness(severities, ((f - f[0]) - (baseline - baseline[0])).tolist())

@@ -1,4 +1,4 @@
-"""Scores a table a chunk at a time: Parquet parts, quarantine, totals. Can be killed at any moment."""
+"""Scoring of a table in chunks: Parquet parts, quarantine, totals. Safe to kill at any moment."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ def score(
     run: str,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Summary:
-    """Score what is not scored yet, and sum up.
+    """Score the chunks that are not done yet, and sum up.
 
-    A row of which an input cannot be used is scored from its others; its ``error`` and the quarantine say so.
-    A row without any usable input has no prediction, only its entry in quarantine.
+    A row with an unusable input is scored from its others; its ``error`` and the quarantine say so. A row
+    without any usable input has no prediction, only its entry in quarantine.
 
     Args:
-        job: What is scored, and where to.
+        job: Table, model and folder.
         predictor: The model.
         run: MLflow run of the job, a column of the predictions.
-        progress: Told rows done, all rows, and a note.
+        progress: Called with rows done, all rows, and a note.
 
     Raises:
-        DataError: If the table cannot be used, or more than ``max_bad`` of its rows have a fault. What was
-            scored stays, except chunks with faults, which are looked at again next time.
-        ModelError: If shares are asked of a model with too many inputs.
+        DataError: If the table cannot be used, or more than ``max_bad`` of its rows have a fault. Scored
+            chunks stay, except those with faults, which are scored again next time.
+        ModelError: If shares are wanted from a model with too many inputs.
     """
     config, folder = job.config, Path(job.folder)
     if config.explain:
         check_number(predictor.inputs)
-    with work(folder.parent, job.key) as place:
-        if place.result is not None:
-            return Summary(**place.result)
+    with work(folder.parent, job.key) as workspace:
+        if workspace.result is not None:
+            return Summary(**workspace.result)
         rows = open_rows(config, predictor.bundle.inputs)
         parts = _Parts(job, run, predictor)
         bad = sum(len(set(table["row"].to_pylist())) for table in parts.quarantined())
@@ -66,27 +66,33 @@ def score(
                 break
         parts.write_quarantine()
         if bad > config.max_bad * rows.total:
-            table, found = rows.manifest, parts.forget_faulty()
-            places = (table.name, table.root, job.quarantine)
-            found.check(rows.total, config.max_bad, *places, option="--max-bad", for_missing="")
+            parts.forget_faulty().check(
+                rows.total,
+                config.max_bad,
+                rows.manifest.name,
+                rows.manifest.root,
+                job.quarantine,
+                option="--max-bad",
+                for_missing="",
+            )
         summary = sum_up(job, rows, predictor.bundle.delivered.targets, run, bad)
-        place.finish(asdict(summary))
+        workspace.finish(asdict(summary))
         parts.tidy()
         return summary
 
 
 class _Parts:
-    """The chunks that are done. The predictions of a chunk are written last, and say that it is done."""
+    """Chunks that are done. The predictions of a chunk are written last, which marks it as done."""
 
     def __init__(self, job: Job, run: str, predictor: Predictor) -> None:
         self._job, self._predictor = job, predictor
         self._names = dict(zip(_NAMED, (job.model.name, job.model.version, job.model.run, run), strict=True))
         self._faults = Path(job.folder) / "faults"
-        # a part of another MLflow run is not taken over: a job's rows have one run_id
+        # as the rows of a job have one run_id, a part of another MLflow run is not reused
         self.schema = schema(predictor, job.config.explain).with_metadata({"run_id": run})
 
     def has(self, first: int) -> bool:
-        """Whether the chunk that starts at this row is done; one in a damaged file is not."""
+        """Tell if the chunk that starts at this row is done; one in a damaged file is not."""
         path = self._part(first)
         try:
             return path.exists() and pq.read_schema(path).equals(self.schema, check_metadata=True)
@@ -94,29 +100,28 @@ class _Parts:
             return False
 
     def add(self, chunk: Chunk) -> int:
-        """Score and write a chunk; give the number of its rows with faults."""
+        """Score and write a chunk, and count its rows with faults."""
         known = {(fault.row - chunk.first, fault.input): fault.message for fault in chunk.faults}
-        answers = self._predictor.predict(chunk.table, explain=self._job.config.explain, faults=known)
-        faults = [*chunk.faults, *self._further(chunk, answers, known)]
-        scored = (answers["inputs"] != "").to_numpy(bool)
+        predictions = self._predictor.predict(chunk.table, explain=self._job.config.explain, faults=known)
+        faults = [*chunk.faults, *self._further(chunk, predictions, known)]
+        scored = (predictions["inputs"] != "").to_numpy(bool)
         self._write_faults(chunk, faults, scored)
-        places = np.flatnonzero(scored)
-        answers.insert(0, "id", chunk.ids)
-        answers.insert(1, "row", np.arange(chunk.first, chunk.first + len(chunk.ids)))
-        table = answers.iloc[places].assign(**self._names)
+        predictions.insert(0, "id", chunk.ids)
+        predictions.insert(1, "row", np.arange(chunk.first, chunk.first + len(chunk.ids)))
+        table = predictions.loc[scored].assign(**self._names)
         with replacing(self._part(chunk.first)) as temporary:
             columns = [pa.array(table[field.name], field.type, from_pandas=True) for field in self.schema]
             pq.write_table(pa.table(columns, schema=self.schema), temporary, compression="zstd")
         return len({fault.row for fault in faults})
 
     def quarantined(self) -> Iterator[pa.Table]:
-        """Faults of each chunk that is done, in order."""
+        """Read the faults of each chunk that is done, in order."""
         for path in sorted(self._faults.glob("part-*.parquet")):
             if self.has(int(path.stem.removeprefix("part-")) * self._job.config.chunk_rows):
                 yield pq.read_table(path)
 
     def write_quarantine(self) -> None:
-        """All faults as one table, copied a chunk at a time."""
+        """Write all faults as one table, one chunk at a time."""
         with (
             replacing(self._job.quarantine) as temporary,
             pq.ParquetWriter(temporary, _QUARANTINE) as writer,
@@ -125,30 +130,32 @@ class _Parts:
                 writer.write_table(table)
 
     def forget_faulty(self) -> Quarantine:
-        """All faults; chunks that have any are not done any more, so that what is mended is looked at."""
-        found = Quarantine()
+        """Collect all faults and mark their chunks as not done, so that mended rows are read again."""
+        quarantine = Quarantine()
         for table in self.quarantined():
             for row in table.drop_columns(["scored"]).to_pylist():
-                found.add(**row)
+                quarantine.add(**row)
             if len(table):
-                self._part_of(table).unlink()
-        return found
+                self._part(table["row"][0].as_py()).unlink()
+        return quarantine
 
     def tidy(self) -> None:
-        """Remove what only an unfinished job needs."""
+        """Remove the files that only an unfinished job needs."""
         shutil.rmtree(self._faults, ignore_errors=True)
 
     def _further(
-        self, chunk: Chunk, answers: pd.DataFrame, known: Mapping[tuple[int, str], str]
+        self, chunk: Chunk, predictions: pd.DataFrame, known: Mapping[tuple[int, str], str]
     ) -> Iterator[Fault]:
-        """Faults that only the model found, and rows without any input."""
+        """List faults that only the model finds, and rows without any input."""
         names = "|".join(map(re.escape, self._predictor.inputs))
-        for place, (error, used) in enumerate(zip(answers["error"], answers["inputs"], strict=True)):
-            id, row = chunk.ids[place], chunk.first + place
+        for position, (error, used) in enumerate(
+            zip(predictions["error"], predictions["inputs"], strict=True)
+        ):
+            id, row = chunk.ids[position], chunk.first + position
             if pd.notna(error):
                 pieces = re.split(rf"(?:^|; )({names}): ", str(error))[1:]
                 for name, reason in zip(pieces[::2], pieces[1::2], strict=True):
-                    if (place, name) not in known:
+                    if (position, name) not in known:
                         yield Fault(id, name, None, reason, row)
             elif not used:
                 yield Fault(id, "row", None, "no input at all (every input is missing)", row)
@@ -164,17 +171,14 @@ class _Parts:
     def _part(self, first: int) -> Path:
         return self._job.predictions / f"part-{first // self._job.config.chunk_rows:06d}.parquet"
 
-    def _part_of(self, faults: pa.Table) -> Path:
-        return self._part(faults["row"][0].as_py())
-
 
 def schema(predictor: Predictor, explain: bool) -> pa.Schema:
-    """Columns of the predictions: id and row of the table, the answer, and where it comes from."""
+    """Make the columns of the predictions: id and row of the table, the prediction, and its source."""
     empty = predictor.predict(pd.DataFrame(), explain=explain)
-    answer = [
+    predicted = [
         pa.field(field.name, pa.string() if pa.types.is_large_string(field.type) else field.type)
         for field in pa.Schema.from_pandas(empty, preserve_index=False)
     ]
     return pa.schema(
-        [("id", pa.string()), ("row", pa.int64()), *answer, *((name, pa.string()) for name in _NAMED)]
+        [("id", pa.string()), ("row", pa.int64()), *predicted, *((name, pa.string()) for name in _NAMED)]
     )

@@ -1,10 +1,11 @@
-"""One job of scoring: which table by which model, where it writes, and what came of it.
+"""One job of scoring: table, model, folder and result.
 
-A job's folder is named by the digest of everything its predictions depend on::
+A job's folder is named by the digest of everything that its predictions depend on. It contains::
 
-    predictions/part-000000.parquet   the rows of one chunk; there once the chunk is done
-    quarantine.parquet                what could not be used, and why
-    job.json  done.json               what was asked for, and the totals at the end
+    predictions/part-000000.parquet   rows of one chunk; written when the chunk is done
+    quarantine.parquet                unusable inputs, with reasons
+    job.json                          the configuration
+    done.json                         the totals at the end
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from components.data.rows import open_table
 from components.storage.atomic import write_json
 from components.storage.digest import digest_file, digest_json
 
-_DIGITS = 12  # of a job's digest, in its name
+_DIGITS = 12  # digits of the digest in a job's name
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,9 @@ class Model:
 
     Attributes:
         name: Registered name, or that of a run's model that is not registered.
-        version: Of the registered model; None where it is not registered.
-        run: MLflow run that it comes from.
-        bundle: Folder of its bundle.
+        version: Version of the registered model; None where it is not registered.
+        run: MLflow run that made the model.
+        bundle: Folder of the model's bundle.
     """
 
     name: str
@@ -45,10 +46,10 @@ class Job:
     """One table scored by one model.
 
     Attributes:
-        key: Name of its folder: another one where the table, the model, or an option that matters is another.
-        folder: Where it writes.
-        config: What was asked for.
-        model: By which it is scored.
+        key: Name of the folder, which differs by table, model, and options that change predictions.
+        folder: Folder that the job writes to.
+        config: Configuration of the job.
+        model: Model that scores.
     """
 
     key: str
@@ -63,21 +64,21 @@ class Job:
 
     @property
     def quarantine(self) -> Path:
-        """Table of what could not be used."""
+        """Table of unusable inputs."""
         return Path(self.folder) / "quarantine.parquet"
 
     @property
     def parts(self) -> list[Path]:
-        """Files of the predictions that are there, in order."""
+        """Files of the predictions written so far, in order."""
         return sorted(self.predictions.glob("part-*.parquet"))
 
 
 def plan(config: ScoreConfig, model: Model) -> Job:
-    """The job that was asked for, new or begun earlier.
+    """Make a job, or find the one begun earlier.
 
     Args:
-        config: What was asked for.
-        model: By which it is scored.
+        config: Configuration of the job.
+        model: Model that scores.
 
     Raises:
         DataError: If there is no such table.

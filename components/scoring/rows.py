@@ -1,4 +1,4 @@
-"""The rows of a table to be scored: counted and checked once, then handed over a chunk at a time."""
+"""Rows of a table to score: counted and checked once, then read in chunks."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from components.config.inputs import InputConfig
 from components.config.score import ScoreConfig
-from components.data.cells import NotUnicodeError, unusable, word_of
+from components.data.cells import word_of
 from components.data.quarantine import Fault
-from components.data.rows import LOOKERS, chunked, model_columns, open_table, usable_rows
+from components.data.rows import LOOKERS, chunked, model_columns, open_table, text_cell, usable_rows
 from components.data.sources.manifest import Batch, Manifest
 from components.errors import DataError, nearest
 
@@ -25,14 +24,14 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Rows:
-    """A table that has been checked.
+    """Checked table.
 
     Attributes:
         manifest: The table.
-        inputs: Of the model, by name.
+        inputs: Inputs of the model by name.
         id: Column with ids; None where rows are numbered.
-        total: Rows.
-        absent: Columns of the model that the table lacks: missing in every row.
+        total: Number of rows.
+        absent: Columns of the model that the table lacks, so every row misses them.
     """
 
     manifest: Manifest
@@ -43,10 +42,10 @@ class Rows:
 
     @property
     def columns(self) -> list[str]:
-        """Columns that are read."""
+        """Columns to read."""
         named = [column for section in self.inputs.values() for column in section.columns]
-        there = [column for column in named if column in self.manifest.columns]
-        return list(dict.fromkeys([*([self.id] if self.id else []), *there]))
+        present = [column for column in named if column in self.manifest.columns]
+        return list(dict.fromkeys([*([self.id] if self.id else []), *present]))
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,9 @@ class Chunk:
 
     Attributes:
         first: Number of the first row.
-        ids: (N,).
+        ids: (N,) ids of the rows.
         table: N rows with the model's columns; media as absolute path, URL or bytes.
-        faults: Inputs that cannot be used, and why; by row.
+        faults: Unusable inputs, with reasons, by row.
     """
 
     first: int
@@ -70,12 +69,12 @@ def open_rows(config: ScoreConfig, inputs: Mapping[str, InputConfig]) -> Rows:
     """Open the table and read its ids once.
 
     Args:
-        config: Names the table.
-        inputs: Of the model.
+        config: Configuration with the table.
+        inputs: Inputs of the model.
 
     Raises:
-        DataError: If it cannot be read, has no rows, no id column of that name, none of the model's columns,
-            or an id that is empty or stands twice.
+        DataError: If the table cannot be read, or has no rows, no id column of that name, or none of the
+            model's columns; or if an id is empty or repeated.
     """
     manifest = open_table(config.manifest, config.format)
     known = manifest.columns
@@ -85,18 +84,18 @@ def open_rows(config: ScoreConfig, inputs: Mapping[str, InputConfig]) -> Rows:
             f"{nearest(config.id, known)}"
         )
     id = config.id or ("id" if "id" in known else None)
-    there, absent = model_columns(manifest, inputs)
-    total = _count(manifest, id or there[0], named=id is not None)
+    present, absent = model_columns(manifest, inputs)
+    total = _count(manifest, id or present[0], named=id is not None)
     return Rows(manifest, inputs, id, total, absent)
 
 
 def read_chunks(rows: Rows, size: int, needed: Callable[[int], bool]) -> Iterator[Chunk]:
-    """The rows in order, ``size`` at a time; media files are opened and judged as in training.
+    """Read the rows in order, ``size`` at a time; media files are opened and checked as in training.
 
     Args:
-        rows: What to read.
-        size: Rows of a chunk; at most so many, and a batch of the reader, are held.
-        needed: Whether a chunk that starts at this row is wanted; the others are passed over.
+        rows: Table to read.
+        size: Rows per chunk; one chunk and one batch of the reader are held at most.
+        needed: Test of a chunk by its first row; the others are skipped.
 
     Raises:
         DataError: If a cell holds what its input cannot be, as in training.
@@ -108,11 +107,11 @@ def read_chunks(rows: Rows, size: int, needed: Callable[[int], bool]) -> Iterato
 
 
 def _count(manifest: Manifest, column: str, named: bool) -> int:
-    """Rows of the table. Ids are compared by 8 bytes of their digest, and where those agree by themselves."""
+    """Count the rows. Ids are compared by 8 bytes of their digests, and in full where those agree."""
     seen, empty = array("Q"), []
     for batch in manifest.batches([column]):
         for cell in batch[column]:
-            if named and (word := _word(cell, manifest.name, column, len(seen))) is None:
+            if named and (word := text_cell(cell, manifest.name, column, len(seen))) is None:
                 empty.append(len(seen))
             seen.append(_short(word) if named and word is not None else len(seen))
     if not seen:
@@ -133,14 +132,14 @@ def _check_unique(manifest: Manifest, column: str, seen: array[int]) -> None:
     suspects = set(values[counts > 1].tolist())
     if not suspects:
         return
-    places: dict[str, list[int]] = {}
+    rows_of: dict[str, list[int]] = {}
     row = 0
     for batch in manifest.batches([column]):
         for cell in batch[column]:
             if seen[row] in suspects:
-                places.setdefault(str(word_of(cell)), []).append(row)
+                rows_of.setdefault(str(word_of(cell)), []).append(row)
             row += 1
-    twice = {id: rows for id, rows in places.items() if len(rows) > 1}
+    twice = {id: rows for id, rows in rows_of.items() if len(rows) > 1}
     if twice:
         shown = "; ".join(
             f"{id!r} in rows {', '.join(map(str, rows[:_SHOWN]))}"
@@ -148,7 +147,7 @@ def _check_unique(manifest: Manifest, column: str, seen: array[int]) -> None:
         )
         more = f" and {len(twice) - _SHOWN} more" if len(twice) > _SHOWN else ""
         raise DataError(
-            f"{manifest.name}: {len(twice)} ids stand more than once: {shown}{more} (the first row is 0). "
+            f"{manifest.name}: {len(twice)} ids are repeated: {shown}{more} (the first row is 0). "
             "Make them unique, or name another column with --id"
         )
 
@@ -156,13 +155,6 @@ def _check_unique(manifest: Manifest, column: str, seen: array[int]) -> None:
 def _short(id: str) -> int:
     data = id.encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
-
-
-def _word(cell: Any, name: str, column: str, row: int) -> str | None:
-    try:
-        return word_of(cell)
-    except (TypeError, NotUnicodeError) as error:
-        raise unusable(error, name, column, row, "text or a number") from error
 
 
 def _chunk(rows: Rows, first: int, batch: Batch, pool: ThreadPoolExecutor) -> Chunk:

@@ -1,4 +1,4 @@
-"""Predictions into a table of a SQL database: as often as you like, each row stands there once."""
+"""Predictions in a table of a SQL database: repeated writes leave each row once."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import sqlalchemy as sa
 from components.data.sources.database import open_database
 from components.errors import BraidError
 
-_KEY = ("run_id", "row")  # a job has one run, and in it each row of the table one prediction
+_KEY = ("run_id", "row")  # as a job has one run, and in it each row of the table has one prediction
 
 
 class Sink:
-    """A table that predictions are written to.
+    """Table that predictions are written to.
 
     Args:
         url: SQLAlchemy URL. ``${NAME}`` stands for an environment variable.
-        table: Made if there is none.
+        table: Name of the table, which is created if it does not exist.
 
     Raises:
-        ConfigError: If the URL is none, or a variable is not set.
+        ConfigError: If the URL is invalid, or a variable is not set.
         BraidError: If the driver is not installed.
     """
 
@@ -36,45 +36,45 @@ class Sink:
         self.table = table
 
     def check(self, schema: pa.Schema) -> None:
-        """See that the database answers, and that a table that is there has the columns; change nothing.
+        """Check that the database responds, and that an existing table has the columns; change nothing.
 
         Raises:
-            BraidError: If it cannot be reached, or a column is not there.
+            BraidError: If the database cannot be reached, or a column is missing.
         """
-        with self._told(), self._engine.connect() as connection:
-            found = sa.inspect(connection)
-            if not found.has_table(self.table):
+        with self._errors(), self._engine.connect() as connection:
+            inspector = sa.inspect(connection)
+            if not inspector.has_table(self.table):
                 return
-            known = {column["name"] for column in found.get_columns(self.table)}
+            known = {column["name"] for column in inspector.get_columns(self.table)}
         absent = [name for name in schema.names if name not in known]
         if absent:
             raise BraidError(
-                f"--table {self.table}: is there in {self.shown} without column "
-                f"{', '.join(map(repr, absent))}, so it is of another model. Name another --table"
+                f"--table {self.table}: exists in {self.shown} without column "
+                f"{', '.join(map(repr, absent))}, so it belongs to another model. Name another --table"
             )
 
     def write(self, parts: Sequence[Path]) -> int:
-        """Write the parts of one job; those that are there are passed over, one a transaction.
+        """Write the parts of one job, one per transaction; skip those that are written already.
 
         Args:
             parts: Parquet files with the same columns, among them ``run_id`` and ``row``.
 
         Returns:
-            Rows that were written now.
+            Number of rows written now.
 
         Raises:
-            BraidError: If the database cannot be reached or written to. What was written stays.
+            BraidError: If the database cannot be reached or written to. Written parts stay.
         """
         table = _table(self.table, pq.read_schema(parts[0]))
         written = 0
-        with self._told():
+        with self._errors():
             table.metadata.create_all(self._engine)
             for part in parts:
                 with self._engine.begin() as connection:
                     written += _write(connection, table, pq.read_table(part))
         return written
 
-    def _told(self) -> AbstractContextManager[None]:
+    def _errors(self) -> AbstractContextManager[None]:
         return self._database.errors_as(BraidError, f"--sql {self.shown}, table {self.table}")
 
 
@@ -96,11 +96,11 @@ def _type(field: pa.Field) -> sa.types.TypeEngine[Any]:
         return sa.BigInteger()
     if pa.types.is_floating(field.type):
         return sa.Double()
-    return sa.String(64) if field.name in _KEY else sa.Text()  # a key needs a length in some databases
+    return sa.String(64) if field.name in _KEY else sa.Text()  # as a key needs a length in some databases
 
 
 def _write(connection: sa.Connection, table: sa.Table, part: pa.Table) -> int:
-    """Rows of one part, unless all of them are there."""
+    """Write the rows of one part, unless all of them are in the table; count them."""
     if not len(part):
         return 0
     rows = part.to_pylist()

@@ -22,15 +22,15 @@ class Summary:
 
     Attributes:
         run: MLflow run of the job.
-        rows: Of the table; each is either scored or not.
+        rows: Rows of the table; each is either scored or not.
         scored: Rows with a prediction.
-        not_scored: Rows of which no input could be used; in quarantine alone.
+        not_scored: Rows without a usable input, which are only in quarantine.
         faulty: Rows in quarantine, scored from their other inputs or not at all.
         missing: Rows scored without an input, by input.
         absent: Columns of the model that the table lacks.
         abstained: Scored rows whose set or interval does not decide, by target.
         labels: Scored rows by label (by each label, where a row has several), by target.
-        values: Of a number: mean, lowest and highest, by target.
+        values: Mean, lowest and highest number, by target.
     """
 
     run: str
@@ -63,7 +63,7 @@ class Summary:
     def metrics(self) -> dict[str, float]:
         """Counts and rates: ``rows_scored``, ``quarantine_rate``, ``image_missing_rate``, ..."""
         scored = max(self.scored, 1)
-        several = len(self.abstained) > 1  # then names begin with the target
+        several = len(self.abstained) > 1  # as names then begin with the target
         prefixes = {name: f"{name}_" if several else "" for name in self.abstained}
         return {
             "rows": self.rows,
@@ -98,13 +98,13 @@ class Summary:
 
 
 def finished(job: Job) -> Summary | None:
-    """The totals, if the job is done."""
+    """Read the totals, if the job is done."""
     done = Path(job.folder) / "done.json"
     return Summary(**json.loads(done.read_text("utf-8"))) if done.exists() else None
 
 
 def sum_up(job: Job, rows: Rows, targets: Targets, run: str, faulty: int) -> Summary:
-    """Totals from the parts, one at a time."""
+    """Add up the totals, one part at a time."""
     scored = 0
     missing: Counter[str] = Counter()
     abstained: Counter[str] = Counter()

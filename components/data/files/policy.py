@@ -35,7 +35,7 @@ class Policy:
     Attributes:
         schemes: Allowed schemes of URLs.
         hosts: Allowed hosts; all if empty.
-        private: Whether addresses of this machine and its networks are allowed.
+        private: Allows addresses of this machine and its networks.
         most_bytes: Largest size of a file.
         seconds: Longest time for a file over HTTP.
         roots: Folders and URLs whose files any manifest may name.

@@ -20,7 +20,7 @@ class Manifest:
         root: Folder or URL where relative media paths start.
         columns: Names of all columns.
         batches: Function that reads given columns in the source's order, a bounded number of rows at a time.
-        numbered: Whether row numbers are the ids where there is no ``id`` column.
+        numbered: Takes row numbers as ids where there is no ``id`` column.
         own_split: Column of the split that the source itself has (folders named train, val, test; splits of
             a Hugging Face dataset); None if it has none.
         roots: Further folders in which its media may lie, such as the cache of a library.

@@ -1,8 +1,8 @@
-"""Damage as it happens to what users give: blur, hiss, typos, empty cells, each on a ladder of five steps.
+"""Corruptions of raw values, as users' data suffer them: blur, hiss, typos, empty cells, in five severities.
 
 Every corruption takes a raw value (the file, the text, the cells), a severity from 1 (slight) to 5 (heavy)
-and a generator, and gives a raw value of the same kind, which goes through the model's own preprocessing. A
-ladder is nested: what is damaged at one severity is damaged at every higher one, from the same draws.
+and a generator. It returns a raw value of the same kind for the model's own preprocessing. Severities are
+nested: a part damaged at one is damaged at every higher one, from the same draws.
 """
 
 from __future__ import annotations
@@ -31,30 +31,30 @@ SEVERITIES = (1, 2, 3, 4, 5)
 
 
 def corruptions(modality: str, scales: Mapping[str, float] | None = None) -> dict[str, Corruption]:
-    """Corruptions of a modality by name.
+    """List the corruptions of a modality by name.
 
     Args:
         modality: image, audio, text or tabular.
-        scales: Tabular: standard deviation of each numeric column in training.
+        scales: Standard deviation of each numeric column in training, for tabular alone.
     """
-    found = dict(CORRUPTIONS[modality])
+    kinds = dict(CORRUPTIONS[modality])
     if modality == "tabular":
-        found["number_noise"] = partial(number_noise, scales=scales or {})
-    return found
+        kinds["number_noise"] = partial(number_noise, scales=scales or {})
+    return kinds
 
 
 def corrupt(
     corruption: Corruption, name: str, value: Any, severity: int, *, seed: int = 0, sample: str = ""
 ) -> Any:
-    """One value, damaged.
+    """Damage one value.
 
-    The draws come from seed, name and sample, so that they are the same at every severity.
+    The draws depend on seed, name and sample, so they are the same at every severity.
 
     Args:
         corruption, name: One of :func:`corruptions`.
         value: image, audio: path, URL or bytes. text: str. tabular: column → cell. None is missing.
         severity: 0 to 5; 0 gives the very same value back, and so does a missing one.
-        seed, sample: Of the draws: the run's seed and the sample's id.
+        seed, sample: Seed of the run and id of the sample, which the draws depend on.
 
     Returns:
         image: a PNG's bytes. audio: a WAV's bytes. text: str. tabular: column → cell.

@@ -1,4 +1,4 @@
-"""Damaged sound. Each function takes a file and gives a WAV of the same rate and channels, in floats."""
+"""Corruptions of audio. Each takes a file and returns a WAV of the same rate and channels, in floats."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _PACKET = 0.02  # seconds
 
 
 def white_noise(value: MediaValue, severity: int, rng: np.random.Generator) -> bytes:
-    """White noise at a signal-to-noise ratio of 20, 15, 10, 5, 0 dB over the whole sound.
+    """Add white noise at a signal-to-noise ratio of 20, 15, 10, 5, 0 dB over the whole clip.
 
     Source: the ratios of Aurora-2 (Hirsch & Pearce 2000). The noise is the same at every severity, only
-    louder; a silent sound stays silent.
+    louder; a silent clip stays silent.
     """
     wave, rate = _read(value)
     ratio = 10 ** (-(20, 15, 10, 5, 0)[severity - 1] / 20)
@@ -27,14 +27,14 @@ def white_noise(value: MediaValue, severity: int, rng: np.random.Generator) -> b
 
 
 def clipping(value: MediaValue, severity: int, rng: np.random.Generator) -> bytes:
-    """Overdriven: cut off at .5, .3, .2, .1, .05 of the peak. The shares are ours."""
+    """Cut off the waveform at .5, .3, .2, .1, .05 of the peak. The shares are ours."""
     wave, rate = _read(value)
     most = (0.5, 0.3, 0.2, 0.1, 0.05)[severity - 1] * np.abs(wave).max()
     return _wav(np.clip(wave, -most, most), rate)
 
 
 def dropout(value: MediaValue, severity: int, rng: np.random.Generator) -> bytes:
-    """Packets of 20 ms lost, and silent, with a chance of .05, .1, .2, .35, .5 each.
+    """Silence packets of 20 ms with a chance of .05, .1, .2, .35, .5 each.
 
     Source: random drops in audio as in MultiBench (Liang et al. 2021); length and chances are ours. A packet
     that is lost is lost at every higher severity.
@@ -53,14 +53,14 @@ AUDIO: Mapping[str, Callable[[MediaValue, int, np.random.Generator], bytes]] = {
 
 
 def _read(value: MediaValue) -> tuple[np.ndarray, int]:
-    """Samples float32 (S, channels), S ≥ 1, what is not a number as silence; and the rate in Hz."""
+    """Decode samples float32 (S, channels), S ≥ 1, NaN as silence; and the rate in Hz."""
     data = media_bytes(value)
     try:
         wave, rate = sf.read(io.BytesIO(data), dtype="float32", always_2d=True)
     except (sf.SoundFileError, RuntimeError, TypeError, ValueError) as error:
-        raise DataError(f"{named(value)}: cannot be decoded as sound: {error}") from error
+        raise DataError(f"{named(value)}: cannot be decoded as audio: {error}") from error
     if len(wave) == 0:
-        raise DataError(f"{named(value)}: sound without samples")
+        raise DataError(f"{named(value)}: audio without samples")
     return np.nan_to_num(wave, nan=0.0, posinf=0.0, neginf=0.0), rate
 
 

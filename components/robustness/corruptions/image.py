@@ -1,9 +1,8 @@
-"""Damaged pictures, after ImageNet-C (Hendrycks & Dietterich 2019, https://arxiv.org/abs/1903.12261).
+"""Corruptions of images, after ImageNet-C (Hendrycks & Dietterich 2019, https://arxiv.org/abs/1903.12261).
 
-Each function takes a file and gives a PNG: RGB, upright, transparent parts on white. A picture whose longer
-side has more than 256 pixels is made that small first: noise and JPEG blocks are then as large beside the
-picture as in ImageNet-C (224 pixels) instead of vanishing when the encoder's size is made of it, and a
-camera's twelve megapixels cost no more than they must.
+Each takes a file and returns a PNG: RGB, upright, transparent parts on white. An image whose longer side has
+more than 256 pixels is reduced to that size first. Noise and JPEG blocks then have the proportions of
+ImageNet-C (224 pixels), and do not vanish when the image is resized for the encoder.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from components.errors import DataError
 from components.preprocess.image import decode, to_rgb, upright
 
 _SIDE = 256  # pixels
-_REFERENCE = 224  # pixels: side of ImageNet-C's pictures, for which its radii are given
+_REFERENCE = 224  # pixels: side of ImageNet-C's images, for which its radii are given
 
 
 def gaussian_blur(value: MediaValue, severity: int, rng: np.random.Generator) -> bytes:
-    """Blur of standard deviation 1, 2, 3, 4, 6 pixels in a picture of 224, in proportion in others.
+    """Blur by a standard deviation of 1, 2, 3, 4, 6 pixels in an image of 224.
 
     Source: ImageNet-C's Gaussian blur; other sizes in proportion to the shorter side.
     """
@@ -33,9 +32,9 @@ def gaussian_blur(value: MediaValue, severity: int, rng: np.random.Generator) ->
 
 
 def gaussian_noise(value: MediaValue, severity: int, rng: np.random.Generator) -> bytes:
-    """Normal noise of standard deviation .08, .12, .18, .26, .38 of the range on every pixel and channel.
+    """Add normal noise of standard deviation .08, .12, .18, .26, .38 of the range on every pixel and channel.
 
-    Source: ImageNet-C. The pattern is the same at every severity, only stronger.
+    Source: ImageNet-C. The noise is the same at every severity, only stronger.
     """
     pixels = np.asarray(_open(value), dtype=np.float32)
     noise = rng.standard_normal(pixels.shape, dtype=np.float32)
@@ -44,14 +43,14 @@ def gaussian_noise(value: MediaValue, severity: int, rng: np.random.Generator) -
 
 
 def jpeg(value: MediaValue, severity: int, rng: np.random.Generator) -> bytes:
-    """Written as a JPEG of quality 25, 18, 15, 10, 7 and read again. Source: ImageNet-C."""
+    """Encode as a JPEG of quality 25, 18, 15, 10, 7 and decode. Source: ImageNet-C."""
     file = io.BytesIO()
     _open(value).save(file, "JPEG", quality=(25, 18, 15, 10, 7)[severity - 1])
     return _png(Image.open(file))
 
 
 def occlusion(value: MediaValue, severity: int, rng: np.random.Generator) -> bytes:
-    """A rectangle of the picture's shape and mean colour over .05, .1, .2, .35, .5 of the area.
+    """Cover .05, .1, .2, .35, .5 of the area by a rectangle of the image's shape and mean colour.
 
     Source: occlusion of Zeiler & Fergus 2014 (https://arxiv.org/abs/1311.2901); the shares are ours. Each
     rectangle lies within that of the next severity.
@@ -73,22 +72,22 @@ IMAGE: Mapping[str, Callable[[MediaValue, int, np.random.Generator], bytes]] = {
 
 
 def _span(size: int, share: float, at: float) -> slice:
-    """Part of a side; ``at`` in [0, 1] says where, such that a larger share holds every smaller one."""
+    """Choose a part of a side by ``at`` in [0, 1], such that a larger share holds every smaller one."""
     return slice(int(np.floor(at * size * (1 - share))), int(np.ceil(size * (at + (1 - at) * share))))
 
 
 def _open(value: MediaValue) -> Image.Image:
-    """RGB, as the model's own decoder sees it, of at most 256 pixels a side."""
+    """Decode to RGB as the model does, with at most 256 pixels per side."""
     data = media_bytes(value)
     try:
         image = to_rgb(upright(decode(data, _SIDE)))
-    except Exception as error:  # decoders raise all kinds on damaged data
-        raise DataError(f"{named(value)}: cannot be decoded as a picture: {error}") from error
+    except Exception as error:  # as decoders raise errors of any class on damaged data
+        raise DataError(f"{named(value)}: cannot be decoded as an image: {error}") from error
     image.thumbnail((_SIDE, _SIDE), Image.Resampling.BICUBIC)
     return image
 
 
 def _png(image: Image.Image) -> bytes:
     file = io.BytesIO()
-    image.save(file, "PNG", compress_level=1)  # read once and thrown away
+    image.save(file, "PNG", compress_level=1)  # as it is read only once
     return file.getvalue()

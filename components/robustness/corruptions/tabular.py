@@ -1,4 +1,4 @@
-"""Damaged cells: numbers that are off, and cells that nobody filled in."""
+"""Corruptions of tables: noisy numbers and empty cells."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ _NO_SCALES: Mapping[str, float] = MappingProxyType({})
 def number_noise(
     cells: Cells, severity: int, rng: np.random.Generator, scales: Mapping[str, float] = _NO_SCALES
 ) -> dict[str, Any]:
-    """Normal noise of .1, .25, .5, 1, 2 training standard deviations on numbers. The steps are ours.
+    """Add normal noise of .1, .25, .5, 1, 2 training standard deviations to numbers. The steps are ours.
 
     The draws are the same at every severity, only scaled. A cell that holds no number stays as it is.
 
     Args:
         cells: Column → cell.
         severity: 1 to 5.
-        rng: Of the draws.
+        rng: Generator of the draws.
         scales: Standard deviation of each numeric column; the others stay as they are.
     """
     share = (0.1, 0.25, 0.5, 1.0, 2.0)[severity - 1]
     draws = dict(zip(cells, rng.standard_normal(len(cells)), strict=True))
-    found = dict(cells)
+    noisy = dict(cells)
     for column, scale in scales.items():
         number = to_number(cells.get(column))
         if number is not None:
-            found[column] = number + share * scale * float(draws[column])
-    return found
+            noisy[column] = number + share * scale * float(draws[column])
+    return noisy
 
 
 def missing_cells(cells: Cells, severity: int, rng: np.random.Generator) -> dict[str, Any]:
-    """Cells emptied with a chance of .1, .2, .35, .5, .7 each; a row may lose them all.
+    """Empty cells with a chance of .1, .2, .35, .5, .7 each; a row may lose them all.
 
     Source: random drops in tables as in MultiBench (Liang et al. 2021); the chances are ours. A cell that is
     empty is empty at every higher severity.

@@ -1,7 +1,8 @@
-"""Damaged text: slips of the finger and lost words. What has text keeps some."""
+"""Corruptions of text: typos and lost words. A text never becomes empty."""
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping
 
@@ -9,15 +10,15 @@ import numpy as np
 
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _NEIGHBOURS = {
-    key: "".join(row[at] for at in (place - 1, place + 1) if 0 <= at < len(row))
+    key: "".join(row[at] for at in (column - 1, column + 1) if 0 <= at < len(row))
     for row in _ROWS
-    for place, key in enumerate(row)
+    for column, key in enumerate(row)
 }
 _WORD = re.compile(r"\s*\S+")
 
 
 def typos(text: str, severity: int, rng: np.random.Generator) -> str:
-    """Letters and digits substituted, left out or doubled, each with a chance of .03, .06, .1, .15, .25.
+    """Substitute, drop or double letters and digits, each with a chance of .03, .06, .1, .15, .25.
 
     A substitute is a neighbour on a QWERTY keyboard, in the same case; a sign that the keyboard lacks is
     replaced by another of the same text, so that the script stays.
@@ -35,12 +36,12 @@ def typos(text: str, severity: int, rng: np.random.Generator) -> str:
             written.append(_substitute(letter, text, which))
         elif kind < 2 / 3:
             written.append(letter + letter)
-    found = "".join(written)
-    return found if found.strip() else text
+    damaged = "".join(written)
+    return damaged if damaged.strip() else text
 
 
 def word_dropout(text: str, severity: int, rng: np.random.Generator) -> str:
-    """Words lost with a chance of .1, .2, .35, .5, .7 each; one always stays.
+    """Drop words with a chance of .1, .2, .35, .5, .7 each; one always stays.
 
     Source: word dropout of Iyyer et al. 2015 (Deep Averaging Networks); the chances are ours. A word that is
     lost is lost at every higher severity. A text without white space is one word.
@@ -53,7 +54,7 @@ def word_dropout(text: str, severity: int, rng: np.random.Generator) -> str:
     stays[draws.argmax()] = True
     if stays.all():
         return text
-    return "".join(word for word, there in zip(words, stays, strict=True) if there).strip()
+    return "".join(itertools.compress(words, stays)).strip()
 
 
 TEXT: Mapping[str, Callable[[str, int, np.random.Generator], str]] = {
@@ -63,8 +64,8 @@ TEXT: Mapping[str, Callable[[str, int, np.random.Generator], str]] = {
 
 
 def _substitute(letter: str, text: str, which: float) -> str:
-    """Another sign in its place; ``which`` in [0, 1) chooses."""
+    """Choose another sign by ``which`` in [0, 1)."""
     known = _NEIGHBOURS.get(letter.lower())
     others = known or sorted({sign for sign in text if sign.isalnum() and sign != letter}) or [letter]
-    found = others[int(which * len(others))]
-    return found.upper() if known and letter.isupper() else found
+    other = others[int(which * len(others))]
+    return other.upper() if known and letter.isupper() else other

@@ -48,13 +48,13 @@ def audited(demo: Path) -> Callable[..., Audit]:
     ) -> Audit:
         with (demo / "manifest.csv").open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        kept = [row for row in rows if int(row["id"].split("-")[1]) % 2 == 0]
-        change(kept)
+        half = [row for row in rows if int(row["id"].split("-")[1]) % 2 == 0]
+        change(half)
         source = demo / "changed.csv"
         with source.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(dict.fromkeys(key for row in kept for key in row)))
+            writer = csv.DictWriter(file, list(dict.fromkeys(key for row in half for key in row)))
             writer.writeheader()
-            writer.writerows(kept)
+            writer.writerows(half)
         inputs = {**INPUTS, **options.pop("inputs", {})}
         data = {"source": str(source), "split": {"column": "split"}}
         config: PipelineConfig = Pipeline.model_validate(
@@ -70,17 +70,17 @@ def audited(demo: Path) -> Callable[..., Audit]:
     return call
 
 
-def by_input(found: Audit) -> dict[str, Any]:
-    return {each.input: each for each in found.agreements}
+def by_input(audit: Audit) -> dict[str, Any]:
+    return {each.input: each for each in audit.agreements}
 
 
 def test_good_data_raises_no_alarm(audited: Callable[..., Audit]) -> None:
-    found = audited()
-    assert found.warnings == ()
-    assert found.kinds == ()
-    assert all(each.low > 0.3 for each in found.agreements)
-    assert by_input(found)["audio"].right > 0.7
-    assert Audit.from_json(found.to_json()) == found
+    audit = audited()
+    assert audit.warnings == ()
+    assert audit.kinds == ()
+    assert all(each.low > 0.3 for each in audit.agreements)
+    assert by_input(audit)["audio"].right > 0.7
+    assert Audit.from_json(audit.to_json()) == audit
 
 
 def test_good_data_sorted_by_label_raises_no_alarm(audited: Callable[..., Audit]) -> None:
@@ -89,37 +89,37 @@ def test_good_data_sorted_by_label_raises_no_alarm(audited: Callable[..., Audit]
 
 def move(rows: Rows, column: str, first: int, last: int) -> None:
     """Shift a column against the others, within some rows."""
-    there = [row for row in rows[first:last] if row[column]]
-    cells = [row[column] for row in there]
-    for row, cell in zip(there, cells[5:] + cells[:5], strict=True):
+    filled = [row for row in rows[first:last] if row[column]]
+    cells = [row[column] for row in filled]
+    for row, cell in zip(filled, cells[5:] + cells[:5], strict=True):
         row[column] = cell
 
 
 def test_a_block_of_shifted_sounds_is_told_by_its_ids(audited: Callable[..., Audit]) -> None:
-    found = audited(lambda rows: move(rows, "audio", 200, 270))
-    assert found.kinds == ("shuffled",)
-    assert by_input(found)["image"].shuffled == by_input(found)["clue"].shuffled == ()
-    (block,) = by_input(found)["audio"].shuffled
+    audit = audited(lambda rows: move(rows, "audio", 200, 270))
+    assert audit.kinds == ("shuffled",)
+    assert by_input(audit)["image"].shuffled == by_input(audit)["clue"].shuffled == ()
+    (block,) = by_input(audit)["audio"].shuffled
     assert abs(int(block.first.split("-")[1]) / 2 - 200) <= 10
     assert abs(int(block.last.split("-")[1]) / 2 - 269) <= 10
-    (warning,) = found.warnings
+    (warning,) = audit.warnings
     assert f"{block.rows} rows from id {block.first} to {block.last}" in warning
 
 
 def shuffle(rows: Rows) -> None:
-    """Pair all sounds with other rows."""
-    there = [row for row in rows if row["audio"]]
-    order = np.random.default_rng(1).permutation(len(there))
-    cells = [row["audio"] for row in there]
-    for row, place in zip(there, order, strict=True):
-        row["audio"] = cells[place]
+    """Pair all audio with other rows."""
+    filled = [row for row in rows if row["audio"]]
+    order = np.random.default_rng(1).permutation(len(filled))
+    cells = [row["audio"] for row in filled]
+    for row, position in zip(filled, order, strict=True):
+        row["audio"] = cells[position]
 
 
 def test_sounds_paired_with_other_rows_are_at_chance(audited: Callable[..., Audit]) -> None:
-    found = audited(shuffle)
-    assert found.kinds == ("chance",)
-    assert [each.input for each in found.agreements if each.chance] == ["audio"]
-    assert "Input audio says nothing of label" in found.warnings[0]
+    audit = audited(shuffle)
+    assert audit.kinds == ("chance",)
+    assert [each.input for each in audit.agreements if each.chance] == ["audio"]
+    assert "Input audio says nothing of label" in audit.warnings[0]
 
 
 @pytest.mark.parametrize(("share", "kinds"), [(0.0, ("chance",)), (0.25, ())])
@@ -152,12 +152,12 @@ def test_copies_of_training_files_in_test_are_found(audited: Callable[..., Audit
             sf.write(demo / f"audio/again-{number}.flac", wave * 0.9, rate)
             test[number]["audio"] = f"audio/again-{number}.flac"
 
-    found = audited(plant)
-    twins = {(each.input, each.split): each for each in found.duplicates}
+    audit = audited(plant)
+    twins = {(each.input, each.split): each for each in audit.duplicates}
     assert (twins["image", "test"].exact, twins["image", "test"].near) == (4, 4)
     assert (twins["audio", "test"].exact, twins["audio", "test"].near) == (0, 4)
     assert [key for key, each in twins.items() if each.flagged] == [("image", "test"), ("audio", "test")]
-    assert found.kinds == ("duplicates",)
+    assert audit.kinds == ("duplicates",)
 
 
 def test_texts_copied_from_train_are_more_than_chance(audited: Callable[..., Audit]) -> None:
@@ -167,8 +167,8 @@ def test_texts_copied_from_train_are_more_than_chance(audited: Callable[..., Aud
         for number in range(40):
             test[number]["clue"] = train[number]["clue"]
 
-    found = audited(plant)
-    assert [(each.input, each.split) for each in found.duplicates if each.flagged] == [("clue", "test")]
+    audit = audited(plant)
+    assert [(each.input, each.split) for each in audit.duplicates if each.flagged] == [("clue", "test")]
 
 
 def test_a_column_made_from_the_label_is_a_leak(audited: Callable[..., Audit]) -> None:
@@ -179,12 +179,12 @@ def test_a_column_made_from_the_label_is_a_leak(audited: Callable[..., Audit]) -
             row["weight"] = f"{rng.normal():.3f}"
 
     table = {"facts": {"modality": "tabular", "columns": ["code", "weight"]}}
-    found = audited(plant, inputs=table)
-    assert [(each.column, each.flagged) for each in found.leaks if each.input == "facts"] == [
+    audit = audited(plant, inputs=table)
+    assert [(each.column, each.flagged) for each in audit.leaks if each.input == "facts"] == [
         ("column code", True),
         ("column weight", False),
     ]
-    assert found.kinds == ("leak",)
+    assert audit.kinds == ("leak",)
 
 
 def test_speakers_in_two_splits_are_told(audited: Callable[..., Audit]) -> None:
@@ -193,16 +193,16 @@ def test_speakers_in_two_splits_are_told(audited: Callable[..., Audit]) -> None:
             row["speaker"] = f"s{number % 6}"
             row["shelf"] = f"s{number % 6}"
 
-    found = audited(plant)
-    assert [(each.column, each.groups, each.across) for each in found.groups] == [("speaker", 6, 6)]
-    assert found.kinds == ("groups",)
-    assert "data.split.group: speaker" in found.warnings[0]
+    audit = audited(plant)
+    assert [(each.column, each.groups, each.across) for each in audit.groups] == [("speaker", 6, 6)]
+    assert audit.kinds == ("groups",)
+    assert "data.split.group: speaker" in audit.warnings[0]
     assert audited(plant, groups=[]).groups == ()
     with pytest.raises(DataError, match=r"audit\.groups\.0: 'shelves' is not a column"):
         audited(plant, groups=["shelves"])
 
 
 def test_fewer_rows_are_spread_over_the_table(audited: Callable[..., Audit]) -> None:
-    found = audited(rows=300)
-    assert 225 <= found.rows <= 300
-    assert found.warnings == ()
+    audit = audited(rows=300)
+    assert 225 <= audit.rows <= 300
+    assert audit.warnings == ()

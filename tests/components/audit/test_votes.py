@@ -67,17 +67,17 @@ def test_a_block_of_shuffled_rows_is_found_where_it_is(first: int, length: int) 
     vectors, labels = made()
     rows = slice(first, first + length)
     vectors[rows] = np.roll(vectors[rows], 7, axis=0)
-    (found,) = voted(vectors, labels)
-    assert abs(found[0] - first) <= 12
-    assert abs(found[1] - (first + length - 1)) <= 12
+    (votes,) = voted(vectors, labels)
+    assert abs(votes[0] - first) <= 12
+    assert abs(votes[1] - (first + length - 1)) <= 12
 
 
 def test_two_blocks_are_found() -> None:
     vectors, labels = made()
     for rows in (slice(100, 200), slice(600, 700)):
         vectors[rows] = np.roll(vectors[rows], 7, axis=0)
-    found = voted(vectors, labels)
-    assert [round(first / 50) for first, _ in found] == [2, 12]
+    votes = voted(vectors, labels)
+    assert [round(first / 50) for first, _ in votes] == [2, 12]
 
 
 @pytest.mark.parametrize("seed", range(12))

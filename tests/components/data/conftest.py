@@ -20,7 +20,7 @@ TEXT = {"note": {"modality": "text", "columns": "text"}}
 
 
 def _picture(path: Path, value: int = 0, size: tuple[int, int] = (16, 12)) -> Path:
-    """A picture whose content depends on ``value``."""
+    """An image whose content depends on ``value``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(value).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)

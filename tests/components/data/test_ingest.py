@@ -29,7 +29,7 @@ NOTE = {"note": {"modality": "text", "columns": "text"}}
 
 @pytest.fixture
 def rows(tmp_path: Path, text_rows: Make, picture: Make, sound: Make) -> list[dict[str, Any]]:
-    """Forty rows with a text, a picture and a sound."""
+    """Forty rows with a text, an image and audio."""
     made = text_rows(40)
     for number, row in enumerate(made):
         picture(tmp_path / f"pics/{number}.png", number)
@@ -373,7 +373,7 @@ def test_progress_counts_rows(tmp_path: Path, rows: Any, manifest: Make, pipelin
 
 
 class TestManyRows:
-    """What is held does not grow with the rows."""
+    """Memory that does not grow with the rows."""
 
     def test_no_row_is_read_before_those_ahead_of_it_are_written(
         self, tmp_path: Path, text_rows: Make, monkeypatch: pytest.MonkeyPatch, pipeline: Make
@@ -389,8 +389,8 @@ class TestManyRows:
                 yield {column: [row[column] for row in part] for column in wanted}
 
         columns = tuple(rows[0])
-        opened = Manifest("m", "m.csv", str(tmp_path), columns, batches)
-        monkeypatch.setattr("components.data.ingest.open_manifest", lambda *arguments: opened)
+        manifest = Manifest("m", "m.csv", str(tmp_path), columns, batches)
+        monkeypatch.setattr("components.data.ingest.open_manifest", lambda *arguments: manifest)
         monkeypatch.setattr("components.data.contents._ROWS", 20)
         ahead: list[int] = []
         config = pipeline("m.csv", NOTE)
@@ -431,8 +431,8 @@ class TestManyRows:
             known = rows[:-1] if "text" in wanted else rows
             yield {column: [row[column] for row in known] for column in wanted}
 
-        opened = Manifest("m", "m.csv", str(tmp_path), tuple(rows[0]), batches)
-        monkeypatch.setattr("components.data.ingest.open_manifest", lambda *arguments: opened)
+        manifest = Manifest("m", "m.csv", str(tmp_path), tuple(rows[0]), batches)
+        monkeypatch.setattr("components.data.ingest.open_manifest", lambda *arguments: manifest)
         with pytest.raises(DataError, match=r"m: changed while it was read \(20 rows, then 19\)"):
             ingest(pipeline("m.csv", NOTE), tmp_path / "out", tmp_path)
 

@@ -238,11 +238,11 @@ class TestStrata:
 
     def test_numbers_are_divided_into_tenths_of_the_rows(self) -> None:
         cells = [*(str(number) for number in range(100)), None]
-        found = strata(RegressionTarget(), cells)
-        assert found[-1] == ""
-        assert pd.Series(found[:-1]).value_counts().tolist() == [10] * 10
-        assert found[0] != found[99]
-        assert len(set(found[:10])) == 1
+        groups = strata(RegressionTarget(), cells)
+        assert groups[-1] == ""
+        assert pd.Series(groups[:-1]).value_counts().tolist() == [10] * 10
+        assert groups[0] != groups[99]
+        assert len(set(groups[:10])) == 1
 
     def test_numbers_of_few_values_have_few_strata(self) -> None:
         assert len(set(strata(RegressionTarget(), ["0"] * 95 + ["1"] * 5))) <= 2

@@ -1,4 +1,4 @@
-"""What steps read of the samples table."""
+"""Reads of the samples table by steps."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ def test_learning_rows_are_train_and_val_rows_that_have_an_input(tiny: BuiltMode
 
 def test_presence_has_a_column_an_input_in_sorted_order(tiny: BuiltModel) -> None:
     samples = open_samples_table(tiny.dataset).rows(["photo", "note", "facts"])
-    found = presence(samples, ["photo", "note", "facts"])
+    present = presence(samples, ["photo", "note", "facts"])
     # rows 5, 6 and 7 of every eight lack photo, note and facts
-    assert found[5:8].tolist() == [[True, True, False], [True, False, True], [False, True, True]]
-    assert found.sum(0).tolist() == [84, 84, 84]
+    assert present[5:8].tolist() == [[True, True, False], [True, False, True], [False, True, True]]
+    assert present.sum(0).tolist() == [84, 84, 84]
 
 
 def test_targets_are_indices_of_the_classes(tiny: BuiltModel) -> None:
     samples = open_samples_table(tiny.dataset).rows()
-    found = tiny.dataset.targets.encode(samples)["label"]
-    assert found.dtype == torch.int64
-    assert [CLASSES[index] for index in found.tolist()] == samples["target.label"].tolist()
+    encoded = tiny.dataset.targets.encode(samples)["label"]
+    assert encoded.dtype == torch.int64
+    assert [CLASSES[index] for index in encoded.tolist()] == samples["target.label"].tolist()
     changed = samples.assign(**{"target.label": ["unicorn", None] * 48})
     assert (tiny.dataset.targets.encode(changed)["label"] == -1).all()
 
@@ -133,12 +133,12 @@ class TestRows:
         assert len(rows) == 9
         for part in (slice(0, 9), slice(0, 4), slice(2, 3), slice(5, 20), slice(9, 12)):
             expected = whole.iloc[chosen[part]].reset_index(drop=True)
-            found = rows[part]
-            assert list(found.columns) == list(expected.columns)
+            selected = rows[part]
+            assert list(selected.columns) == list(expected.columns)
             if len(expected):
-                pd.testing.assert_frame_equal(found, expected)
+                pd.testing.assert_frame_equal(selected, expected)
             else:
-                assert not len(found)
+                assert not len(selected)
 
     def test_a_column_can_be_gone_through_again_and_again(self, grouped: BuiltModel) -> None:
         whole = open_samples_table(grouped.dataset).rows(["facts"], values=True)

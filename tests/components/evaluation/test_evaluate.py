@@ -114,7 +114,7 @@ def test_a_missing_subset_and_a_missing_single_input_are_named(make_arguments):
 
 @pytest.mark.parametrize("task", ["ordinal", "multilabel", "regression"])
 class TestEveryKind:
-    """What holds of classes holds of the other kinds."""
+    """Rules for classes, on the other kinds of target."""
 
     def test_shares_sum_to_the_gain_over_the_prior(self, make_evaluation_of, make_arguments_of, task):
         e, given = make_evaluation_of(task), make_arguments_of(task)
@@ -140,12 +140,12 @@ class TestEveryKind:
         assert Evaluation.from_json(e.to_json()).to_json() == e.to_json()
 
     def test_conformal_sets_hold_what_was_promised(self, make_evaluation_of, task):
-        found = make_evaluation_of(task).conformal
-        assert found.promised == 0.9
-        assert found.coverage.low <= found.coverage.value <= found.coverage.high
-        assert found.coverage.high > 0.9
-        assert found.size > 0
-        assert 0 <= found.abstained <= 1
+        conformal = make_evaluation_of(task).conformal
+        assert conformal.promised == 0.9
+        assert conformal.coverage.low <= conformal.coverage.value <= conformal.coverage.high
+        assert conformal.coverage.high > 0.9
+        assert conformal.size > 0
+        assert 0 <= conformal.abstained <= 1
 
     def test_worst_samples_have_the_highest_loss_and_shares_that_explain_the_answer(
         self, make_evaluation_of, make_arguments_of, task

@@ -1,4 +1,4 @@
-"""What the report embeds of a sample is small, and never stops the report."""
+"""Media of samples in the report: small, and never a reason to stop."""
 
 import io
 

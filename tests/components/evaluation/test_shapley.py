@@ -93,9 +93,9 @@ def test_arrays_are_shared_row_by_row_and_missing_inputs_are_skipped():
 def test_inputs_that_add_up_do_not_interact(worth):
     names = NAMES[: len(worth)]
     own = dict(zip(names, worth, strict=True))
-    found = interactions({frozenset(s): sum(own[n] for n in s) for s in [(), *subsets(names)]})
-    assert len(found) == len(names) * (len(names) - 1) / 2
-    assert all(value == pytest.approx(0, abs=1e-9) for value in found.values())
+    pairs = interactions({frozenset(s): sum(own[n] for n in s) for s in [(), *subsets(names)]})
+    assert len(pairs) == len(names) * (len(names) - 1) / 2
+    assert all(value == pytest.approx(0, abs=1e-9) for value in pairs.values())
 
 
 def test_two_inputs_that_only_tell_together_interact_by_all_they_tell():
@@ -106,8 +106,8 @@ def test_two_inputs_that_only_tell_together_interact_by_all_they_tell():
 
 def test_two_inputs_that_say_the_same_interact_negatively():
     values = {"": 0.5, "a": 0.9, "b": 0.9, "ab": 0.9}
-    found = interactions({frozenset(s): v for s, v in values.items()})
-    assert found == {("a", "b"): pytest.approx(-0.4)}
+    pairs = interactions({frozenset(s): v for s, v in values.items()})
+    assert pairs == {("a", "b"): pytest.approx(-0.4)}
 
 
 def test_interactions_of_three_are_known_by_hand():
@@ -115,9 +115,9 @@ def test_interactions_of_three_are_known_by_hand():
     def worth(subset):
         return 0.5 * ({"a", "b"} <= subset) + 0.2 * ("c" in subset)
 
-    found = interactions({frozenset(s): worth(set(s)) for s in [(), *subsets("abc")]})
+    pairs = interactions({frozenset(s): worth(set(s)) for s in [(), *subsets("abc")]})
     expected = {("a", "b"): 0.5, ("a", "c"): 0.0, ("b", "c"): 0.0}
-    assert found == pytest.approx(expected, abs=1e-12)
+    assert pairs == pytest.approx(expected, abs=1e-12)
     # something that only all three tell is shared out: every pair has half of it
     triple = interactions({frozenset(s): float(len(s) == 3) for s in [(), *subsets("abc")]})
     assert triple == dict.fromkeys(expected, 0.5)
@@ -152,7 +152,7 @@ print({name: share.hex() for name, share in shapley_shares(values).items()})
 
 def test_shares_are_the_same_to_the_last_bit_in_every_process() -> None:
     # Python orders sets of words anew in each process, and the order of a sum decides its last bit
-    told = {
+    worths = {
         subprocess.run(
             [sys.executable, "-c", SHARES],
             cwd=Path(__file__).parents[3],
@@ -163,4 +163,4 @@ def test_shares_are_the_same_to_the_last_bit_in_every_process() -> None:
         ).stdout
         for seed in ("1", "2")
     }
-    assert len(told) == 1
+    assert len(worths) == 1

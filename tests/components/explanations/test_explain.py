@@ -38,24 +38,24 @@ def score_of(one: Callable[[np.ndarray], float], missing: float = 0.0) -> Score:
 class TestParts:
     def test_parts_left_out_one_at_a_time_show_their_own_weight(self) -> None:
         weights = np.array([3.0, -1.0, 0.0, 0.5])
-        found = leave_out(score_of(lambda kept: float(kept @ weights)), lambda mask: mask.astype(float), 4)
-        np.testing.assert_allclose(found, weights, atol=1e-6)
+        effects = leave_out(score_of(lambda mask: float(mask @ weights)), lambda mask: mask.astype(float), 4)
+        np.testing.assert_allclose(effects, weights, atol=1e-6)
 
     @pytest.mark.parametrize("parts", [2, 4, 7])
     def test_parts_that_say_the_same_share_the_effect(self, parts: int) -> None:
-        score = score_of(lambda kept: 6.0 * kept[:2].any())  # either of the first two is enough
+        score = score_of(lambda mask: 6.0 * mask[:2].any())  # either of the first two is enough
         hide = lambda mask: mask.astype(float)  # noqa: E731
         assert leave_out(score, hide, parts).tolist() == [0.0] * parts
-        found = share_out(score, hide, parts)
-        assert found.sum() == pytest.approx(6.0)
-        assert found[2:].tolist() == [0.0] * (parts - 2)
-        assert (found[:2] > (2.99 if parts <= 4 else 1.0)).all(), "exact up to four parts, else a mean"
-        np.testing.assert_array_equal(found, share_out(score, hide, parts))
+        effects = share_out(score, hide, parts)
+        assert effects.sum() == pytest.approx(6.0)
+        assert effects[2:].tolist() == [0.0] * (parts - 2)
+        assert (effects[:2] > (2.99 if parts <= 4 else 1.0)).all(), "exact up to four parts, else a mean"
+        np.testing.assert_array_equal(effects, share_out(score, hide, parts))
 
     def test_random_orders_leave_the_generator_as_it_was(self) -> None:
         torch.manual_seed(5)
         before = torch.random.get_rng_state()
-        share_out(score_of(lambda kept: float(kept.sum())), lambda mask: mask, 9)
+        share_out(score_of(lambda mask: float(mask.sum())), lambda mask: mask, 9)
         assert torch.equal(torch.random.get_rng_state(), before)
 
     @pytest.mark.parametrize("shape", [(8, 8), (4, 16), (2, 5), (1, 1)])
@@ -66,24 +66,24 @@ class TestParts:
             asked.append(len(arrays))
             return np.array([0.0 if array is None else array[0, 0] for array in arrays])
 
-        found = occlude(score, lambda mask: mask.astype(float), *shape)
-        assert found.shape == shape
-        assert np.unravel_index(found.argmax(), shape) == (0, 0)
+        effects = occlude(score, lambda mask: mask.astype(float), *shape)
+        assert effects.shape == shape
+        assert np.unravel_index(effects.argmax(), shape) == (0, 0)
         assert max(asked) <= 16
         assert sum(asked) <= (shape[0] + 1) * (shape[1] + 1) + 2
 
     def test_runs_cover_everything_once(self) -> None:
         for count, most in ((0, 4), (3, 4), (4, 4), (10, 4), (1000, 64)):
-            found = runs(count, most)
-            assert [i for run in found for i in range(count)[run]] == list(range(count))
-            assert len(found) == min(count, most)
-            assert all(run.stop > run.start for run in found)
+            slices = runs(count, most)
+            assert [i for run in slices for i in range(count)[run]] == list(range(count))
+            assert len(slices) == min(count, most)
+            assert all(run.stop > run.start for run in slices)
 
 
 def picture(corner: tuple[int, int], side: int = 32) -> bytes:
     """Noise with a bright square of a quarter of the side in a corner."""
     pixels = np.random.default_rng(0).integers(0, 60, (side, side, 3)).astype(np.uint8)
-    top, left = (place * (side - side // 4) for place in corner)
+    top, left = (edge * (side - side // 4) for edge in corner)
     pixels[top : top + side // 4, left : left + side // 4] = 250
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
@@ -97,26 +97,28 @@ class TestImage:
         self, corner: tuple[int, int], side: int
     ) -> None:
         score = score_of(lambda pixels: float((pixels > 200).sum()))
-        found = explain_image(score, ImagePreprocessor(side, "stretch"), {"photo": picture(corner, side)}, 64)
-        grid = np.array(found.heatmaps[0].grid)
+        inside = explain_image(
+            score, ImagePreprocessor(side, "stretch"), {"photo": picture(corner, side)}, 64
+        )
+        grid = np.array(inside.heatmaps[0].grid)
         assert grid.shape == (8, 8)
-        assert [place // 6 for place in np.unravel_index(grid.argmax(), grid.shape)] == list(corner)
+        assert [pixel // 6 for pixel in np.unravel_index(grid.argmax(), grid.shape)] == list(corner)
         assert grid.min() > -1e-6
         far = np.flip(grid, [axis for axis in (0, 1) if corner[axis]])[4:, 4:]
         assert far.max() < 1e-6, "what the model does not look at has no effect"
-        assert found.strongest == grid.max()
-        assert Image.open(io.BytesIO(found.heatmaps[0].image)).size == (side, side)
+        assert inside.strongest == grid.max()
+        assert Image.open(io.BytesIO(inside.heatmaps[0].image)).size == (side, side)
 
     def test_what_argues_against_the_answer_is_negative(self) -> None:
         score = score_of(lambda pixels: -float((pixels > 200).sum()))
-        found = explain_image(score, ImagePreprocessor(32, "stretch"), {"photo": picture((0, 0))}, 64)
-        grid = found.heatmaps[0].grid
-        assert found.strongest == grid[0][0] == np.min(grid) < 0
+        inside = explain_image(score, ImagePreprocessor(32, "stretch"), {"photo": picture((0, 0))}, 64)
+        grid = inside.heatmaps[0].grid
+        assert inside.strongest == grid[0][0] == np.min(grid) < 0
 
     def test_no_region_is_smaller_than_a_pixel(self) -> None:
         score = score_of(lambda pixels: float(pixels.sum()))
-        found = explain_image(score, ImagePreprocessor(4, "stretch"), {"photo": picture((0, 0))}, 64)
-        assert np.array(found.heatmaps[0].grid).shape == (4, 4)
+        inside = explain_image(score, ImagePreprocessor(4, "stretch"), {"photo": picture((0, 0))}, 64)
+        assert np.array(inside.heatmaps[0].grid).shape == (4, 4)
 
 
 def ngrams() -> TextPreprocessor:
@@ -143,33 +145,33 @@ class TestText:
     )
     def test_the_word_that_decides_has_the_greatest_effect(self, text: str) -> None:
         preprocessor = ngrams()
-        found = EXPLAINERS["text"](has(preprocessor, "honey"), preprocessor, {"note": text}, 64)
-        best = max((part for part in found.effects if part.effect is not None), key=lambda part: part.effect)
+        inside = EXPLAINERS["text"](has(preprocessor, "honey"), preprocessor, {"note": text}, 64)
+        best = max((part for part in inside.effects if part.effect is not None), key=lambda part: part.effect)
         assert best.text.strip(",") == "honey"
         assert best.effect == pytest.approx(4.0)
-        others = [part.effect for part in found.effects if part is not best and part.effect is not None]
+        others = [part.effect for part in inside.effects if part is not best and part.effect is not None]
         assert not any(others)
-        assert "".join(part.text for part in found.effects) == text.rstrip() or text.startswith(" ")
+        assert "".join(part.text for part in inside.effects) == text.rstrip() or text.startswith(" ")
 
     def test_a_word_that_is_there_twice_is_missed_by_neither(self) -> None:
         preprocessor = ngrams()
-        found = EXPLAINERS["text"](has(preprocessor, "honey"), preprocessor, {"note": "honey honey"}, 64)
-        assert [part.effect for part in found.effects] == [0.0, None, 0.0]
+        inside = EXPLAINERS["text"](has(preprocessor, "honey"), preprocessor, {"note": "honey honey"}, 64)
+        assert [part.effect for part in inside.effects] == [0.0, None, 0.0]
 
     def test_a_text_without_its_words_is_a_missing_input(self) -> None:
         score = score_of(lambda ids: 1.0, missing=-2.0)
-        found = EXPLAINERS["text"](score, ngrams(), {"note": "word"}, 64)
-        assert [part.effect for part in found.effects] == [3.0]
+        inside = EXPLAINERS["text"](score, ngrams(), {"note": "word"}, 64)
+        assert [part.effect for part in inside.effects] == [3.0]
 
     def test_long_texts_are_divided_into_runs_and_cut_for_the_eye(self) -> None:
         preprocessor = ngrams()
         text = " ".join([f"w{i}" for i in range(200)] + ["honey"] + ["y"] * 4000)
-        found = EXPLAINERS["text"](has(preprocessor, "w150"), preprocessor, {"note": text}, 32)
-        parts = [part for part in found.effects if part.effect is not None]
+        inside = EXPLAINERS["text"](has(preprocessor, "w150"), preprocessor, {"note": text}, 32)
+        parts = [part for part in inside.effects if part.effect is not None]
         assert len(parts) == 32
         assert "w150" in max(parts, key=lambda part: part.effect or 0).text
-        assert found.effects[-1].text == " …"
-        assert sum(len(part.text) for part in found.effects) <= 2003
+        assert inside.effects[-1].text == " …"
+        assert sum(len(part.text) for part in inside.effects) <= 2003
 
 
 class TestTable:
@@ -186,36 +188,36 @@ class TestTable:
                 "f.smokes": rng.choice(["yes", "no"], 50),
             }
         ).astype(object)
-        found = TabularPreprocessor(self.COLUMNS, {}, 10)
-        found.fit(table)
-        return found
+        preprocessor = TabularPreprocessor(self.COLUMNS, {}, 10)
+        preprocessor.fit(table)
+        return preprocessor
 
     def test_the_column_that_decides_has_the_whole_effect(self, preprocessor: TabularPreprocessor) -> None:
         height = 1  # second of the numbers
         score = score_of(lambda row: 3.0 * row[height])
         row = {"age": 30.0, "city": "Bonn", "height": 190.0, "smokes": "no"}
-        found = EXPLAINERS["tabular"](score, preprocessor, row, 64)
-        effects = {part.name: part.effect for part in found.effects}
+        inside = EXPLAINERS["tabular"](score, preprocessor, row, 64)
+        effects = {part.name: part.effect for part in inside.effects}
         assert effects["height"] == pytest.approx(3.0 * preprocessor.canonical(row)[height])
         assert {effects[name] for name in ("age", "city", "smokes")} == {0.0}
-        assert [part.text for part in found.effects] == ["30", "Bonn", "190", "no"]
+        assert [part.text for part in inside.effects] == ["30", "Bonn", "190", "no"]
 
     def test_effects_sum_to_what_the_whole_input_brings(self, preprocessor: TabularPreprocessor) -> None:
         rng = np.random.default_rng(1)
         weights = rng.normal(size=len(preprocessor.canonical({})))
         score = score_of(lambda row: float(np.tanh(row @ weights) * row[0]), missing=-1.5)
         row = {"age": 30.0, "city": "Bonn", "height": 190.0, "smokes": "no"}
-        found = EXPLAINERS["tabular"](score, preprocessor, row, 64)
+        inside = EXPLAINERS["tabular"](score, preprocessor, row, 64)
         total = score([preprocessor.canonical(row)])[0] + 1.5
-        assert sum(part.effect or 0 for part in found.effects) == pytest.approx(total)
+        assert sum(part.effect or 0 for part in inside.effects) == pytest.approx(total)
 
     def test_empty_cells_have_no_effect_and_many_columns_go_together(
         self, preprocessor: TabularPreprocessor
     ) -> None:
         score = score_of(lambda row: float(row.sum()))
         row = {"age": 30.0, "city": None, "height": float("nan"), "smokes": "no"}
-        found = EXPLAINERS["tabular"](score, preprocessor, row, 64)
-        assert [(part.name, part.effect is None) for part in found.effects] == [
+        inside = EXPLAINERS["tabular"](score, preprocessor, row, 64)
+        assert [(part.name, part.effect is None) for part in inside.effects] == [
             ("age", False),
             ("smokes", False),
             ("city", True),
@@ -229,8 +231,8 @@ def sound(start: float, pitch: float, seconds: float = 1.0) -> bytes:
     """Soft hiss with a loud tone of 0.1 s."""
     time = np.arange(int(RATE * seconds)) / RATE
     wave = np.random.default_rng(0).normal(0, 0.01, len(time))
-    there = (time >= start) & (time < start + 0.1)
-    wave[there] += 0.5 * np.sin(2 * np.pi * pitch * time[there])
+    burst = (time >= start) & (time < start + 0.1)
+    wave[burst] += 0.5 * np.sin(2 * np.pi * pitch * time[burst])
     file = io.BytesIO()
     sf.write(file, wave, RATE, format="WAV", subtype="FLOAT")
     return file.getvalue()
@@ -244,12 +246,12 @@ class TestAudio:
     @pytest.mark.parametrize("start", [0.0, 0.3, 0.7, 0.9])
     def test_the_stretch_that_decides_has_the_greatest_effect(self, start: float) -> None:
         score = score_of(lambda packed: float(np.square(unpack(packed)).sum()))
-        found = EXPLAINERS["audio"](score, listener(), {"call": sound(start, 1000)}, 64)
-        grid = np.array(found.heatmaps[0].grid)
+        inside = EXPLAINERS["audio"](score, listener(), {"call": sound(start, 1000)}, 64)
+        grid = np.array(inside.heatmaps[0].grid)
         assert grid.shape == (4, 16)
         middle = (grid.sum(0).argmax() + 0.5) / 16
         assert start <= middle <= start + 0.1
-        quiet = np.array([abs((place + 0.5) / 16 - start - 0.05) > 0.25 for place in range(16)])
+        quiet = np.array([abs((stretch + 0.5) / 16 - start - 0.05) > 0.25 for stretch in range(16)])
         assert np.abs(grid[:, quiet]).max() < 0.02 * grid.max()
 
     @pytest.mark.parametrize(("pitch", "band"), [(100, 3), (500, 2), (1600, 1), (3200, 0)])
@@ -257,9 +259,9 @@ class TestAudio:
         self, pitch: float, band: int
     ) -> None:
         score = score_of(lambda packed: float(np.square(unpack(packed)).sum()))
-        found = EXPLAINERS["audio"](score, listener(), {"call": sound(0.4, pitch)}, 64)
-        assert np.array(found.heatmaps[0].grid).sum(1).argmax() == band
-        assert (found.heatmaps[0].seconds, found.heatmaps[0].hertz) == (1.0, RATE / 2)
+        inside = EXPLAINERS["audio"](score, listener(), {"call": sound(0.4, pitch)}, 64)
+        assert np.array(inside.heatmaps[0].grid).sum(1).argmax() == band
+        assert (inside.heatmaps[0].seconds, inside.heatmaps[0].hertz) == (1.0, RATE / 2)
 
     def test_a_sound_of_which_nothing_is_hidden_stays_as_it_is(self) -> None:
         wave = unpack(listener().canonical(sound(0.3, 700)))
@@ -278,9 +280,9 @@ class TestAudio:
         file = io.BytesIO()
         sf.write(file, np.zeros(samples), RATE, format="WAV")
         score = score_of(lambda packed: float(np.square(unpack(packed)).sum()))
-        found = EXPLAINERS["audio"](score, listener(), {"call": file.getvalue()}, 64)
-        assert found.strongest == 0
-        assert Image.open(io.BytesIO(found.heatmaps[0].image)).size[1] == 64
+        inside = EXPLAINERS["audio"](score, listener(), {"call": file.getvalue()}, 64)
+        assert inside.strongest == 0
+        assert Image.open(io.BytesIO(inside.heatmaps[0].image)).size[1] == 64
 
 
 def test_the_same_is_found_again() -> None:

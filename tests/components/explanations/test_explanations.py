@@ -52,7 +52,7 @@ def judgement(tiny: BuiltModel) -> Judgement:
 
 
 @pytest.fixture(scope="module")
-def found(tiny: BuiltModel, judgement: Judgement) -> Explanations:
+def explanations(tiny: BuiltModel, judgement: Judgement) -> Explanations:
     return explain_samples(tiny.dataset, tiny.bundle, judgement.predictions, configured(samples=3, detail=16))
 
 
@@ -69,7 +69,7 @@ class TestShares:
     def test_a_missing_input_has_none(self, predictor: Predictor, table: pd.DataFrame) -> None:
         scored = predictor.predict(table, explain=True)
         for name in NAMES:
-            missing = ~scored["inputs"].str.split("+").map(lambda there, name=name: name in there)
+            missing = ~scored["inputs"].str.split("+").map(lambda inputs, name=name: name in inputs)
             assert missing.any()
             assert (scored.loc[missing, f"share_{name}"] == 0).all()
             assert (scored.loc[~missing, f"share_{name}"] != 0).any()
@@ -84,9 +84,9 @@ class TestShares:
     def test_inputs_that_may_not_be_used_have_none(self, predictor: Predictor, table: pd.DataFrame) -> None:
         scored = predictor.predict(table, inputs=["note"], explain=True)
         assert not scored[["share_photo", "share_facts"]].to_numpy().any()
-        there = scored["inputs"] == "note"
+        only_note = scored["inputs"] == "note"
         gained = np.log(scored["probability"]) - np.log(1 / 3)
-        np.testing.assert_allclose(scored["share_note"][there], gained[there], atol=1e-5)
+        np.testing.assert_allclose(scored["share_note"][only_note], gained[only_note], atol=1e-5)
 
     def test_those_of_the_run_are_those_of_the_predictor(
         self, predictor: Predictor, table: pd.DataFrame, judgement: Judgement
@@ -144,25 +144,25 @@ class TestChoice:
 
 class TestExplanations:
     def test_worst_and_typical_test_rows_are_explained(
-        self, tiny: BuiltModel, found: Explanations, judgement: Judgement
+        self, tiny: BuiltModel, explanations: Explanations, judgement: Judgement
     ) -> None:
-        assert [sample.kind for sample in found.samples] == ["worst"] * 3 + ["typical"] * 3
+        assert [sample.kind for sample in explanations.samples] == ["worst"] * 3 + ["typical"] * 3
         worst = judgement.evaluations[0].samples[:3]
-        assert [sample.id for sample in found.samples[:3]] == [sample.id for sample in worst]
+        assert [sample.id for sample in explanations.samples[:3]] == [sample.id for sample in worst]
         by_id = judgement.predictions.set_index("id")
         truth = open_samples_table(tiny.dataset).rows().set_index("id")["target.label"]
-        for sample in found.samples:
+        for sample in explanations.samples:
             row = by_id.loc[sample.id]
             assert (sample.predicted, sample.label) == (row["label"], truth[sample.id])
             assert sample.probability == pytest.approx(row["probability"], abs=1e-5)
             assert list(sample.shares.values()) == pytest.approx(row[SHARES].tolist(), abs=1e-4)
             assert (sample.predicted == sample.label) or sample.kind == "worst"
 
-    def test_inputs_that_are_there_have_an_inside(self, tiny: BuiltModel, found: Explanations) -> None:
+    def test_inputs_that_are_there_have_an_inside(self, tiny: BuiltModel, explanations: Explanations) -> None:
         digests = open_samples_table(tiny.dataset).rows(NAMES).set_index("id")
-        for sample in found.samples:
-            there = digests.loc[sample.id, [f"{name}.digest" for name in NAMES]].notna()
-            assert list(sample.inside) == [name for name, has in zip(NAMES, there, strict=True) if has]
+        for sample in explanations.samples:
+            present = digests.loc[sample.id, [f"{name}.digest" for name in NAMES]].notna()
+            assert list(sample.inside) == [name for name, has in zip(NAMES, present, strict=True) if has]
             assert list(sample.without) == list(sample.inside)
             for name, inside in sample.inside.items():
                 modality = {"photo": "image", "note": "text", "facts": "tabular"}[name]
@@ -172,17 +172,19 @@ class TestExplanations:
                 for heatmap in inside.heatmaps:
                     assert heatmap.effect == pytest.approx(sample.without[name])
 
-    def test_columns_sum_to_what_the_answer_loses_without_the_table(self, found: Explanations) -> None:
-        there = [sample for sample in found.samples if "facts" in sample.inside]
-        assert there
-        for sample in there:
+    def test_columns_sum_to_what_the_answer_loses_without_the_table(self, explanations: Explanations) -> None:
+        with_facts = [sample for sample in explanations.samples if "facts" in sample.inside]
+        assert with_facts
+        for sample in with_facts:
             effects = [part.effect or 0.0 for part in sample.inside["facts"].effects]
             assert sum(effects) == pytest.approx(sample.without["facts"], abs=1e-5)
 
-    def test_the_words_that_tell_the_class_weigh_more_than_the_row_number(self, found: Explanations) -> None:
+    def test_the_words_that_tell_the_class_weigh_more_than_the_row_number(
+        self, explanations: Explanations
+    ) -> None:
         """Every note ends in a word made of its split and row, which no other row has."""
         own, number = [], []
-        for sample in found.samples:
+        for sample in explanations.samples:
             if sample.kind == "typical" and "note" in sample.inside:
                 effects = [part.effect for part in sample.inside["note"].effects if part.effect is not None]
                 own.append(max(effects[:-1]))
@@ -191,24 +193,24 @@ class TestExplanations:
         assert np.mean(own) > np.mean(number)
 
     def test_the_same_is_found_again_and_survives_its_json(
-        self, tiny: BuiltModel, judgement: Judgement, found: Explanations
+        self, tiny: BuiltModel, judgement: Judgement, explanations: Explanations
     ) -> None:
         again = explain_samples(
             tiny.dataset, tiny.bundle, judgement.predictions, configured(samples=3, detail=16)
         )
-        assert again == found
-        assert Explanations.from_json(found.to_json()) == found
+        assert again == explanations
+        assert Explanations.from_json(explanations.to_json()) == explanations
 
     def test_progress_tells_each_row(self, tiny: BuiltModel, judgement: Judgement) -> None:
-        told: list[tuple[int, int]] = []
+        calls: list[tuple[int, int]] = []
         explain_samples(
             tiny.dataset,
             tiny.bundle,
             judgement.predictions,
             configured(samples=1, detail=16),
-            lambda done, total, note: told.append((done, total)),
+            lambda done, total, note: calls.append((done, total)),
         )
-        assert told == [(1, 2), (2, 2)]
+        assert calls == [(1, 2), (2, 2)]
 
 
 def report_of(judgement: Judgement, explanations: Explanations | None) -> Report:
@@ -223,26 +225,30 @@ def report_of(judgement: Judgement, explanations: Explanations | None) -> Report
 
 class TestPages:
     def test_the_report_shows_every_sample_with_its_inside(
-        self, judgement: Judgement, found: Explanations
+        self, judgement: Judgement, explanations: Explanations
     ) -> None:
-        html = render_report(report_of(judgement, found))
+        html = render_report(report_of(judgement, explanations))
         assert 'href="#explanations"' in html
         assert html.count('class="explained"') == 6
-        pictures = sum("photo" in sample.inside for sample in found.samples)
+        pictures = sum("photo" in sample.inside for sample in explanations.samples)
         assert html.count('<div class="heat">') == pictures
-        assert html.count('<div class="cells">') == sum("facts" in sample.inside for sample in found.samples)
-        assert render_report(Report.from_json(report_of(judgement, found).to_json())) == html
+        assert html.count('<div class="cells">') == sum(
+            "facts" in sample.inside for sample in explanations.samples
+        )
+        assert render_report(Report.from_json(report_of(judgement, explanations).to_json())) == html
 
     def test_without_explanations_there_is_no_such_section(self, judgement: Judgement) -> None:
         assert "explanations" not in render_report(report_of(judgement, None))
 
-    def test_words_cells_and_names_are_escaped(self, judgement: Judgement, found: Explanations) -> None:
+    def test_words_cells_and_names_are_escaped(
+        self, judgement: Judgement, explanations: Explanations
+    ) -> None:
         inside = {
             EVIL: Inside("text", effects=(Effect(EVIL, 0.5),)),
             "facts": Inside("tabular", effects=(Effect(EVIL, -0.5, EVIL), Effect("–", None, EVIL))),
         }
         sample = replace(
-            found.samples[0],
+            explanations.samples[0],
             id=EVIL,
             label=EVIL,
             predicted=EVIL,
@@ -250,15 +256,15 @@ class TestPages:
             shares={EVIL: 0.1, "facts": 0},
             without={EVIL: 0.1, "facts": 0},
         )
-        evil = replace(found, inputs=(EVIL, "facts"), samples=(sample,))
+        evil = replace(explanations, inputs=(EVIL, "facts"), samples=(sample,))
         html = render_report(report_of(judgement, evil))
         assert "<script" not in html
         assert "nan" not in html
         assert explanation_figures(evil)
 
-    def test_figures_draw_every_sample(self, found: Explanations) -> None:
-        figures = explanation_figures(found)
-        assert len(figures) == len(found.samples)
+    def test_figures_draw_every_sample(self, explanations: Explanations) -> None:
+        figures = explanation_figures(explanations)
+        assert len(figures) == len(explanations.samples)
         assert all(name.startswith("explanations/") for name in figures)
         for figure in figures.values():
             png = io.BytesIO()

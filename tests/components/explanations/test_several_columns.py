@@ -37,7 +37,7 @@ COLUMNS = {
 
 
 def bright_or_loud(array: np.ndarray) -> float:
-    """Bright pixels of all images of a row, or energy of all its sounds."""
+    """Bright pixels of all images of a row, or energy of all its audio."""
     if array.ndim == 4:
         return float((array > 200).sum())
     return float(sum(np.square(unpack(packed)).sum() for packed in each_packed(array)))
@@ -57,26 +57,26 @@ class TestImages:
     def test_the_column_and_the_region_that_decide_are_found(self) -> None:
         bright = picture((1, 0))
         cells = {"front": dark(), "back": None, "side": bright, "top": dark()}
-        found = EXPLAINERS["image"](score, VIEWS, cells, 64)
-        assert [heatmap.column for heatmap in found.heatmaps] == ["front", "side", "top"]
-        assert found.missing == ("back",)
-        assert found.several
-        front, side, top = found.heatmaps
+        inside = EXPLAINERS["image"](score, VIEWS, cells, 64)
+        assert [heatmap.column for heatmap in inside.heatmaps] == ["front", "side", "top"]
+        assert inside.missing == ("back",)
+        assert inside.several
+        front, side, top = inside.heatmaps
         assert np.array(side.grid).shape == (4, 4), "64 regions divided among three images: 16 at most each"
         assert np.unravel_index(np.argmax(side.grid), (4, 4)) == (3, 0)
         assert side.effect == score([VIEWS.canonical([bright])])[0]
         assert front.effect == top.effect == front.strongest == top.strongest == 0
-        assert found.strongest == side.strongest > 0
+        assert inside.strongest == side.strongest > 0
 
     def test_the_only_image_of_a_row_is_explained_like_one_of_one_column(self) -> None:
-        found = EXPLAINERS["image"](score, VIEWS, {"front": None, "back": picture((0, 1))}, 64)
+        inside = EXPLAINERS["image"](score, VIEWS, {"front": None, "back": picture((0, 1))}, 64)
         alone = EXPLAINERS["image"](score_of_one, VIEWS.each, {"back": picture((0, 1))}, 64)
-        assert found.heatmaps == alone.heatmaps
-        assert (found.missing, found.several) == (("front",), True)
+        assert inside.heatmaps == alone.heatmaps
+        assert (inside.missing, inside.several) == (("front",), True)
 
     def test_many_columns_leave_one_region_each(self) -> None:
-        found = EXPLAINERS["image"](score, VIEWS, {f"v{i}": picture((0, 0)) for i in range(17)}, 16)
-        assert {np.array(heatmap.grid).shape for heatmap in found.heatmaps} == {(1, 1)}
+        inside = EXPLAINERS["image"](score, VIEWS, {f"v{i}": picture((0, 0)) for i in range(17)}, 16)
+        assert {np.array(heatmap.grid).shape for heatmap in inside.heatmaps} == {(1, 1)}
 
 
 def score_of_one(arrays: Sequence[np.ndarray | None]) -> np.ndarray:
@@ -86,12 +86,12 @@ def score_of_one(arrays: Sequence[np.ndarray | None]) -> np.ndarray:
 class TestSounds:
     def test_the_column_the_stretch_and_the_band_that_decide_are_found(self) -> None:
         cells = {"first": sound(0.3, 1000, 0.5), "second": None, "third": sound(9, 0, 1.0)}  # a tone, a hiss
-        found = EXPLAINERS["audio"](score, CALLS, cells, 64)
-        assert ([heatmap.column for heatmap in found.heatmaps], found.missing) == (
+        inside = EXPLAINERS["audio"](score, CALLS, cells, 64)
+        assert ([heatmap.column for heatmap in inside.heatmaps], inside.missing) == (
             ["first", "third"],
             ("second",),
         )
-        tone, hiss = found.heatmaps
+        tone, hiss = inside.heatmaps
         assert (tone.seconds, hiss.seconds, tone.hertz) == (0.5, 1.0, RATE / 2)
         grid = np.array(tone.grid)
         assert grid.shape == (2, 16)
@@ -113,11 +113,11 @@ class TestTexts:
     def test_a_word_of_any_column_is_found(self, cells: dict[str, Any]) -> None:
         preprocessor = ngrams()
         given: Score = has(preprocessor, "honey")
-        found = EXPLAINERS["text"](given, preprocessor, cells, 64)
-        assert {part.text: part.effect for part in found.effects if part.effect} == {
+        inside = EXPLAINERS["text"](given, preprocessor, cells, 64)
+        assert {part.text: part.effect for part in inside.effects if part.effect} == {
             "honey": pytest.approx(4.0)
         }
-        shown = "".join(part.text for part in found.effects)
+        shown = "".join(part.text for part in inside.effects)
         assert shown == "\n".join(cell for cell in cells.values() if cell)
 
 
@@ -166,22 +166,22 @@ def judgement(built: BuiltModel) -> Judgement:
 
 
 @pytest.fixture(scope="module")
-def found(built: BuiltModel, judgement: Judgement) -> Explanations:
+def explanations(built: BuiltModel, judgement: Judgement) -> Explanations:
     return explain_samples(built.dataset, built.bundle, judgement.predictions, built.config)
 
 
 class TestRun:
-    def test_every_modality_is_explained_column_by_column(self, found: Explanations) -> None:
-        assert len(found.samples) > 4
+    def test_every_modality_is_explained_column_by_column(self, explanations: Explanations) -> None:
+        assert len(explanations.samples) > 4
         missing: dict[str, list[int]] = {"views": [], "calls": []}
-        for sample in found.samples:
+        for sample in explanations.samples:
             for name, counts in missing.items():
                 if name in sample.inside:
                     inside = sample.inside[name]
-                    there = [heatmap.column for heatmap in inside.heatmaps]
-                    assert sorted([*there, *inside.missing]) == sorted(COLUMNS[name])
+                    columns = [heatmap.column for heatmap in inside.heatmaps]
+                    assert sorted([*columns, *inside.missing]) == sorted(COLUMNS[name])
                     counts.append(len(inside.missing))
-                    if len(there) == 1:
+                    if len(columns) == 1:
                         assert inside.heatmaps[0].effect == pytest.approx(sample.without[name])
             if "facts" in sample.inside:
                 assert [part.name for part in sample.inside["facts"].effects] == COLUMNS["facts"]
@@ -189,16 +189,20 @@ class TestRun:
         assert len(set(missing["calls"])) > 1
 
     def test_figures_and_the_report_show_every_image_and_sound(
-        self, found: Explanations, judgement: Judgement
+        self, explanations: Explanations, judgement: Judgement
     ) -> None:
-        heatmaps = [len(inside.heatmaps) for sample in found.samples for inside in sample.inside.values()]
-        missing = [len(inside.missing) for sample in found.samples for inside in sample.inside.values()]
+        heatmaps = [
+            len(inside.heatmaps) for sample in explanations.samples for inside in sample.inside.values()
+        ]
+        missing = [
+            len(inside.missing) for sample in explanations.samples for inside in sample.inside.values()
+        ]
         report = Report(
             title="several",
             created="2026-11-24 01:00 UTC",
             evaluation=judgement.evaluations[0],
             data=DataSummary(source="rows.csv", digest="9f31", splits={"test": 16}),
-            explanations=found,
+            explanations=explanations,
         )
         html = render_report(report)
         assert html.count('<div class="heatmap">') == sum(heatmaps)
@@ -207,8 +211,8 @@ class TestRun:
             > 0
         )
         assert html.count("</span> missing</div>") == sum(missing)
-        figures = explanation_figures(found)
-        for sample, figure in zip(found.samples, figures.values(), strict=True):
+        figures = explanation_figures(explanations)
+        for sample, figure in zip(explanations.samples, figures.values(), strict=True):
             panels = 1 + sum(len(inside.heatmaps) or 1 for inside in sample.inside.values())
             assert len(figure.axes) == panels
             figure.savefig(io.BytesIO(), format="png")

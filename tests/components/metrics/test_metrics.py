@@ -44,16 +44,16 @@ def test_all_metrics_agree_with_scikit_learn(classes, digits):
         expected[f"precision_{average}"] = sk.precision_score(y, top, average=average)
         expected[f"recall_{average}"] = sk.recall_score(y, top, average=average)
         expected[f"f1_{average}"] = sk.f1_score(y, top, average=average)
-    found = all_metrics(kinds(classes), y, p)
-    assert set(found) == set(METRICS)
-    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-12)
+    values = all_metrics(kinds(classes), y, p)
+    assert set(values) == set(METRICS)
+    assert {name: values[name] for name in expected} == pytest.approx(expected, abs=1e-12)
 
 
 def test_two_classes_rank_by_the_last_one():
     y, p = predictions(classes=2)
     assert metric(kinds(2), "roc_auc", y, p) == pytest.approx(sk.roc_auc_score(y, p[:, 1]))
-    found = all_metrics(kinds(2), y, p)
-    assert found["average_precision"] == pytest.approx(sk.average_precision_score(y, p[:, 1]))
+    values = all_metrics(kinds(2), y, p)
+    assert values["average_precision"] == pytest.approx(sk.average_precision_score(y, p[:, 1]))
 
 
 def test_weights_count_rows_as_often_as_they_say():
@@ -85,11 +85,11 @@ def test_a_class_without_rows_is_left_out_of_averages_and_breaks_nothing():
     y, p = predictions(classes=4)
     keep = y != 2
     y, p = y[keep], p[keep]
-    found = all_metrics(kinds("abcd"), y, p)
+    values = all_metrics(kinds("abcd"), y, p)
     present = [0, 1, 3]
-    assert found["f1_macro"] == pytest.approx(sk.f1_score(y, p.argmax(1), labels=present, average="macro"))
+    assert values["f1_macro"] == pytest.approx(sk.f1_score(y, p.argmax(1), labels=present, average="macro"))
     areas = [sk.roc_auc_score(y == c, p[:, c]) for c in present]
-    assert found["roc_auc"] == pytest.approx(np.mean(areas))
+    assert values["roc_auc"] == pytest.approx(np.mean(areas))
     row = per_class(kinds("abcd"), y, p).set_index("class").loc["c"]
     assert row["support"] == 0
     assert row[["recall", "f1", "roc_auc", "average_precision"]].isna().all()
@@ -97,10 +97,10 @@ def test_a_class_without_rows_is_left_out_of_averages_and_breaks_nothing():
 
 def test_rows_of_one_class_leave_out_what_is_not_defined():
     y, p = np.zeros(5, int), np.tile([0.7, 0.2, 0.1], (5, 1))
-    found = all_metrics(kinds("abc"), y, p)
-    assert "roc_auc" not in found
-    assert "average_precision" not in found
-    assert found["accuracy"] == found["f1_macro"] == 1
+    values = all_metrics(kinds("abc"), y, p)
+    assert "roc_auc" not in values
+    assert "average_precision" not in values
+    assert values["accuracy"] == values["f1_macro"] == 1
     assert np.isnan(metric(kinds("abc"), "roc_auc", y, p))
 
 

@@ -61,7 +61,7 @@ def looked(predictor: Predictor, folder: Path, table: pd.DataFrame, **options: A
 
 
 def carried(allow_missing_files: bool = False) -> Sample:
-    """Of what a model carries, that which says what was a fault."""
+    """Reference of a model, with its record of faults alone."""
     return Sample(0, {}, {}, {}, {}, {}, {}, 0, 0, allow_missing_files)
 
 
@@ -96,16 +96,16 @@ class TestSamples:
     def test_the_reference_is_what_monitoring_sees_of_the_same_rows(
         self, predictor: Predictor, reference: Sample, folder: Path, rows: pd.DataFrame
     ) -> None:
-        found = looked(predictor, folder, rows).sample
-        assert found.rows == HELD_OUT
-        assert not found.present["photo"].all(), "some rows lack an input"
-        same(found, reference, 1e-5)  # cached features and fresh ones differ by the batches of their sums
+        sample = looked(predictor, folder, rows).sample
+        assert sample.rows == HELD_OUT
+        assert not sample.present["photo"].all(), "some rows lack an input"
+        same(sample, reference, 1e-5)  # cached features and fresh ones differ by the batches of their sums
 
     def test_a_sample_is_read_as_it_was_written(self, reference: Sample, tmp_path: Path) -> None:
         write_sample(reference, tmp_path / "sample.parquet")
-        found = read_sample(tmp_path / "sample.parquet")
-        same(found, reference, 0)
-        assert (found.faulty, found.judged) == (reference.faulty, reference.judged) == (0, 96)
+        loaded = read_sample(tmp_path / "sample.parquet")
+        same(loaded, reference, 0)
+        assert (loaded.faulty, loaded.judged) == (reference.faulty, reference.judged) == (0, 96)
 
     def test_the_reference_holds_no_row_that_was_learned_from_and_no_more_than_wanted(
         self, tiny: BuiltModel
@@ -127,13 +127,13 @@ class TestSamples:
         self, predictor: Predictor, folder: Path, rows: pd.DataFrame
     ) -> None:
         many = pd.concat([rows] * 10, ignore_index=True)
-        told: list[tuple[int, int]] = []
+        calls: list[tuple[int, int]] = []
         many.to_csv(folder / "new.csv", index=False)
         incoming = look(
-            config_of(folder, rows=200), predictor, carried(), lambda done, total: told.append((done, total))
+            config_of(folder, rows=200), predictor, carried(), lambda done, total: calls.append((done, total))
         )
         assert (incoming.total, incoming.sample.rows, incoming.sample.judged) == (480, 200, 200)
-        assert told == [(128, 200), (200, 200)], "held are 128 rows at a time"
+        assert calls == [(128, 200), (200, 200)], "held are 128 rows at a time"
         same(looked(predictor, folder, many, rows=200).sample, incoming.sample, 0)
         other = looked(predictor, folder, many, rows=200, seed=1).sample
         assert other.targets != incoming.sample.targets
@@ -276,7 +276,7 @@ class TestTargets:
     def sample(self, target: AnyTarget, cells: list[str | None], answers: np.ndarray) -> Sample:
         return Sample(len(cells), {}, {}, {}, {}, {target.name: answers}, {target.name: cells}, 0, len(cells))
 
-    def found(self, target: AnyTarget, old: Sample, new: Sample) -> dict[str, Test]:
+    def by_key(self, target: AnyTarget, old: Sample, new: Sample) -> dict[str, Test]:
         incoming = Incoming(new, new.rows, (), Quarantine())
         drift = compare(old, incoming, {}, Targets((target,)), config_of(Path()))
         return {test.key: test for test in drift.tests}
@@ -286,31 +286,31 @@ class TestTargets:
         answers = np.stack([rng.normal(size=200), np.full(200, 0.1)], axis=1)
         cells: list[str | None] = [f"{value:.3f}" for value in rng.normal(size=200)]
         old = self.sample(self.NUMBER, cells, answers)
-        assert not any(test.drifted for test in self.found(self.NUMBER, old, old).values())
+        assert not any(test.drifted for test in self.by_key(self.NUMBER, old, old).values())
         dearer = self.sample(
             self.NUMBER, [str(float(cell or 0) + 1) for cell in cells], answers + np.array([1, 0])
         )
-        found = self.found(self.NUMBER, old, dearer)
-        assert found["label_price_psi"].drifted
-        assert found["answer_price_psi"].drifted
-        assert not found["confidence_price_psi"].drifted
+        tests = self.by_key(self.NUMBER, old, dearer)
+        assert tests["label_price_psi"].drifted
+        assert tests["answer_price_psi"].drifted
+        assert not tests["confidence_price_psi"].drifted
         odd = self.sample(self.NUMBER, ["a lot", None, *cells[2:]], answers)
-        assert not self.found(self.NUMBER, old, odd)["label_price_psi"].drifted
+        assert not self.by_key(self.NUMBER, old, odd)["label_price_psi"].drifted
 
     def test_labels_are_compared_one_by_one(self) -> None:
         cells: list[str | None] = ["big|red", "red", "none", "big"] * 50
         answers = np.tile([[0.9, 0.9], [0.1, 0.9], [0.1, 0.1], [0.9, 0.1]], (50, 1))
         old = self.sample(self.WORDS, cells, answers)
-        assert not any(test.drifted for test in self.found(self.WORDS, old, old).values())
+        assert not any(test.drifted for test in self.by_key(self.WORDS, old, old).values())
         redder: list[str | None] = ["big|red", "red", "red", "big"] * 50
-        found = self.found(self.WORDS, old, self.sample(self.WORDS, redder, answers))
-        assert [key for key, test in found.items() if test.drifted] == ["label_tags_psi"]
+        tests = self.by_key(self.WORDS, old, self.sample(self.WORDS, redder, answers))
+        assert [key for key, test in tests.items() if test.drifted] == ["label_tags_psi"]
 
     def test_targets_that_few_rows_have_are_not_compared(self) -> None:
         few: list[str | None] = [None] * 190 + ["red"] * 10
         old = self.sample(self.WORDS, ["red"] * 200, np.full((200, 2), 0.3))
         new = self.sample(self.WORDS, few, old.answers["tags"])
-        assert "label_tags_psi" not in self.found(self.WORDS, old, new)
+        assert "label_tags_psi" not in self.by_key(self.WORDS, old, new)
 
 
 class TestPipelines:

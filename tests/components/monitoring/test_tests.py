@@ -13,9 +13,9 @@ RUNS = 60
 
 
 def gaussians(rows: int, width: int, seed: int, shift: float = 0.0) -> np.ndarray:
-    found = np.random.default_rng(seed).normal(size=(rows, width))
-    found[:, 0] += shift
-    return found
+    vectors = np.random.default_rng(seed).normal(size=(rows, width))
+    vectors[:, 0] += shift
+    return vectors
 
 
 class TestMmd:
@@ -32,12 +32,12 @@ class TestMmd:
         assert mmd(x, y, 99, np.random.default_rng(0))[0] == pytest.approx(np.sqrt(expected), rel=1e-9)
 
     def test_chances_are_uniform_where_nothing_has_changed(self) -> None:
-        found = [
+        chances = [
             mmd(gaussians(40, 4, 2 * run), gaussians(25, 4, 2 * run + 1), 99, np.random.default_rng(run))[1]
             for run in range(RUNS)
         ]
-        assert kstest(found, "uniform").pvalue > 0.01  # fixed seeds: this holds or it does not
-        assert np.mean(np.array(found) <= 0.05) <= 0.12
+        assert kstest(chances, "uniform").pvalue > 0.01  # fixed seeds: this holds or it does not
+        assert np.mean(np.array(chances) <= 0.05) <= 0.12
 
     def test_a_shift_is_found_and_a_change_within_clusters_too(self) -> None:
         rng = np.random.default_rng(0)
@@ -55,13 +55,13 @@ class TestMmd:
 
 class TestClassifier:
     def test_chances_are_no_smaller_than_uniform_where_nothing_has_changed(self) -> None:
-        found = np.array(
+        chances = np.array(
             [domain_auc(gaussians(60, 6, 2 * run), gaussians(40, 6, 2 * run + 1), run) for run in range(RUNS)]
         )
-        assert abs(found[:, 0].mean() - 0.5) < 0.03
+        assert abs(chances[:, 0].mean() - 0.5) < 0.03
         for level in (0.01, 0.05, 0.2):
             # twice the mean of five p-values is below a level more rarely than the level says
-            assert np.mean(found[:, 1] <= level) <= level
+            assert np.mean(chances[:, 1] <= level) <= level
 
     def test_a_shift_is_found_with_the_area_that_it_has(self) -> None:
         area, chance = domain_auc(gaussians(500, 6, 0), gaussians(400, 6, 1, 1.5), 0)
@@ -79,17 +79,17 @@ class TestColumns:
         old, new = gaussians(300, 1, 0)[:, 0], gaussians(200, 1, 1, 0.5)[:, 0]
         edges = [-np.inf, *np.quantile(old, np.arange(1, 10) / 10), np.inf]
         p, q = ((np.histogram(each, edges)[0] + 0.5) / (len(each) + 5) for each in (old, new))
-        found = numbers(old, new)
-        assert found.effect == pytest.approx(np.sum((q - p) * np.log(q / p)), rel=1e-9)
-        assert found.p == ks_2samp(old, new, method="asymp").pvalue < 1e-4
+        moved = numbers(old, new)
+        assert moved.effect == pytest.approx(np.sum((q - p) * np.log(q / p)), rel=1e-9)
+        assert moved.p == ks_2samp(old, new, method="asymp").pvalue < 1e-4
 
     def test_empty_cells_are_a_change_of_their_own(self) -> None:
         old, new = gaussians(200, 1, 0)[:, 0], gaussians(200, 1, 1)[:, 0]
         before = numbers(old, new)
         new[:80] = np.nan
-        found = numbers(old, new)
-        assert found.effect > before.effect + 1
-        assert found.p == pytest.approx(2 * fisher_exact([[0, 200], [80, 120]]).pvalue)
+        moved = numbers(old, new)
+        assert moved.effect > before.effect + 1
+        assert moved.p == pytest.approx(2 * fisher_exact([[0, 200], [80, 120]]).pvalue)
         assert numbers(np.full(30, np.nan), np.full(30, np.nan)).p == 1
         assert numbers(np.full(30, np.nan), np.arange(30.0)).p < 1e-6
 
@@ -104,24 +104,24 @@ class TestColumns:
         old, new = ["a"] * 50 + ["b"] * 30 + [None] * 20, ["a"] * 20 + ["b"] * 60 + [None] * 20
         table = np.array([[50, 30, 20], [20, 60, 20]])
         p, q = ((row + 0.5) / (row.sum() + 1.5) for row in table)
-        found = categories(old, new)
-        assert found.p == pytest.approx(chi2_contingency(table, correction=False).pvalue)
-        assert found.effect == pytest.approx(np.sum((q - p) * np.log(q / p)))
+        moved = categories(old, new)
+        assert moved.p == pytest.approx(chi2_contingency(table, correction=False).pvalue)
+        assert moved.effect == pytest.approx(np.sum((q - p) * np.log(q / p)))
 
     def test_rare_categories_are_counted_together(self) -> None:
         names = [f"name {row}" for row in range(400)]
         assert categories(names[:200], names[200:]).p == 1, "every name is new, as every name always was"
         table = [[150, 50], [50, 150]]
-        found = categories(["a"] * 150 + names[:50], ["a"] * 50 + names[50:200])
-        assert found.p == pytest.approx(fisher_exact(table).pvalue)
+        moved = categories(["a"] * 150 + names[:50], ["a"] * 50 + names[50:200])
+        assert moved.p == pytest.approx(fisher_exact(table).pvalue)
 
     def test_of_labels_the_one_that_moved_farthest_counts(self) -> None:
         old = [["red"], ["red", "big"], ["big"], []] * 25
         new = [["red"], ["red"], ["red", "big"], []] * 25
-        found = labels(old, new)
+        moved = labels(old, new)
         chances = [fisher_exact([[50, 50], [count, 100 - count]]).pvalue for count in (75, 25)]
-        assert found.p == pytest.approx(2 * min(chances))
-        assert found.effect == pytest.approx(psi([50, 50], [75, 25]))
+        assert moved.p == pytest.approx(2 * min(chances))
+        assert moved.effect == pytest.approx(psi([50, 50], [75, 25]))
         assert labels([[]] * 30, [[]] * 30).p == 1
 
     def test_a_rate_may_be_asked_to_rise(self) -> None:
@@ -131,15 +131,15 @@ class TestColumns:
 
     @pytest.mark.parametrize("kind", ["numbers", "categories"])
     def test_chances_are_no_smaller_than_uniform_where_nothing_has_changed(self, kind: str) -> None:
-        rng, found = np.random.default_rng(0), []
+        rng, chances = np.random.default_rng(0), []
         for _ in range(400):
             old, new = rng.normal(size=80), rng.normal(size=60)
             if kind == "categories":
                 old, new = ([f"{cell:.0f}" for cell in each] for each in (old, new))
-                found.append(categories(old, new).p)
+                chances.append(categories(old, new).p)
             else:
-                found.append(numbers(old, new).p)
-        assert np.mean(np.array(found) <= 0.05) <= 0.08  # 3 standard errors of 400 draws
+                chances.append(numbers(old, new).p)
+        assert np.mean(np.array(chances) <= 0.05) <= 0.08  # 3 standard errors of 400 draws
 
 
 def test_holm_by_hand() -> None:

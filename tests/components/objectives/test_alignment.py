@@ -100,8 +100,8 @@ def test_the_loss_is_the_papers(name: str) -> None:
     given = outputs().double()
     x, y = given.unbind(1)
     expected = REFERENCES[name.split()[0]](x.numpy(), y.numpy(), together("class" in name))
-    found = loss_of(build_alignment(OBJECTIVES[name], TARGETS), given, everything())
-    assert float(found.detach()) == pytest.approx(expected, rel=1e-5)  # float32
+    loss = loss_of(build_alignment(OBJECTIVES[name], TARGETS), given, everything())
+    assert float(loss.detach()) == pytest.approx(expected, rel=1e-5)  # float32
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -228,7 +228,7 @@ def test_maps_behind_projections_do_what_they_do_to_outputs() -> None:
 def test_hidden_inputs_give_zeros_and_unit_vectors_are_of_length_one() -> None:
     network: nn.Module = Aligned({"a": 3, "b": 3}, AlignmentConfig(width=WIDTH))
     present = torch.tensor([[True, False], [True, True]])
-    found = network({"a": torch.randn(2, 3), "b": torch.randn(2, 3)}, present)
-    assert found.shape == (2, 2, WIDTH)
-    assert found[0, 1].abs().sum() == 0
+    projected = network({"a": torch.randn(2, 3), "b": torch.randn(2, 3)}, present)
+    assert projected.shape == (2, 2, WIDTH)
+    assert projected[0, 1].abs().sum() == 0
     torch.testing.assert_close(network.unit("a", torch.randn(2, 5, 3)).norm(dim=1), torch.ones(2))

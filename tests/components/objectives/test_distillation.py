@@ -75,8 +75,8 @@ def test_numbers_are_compared_as_gaussians_and_not_softened() -> None:
     teacher = np.stack([other_mean / other_std**2, 1 / other_std**2], axis=1)
     expected = np.log(std / other_std) + (other_std**2 + (mean - other_mean) ** 2) / (2 * std**2) - 0.5
     for temperature in (1.0, 4.0):
-        found = divergence(NUMBER, tensor(student), tensor(teacher), temperature)
-        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+        value = divergence(NUMBER, tensor(student), tensor(teacher), temperature)
+        np.testing.assert_allclose(value, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_distances_are_compared_relative_to_their_mean() -> None:
@@ -92,11 +92,11 @@ def test_angles_are_compared_over_all_triplets() -> None:
     student, teacher = draw(5, 4), draw(5, 7, seed=1)
 
     def cosines(x: np.ndarray) -> np.ndarray:
-        found = []
+        values = []
         for j, i, k in permutations(range(5), 3):
             left, right = x[i] - x[j], x[k] - x[j]
-            found.append(left @ right / np.linalg.norm(left) / np.linalg.norm(right))
-        return np.array(found)
+            values.append(left @ right / np.linalg.norm(left) / np.linalg.norm(right))
+        return np.array(values)
 
     expected = huber(cosines(student) - cosines(teacher)).mean()
     assert float(angle_loss(tensor(student), tensor(teacher))) == pytest.approx(expected, rel=1e-9)
@@ -198,11 +198,11 @@ def test_further_tensors_follow_their_rows() -> None:
     source = EmbeddingSource(
         {"x": torch.arange(4.0)}, torch.ones(4, 1, dtype=torch.bool), {}, torch.device("cpu")
     )
-    found = WithFurther(source, {"t": 10 * torch.arange(4.0)}, torch.device("cpu")).batch(
+    batch = WithFurther(source, {"t": 10 * torch.arange(4.0)}, torch.device("cpu")).batch(
         torch.tensor([2, 0])
     )
-    assert found.further["t"].tolist() == [20, 0]
-    assert found.inputs["x"].tolist() == [2, 0]
+    assert batch.further["t"].tolist() == [20, 0]
+    assert batch.inputs["x"].tolist() == [2, 0]
 
 
 def test_a_network_is_its_head_over_its_embedding() -> None:

@@ -17,27 +17,27 @@ OPTIONS = {"resamples": 200, "confidence": 0.95, "seed": 0}
 def test_a_gallery_of_four_by_hand() -> None:
     similarity = np.array([[0.9, 0.8, 0.7, 0.1], [0.9, 0.8, 0.7, 0.1]])
     right = np.array([[False, True, False, True], [True, False, False, False]])
-    found = score_rankings(similarity, right)
-    assert found.recall[1].tolist() == [0, 1]
-    assert found.recall[5].tolist() == [1, 1]
-    assert found.rank.tolist() == [2, 1]
-    assert found.average_precision.tolist() == pytest.approx([(1 / 2 + 2 / 4) / 2, 1])
+    rankings = score_rankings(similarity, right)
+    assert rankings.recall[1].tolist() == [0, 1]
+    assert rankings.recall[5].tolist() == [1, 1]
+    assert rankings.rank.tolist() == [2, 1]
+    assert rankings.average_precision.tolist() == pytest.approx([(1 / 2 + 2 / 4) / 2, 1])
 
 
 def test_equal_similarities_are_a_random_order() -> None:
     # the nearest three are equal and two of them right: the first is right in 2 of 3 orders
     similarity = np.array([[0.5, 0.5, 0.5, 0.1]])
     right = np.array([[True, False, True, False]])
-    found = score_rankings(similarity, right)
-    assert found.recall[1][0] == pytest.approx(2 / 3)
-    ranks = [1 + [right[0][place] for place in order].index(True) for order in permutations(range(3))]
-    assert found.rank[0] == pytest.approx(np.mean(ranks))
-    assert found.average_precision[0] == pytest.approx(2 / 3)
+    rankings = score_rankings(similarity, right)
+    assert rankings.recall[1][0] == pytest.approx(2 / 3)
+    ranks = [1 + [right[0][sample] for sample in order].index(True) for order in permutations(range(3))]
+    assert rankings.rank[0] == pytest.approx(np.mean(ranks))
+    assert rankings.average_precision[0] == pytest.approx(2 / 3)
 
 
 def test_rounding_of_float32_makes_no_order() -> None:
-    found = score_rankings(np.array([[0.3, np.nextafter(0.3, 1)]]), np.array([[True, False]]))
-    assert found.recall[1][0] == pytest.approx(0.5)
+    rankings = score_rankings(np.array([[0.3, np.nextafter(0.3, 1)]]), np.array([[True, False]]))
+    assert rankings.recall[1][0] == pytest.approx(0.5)
 
 
 def test_average_precision_is_scikit_learns_with_and_without_ties() -> None:
@@ -57,11 +57,11 @@ def test_chance_is_the_mean_over_all_orders(counts: list[int]) -> None:
     ranks = []
     for count in counts:
         right = np.broadcast_to(np.arange(size) < count, every.shape)
-        found = score_rankings(every, right)
-        ranks.append(found.rank)
-        for k, recall in found.recall.items():
+        rankings = score_rankings(every, right)
+        ranks.append(rankings.rank)
+        for k, recall in rankings.recall.items():
             levels.setdefault(f"recall_{k}", []).append(recall.mean())
-        levels.setdefault("mean_average_precision", []).append(found.average_precision.mean())
+        levels.setdefault("mean_average_precision", []).append(rankings.average_precision.mean())
     chance = chance_levels(size, np.array(counts))
     for name, values in levels.items():
         assert chance[name] == pytest.approx(np.mean(values)), name
@@ -79,19 +79,19 @@ def test_chance_of_one_right_row_is_k_of_the_gallery() -> None:
 def test_a_model_that_finds_all_alike_is_at_chance() -> None:
     flat = np.ones((40, 3)) / np.sqrt(3)
     labels = np.arange(40)
-    found = retrieval("a", "b", "row", flat, flat, labels, labels, **OPTIONS)
-    assert found is not None
+    result = retrieval("a", "b", "row", flat, flat, labels, labels, **OPTIONS)
+    assert result is not None
     for name in ("recall_1", "recall_5", "recall_10"):
-        assert found.metrics[name].value == pytest.approx(found.chance[name])
-    assert found.metrics["median_rank"].value == 20.5
+        assert result.metrics[name].value == pytest.approx(result.chance[name])
+    assert result.metrics["median_rank"].value == 20.5
 
 
 def test_queries_without_a_right_answer_are_left_out_and_perfect_search_is_not_certain() -> None:
     space = np.eye(6)
-    found = retrieval("a", "b", "row", space, space[:4], np.arange(6), np.arange(4), **OPTIONS)
-    assert found is not None
-    assert (found.queries, found.rows) == (4, 4)
-    recall = found.metrics["recall_1"]
+    result = retrieval("a", "b", "row", space, space[:4], np.arange(6), np.arange(4), **OPTIONS)
+    assert result is not None
+    assert (result.queries, result.rows) == (4, 4)
+    recall = result.metrics["recall_1"]
     assert (recall.value, recall.high) == (1, 1)
     assert recall.low == pytest.approx(0.025 ** (1 / 4))
     assert retrieval("a", "b", "row", space, space, np.arange(6), np.arange(6) + 9, **OPTIONS) is None
@@ -103,11 +103,11 @@ def test_the_interval_is_over_queries() -> None:
     space /= np.linalg.norm(space, axis=1, keepdims=True)
     noisy = space + rng.normal(0, 0.5, space.shape)
     labels = rng.integers(0, 2, 200)
-    found = retrieval("a", "b", "class", space, noisy, labels, labels, **{**OPTIONS, "resamples": 1000})
-    assert found is not None
-    recall = found.metrics["recall_1"]
+    result = retrieval("a", "b", "class", space, noisy, labels, labels, **{**OPTIONS, "resamples": 1000})
+    assert result is not None
+    recall = result.metrics["recall_1"]
     error = np.sqrt(recall.value * (1 - recall.value) / 200)
     assert recall.high - recall.low == pytest.approx(2 * 1.96 * error, rel=0.15)
-    assert found.name == "a_to_b_class"
-    whole = Retrievals("clip", "features", 4, "test", 0.95, 1000, 0, (found,))
+    assert result.name == "a_to_b_class"
+    whole = Retrievals("clip", "features", 4, "test", 0.95, 1000, 0, (result,))
     assert Retrievals.from_json(whole.to_json()) == whole

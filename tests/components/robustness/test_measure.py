@@ -41,7 +41,7 @@ def evaluation(tiny: BuiltModel) -> Evaluation:
 
 
 @pytest.fixture(scope="module")
-def found(tiny: BuiltModel, evaluation: Evaluation) -> Robustness:
+def robustness(tiny: BuiltModel, evaluation: Evaluation) -> Robustness:
     return measure_robustness(tiny.dataset, tiny.bundle, evaluation, configured())
 
 
@@ -56,35 +56,35 @@ def samples(tiny: BuiltModel) -> pd.DataFrame:
 
 
 class TestDamage:
-    def test_every_corruption_of_every_input_has_a_curve(self, found: Robustness) -> None:
+    def test_every_corruption_of_every_input_has_a_curve(self, robustness: Robustness) -> None:
         kinds = {
             "photo": ["gaussian_blur", "gaussian_noise", "jpeg", "occlusion"],
             "note": ["typos", "word_dropout"],
             "facts": ["number_noise", "missing_cells"],
         }
         expected = [(name, kind) for name, names in kinds.items() for kind in names]
-        assert [(curve.input, curve.corruption) for curve in found.corruptions] == expected
-        for curve in found.corruptions:
+        assert [(curve.input, curve.corruption) for curve in robustness.corruptions] == expected
+        for curve in robustness.corruptions:
             assert [level.severity for level in curve.levels] == [0, 1, 3, 5]
             assert curve.rows == 21, "one of eight test rows lacks the input"
 
     def test_undamaged_rows_score_as_the_predictor_scores_them(
-        self, tiny: BuiltModel, found: Robustness, predictor: Predictor, samples: pd.DataFrame
+        self, tiny: BuiltModel, robustness: Robustness, predictor: Predictor, samples: pd.DataFrame
     ) -> None:
         target = tiny.dataset.targets.primary
         targets = tiny.dataset.targets.encode(samples)[target.name].numpy()
         has = samples["photo.digest"].notna().to_numpy()
         table = as_table(samples, tiny.config.inputs)
         for allowed, interval in (
-            (None, found.corruptions[0].levels[0].delivered),
-            (["photo"], found.corruptions[0].levels[0].alone),
+            (None, robustness.corruptions[0].levels[0].delivered),
+            (["photo"], robustness.corruptions[0].levels[0].alone),
         ):
             answers = predictor.predict(table, inputs=allowed)[PROBABILITIES].to_numpy()
             assert interval.value == pytest.approx(metric(target, "accuracy", targets[has], answers[has]))
             assert interval.low <= interval.value <= interval.high
 
-    def test_areas_and_losses_are_those_of_the_levels(self, found: Robustness) -> None:
-        for curve in found.corruptions:
+    def test_areas_and_losses_are_those_of_the_levels(self, robustness: Robustness) -> None:
+        for curve in robustness.corruptions:
             steps = [level.severity for level in curve.levels]
             delivered, alone, late = (
                 np.array(values)
@@ -99,33 +99,33 @@ class TestDamage:
             assert curve.effective == pytest.approx(np.trapezoid(delivered - shifted, steps) / 5, abs=1e-12)
             assert curve.loss == pytest.approx(delivered[0] - delivered[-1])
 
-    def test_losing_words_costs_the_note_something(self, found: Robustness) -> None:
-        curve = next(curve for curve in found.corruptions if curve.corruption == "word_dropout")
+    def test_losing_words_costs_the_note_something(self, robustness: Robustness) -> None:
+        curve = next(curve for curve in robustness.corruptions if curve.corruption == "word_dropout")
         assert curve.levels[-1].alone.value < curve.levels[0].alone.value
 
     def test_the_best_other_input_is_chosen_on_validation(
-        self, found: Robustness, evaluation: Evaluation
+        self, robustness: Robustness, evaluation: Evaluation
     ) -> None:
         validation = {c.name: c.validation["accuracy"] for c in evaluation.candidates if c.kind == "single"}
-        for curve in found.corruptions:
+        for curve in robustness.corruptions:
             rivals = {name: value for name, value in validation.items() if name != curve.input}
             assert curve.other is not None
             assert rivals[curve.other] == max(rivals.values())
 
     def test_only_what_is_asked_for_is_done(self, tiny: BuiltModel, evaluation: Evaluation) -> None:
         config = configured(corruptions=["typos", "white_noise"], severities=[2], missing_rates=[])
-        told: list[tuple[int, int]] = []
-        found = measure_robustness(
+        calls: list[tuple[int, int]] = []
+        robustness = measure_robustness(
             tiny.dataset,
             tiny.bundle,
             evaluation,
             config,
-            lambda done, total, note: told.append((done, total)),
+            lambda done, total, note: calls.append((done, total)),
         )
-        (curve,) = found.corruptions
+        (curve,) = robustness.corruptions
         assert (curve.corruption, [level.severity for level in curve.levels]) == ("typos", [0, 2])
-        assert found.missing == ()
-        assert told == [(1, 2), (2, 2)]
+        assert robustness.missing == ()
+        assert calls == [(1, 2), (2, 2)]
         none = measure_robustness(tiny.dataset, tiny.bundle, evaluation, configured(severities=[], rows=5))
         assert none.corruptions == ()
         assert (none.rows, none.test_rows) == (5, 24)
@@ -133,9 +133,9 @@ class TestDamage:
     def test_numbers_are_off_by_the_deviation_of_the_training_rows(
         self, tiny: BuiltModel, predictor: Predictor
     ) -> None:
-        found = find_corruptions(predictor, configured(corruptions=["number_noise"]))
+        chosen = find_corruptions(predictor, configured(corruptions=["number_noise"]))
         noisy = [
-            found[0].apply({"age": 30.0, "city": "Bonn"}, 4, np.random.default_rng(seed))
+            chosen[0].apply({"age": 30.0, "city": "Bonn"}, 4, np.random.default_rng(seed))
             for seed in range(400)
         ]
         train = open_samples_table(tiny.dataset).rows(["facts"], values=True).query("split == 'train'")
@@ -145,11 +145,11 @@ class TestDamage:
         assert {cells["city"] for cells in noisy} == {"Bonn"}
 
     def test_the_same_curves_come_again_whatever_the_batch(
-        self, tiny: BuiltModel, evaluation: Evaluation, found: Robustness, monkeypatch: pytest.MonkeyPatch
+        self, tiny: BuiltModel, evaluation: Evaluation, robustness: Robustness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("components.robustness.measure._BATCH", 7)
         again = measure_robustness(tiny.dataset, tiny.bundle, evaluation, configured())
-        assert again == found
+        assert again == robustness
 
     def test_a_file_that_is_gone_is_a_missing_input_not_the_end(
         self, tiny: BuiltModel, evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
@@ -160,26 +160,26 @@ class TestDamage:
             return samples
 
         monkeypatch.setattr("components.robustness.measure.sample_rows", lost)
-        found = measure_robustness(tiny.dataset, tiny.bundle, evaluation, configured(severities=[1]))
-        assert found.corruptions[0].rows == 20
+        robustness = measure_robustness(tiny.dataset, tiny.bundle, evaluation, configured(severities=[1]))
+        assert robustness.corruptions[0].rows == 20
 
 
 class TestMissing:
-    def test_curves_of_all_inputs_and_of_each(self, found: Robustness) -> None:
-        assert [set(curve.inputs) for curve in found.missing] == [
+    def test_curves_of_all_inputs_and_of_each(self, robustness: Robustness) -> None:
+        assert [set(curve.inputs) for curve in robustness.missing] == [
             {"photo", "note", "facts"},
             {"photo"},
             {"note"},
             {"facts"},
         ]
-        for curve in found.missing:
+        for curve in robustness.missing:
             assert [level.rate for level in curve.levels] == [0.0, 0.25, 0.5, 0.75, 0.9]
             hidden = [level.hidden for level in curve.levels]
             assert hidden[0] == 0
             assert hidden == sorted(hidden)
 
-    def test_about_the_share_that_is_asked_for_is_hidden(self, found: Robustness) -> None:
-        everything = found.missing[0]
+    def test_about_the_share_that_is_asked_for_is_hidden(self, robustness: Robustness) -> None:
+        everything = robustness.missing[0]
         for level in everything.levels:
             assert level.hidden / 63 == pytest.approx(level.rate, abs=0.2)  # 63 cells: three standard errors
         assert everything.levels[0].empty == 0 < everything.levels[-1].empty
@@ -187,11 +187,13 @@ class TestMissing:
     def test_with_all_hidden_the_model_answers_with_the_class_frequencies(
         self, tiny: BuiltModel, evaluation: Evaluation
     ) -> None:
-        found = measure_robustness(tiny.dataset, tiny.bundle, evaluation, configured(missing_rates=[1.0]))
-        gone = found.missing[0].levels[-1]
+        robustness = measure_robustness(
+            tiny.dataset, tiny.bundle, evaluation, configured(missing_rates=[1.0])
+        )
+        gone = robustness.missing[0].levels[-1]
         assert (gone.hidden, gone.empty) == (63, 24)
         assert gone.masked.value == pytest.approx(evaluation.prior_value)
-        only = next(curve for curve in found.missing if curve.inputs == ("note",)).levels[-1]
+        only = next(curve for curve in robustness.missing if curve.inputs == ("note",)).levels[-1]
         without = next(s for s in evaluation.subsets if set(s.inputs) == {"photo", "facts"})
         assert only.masked.value == pytest.approx(without.metric.value), "the subset's own number"
 
@@ -223,13 +225,13 @@ class TestZeros:
     def test_gaps_are_scored_as_rows_that_hold_zeros(
         self, tiny: BuiltModel, predictor: Predictor, samples: pd.DataFrame
     ) -> None:
-        """What imputed() does to embeddings is what a user gets who writes zeros into the table."""
+        """Zeros in embeddings by imputed() equal zeros that a user writes into the table."""
         table = as_table(samples, tiny.config.inputs).head(8)
         zeros = zero_parts(predictor)
         parts = predictor.embed(predictor.read(table)).inputs
         keep = {name: part.present & (torch.arange(8) % 2 == 0) for name, part in parts.items()}
         filled = {name: imputed(parts[name], zeros[name], keep[name]) for name in parts}
-        found = predictor.bundle.delivered.predict(
+        predictions = predictor.bundle.delivered.predict(
             tiny.dataset.targets.primary, Embeddings.of(filled), predictor.inputs
         ).numpy()
         given = table.astype(object)
@@ -243,20 +245,22 @@ class TestZeros:
                         given.at[given.index[row], column] = cell
         expected = predictor.predict(given)
         assert set(expected["inputs"]) == {"photo+note+facts"}
-        np.testing.assert_allclose(found, expected[PROBABILITIES], atol=1e-5)  # float32 in other batches
+        np.testing.assert_allclose(
+            predictions, expected[PROBABILITIES], atol=1e-5
+        )  # float32 in other batches
 
     def test_sequences_of_tokens_are_padded_to_the_longer(self) -> None:
         rows, zero = torch.ones(3, 2, 4), torch.full((1, 5, 4), 2.0)
         keep = torch.tensor([True, False, True])
-        found = imputed(
+        filled_in = imputed(
             InputEmbeddings(rows, rows, keep),
             InputEmbeddings(zero, zero, torch.ones(1, dtype=torch.bool)),
             keep,
         )
-        assert found.single.shape == (3, 5, 4)
-        assert found.single[:, :, 0].tolist() == [[1, 1, 0, 0, 0], [2] * 5, [1, 1, 0, 0, 0]]
-        assert found.fusion is found.single
-        assert found.present.all()
+        assert filled_in.single.shape == (3, 5, 4)
+        assert filled_in.single[:, :, 0].tolist() == [[1, 1, 0, 0, 0], [2] * 5, [1, 1, 0, 0, 0]]
+        assert filled_in.fusion is filled_in.single
+        assert filled_in.present.all()
         nothing = torch.zeros(3, 4)  # what an input is that no row of the batch has: no tokens
         none = imputed(
             InputEmbeddings(nothing, nothing, keep),
@@ -280,8 +284,8 @@ def test_rows_are_a_seeded_sample_in_their_order(tiny: BuiltModel) -> None:
 def test_other_metrics_have_their_own_direction(tiny: BuiltModel, evaluation: Evaluation, name: str) -> None:
     given = replace(evaluation, metric=name)
     config = configured(corruptions=["word_dropout"], severities=[5], missing_rates=[0.5])
-    found = measure_robustness(tiny.dataset, tiny.bundle, given, config)
-    (curve,) = found.corruptions
+    robustness = measure_robustness(tiny.dataset, tiny.bundle, given, config)
+    (curve,) = robustness.corruptions
     assert curve.loss > 0, "worse is positive for every metric"
     first, last = (level.delivered.value for level in curve.levels)
     assert (last > first) == (name == "log_loss")
@@ -297,9 +301,9 @@ def test_a_model_of_one_input_has_no_late_fusion_to_compare_with(
     evaluation = judge(
         built.dataset, built.validation, built.features, None, built.bundle, config
     ).evaluations[0]
-    found = measure_robustness(built.dataset, built.bundle, evaluation, config)
-    assert [curve.inputs for curve in found.missing] == [("facts",)]
-    for curve in found.corruptions:
+    robustness = measure_robustness(built.dataset, built.bundle, evaluation, config)
+    assert [curve.inputs for curve in robustness.missing] == [("facts",)]
+    for curve in robustness.corruptions:
         assert np.isnan(curve.effective)
         assert curve.other is None
         assert curve.levels[-1].delivered == curve.levels[-1].alone

@@ -46,7 +46,7 @@ def gap(rate: float, gain: float = 0.1) -> MissingLevel:
 
 
 @pytest.fixture
-def found() -> Robustness:
+def robustness() -> Robustness:
     names = ("picture", "voice")
     rates = (0.0, 0.25, 0.5, 0.75)
     return Robustness(
@@ -88,27 +88,31 @@ class TestAreas:
 
 
 class TestResult:
-    def test_it_survives_its_json(self, found: Robustness) -> None:
-        single = replace(found.corruptions[0], effective=float("nan"), other=None, other_metric=None)
-        assert Robustness.from_json(found.to_json()) == found
-        read = Robustness.from_json(replace(found, corruptions=(single,)).to_json())
+    def test_it_survives_its_json(self, robustness: Robustness) -> None:
+        single = replace(robustness.corruptions[0], effective=float("nan"), other=None, other_metric=None)
+        assert Robustness.from_json(robustness.to_json()) == robustness
+        read = Robustness.from_json(replace(robustness, corruptions=(single,)).to_json())
         assert math.isnan(read.corruptions[0].effective)
 
-    def test_it_names_the_worst_damage_and_the_rate_nearest_to_half(self, found: Robustness) -> None:
-        assert found.worst is found.corruptions[1]
-        assert found.half is found.missing[0].levels[2]
-        empty = replace(found, corruptions=(), missing=())
+    def test_it_names_the_worst_damage_and_the_rate_nearest_to_half(self, robustness: Robustness) -> None:
+        assert robustness.worst is robustness.corruptions[1]
+        assert robustness.half is robustness.missing[0].levels[2]
+        empty = replace(robustness, corruptions=(), missing=())
         assert (empty.worst, empty.half, empty.everything, empty.harmful) == (None, None, None, ())
 
-    def test_damage_is_harmful_where_another_input_alone_is_clearly_better(self, found: Robustness) -> None:
-        assert [curve.corruption for curve in found.harmful] == ["occlusion"]
-        losses = replace(found, metric="log_loss")  # there a value above that of the other input is the worse
+    def test_damage_is_harmful_where_another_input_alone_is_clearly_better(
+        self, robustness: Robustness
+    ) -> None:
+        assert [curve.corruption for curve in robustness.harmful] == ["occlusion"]
+        losses = replace(
+            robustness, metric="log_loss"
+        )  # there a value above that of the other input is the worse
         assert [curve.corruption for curve in losses.harmful] == ["jpeg"]
 
 
 class TestPages:
-    def test_the_report_says_it_in_plain_words(self, make_evaluation, found: Robustness) -> None:
-        report = replace(report_of(make_evaluation(inputs=2)), robustness=found)
+    def test_the_report_says_it_in_plain_words(self, make_evaluation, robustness: Robustness) -> None:
+        report = replace(report_of(make_evaluation(inputs=2)), robustness=robustness)
         html = render_report(report)
         page = Page(html)
         text = " ".join(" ".join(page.text).split())
@@ -122,20 +126,24 @@ class TestPages:
 
     @pytest.mark.parametrize("gain", [-0.2, 0.0])
     def test_it_does_not_praise_a_mask_that_brings_nothing(
-        self, make_evaluation, found: Robustness, gain: float
+        self, make_evaluation, robustness: Robustness, gain: float
     ) -> None:
         missing = (MissingCurve(("picture", "voice"), (gap(0.0), gap(0.5, gain))),)
-        report = replace(report_of(make_evaluation(inputs=2)), robustness=replace(found, missing=missing))
+        report = replace(
+            report_of(make_evaluation(inputs=2)), robustness=replace(robustness, missing=missing)
+        )
         text = " ".join(render_report(report).split())
         assert "the mask is worth" not in text
         assert ("the mask brings nothing here" in text) == (gain < 0)
 
     def test_one_input_curves_alone_and_rates_alone_are_shown(
-        self, make_evaluation, found: Robustness
+        self, make_evaluation, robustness: Robustness
     ) -> None:
         nan = float("nan")
-        alone = replace(found.corruptions[0], effective=nan, other=None, other_metric=None)
-        one = replace(found, inputs=("picture",), corruptions=(alone,), missing=(replace(found.missing[1]),))
+        alone = replace(robustness.corruptions[0], effective=nan, other=None, other_metric=None)
+        one = replace(
+            robustness, inputs=("picture",), corruptions=(alone,), missing=(replace(robustness.missing[1]),)
+        )
         for part in (one, replace(one, corruptions=()), replace(one, missing=())):
             page = Page(render_report(replace(report_of(make_evaluation(inputs=1)), robustness=part)))
             text = " ".join(page.text)
@@ -143,23 +151,23 @@ class TestPages:
             assert "Effective" not in text
             assert "nan" not in text.lower().split()
 
-    def test_names_are_escaped(self, make_evaluation, found: Robustness) -> None:
+    def test_names_are_escaped(self, make_evaluation, robustness: Robustness) -> None:
         evil = replace(
-            found,
+            robustness,
             inputs=(EVIL, "voice"),
-            corruptions=(replace(found.corruptions[1], input=EVIL, other=EVIL),),
-            missing=(found.missing[0], MissingCurve((EVIL,), found.missing[1].levels)),
+            corruptions=(replace(robustness.corruptions[1], input=EVIL, other=EVIL),),
+            missing=(robustness.missing[0], MissingCurve((EVIL,), robustness.missing[1].levels)),
         )
         html = render_report(replace(report_of(make_evaluation(inputs=2)), robustness=evil))
         assert "<script" not in html
         assert any(EVIL in text for text in Page(html).text)
 
-    def test_figures_draw_something(self, found: Robustness) -> None:
-        figures = robustness_figures(found)
+    def test_figures_draw_something(self, robustness: Robustness) -> None:
+        figures = robustness_figures(robustness)
         assert set(figures) == {"robustness", "missing_rates"}
-        many = replace(found, missing=found.missing * 3)  # more panels than a row takes
+        many = replace(robustness, missing=robustness.missing * 3)  # more panels than a row takes
         for figure in [*figures.values(), robustness_figures(many)["missing_rates"]]:
             png = io.BytesIO()
             figure.savefig(png, format="png")
             assert (np.asarray(Image.open(png).convert("L")) < 200).mean() > 0.005
-        assert robustness_figures(replace(found, corruptions=(), missing=())) == {}
+        assert robustness_figures(replace(robustness, corruptions=(), missing=())) == {}

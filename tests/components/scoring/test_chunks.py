@@ -60,7 +60,7 @@ def rows(tiny_data: Path) -> pd.DataFrame:
 
 @pytest.fixture
 def folder(tiny_data: Path, rows: pd.DataFrame, tmp_path: Path) -> Path:
-    """A folder with the table and its pictures, which a test may spoil."""
+    """A folder with the table and its images, which a test may spoil."""
     shutil.copytree(tiny_data / "photos", tmp_path / "photos")
     rows.to_csv(tmp_path / "new.csv", index=False)
     return tmp_path
@@ -96,7 +96,7 @@ def edit(folder: Path, **cells: dict[int, str]) -> None:
 
 
 def spoil(folder: Path, row: int, rows: pd.DataFrame, content: bytes = b"no picture") -> Path:
-    """Give a row a picture of its own that cannot be read."""
+    """Give a row an image of its own that cannot be read."""
     path = folder / "photos" / f"bad-{row}.png"
     path.write_bytes(content)
     edit(folder, photo={row: f"photos/{path.name}"})
@@ -106,21 +106,21 @@ def spoil(folder: Path, row: int, rows: pd.DataFrame, content: bytes = b"no pict
 def test_chunks_give_what_one_pass_gives(
     tiny: BuiltModel, folder: Path, rows: pd.DataFrame, predictor: Counting
 ) -> None:
-    summary, found = scored(job_of(tiny, folder), predictor)
+    summary, predictions = scored(job_of(tiny, folder), predictor)
     table = rows.assign(photo=[str(folder / cell) if cell else "" for cell in rows["photo"]])
     expected = Predictor(tiny.bundle, "cpu").predict(table)
     pd.testing.assert_frame_equal(
-        found[list(expected.columns)], expected, check_dtype=False, check_exact=True
+        predictions[list(expected.columns)], expected, check_dtype=False, check_exact=True
     )
-    assert found["id"].tolist() == rows["id"].tolist()
-    assert found["row"].tolist() == list(range(ROWS))
-    assert set(found["model"]) == {"tiny"}
-    assert set(found["model_version"]) == {"1"}
-    assert set(found["model_run_id"]) == {"run-of-the-model"}
-    assert set(found["run_id"]) == {RUN}
+    assert predictions["id"].tolist() == rows["id"].tolist()
+    assert predictions["row"].tolist() == list(range(ROWS))
+    assert set(predictions["model"]) == {"tiny"}
+    assert set(predictions["model_version"]) == {"1"}
+    assert set(predictions["model_run_id"]) == {"run-of-the-model"}
+    assert set(predictions["run_id"]) == {RUN}
     assert (summary.rows, summary.scored, summary.not_scored, summary.faulty) == (ROWS, ROWS, 0, 0)
     assert len(quarantine(job_of(tiny, folder))) == 0
-    assert summary.labels == {"label": found["label"].value_counts().sort_index().to_dict()}
+    assert summary.labels == {"label": predictions["label"].value_counts().sort_index().to_dict()}
     assert summary.abstained == {"label": int(expected["abstain"].sum())}
     assert summary.missing["photo"] == int((rows["photo"] == "").sum())
 
@@ -152,24 +152,24 @@ def test_every_format_is_scored_alike(
         case _:
             path.write_text("\n".join(json.dumps(row) for row in rows.to_dict("records")))
     expected = scored(job_of(tiny, folder), predictor)[1]
-    found = scored(job_of(tiny, folder, path.name), predictor)[1]
-    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+    predictions = scored(job_of(tiny, folder, path.name), predictor)[1]
+    pd.testing.assert_frame_equal(predictions, expected, check_exact=True)
 
 
 def test_readers_are_held_to_the_chunk(folder: Path) -> None:
     table = open_table(str(folder / "new.csv"))
-    found = list(chunked(table, ["id", "note"], 128))
-    assert [first for first, _ in found] == [0, 128, 256]
-    assert [len(batch["id"]) for _, batch in found] == [128, 128, 44]
-    assert [cell for _, batch in found for cell in batch["id"]] == [f"row-{row}" for row in range(ROWS)]
+    batches = list(chunked(table, ["id", "note"], 128))
+    assert [first for first, _ in batches] == [0, 128, 256]
+    assert [len(batch["id"]) for _, batch in batches] == [128, 128, 44]
+    assert [cell for _, batch in batches for cell in batch["id"]] == [f"row-{row}" for row in range(ROWS)]
 
 
 def test_rows_are_numbered_where_there_are_no_ids(
     tiny: BuiltModel, folder: Path, rows: pd.DataFrame, predictor: Counting
 ) -> None:
     rows.rename(columns={"id": "sku"}).to_csv(folder / "new.csv", index=False)
-    _, found = scored(job_of(tiny, folder), predictor)
-    assert found["id"].tolist() == [str(row) for row in range(ROWS)]
+    _, predictions = scored(job_of(tiny, folder), predictor)
+    assert predictions["id"].tolist() == [str(row) for row in range(ROWS)]
     _, named = scored(job_of(tiny, folder, id="sku"), predictor)
     assert named["id"].tolist() == rows["id"].tolist()
 
@@ -177,7 +177,7 @@ def test_rows_are_numbered_where_there_are_no_ids(
 def test_embedded_media_are_scored_like_files(
     tiny: BuiltModel, folder: Path, rows: pd.DataFrame, predictor: Counting
 ) -> None:
-    """As Hugging Face embeds pictures, as plain bytes, and as base64 text."""
+    """As Hugging Face embeds images, as plain bytes, and as base64 text."""
     expected = scored(job_of(tiny, folder), predictor)[1]
     photos = [(folder / cell).read_bytes() if cell else None for cell in rows["photo"]]
     forms = {
@@ -188,8 +188,8 @@ def test_embedded_media_are_scored_like_files(
     for name, cells in forms.items():
         columns = {**rows.to_dict("list"), "photo": cells}
         pq.write_table(pa.table(columns), folder / f"{name}.parquet")
-        found = scored(job_of(tiny, folder, f"{name}.parquet"), predictor)[1]
-        pd.testing.assert_frame_equal(found, expected, check_exact=True)
+        predictions = scored(job_of(tiny, folder, f"{name}.parquet"), predictor)[1]
+        pd.testing.assert_frame_equal(predictions, expected, check_exact=True)
 
 
 def test_silence_means_what_the_model_was_trained_with(tmp_path: Path) -> None:
@@ -220,23 +220,23 @@ class TestQuarantine:
         settings["inputs"]["photo"]["required"] = True
         (bundle / "model.json").write_text(json.dumps(settings))
         job = job_of(tiny, folder, max_bad=1.0)
-        summary, found = scored(job, Counting(bundle))
+        summary, predictions = scored(job, Counting(bundle))
         empty = int((rows["photo"] == "").sum())
         assert (summary.scored, summary.faulty) == (ROWS, empty)
         assert set(quarantine(job)["reason"]) == {"missing, but required"}
-        assert (found["error"] == "photo: missing, but required").sum() == empty
+        assert (predictions["error"] == "photo: missing, but required").sum() == empty
 
     def test_a_row_with_one_bad_input_is_scored_from_the_others_and_told(
         self, tiny: BuiltModel, folder: Path, rows: pd.DataFrame, predictor: Counting
     ) -> None:
         path = spoil(folder, 4, rows)
         edit(folder, photo={130: "photos/lost.png"})
-        summary, found = scored(job_of(tiny, folder), predictor)
+        summary, predictions = scored(job_of(tiny, folder), predictor)
         assert (summary.scored, summary.not_scored, summary.faulty) == (ROWS, 0, 2)
-        told = found[found["error"].notna()].set_index("row")
-        assert told["inputs"].tolist() == ["note+facts", "note+facts"]
-        assert told["error"][4].startswith(f"photo: {path}: not an image")
-        assert told["error"][130] == f"photo: {folder / 'photos/lost.png'}: no such file"
+        faulty = predictions[predictions["error"].notna()].set_index("row")
+        assert faulty["inputs"].tolist() == ["note+facts", "note+facts"]
+        assert faulty["error"][4].startswith(f"photo: {path}: not an image")
+        assert faulty["error"][130] == f"photo: {folder / 'photos/lost.png'}: no such file"
         entries = quarantine(job_of(tiny, folder))
         assert entries.columns.tolist() == ["id", "input", "path", "reason", "row", "scored"]
         assert entries[["id", "input", "path", "row", "scored"]].values.tolist() == [
@@ -250,9 +250,9 @@ class TestQuarantine:
         edit(
             folder, photo={3: "", 9: "lost.png"}, note={3: "", 9: ""}, age={3: "", 9: ""}, city={3: "", 9: ""}
         )
-        summary, found = scored(job_of(tiny, folder), predictor)
+        summary, predictions = scored(job_of(tiny, folder), predictor)
         assert (summary.scored, summary.not_scored, summary.faulty) == (ROWS - 2, 2, 2)
-        assert found["row"].tolist() == [row for row in range(ROWS) if row not in (3, 9)]
+        assert predictions["row"].tolist() == [row for row in range(ROWS) if row not in (3, 9)]
         entries = quarantine(job_of(tiny, folder)).fillna("").values.tolist()
         assert entries == [
             ["row-3", "row", "", "no input at all (every input is missing)", 3, False],
@@ -273,10 +273,10 @@ class TestQuarantine:
         assert finished(job_of(tiny, folder)) is None
         shutil.copyfile(folder / "photos/train00.png", path)
         predictor.sizes.clear()
-        summary, found = scored(job_of(tiny, folder, max_bad=0.0), predictor)
+        summary, predictions = scored(job_of(tiny, folder, max_bad=0.0), predictor)
         assert predictor.sizes == [128, 44], "the chunk before it is not scored again"
         assert (summary.scored, summary.faulty) == (ROWS, 0)
-        assert found["row"].tolist() == list(range(ROWS))
+        assert predictions["row"].tolist() == list(range(ROWS))
 
     def test_what_only_the_model_finds_is_in_quarantine_too(
         self, tiny: BuiltModel, folder: Path, predictor: Counting
@@ -304,10 +304,10 @@ class TestGoingOn:
         part.write_bytes(part.read_bytes()[:100])  # a disk that lost the end of a file
         predictor.most = 10**9
         predictor.sizes.clear()
-        summary, found = scored(job, predictor)
+        summary, predictions = scored(job, predictor)
         assert predictor.sizes == [128, 44], "the damaged chunk and the one that was left"
         assert summary == expected
-        pd.testing.assert_frame_equal(found, table, check_exact=True)
+        pd.testing.assert_frame_equal(predictions, table, check_exact=True)
         pd.testing.assert_frame_equal(quarantine(job), quarantine(whole))
 
     def test_parts_of_another_mlflow_run_are_not_taken_over(
@@ -317,9 +317,9 @@ class TestGoingOn:
         with pytest.raises(KeyboardInterrupt):
             score(job_of(tiny, folder), predictor, "lost with its database")
         predictor.most = 10**9
-        _, found = scored(job_of(tiny, folder), predictor)
-        assert set(found["run_id"]) == {RUN}
-        assert found["row"].tolist() == list(range(ROWS))
+        _, predictions = scored(job_of(tiny, folder), predictor)
+        assert set(predictions["run_id"]) == {RUN}
+        assert predictions["row"].tolist() == list(range(ROWS))
 
     def test_a_finished_job_does_nothing(self, tiny: BuiltModel, folder: Path, predictor: Counting) -> None:
         first = score(job_of(tiny, folder), predictor, RUN)
@@ -360,7 +360,7 @@ class TestErrors:
             (
                 [["id", "note"], ["1", "x"], ["2", "y"], ["1", "z"]],
                 {},
-                r"1 ids stand more than once: '1' in rows 0, 2 \(the first row is 0\)",
+                r"1 ids are repeated: '1' in rows 0, 2 \(the first row is 0\)",
             ),
             ([["id", "note"], ["1", "x"], ["", "y"]], {}, "column 'id' is empty in 1 rows: 1"),
         ],
@@ -392,8 +392,8 @@ class TestErrors:
         self, tiny: BuiltModel, folder: Path, rows: pd.DataFrame, predictor: Counting
     ) -> None:
         rows[["id", "note", "age"]].assign(note="small worker").to_csv(folder / "new.csv", index=False)
-        summary, found = scored(job_of(tiny, folder), predictor)
+        summary, predictions = scored(job_of(tiny, folder), predictor)
         assert summary.absent == ["photo", "city"]
         assert summary.missing["photo"] == ROWS
-        assert set(found["inputs"]) <= {"note", "note+facts"}
-        assert np.isfinite(found["probability"]).all()
+        assert set(predictions["inputs"]) <= {"note", "note+facts"}
+        assert np.isfinite(predictions["probability"]).all()

@@ -59,9 +59,9 @@ def test_the_table_is_made_and_holds_what_the_parts_hold(tmp_path: Path, url: st
     parts = write_parts(tmp_path / "one")
     assert Sink(url, "scores").write(parts) == 5
     expected = pd.concat([pd.read_parquet(path) for path in parts], ignore_index=True)
-    found = stored(url)
-    found["abstain"] = found["abstain"].astype(bool)
-    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+    rows = stored(url)
+    rows["abstain"] = rows["abstain"].astype(bool)
+    pd.testing.assert_frame_equal(rows, expected, check_dtype=False)
 
 
 def test_writing_again_changes_nothing(tmp_path: Path, url: str) -> None:

@@ -1,4 +1,4 @@
-"""What is wrong with a file, in a word."""
+"""Faults of a file, in a word."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_an_mp3_that_does_not_tell_its_length_is_fine() -> None:
     silent_then_loud = np.random.default_rng(0).normal(0, np.repeat([0.0, 0.2], 80_000))
     data = recorded("MP3", silent_then_loud, 16000, bitrate_mode="VARIABLE", compression_level=0.5)
     bare = data[data.index(data[:2], 200) :]  # without the first frame, which holds the length
-    tagged = b"ID3\x03\x00\x00\x00\x00\x08\x00" + bytes(1024)  # a title of 1024 bytes before the sound
+    tagged = b"ID3\x03\x00\x00\x00\x00\x08\x00" + bytes(1024)  # a title of 1024 bytes before the audio
     assert sf.SoundFile(io.BytesIO(bare)).frames > 1.5 * len(silent_then_loud)  # a guess, and a bad one
     assert inspect_audio(bare)[0] is None
     assert inspect_audio(tagged + bare)[0] is None
@@ -163,8 +163,8 @@ def test_a_cut_sound_is_noticed(format: str) -> None:
 
 def test_a_wav_from_a_pipe_has_no_length_and_is_fine() -> None:
     data = bytearray(recorded())
-    place = data.index(b"data") + 4
-    data[4:8] = data[place : place + 4] = struct.pack("<I", 0xFFFFFFFF)
+    start = data.index(b"data") + 4
+    data[4:8] = data[start : start + 4] = struct.pack("<I", 0xFFFFFFFF)
     assert inspect_audio(bytes(data))[0] is None
 
 
@@ -210,7 +210,7 @@ def test_silence_is_told_from_sound(wave: np.ndarray, silent: bool) -> None:
 
 class TestIndex:
     @pytest.fixture
-    def opened(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    def openings(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         """Paths in the order in which they are read."""
         import components.data.files.media_index as module
 
@@ -220,19 +220,19 @@ class TestIndex:
         return paths
 
     def test_each_file_is_opened_once_and_never_again_while_unchanged(
-        self, tmp_path: Path, opened: list[str]
+        self, tmp_path: Path, openings: list[str]
     ) -> None:
         good, bad = tmp_path / "good.png", tmp_path / "bad.png"
         good.write_bytes(encoded("PNG"))
         bad.write_bytes(b"no picture at all")
         files = [(str(path), "image") for path in (good, bad, good, bad)]
         first = look(tmp_path, files)
-        assert sorted(opened) == sorted([str(good), str(bad)])
+        assert sorted(openings) == sorted([str(good), str(bad)])
         assert first[str(good), "image"].digest == digest_bytes(good.read_bytes())
         assert look(tmp_path, files) == first
-        assert len(opened) == 2
+        assert len(openings) == 2
 
-    def test_a_changed_file_is_opened_again(self, tmp_path: Path, opened: list[str]) -> None:
+    def test_a_changed_file_is_opened_again(self, tmp_path: Path, openings: list[str]) -> None:
         path = tmp_path / "a.png"
         path.write_bytes(encoded("PNG"))
         file = (str(path), "image")
@@ -240,7 +240,7 @@ class TestIndex:
         path.write_bytes(encoded("JPEG"))
         after = look(tmp_path, [file])[file]
         assert before.digest != after.digest == digest_bytes(path.read_bytes())
-        assert len(opened) == 2
+        assert len(openings) == 2
 
     def test_a_file_that_appears_later_is_found(self, tmp_path: Path) -> None:
         file = (str(tmp_path / "late.png"), "image")
@@ -263,32 +263,34 @@ class TestIndex:
     def test_more_files_than_are_asked_for_at_once_are_all_looked_at(self, tmp_path: Path) -> None:
         (tmp_path / "1050.png").write_bytes(encoded("PNG"))
         files = [(str(tmp_path / f"{number}.png"), "image") for number in range(1100)]
-        found = look(tmp_path, files)
-        assert list(found) == files
-        assert [path for (path, _), facts in found.items() if facts.reason is None] == [files[1050][0]]
+        facts = look(tmp_path, files)
+        assert list(facts) == files
+        assert [path for (path, _), fact in facts.items() if fact.reason is None] == [files[1050][0]]
 
-    def test_of_many_files_only_the_changed_are_opened_again(self, tmp_path: Path, opened: list[str]) -> None:
+    def test_of_many_files_only_the_changed_are_opened_again(
+        self, tmp_path: Path, openings: list[str]
+    ) -> None:
         files = [(str(tmp_path / f"{number}.png"), "image") for number in range(600)]
         for path, _ in files:
             Path(path).write_bytes(encoded("PNG"))
         before = look(tmp_path, files)
-        opened.clear()
+        openings.clear()
         Path(files[3][0]).write_bytes(encoded("JPEG"))
         os.utime(files[599][0], ns=(1, 1))
         after = look(tmp_path, files)
-        assert sorted(opened) == sorted([files[3][0], files[599][0]])
+        assert sorted(openings) == sorted([files[3][0], files[599][0]])
         assert after[files[599]] == before[files[599]], "touched, but equal"
         assert {file for file in files if after[file] != before[file]} == {files[3]}
 
     def test_what_other_checking_code_found_is_forgotten(
-        self, tmp_path: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, openings: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (tmp_path / "a.png").write_bytes(encoded("PNG"))
         file = (str(tmp_path / "a.png"), "image")
         look(tmp_path, [file])
         monkeypatch.setattr("components.data.files.media_index.PIL.__version__", "another")
         look(tmp_path, [file])
-        assert len(opened) == 2
+        assert len(openings) == 2
 
 
 def look(folder: Path, files: list[tuple[str, str]]) -> dict[tuple[str, str], MediaFacts]:

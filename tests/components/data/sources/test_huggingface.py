@@ -44,8 +44,8 @@ def test_splits_class_names_and_embedded_pictures_are_taken_over(tmp_path: Path,
     assert dataset.splits == {"train": 10, "val": 4, "test": 6}
     assert dataset.targets.primary.classes == ("cat", "dog")
     assert samples["id"].tolist() == [str(row) for row in range(20)]
-    with Image.open(samples["image.path"][3]) as found:
-        assert np.asarray(found)[0, 0].tolist() == [30, 30, 30]
+    with Image.open(samples["image.path"][3]) as image:
+        assert np.asarray(image)[0, 0].tolist() == [30, 30, 30]
 
 
 def test_val_is_drawn_from_train_where_there_is_none(tmp_path: Path, run: Make) -> None:

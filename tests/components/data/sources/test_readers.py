@@ -37,11 +37,11 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
 def test_every_table_gives_the_same_samples(
     tmp_path: Path, run: Callable[..., Dataset], text_rows: Make, ending: str
 ) -> None:
-    found = run(write(tmp_path / f"m{ending}", text_rows()))
+    samples = run(write(tmp_path / f"m{ending}", text_rows()))
     expected = run(write(tmp_path / "expected.csv", text_rows()))
-    assert found.digest == expected.digest
-    assert found.splits == {"train": 16, "val": 2, "test": 2}
-    assert found.targets.primary.classes == ("a", "b")
+    assert samples.digest == expected.digest
+    assert samples.splits == {"train": 16, "val": 2, "test": 2}
+    assert samples.targets.primary.classes == ("a", "b")
 
 
 def test_a_folder_of_parquet_files_is_one_table(tmp_path: Path, run: Make, text_rows: Make) -> None:

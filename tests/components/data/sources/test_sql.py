@@ -22,7 +22,7 @@ IMAGE = {"photo": {"modality": "image", "columns": "photo"}}
 
 @pytest.fixture
 def shop(tmp_path: Path, text_rows: Make, picture: Make) -> str:
-    """A database whose table has texts, and pictures as bytes."""
+    """A database whose table has texts, and images as bytes."""
     file = tmp_path / "shop.db"
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("create table shoes (id text, text text, label text, split text, photo blob)")
@@ -52,10 +52,10 @@ def test_pictures_may_be_bytes_in_the_database_or_paths_beside_the_pipeline_file
 
 def test_rows_come_a_batch_at_a_time_and_again(shop: str, tmp_path: Path) -> None:
     endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select i from n"
-    opened = open_query(shop, endless, str(tmp_path))
-    assert opened.columns == ("i",)
+    manifest = open_query(shop, endless, str(tmp_path))
+    assert manifest.columns == ("i",)
     for _ in range(2):
-        assert next(iter(opened.batches(["i"])))["i"][:3] == [1, 2, 3]
+        assert next(iter(manifest.batches(["i"])))["i"][:3] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(

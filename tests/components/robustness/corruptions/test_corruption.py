@@ -1,4 +1,4 @@
-"""What holds for every corruption: severity 0 changes nothing, the same draws every time, nested ladders."""
+"""Rules for every corruption: severity 0 changes nothing, the same draws every time, nested ladders."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ DRAWN = [pair for pair in EVERY if pair[1] not in ("gaussian_blur", "jpeg", "cli
 @pytest.mark.parametrize(("modality", "name"), DRAWN)
 def test_every_sample_has_draws_of_its_own(modality: str, name: str) -> None:
     # eight samples: two of six cells may lose the same ones
-    found = [damaged(modality, name, 4, sample=f"row-{number}") for number in range(8)]
-    assert len({str(value) for value in found}) > 2
+    results = [damaged(modality, name, 4, sample=f"row-{number}") for number in range(8)]
+    assert len({str(value) for value in results}) > 2
 
 
 @pytest.mark.parametrize("severity", [-1, 6])
@@ -102,5 +102,5 @@ def test_other_severities_are_refused(severity: int) -> None:
 @pytest.mark.parametrize("name", CORRUPTIONS["text"])
 @given(text=st.text(max_size=200), severity=st.sampled_from(SEVERITIES))
 def test_any_text_can_be_damaged_and_what_has_text_keeps_some(name: str, text: str, severity: int) -> None:
-    found = damaged("text", name, severity, text)
-    assert bool(found.strip()) == bool(text.strip())
+    result = damaged("text", name, severity, text)
+    assert bool(result.strip()) == bool(text.strip())

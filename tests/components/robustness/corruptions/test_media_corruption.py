@@ -1,4 +1,4 @@
-"""Damaged pictures and sound: read by the model's own decoders, worse at every step."""
+"""Damaged images and audio: read by the model's own decoders, worse at every step."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def wave(data: bytes) -> np.ndarray:
     return sf.read(io.BytesIO(data), always_2d=True)[0]
 
 
-def psnr(found: np.ndarray, clean: np.ndarray) -> float:
-    return float(20 * np.log10(255) - 10 * np.log10(np.square(found - clean).mean()))
+def psnr(noisy: np.ndarray, clean: np.ndarray) -> float:
+    return float(20 * np.log10(255) - 10 * np.log10(np.square(noisy - clean).mean()))
 
 
-def snr(found: np.ndarray, clean: np.ndarray) -> float:
-    return float(10 * np.log10(np.square(clean).mean() / np.square(found - clean).mean()))
+def snr(noisy: np.ndarray, clean: np.ndarray) -> float:
+    return float(10 * np.log10(np.square(clean).mean() / np.square(noisy - clean).mean()))
 
 
 class TestPictures:
@@ -46,8 +46,8 @@ class TestPictures:
     def test_noise_has_the_deviation_that_it_says(self) -> None:
         grey = io.BytesIO()
         Image.new("RGB", (200, 200), (128, 128, 128)).save(grey, "PNG")
-        found = pixels(damaged("image", "gaussian_noise", 1, grey.getvalue()))
-        assert (found - 128).std() == pytest.approx(0.08 * 255, rel=0.02)  # of 120,000 draws
+        noisy = pixels(damaged("image", "gaussian_noise", 1, grey.getvalue()))
+        assert (noisy - 128).std() == pytest.approx(0.08 * 255, rel=0.02)  # of 120,000 draws
 
     @pytest.mark.parametrize(
         ("severity", "share"), list(zip(SEVERITIES, (0.05, 0.1, 0.2, 0.35, 0.5), strict=True))
@@ -85,8 +85,8 @@ class TestPictures:
         image = grey if mode == "I;16" else Image.open(io.BytesIO(picture())).convert(mode)
         file = io.BytesIO()
         image.save(file, kind)
-        found = damaged("image", name, 3, file.getvalue())
-        assert ImagePreprocessor(32, "pad").canonical(found).shape == (32, 32, 3)
+        content = damaged("image", name, 3, file.getvalue())
+        assert ImagePreprocessor(32, "pad").canonical(content).shape == (32, 32, 3)
 
     @pytest.mark.parametrize("name", IMAGE)
     def test_one_pixel_can_be_damaged(self, name: str) -> None:
@@ -105,7 +105,7 @@ class TestPictures:
         assert damaged("image", "jpeg", 2, str(path)) == damaged("image", "jpeg", 2)
 
     def test_what_is_no_picture_is_told(self) -> None:
-        with pytest.raises(DataError, match="cannot be decoded as a picture"):
+        with pytest.raises(DataError, match="cannot be decoded as an image"):
             damaged("image", "jpeg", 1, b"nonsense")
 
 
@@ -119,13 +119,13 @@ class TestSound:
 
     def test_noise_is_at_the_ratio_that_it_says(self) -> None:
         clean = wave(sound())
-        found = [snr(wave(damaged("audio", "white_noise", severity)), clean) for severity in SEVERITIES]
-        assert found == pytest.approx([20, 15, 10, 5, 0], abs=1e-3)
+        ratios = [snr(wave(damaged("audio", "white_noise", severity)), clean) for severity in SEVERITIES]
+        assert ratios == pytest.approx([20, 15, 10, 5, 0], abs=1e-3)
 
     def test_clipping_cuts_at_the_share_of_the_peak_that_it_says(self) -> None:
         peak = np.abs(wave(sound())).max()
-        found = [np.abs(wave(damaged("audio", "clipping", severity))).max() / peak for severity in SEVERITIES]
-        assert found == pytest.approx([0.5, 0.3, 0.2, 0.1, 0.05], abs=1e-6)
+        peaks = [np.abs(wave(damaged("audio", "clipping", severity))).max() / peak for severity in SEVERITIES]
+        assert peaks == pytest.approx([0.5, 0.3, 0.2, 0.1, 0.05], abs=1e-6)
 
     def test_a_packet_that_is_lost_stays_lost(self) -> None:
         before = np.zeros(4000, dtype=bool)
@@ -149,10 +149,10 @@ class TestSound:
         for frames in (1, 3000):
             file = io.BytesIO()
             sf.write(file, np.full(frames, level), 8000, format="WAV")
-            found = preprocessor.canonical(damaged("audio", name, 5, file.getvalue()))
-            assert np.isfinite(found).all()
-            assert len(found)
+            samples = preprocessor.canonical(damaged("audio", name, 5, file.getvalue()))
+            assert np.isfinite(samples).all()
+            assert len(samples)
 
     def test_what_is_no_sound_is_told(self) -> None:
-        with pytest.raises(DataError, match="cannot be decoded as sound"):
+        with pytest.raises(DataError, match="cannot be decoded as audio"):
             damaged("audio", "clipping", 1, b"nonsense")

@@ -25,17 +25,17 @@ class TestText:
     def test_slips_are_made_at_the_chance_that_it_says_and_made_again_at_every_higher_severity(self) -> None:
         before = ["g"] * 3000  # one letter a word, so that each slip shows where it was made
         for severity, chance in zip(SEVERITIES, (0.03, 0.06, 0.1, 0.15, 0.25), strict=True):
-            found = damaged("text", "typos", severity, " ".join(["g"] * 3000)).split(" ")
-            assert len(found) == 3000
-            assert all(old in ("g", new) for old, new in zip(before, found, strict=True))
-            slips = [word for word in found if word != "g"]
+            letters = damaged("text", "typos", severity, " ".join(["g"] * 3000)).split(" ")
+            assert len(letters) == 3000
+            assert all(old in ("g", new) for old, new in zip(before, letters, strict=True))
+            slips = [word for word in letters if word != "g"]
             assert len(slips) / 3000 == pytest.approx(chance, abs=0.032)  # four standard errors
             assert all(0.2 < slips.count(word) / len(slips) < 0.47 for word in ("", "gg"))
-            before = found
+            before = letters
 
     def test_a_substitute_lies_beside_the_key_and_keeps_its_case(self) -> None:
-        found = damaged("text", "typos", 5, "G" * 400)
-        assert set(found) == {"G", "F", "H"}
+        text = damaged("text", "typos", 5, "G" * 400)
+        assert set(text) == {"G", "F", "H"}
 
     @pytest.mark.parametrize("text", ["добрый день всем", "こんにちは世界", "مرحبا بالعالم", "नमस्ते दुनिया"])
     def test_other_scripts_keep_their_letters(self, text: str) -> None:
@@ -63,22 +63,22 @@ class TestCells:
         assert np.std(many) == pytest.approx(SCALES["age"], rel=0.12)  # four standard errors of 500 draws
 
     def test_only_numbers_of_numeric_columns_change(self) -> None:
-        found = damaged("tabular", "number_noise", 5)
-        assert {name for name in found if found[name] != VALUES["tabular"][name]} == {"age", "height"}
-        assert abs(found["height"] - 1.8) < 1, "text that says a number is that number, off"
+        noisy = damaged("tabular", "number_noise", 5)
+        assert {name for name in noisy if noisy[name] != VALUES["tabular"][name]} == {"age", "height"}
+        assert abs(noisy["height"] - 1.8) < 1, "text that says a number is that number, off"
 
     @pytest.mark.parametrize("cell", [None, float("nan"), "", "unknown", "n/a"])
     def test_a_cell_without_a_number_stays(self, cell: Any) -> None:
-        found = damaged("tabular", "number_noise", 5, {"age": cell, "city": "Bonn"})
-        assert found["age"] is cell
+        noisy = damaged("tabular", "number_noise", 5, {"age": cell, "city": "Bonn"})
+        assert noisy["age"] is cell
 
     def test_a_cell_that_is_empty_stays_empty(self) -> None:
         cells = {f"c{number}": number for number in range(1000)}
         before: set[str] = set()
         for severity, chance in zip(SEVERITIES, (0.1, 0.2, 0.35, 0.5, 0.7), strict=True):
-            found = damaged("tabular", "missing_cells", severity, cells)
-            empty = {name for name, cell in found.items() if cell is None}
+            emptied = damaged("tabular", "missing_cells", severity, cells)
+            empty = {name for name, cell in emptied.items() if cell is None}
             assert before <= empty
             assert len(empty) / 1000 == pytest.approx(chance, abs=0.06)  # four standard errors
-            assert all(found[name] == cells[name] for name in cells if name not in empty)
+            assert all(emptied[name] == cells[name] for name in cells if name not in empty)
             before = empty
