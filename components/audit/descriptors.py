@@ -59,7 +59,6 @@ def describe(modality: str, arrays: Sequence[np.ndarray], numeric: int = 0) -> n
     """Describe canonical samples, (N, D), with each dimension at mean 0 and deviation 1.
 
     Args:
-        modality: Modality of the samples.
         arrays: Canonical samples.
         numeric: Number of numeric columns, for tables.
     """

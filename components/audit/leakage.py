@@ -29,7 +29,6 @@ def predicted_share(
 
     Args:
         cells: Cell of each row; None where it is empty.
-        strata: Label of each row.
         folds: (N,) fold of each row.
 
     Returns:
@@ -73,7 +72,6 @@ def label_in_text_share(texts: Sequence[str | None], labels: Sequence[str]) -> t
 
     Args:
         texts: Text of each row; None where it is empty.
-        labels: Label of each row.
 
     Returns:
         Share of texts that contain their label; share expected for labels drawn at random.
@@ -94,7 +92,6 @@ def divided_groups(groups: Sequence[str | None], splits: Sequence[str]) -> tuple
 
     Args:
         groups: Group of each row; None where it has none.
-        splits: Split of each row.
 
     Returns:
         Number of groups of several rows; number of those in train and another split; share of test rows
@@ -120,7 +117,6 @@ def repeated_contents(
 
     Args:
         digests: Digest of each row's content; None where it is missing.
-        splits: Split of each row.
         other: Split to compare with train.
 
     Returns:

@@ -42,7 +42,6 @@ def audit(
     """Search the data for faults that make metrics too good or too bad.
 
     Args:
-        dataset: Reference to the samples.
         prepared: Canonical samples by input.
         features: Embeddings by input; only those of frozen encoders are used, which do not know the labels.
         evaluation: Evaluation of the primary target. An input that helps its models is not at chance,

@@ -74,7 +74,6 @@ def vote(vectors: Array, values: Array, units: NDArray[np.int64], folds: int) ->
         vectors: (N, D) features of one input.
         values: (N, K) targets: a column per class or label, or one number.
         units: (N,) number of each row's unit; rows of equal content or of one group share a fold.
-        folds: Number of folds.
     """
     x, y = standardised(vectors), values - values.mean(axis=0)
     votes = sum((_out_of_fold(x, y, units % folds, penalty) for penalty in _RIDGE), np.zeros_like(y))
@@ -116,7 +115,6 @@ def shuffled_blocks(votes: Votes, strata: Sequence[str], level: float, seed: int
         votes: Votes of one input, in the order of the table.
         strata: (N,) label of each row, or decile of its number.
         level: Probability of a false alarm.
-        seed: Seed of the permutations.
     """
     if votes.low < 0.1 or len(strata) < 2 * _LEAST:
         return []  # without a usual agreement none can be lost

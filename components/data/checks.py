@@ -42,10 +42,6 @@ KEYS = pa.DataFrameSchema(
 def check_columns(config: PipelineConfig, manifest: Manifest) -> None:
     """Check that every column of the configuration exists, and that no input reads a target.
 
-    Args:
-        config: Pipeline configuration.
-        manifest: Table to check.
-
     Raises:
         DataError: If one does not hold, with a line per column at fault.
     """
@@ -89,7 +85,6 @@ def check_keys(ids: Sequence[str | None], splits: Sequence[str | None] | None, n
     """Check that ids are unique, that none is empty, and that splits are train, val, test or a synonym.
 
     Args:
-        ids: Id of each row.
         splits: Split of each row as the source spells it; None where braid draws them.
         name: Name of the manifest, for messages.
 

@@ -98,11 +98,8 @@ def usable_rows(
     """Give N rows as the model takes them, and what of them cannot be used; media files are opened.
 
     Args:
-        manifest: The table.
-        inputs: Inputs of the model.
         batch: Cells of the rows by column, as far as the table has the columns.
         numbers: (N,) numbers of the rows in the table.
-        ids: (N,).
         pool: Opens files.
 
     Returns:

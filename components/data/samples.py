@@ -102,11 +102,7 @@ class SamplesTable:
 
 
 def open_samples_table(dataset: Dataset) -> SamplesTable:
-    """Open the samples table, or give the same one again to the next step of this process.
-
-    Args:
-        dataset: Reference to the samples.
-    """
+    """Open the samples table, or give the same one again to the next step of this process."""
     # The same path holds another file after a run whose data have moved, though the digest is the same.
     facts = Path(dataset.samples).stat()
     return _open(dataset.samples, facts.st_ino, facts.st_mtime_ns)

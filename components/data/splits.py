@@ -45,7 +45,6 @@ def assign(
         strata: Stratum of each row, such as its label; each split gets its share of every stratum.
         groups: Group of each row, which stays whole; a row with None is a group of its own.
         config: Fractions of the splits, and the column of groups.
-        seed: Seed of the draw.
 
     Raises:
         DataError: If there are fewer groups than splits, or a column puts a group in two splits.

@@ -19,7 +19,6 @@ def cells_by_column(cells: Mapping[Any, Any], config: InputConfig, files: bool =
 
     Args:
         cells: Cells of one row by column; further columns are ignored.
-        config: Options of the input.
         files: Takes text in a media cell as path or URL, else as base64.
 
     Raises:
@@ -36,7 +35,6 @@ def read_cells(cells: Mapping[Any, Any], config: InputConfig, files: bool = True
 
     Args:
         cells: Cells by column.
-        config: Options of the input.
         files: Takes text in a media cell as path or URL, else as base64.
 
     Raises:

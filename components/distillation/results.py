@@ -223,9 +223,7 @@ class Judge:
     """Evaluation of students and teacher on the same test rows with the same resamples.
 
     Args:
-        target: Predicted target.
         values: Encoded target of the N test rows, all known.
-        metric: Metric of the target.
         resamples, confidence, seed: Settings of the bootstrap.
     """
 

@@ -42,9 +42,7 @@ def teach(
     """Predict every row with a teacher, rows of equal content once.
 
     Args:
-        dataset: Reference to the samples.
         config: Pipeline of the samples.
-        bundle: Folder of the teacher.
         cache: Folder of the stores.
         progress: Called with rows done and rows to do.
 
@@ -89,7 +87,6 @@ def predict_rows(predictor: Predictor, table: pd.DataFrame, targets: Targets) ->
     """Calibrated natural parameters and vectors of rows as users have them, side by side.
 
     Args:
-        predictor: The teacher.
         table: N rows with the manifest's columns.
         targets: Targets of the pipeline; its numbers are predicted in their units.
 

@@ -46,12 +46,9 @@ def bootstrap_intervals(
       N × C × resamples is above 1e9, to stay within about ten seconds.
 
     Args:
-        target: Target of the predictions.
         values: (N, ...) as the target encodes them.
         predictions: (N, P).
-        resamples: Number of resamples.
         confidence: Level in (0, 1).
-        seed: Seed of the draws.
         names: Metrics of the target; None takes all.
     """
     truth, given = target.check(values, predictions)
@@ -98,11 +95,9 @@ def paired_gain(
     'unclear', when the metric is not defined on these targets.
 
     Args:
-        target: Target of the predictions.
         values: (N, ...) as the target encodes them.
         predictions_a: (N, P) of the challenger.
         predictions_b: (N, P) of its rival.
-        metric: Metric of the target.
         resamples, confidence, seed: See :func:`bootstrap_intervals`.
     """
     rivals = Rivals(target, values, predictions_a, predictions_b)

@@ -102,9 +102,7 @@ def evaluate(
         balance: Performance of each input alone inside the fusion.
         warn_below: Ratio below which an input counts as under-optimised.
         coverage: Probability that conformal sets hold the truth.
-        resamples: Number of bootstrap resamples.
         confidence: Level of the intervals.
-        seed: Seed of the bootstrap.
         worst_samples: Number of samples with the highest loss to list.
 
     Returns:

@@ -72,7 +72,6 @@ def leaning_shares(
     """Compute the contribution of each input to each row's prediction, in units of `Target.leaning`.
 
     Args:
-        target: Target of the predictions.
         predictions: (N, P) for every non-empty subset of the inputs.
         prior: (P,) prediction without any input.
 

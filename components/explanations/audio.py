@@ -36,8 +36,6 @@ def explain_audio(score: Score, preprocessor: Preprocessor, cells: Mapping[str, 
     """Find the effects of patches of time and frequency, on the waveforms that the model takes.
 
     Args:
-        score: Score of the row.
-        preprocessor: Preprocessor of the input.
         cells: Path, URL or bytes by column; None where a cell is empty.
         detail: Most patches: 64 are 16 stretches of time × 4 bands of one clip, evenly spaced on the mel
             scale, or 8 × 2 of each of four clips.

@@ -54,8 +54,6 @@ def explain_samples(
     The model reads the rows as users give them, a few copies of one row at a time.
 
     Args:
-        dataset: Reference to the samples.
-        bundle: Folder of the delivered model.
         predictions: Predictions for the test rows, from :func:`components.pipeline.evaluate.judge`.
         config: The whole pipeline; ``evaluation.explanations.samples`` is at least 1.
         progress: Called with rows done, rows to do, and the id of the newest.
@@ -97,7 +95,6 @@ def choose_rows(
     A number is never quite right or wrong, so all rows of a regression count as right.
 
     Args:
-        target: Predicted target.
         values: (N, ...), encoded.
         predictions: (N, P).
         known: (N,) bool: rows that have the target.
@@ -123,8 +120,6 @@ def explain_row(predictor: Predictor, target: AnyTarget, table: pd.DataFrame, de
     """Explain the prediction for one row.
 
     Args:
-        predictor: The delivered model.
-        target: One of its targets.
         table: One row as users have it.
         detail: Most parts of an input.
     """
@@ -155,10 +150,7 @@ def scorer(
     """Make a score: the row's leaning to its prediction with other arrays for one input.
 
     Args:
-        predictor: The delivered model.
-        target: One of its targets.
         embeddings: Embeddings of all inputs of the row.
-        name: Name of the input.
         prediction: (1, P).
     """
     model = predictor.bundle.delivered

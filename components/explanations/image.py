@@ -22,8 +22,6 @@ def explain_image(score: Score, preprocessor: Preprocessor, cells: Mapping[str, 
     """Find the effects of square regions, on the images as the model sees them.
 
     Args:
-        score: Score of the row.
-        preprocessor: Preprocessor of the input.
         cells: Path, URL or bytes by column; None where a cell is empty.
         detail: Most regions: 64 are 8 × 8 of one image, or 4 × 4 of each of four.
     """

@@ -33,12 +33,8 @@ def explain_media(
     """Make a heatmap for each column that has a cell; the regions are divided among them.
 
     Args:
-        score: Score of the row.
-        preprocessor: Preprocessor of the input.
         cells: Path, URL or bytes by column; None where a cell is empty.
         detail: Most regions of all cells together.
-        modality: Modality of the input.
-        heatmap: Maker of one heatmap.
     """
     each = each_item(preprocessor)
     items = {column: each.canonical(cell) for column, cell in cells.items() if cell is not None}

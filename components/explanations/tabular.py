@@ -20,8 +20,6 @@ def explain_table(score: Score, preprocessor: Preprocessor, cells: Mapping[str, 
     They sum to the loss of the prediction without the input. Empty cells have none.
 
     Args:
-        score: Score of the row.
-        preprocessor: Preprocessor of the input.
         cells: Cells by column.
         detail: Most columns or runs.
     """

@@ -21,8 +21,6 @@ def explain_text(score: Score, preprocessor: Preprocessor, cells: Mapping[str, A
     """Find the effects of words, or of runs of neighbouring words where there are too many.
 
     Args:
-        score: Score of the row.
-        preprocessor: Preprocessor of the input.
         cells: Texts by column, which the model reads one below the other; None where a cell is empty.
         detail: Most words or runs.
     """

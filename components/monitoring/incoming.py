@@ -56,7 +56,6 @@ def look(
 
     Args:
         config: Configuration with the table and the number of rows to draw.
-        predictor: The model.
         old: Reference rows of the model, which know if missing files were allowed in training.
         progress: Called with rows done and rows drawn.
 
@@ -133,7 +132,6 @@ class _Parts:
         """Send rows with a fault to quarantine, as a whole, as in training; keep the others.
 
         Args:
-            manifest: The table.
             batch: Cells of N rows by column.
             numbers: (N,) numbers of the rows in the table.
             pool: Threads that open files.
@@ -198,12 +196,7 @@ class _Parts:
         )
 
     def _keep(self, rows: CanonicalRows, table: pd.DataFrame) -> None:
-        """Keep what is compared of N good rows.
-
-        Args:
-            rows: The rows.
-            table: Their cells.
-        """
+        """Keep what is compared of N good rows."""
         predictor = self._predictor
         embeddings = predictor.embed(rows)
         for name, each in embeddings.inputs.items():

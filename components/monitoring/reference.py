@@ -54,7 +54,6 @@ def make_reference(
         embeddings: Embeddings of these rows.
         prepared: Canonical samples by input.
         model: Model that predicts the rows.
-        config: Pipeline configuration.
     """
     present = {name: embeddings.present[:, column].numpy() for column, name in enumerate(model.inputs)}
     with torch.inference_mode():

@@ -158,7 +158,6 @@ def domain_auc(x: np.ndarray, y: np.ndarray, seed: int) -> tuple[float, float]:
     Args:
         x: (N, D) old vectors, at least one for each fold.
         y: (M, D) new ones, at least one for each fold.
-        seed: Seed of the folds.
 
     Returns:
         Mean area over the folds (.5: they cannot be told apart), and the p-value.

@@ -22,7 +22,6 @@ def summarise(preprocessor: Preprocessor, value: Any) -> tuple[float, ...]:
     """Compute the numbers of one row, in the order of SUMMARIES.
 
     Args:
-        preprocessor: Preprocessor of the input.
         value: Canonical array of image or audio, see :mod:`components.preprocess`; or a text.
 
     Returns:

@@ -30,7 +30,6 @@ def judge_retrieval(
     input of any row of the same class as right.
 
     Args:
-        dataset: Reference to the samples.
         features: Embeddings by input.
         aligned: Projections of these embeddings.
         config: The whole pipeline; it has an ``alignment``.

@@ -36,10 +36,8 @@ def make_gallery(
     """Collect at most ``alignment.gallery`` training rows.
 
     Args:
-        dataset: Reference to the samples.
         features: Embeddings by input.
         aligned: Projections of these embeddings.
-        config: The whole pipeline.
     """
     assert config.alignment is not None
     table = open_samples_table(dataset)

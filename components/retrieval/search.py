@@ -99,7 +99,6 @@ class Search:
         """Compute unit vectors (N, W) of an input, NaN where a row has none.
 
         Args:
-            name: Name of the input.
             rows: Cells of N rows by column.
 
         Raises:

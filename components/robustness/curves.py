@@ -27,12 +27,9 @@ class Scorer:
     """Measurement of predictions by the evaluation's metric, with its number of resamples and confidence.
 
     Args:
-        target: Predicted target.
         inputs: M names in the order of ``predictions.present``.
         values: (N, ...), encoded target, all known.
         predictions: Predictions for the N rows.
-        evaluation: Evaluation of the delivered model.
-        seed: Seed of the bootstrap.
     """
 
     def __init__(

@@ -38,8 +38,6 @@ def measure_robustness(
     rows: one damaged file is held at a time, and the canonical form of the others.
 
     Args:
-        dataset: Reference to the samples.
-        bundle: Folder of the delivered model.
         evaluation: Evaluation of that model, with its metric and the validation of each input.
         config: The whole pipeline; ``evaluation.robustness.rows`` is at least 1.
         progress: Called with steps done, all steps, and a note about the newest.

@@ -69,13 +69,10 @@ def stress(
     """Predict one batch of rows, undamaged, damaged and incomplete.
 
     Args:
-        predictor: The delivered model.
         table: Rows as users have them.
-        ids: (N,) ids of the rows.
         input_corruptions, severities: Damage, one input at a time.
         hidden, rates: Sets of inputs to hide, and the chances to hide them with.
         zeros: Zeros of each input, from :func:`components.robustness.missing.zero_parts`.
-        seed: Seed of all draws.
         report: Called with a note, once per corruption and once after the rest.
     """
     embeddings = predictor.embed(predictor.read(table))

@@ -39,7 +39,6 @@ def score(
 
     Args:
         job: Table, model and folder.
-        predictor: The model.
         run: MLflow run of the job, a column of the predictions.
         progress: Called with rows done, all rows, and a note.
 

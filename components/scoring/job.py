@@ -76,10 +76,6 @@ class Job:
 def plan(config: ScoreConfig, model: Model) -> Job:
     """Make a job, or find the one begun earlier.
 
-    Args:
-        config: Configuration of the job.
-        model: Model that scores.
-
     Raises:
         DataError: If there is no such table.
         ConfigError: If the folder cannot be written to.

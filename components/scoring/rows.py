@@ -70,7 +70,6 @@ def open_rows(config: ScoreConfig, inputs: Mapping[str, InputConfig]) -> Rows:
 
     Args:
         config: Configuration with the table.
-        inputs: Inputs of the model.
 
     Raises:
         DataError: If the table cannot be read, or has no rows, no id column of that name, or none of the
@@ -93,7 +92,6 @@ def read_chunks(rows: Rows, size: int, needed: Callable[[int], bool]) -> Iterato
     """Read the rows in order, ``size`` at a time; media files are opened and checked as in training.
 
     Args:
-        rows: Table to read.
         size: Rows per chunk; one chunk and one batch of the reader are held at most.
         needed: Test of a chunk by its first row; the others are skipped.
 

@@ -75,9 +75,6 @@ def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
 def read_bytes(path: str) -> bytes:
     """Read a file whole.
 
-    Args:
-        path: Local path or URL.
-
     Raises:
         OSError: If the file cannot be read, or is larger than the policy allows. PermissionError if the
             policy forbids the URL, FileNotFoundError if the file does not exist.

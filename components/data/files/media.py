@@ -56,7 +56,6 @@ def inspect(data: bytes, modality: str) -> MediaFacts:
     """Decode a media file and return its facts.
 
     Args:
-        data: Content of the file.
         modality: ``image`` or ``audio``.
     """
     key = digest_bytes(data)
@@ -72,9 +71,6 @@ def inspect_image(data: bytes) -> str | None:
     """Return the reason why an image cannot be used, or None.
 
     A JPEG is decoded at an eighth of its size, which finds truncation too; other formats are decoded whole.
-
-    Args:
-        data: Content of the file.
     """
     try:
         image = Image.open(io.BytesIO(data), formats=IMAGE_FORMATS)
@@ -111,9 +107,6 @@ def unfit_image(image: Image.Image) -> str | None:
 
 def inspect_audio(data: bytes) -> tuple[str | None, float | None]:
     """Decode an audio file in blocks.
-
-    Args:
-        data: Content of the file.
 
     Returns:
         Reason why it cannot be used, or None; its peak (see :class:`MediaFacts`), None if it has none.
@@ -167,9 +160,6 @@ def sound_file(data: bytes) -> Iterator[sf.SoundFile]:
     An MP3 is read from a pipe. From a file, libsndfile stops at the length that the first frame declares, or
     that its bit rate implies. That is too early at a variable bit rate without a Xing frame, and in joined
     files.
-
-    Args:
-        data: Content of the file.
 
     Yields:
         The open file; not seekable where its length is unknown until it has been read.

@@ -22,7 +22,6 @@ def open_delimited(path: str, delimiter: str) -> Manifest:
     the comma is the decimal mark. Surrounding spaces are removed from the names of columns.
 
     Args:
-        path: Path or URL of the table.
         delimiter: Character between cells.
 
     Raises:

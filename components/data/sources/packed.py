@@ -45,7 +45,6 @@ def bounded_lines(file: _Lines[AnyStr], name: str) -> Iterator[AnyStr]:
     """Read the lines of a file, and stop at one that would fill memory.
 
     Args:
-        file: Open file.
         name: Name of the file, for messages.
 
     Raises:

@@ -23,8 +23,6 @@ def number_noise(
 
     Args:
         cells: Column → cell.
-        severity: 1 to 5.
-        rng: Generator of the draws.
         scales: Standard deviation of each numeric column; the others stay as they are.
     """
     share = (0.1, 0.25, 0.5, 1.0, 2.0)[severity - 1]
