@@ -138,69 +138,40 @@ class DistillationResult(Stored):
 
     def _student_table(self) -> Table:
         metric, level = self.metric, f"{self.confidence:.0%}"
-        return Table(
+        return Table.of(
             f"All on the same {self.rows} test rows. Two {level} intervals of the mean gain over the seeds: "
             f"over rows, the paired bootstrap ({self.resamples} resamples) for these trained models; over "
             "seeds, Student's t for these rows. 'yes' needs both above 0. The teacher was fitted to the rows "
             "that the students learned from; test rows are new to both.",
+            self.students,
+            (text("student"), lambda student: student.name),
+            (text("inputs"), lambda student: " + ".join(student.inputs)),
+            (number("parameters", "", brief=""), lambda student: student.parameters),
+            (number(f"{metric} alone", brief="alone"), lambda student: student.alone),
+            (number(f"{metric} with teacher", brief="with teacher"), lambda student: student.taught),
+            (number("gain", "+.3f"), lambda student: student.over_rows.value),
+            (interval("over rows", "+.3f", ("low (rows)", "high (rows)")), lambda student: student.over_rows),
             (
-                text("student"),
-                text("inputs"),
-                number("parameters", "", brief=""),
-                number(f"{metric} alone", brief="alone"),
-                number(f"{metric} with teacher", brief="with teacher"),
-                number("gain", "+.3f"),
-                interval("over rows", "+.3f", ("low (rows)", "high (rows)")),
                 interval("over seeds", "+.3f", ("low (seeds)", "high (seeds)"), undefined="one seed"),
-                text("helps", brief=""),
-                number(f"{metric} of the teacher", brief=""),
+                lambda student: student.over_seeds,
             ),
-            tuple(
-                (
-                    student.name,
-                    " + ".join(student.inputs),
-                    student.parameters,
-                    student.alone,
-                    student.taught,
-                    student.over_rows.value,
-                    student.over_rows,
-                    student.over_seeds,
-                    student.verdict,
-                    self.teacher.value,
-                )
-                for student in self.students
-            ),
+            (text("helps", brief=""), lambda student: student.verdict),
+            (number(f"{metric} of the teacher", brief=""), lambda student: self.teacher.value),
             title=f"{self.rows} test rows, {level} intervals, means over the seeds",
         )
 
     def _seed_table(self) -> Table:
-        return Table(
+        return Table.of(
             "Each seed: the same student from the same initial weights, alone and with the teacher.",
-            (
-                text("student"),
-                number("seed", ""),
-                *(
-                    number(f"{split} {self.metric} {way}")
-                    for split in ("val", "test")
-                    for way in ("alone", "with teacher")
-                ),
-                number("gain", "+.3f"),
-                interval("interval", "+.3f"),
-            ),
-            tuple(
-                (
-                    student.name,
-                    seed.seed,
-                    seed.alone_validation,
-                    seed.taught_validation,
-                    seed.alone.value,
-                    seed.taught.value,
-                    seed.gain.value,
-                    seed.gain,
-                )
-                for student in self.students
-                for seed in student.seeds
-            ),
+            ((student.name, seed) for student in self.students for seed in student.seeds),
+            (text("student"), lambda row: row[0]),
+            (number("seed", ""), lambda row: row[1].seed),
+            (number(f"val {self.metric} alone"), lambda row: row[1].alone_validation),
+            (number(f"val {self.metric} with teacher"), lambda row: row[1].taught_validation),
+            (number(f"test {self.metric} alone"), lambda row: row[1].alone.value),
+            (number(f"test {self.metric} with teacher"), lambda row: row[1].taught.value),
+            (number("gain", "+.3f"), lambda row: row[1].gain.value),
+            (interval("interval", "+.3f"), lambda row: row[1].gain),
         )
 
 

@@ -245,53 +245,34 @@ class Evaluation(Stored):
 
     def _candidate_table(self) -> Table:
         metric, level = self.metric, f"{self.confidence:.0%}"
-        names = [candidate.name for candidate in self.candidates[:-1]] + [f"delivered ({self.chosen})"]
-        return Table(
+        delivered = f"delivered ({self.chosen})"
+        return Table.of(
             f"{self.headline}. Chosen by validation; low and high: {level} bootstrap interval "
             f"over {self.rows['test']} test rows.",
+            self.candidates,
+            (text("model"), lambda candidate: delivered if candidate is self.delivered else candidate.name),
+            (number(f"val {metric}"), lambda candidate: candidate.on_validation(metric)),
+            (number(f"test {metric}"), lambda candidate: candidate.on_test(metric).value),
+            (interval("interval"), lambda candidate: candidate.on_test(metric)),
             (
-                text("model"),
-                number(f"val {metric}"),
-                number(f"test {metric}"),
-                interval("interval"),
                 number("test log loss", brief="log loss"),
-            ),
-            tuple(
-                (
-                    name,
-                    candidate.on_validation(metric),
-                    candidate.on_test(metric).value,
-                    candidate.on_test(metric),
-                    candidate.on_test("log_loss").value,
-                )
-                for name, candidate in zip(names, self.candidates, strict=True)
+                lambda candidate: candidate.on_test("log_loss").value,
             ),
             title=f"{self.rows['test']} test rows, {level} intervals",
-            marked=frozenset({len(self.candidates) - 1}),
+            marked=lambda candidate: candidate is self.delivered,
         )
 
     def _subset_table(self) -> Table:
         worst = self.worst_subset
-        return Table(
+        return Table.of(
             f"Test {self.metric} when a row has only these inputs, and what that costs.",
-            (
-                text("inputs"),
-                text("answered by"),
-                number(f"test {self.metric}"),
-                interval("interval"),
-                number("drop"),
-            ),
-            tuple(
-                (
-                    " + ".join(subset.inputs),
-                    subset.candidate or self.chosen,
-                    subset.metric.value,
-                    subset.metric,
-                    subset.drop,
-                )
-                for subset in self.subsets
-            ),
-            marked=frozenset(position for position, subset in enumerate(self.subsets) if subset is worst),
+            self.subsets,
+            (text("inputs"), lambda subset: " + ".join(subset.inputs)),
+            (text("answered by"), lambda subset: subset.candidate or self.chosen),
+            (number(f"test {self.metric}"), lambda subset: subset.metric.value),
+            (interval("interval"), lambda subset: subset.metric),
+            (number("drop"), lambda subset: subset.drop),
+            marked=lambda subset: subset is worst,
         )
 
     def with_media(self, media: dict[str, dict[str, Media]]) -> Evaluation:

@@ -169,29 +169,17 @@ class Explanations(Stored):
 
     def tables(self) -> dict[str, Table]:
         """One row per input of each sample: share, what the prediction loses without it, strongest part."""
-        rows = tuple(
-            (
-                sample.id,
-                sample.kind,
-                sample.predicted,
-                sample.label,
-                name,
-                sample.shares[name],
-                sample.without[name],
-                inside.strongest_part,
-                inside.strongest,
-            )
-            for sample in self.samples
-            for name, inside in sample.inside.items()
+        table = Table.of(
+            "What each input and its strongest part argued for: worst rows and typical right ones of test.",
+            ((sample, name) for sample in self.samples for name in sample.inside),
+            (text("id"), lambda row: row[0].id),
+            (text("kind"), lambda row: row[0].kind),
+            (text("prediction"), lambda row: row[0].predicted),
+            (text("truth"), lambda row: row[0].label),
+            (text("input"), lambda row: row[1]),
+            (number("share", "+.3f"), lambda row: row[0].shares[row[1]]),
+            (number("without it", "+.3f"), lambda row: row[0].without[row[1]]),
+            (text("strongest part"), lambda row: row[0].inside[row[1]].strongest_part),
+            (number("effect", "+.3f"), lambda row: row[0].inside[row[1]].strongest),
         )
-        columns = (
-            *map(text, ("id", "kind", "prediction", "truth", "input")),
-            number("share", "+.3f"),
-            number("without it", "+.3f"),
-            text("strongest part"),
-            number("effect", "+.3f"),
-        )
-        caption = (
-            "What each input and its strongest part argued for: worst rows and typical right ones of test."
-        )
-        return {"explanations": Table(caption, columns, rows)} if rows else {}
+        return {"explanations": table} if table.rows else {}

@@ -158,36 +158,21 @@ class Drift:
 
     def tables(self) -> dict[str, Table]:
         """A row per test."""
-        rows = tuple(
-            (
-                test.name,
-                MEASURES[test.kind],
-                test.effect,
-                test.floor,
-                test.p,
-                test.adjusted,
-                "yes" if test.drifted else "no",
-            )
-            for test in self.tests
-        )
-        columns = (
-            text("compared"),
-            text("measure"),
-            number("effect", ""),
-            number("floor", ""),
-            p_value("p"),
-            p_value("p adjusted"),
-            text("drift"),
-        )
-        table = Table(
+        table = Table.of(
             self.headline,
-            columns,
-            rows,
+            self.tests,
+            (text("compared"), lambda test: test.name),
+            (text("measure"), lambda test: MEASURES[test.kind]),
+            (number("effect", ""), lambda test: test.effect),
+            (number("floor", ""), lambda test: test.floor),
+            (p_value("p"), lambda test: test.p),
+            (p_value("p adjusted"), lambda test: test.adjusted),
+            (text("drift"), lambda test: "yes" if test.drifted else "no"),
             title=f"false alarms in at most {self.level:.0%} of reports",
-            marked=frozenset(position for position, test in enumerate(self.tests) if test.drifted),
+            marked=lambda test: test.drifted,
             alarm=True,
         )
-        return {"drift": table} if rows else {}
+        return {"drift": table} if table.rows else {}
 
 
 def _part(test: Test) -> str:

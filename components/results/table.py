@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 DASH = "–"
 _DIGITS = 4  # of a number after the point, in files
@@ -25,6 +26,7 @@ class Bounded(Protocol):
 
 
 Cell = str | bool | float | Bounded | None
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,32 @@ class Table:
     title: str = ""
     marked: frozenset[int] = field(default_factory=frozenset)
     alarm: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        caption: str,
+        results: Iterable[Result],
+        *columns: tuple[Column, Callable[[Result], Cell]],
+        title: str = "",
+        marked: Callable[[Result], bool] = lambda result: False,
+        alarm: bool = False,
+    ) -> Table:
+        """Make a table with one row per result.
+
+        Args:
+            columns: Columns, each with the function that makes its cell of a result.
+            marked: Test for results that stand out.
+        """
+        results = tuple(results)
+        return cls(
+            caption,
+            tuple(column for column, _ in columns),
+            tuple(tuple(cell(result) for _, cell in columns) for result in results),
+            title,
+            frozenset(position for position, result in enumerate(results) if marked(result)),
+            alarm,
+        )
 
     def __post_init__(self) -> None:
         for position, row in enumerate(self.rows):

@@ -178,62 +178,36 @@ class Robustness(Stored):
 
     def _corruption_table(self) -> Table:
         severity = max((curve.levels[-1].severity for curve in self.corruptions), default=0)
-        return Table(
+        return Table.of(
             "Test rows with one input damaged. Relative: share of the undamaged result that is left; "
             "effective: what is left beyond what that input's own model has left.",
+            self.corruptions,
+            (text("input"), lambda curve: curve.input),
+            (text("corruption"), lambda curve: curve.corruption),
+            (number("rows", ""), lambda curve: curve.rows),
+            (number(f"{self.metric} undamaged"), lambda curve: curve.levels[0].delivered.value),
             (
-                text("input"),
-                text("corruption"),
-                number("rows", ""),
-                number(f"{self.metric} undamaged"),
                 number(f"{self.metric} at severity {severity}"),
-                number("that input alone"),
-                number("relative robustness"),
-                number("effective robustness", "+.3f"),
+                lambda curve: curve.levels[-1].delivered.value,
             ),
-            tuple(
-                (
-                    curve.input,
-                    curve.corruption,
-                    curve.rows,
-                    curve.levels[0].delivered.value,
-                    curve.levels[-1].delivered.value,
-                    curve.levels[-1].alone.value,
-                    curve.relative,
-                    curve.effective,
-                )
-                for curve in self.corruptions
-            ),
-            marked=frozenset(
-                position for position, curve in enumerate(self.corruptions) if curve is self.worst
-            ),
+            (number("that input alone"), lambda curve: curve.levels[-1].alone.value),
+            (number("relative robustness"), lambda curve: curve.relative),
+            (number("effective robustness", "+.3f"), lambda curve: curve.effective),
+            marked=lambda curve: curve is self.worst,
         )
 
     def _missing_table(self) -> Table:
-        levels = [(curve, level) for curve in self.missing for level in curve.levels]
-        return Table(
+        return Table.of(
             "Test rows with inputs hidden at random: the model is given the mask of what is absent, and the "
             "same model is given zeros instead.",
-            (
-                text("hidden"),
-                number("rate", ".0%"),
-                number(f"{self.metric} with mask"),
-                number(f"{self.metric} with zeros"),
-                estimate("gain", "+.3f"),
-                number("rows without any input", ""),
-            ),
-            tuple(
-                (
-                    " + ".join(curve.inputs),
-                    level.rate,
-                    level.masked.value,
-                    level.zero_imputed.value,
-                    level.gain,
-                    level.empty,
-                )
-                for curve, level in levels
-            ),
-            marked=frozenset(position for position, (_, level) in enumerate(levels) if level is self.half),
+            ((" + ".join(curve.inputs), level) for curve in self.missing for level in curve.levels),
+            (text("hidden"), lambda row: row[0]),
+            (number("rate", ".0%"), lambda row: row[1].rate),
+            (number(f"{self.metric} with mask"), lambda row: row[1].masked.value),
+            (number(f"{self.metric} with zeros"), lambda row: row[1].zero_imputed.value),
+            (estimate("gain", "+.3f"), lambda row: row[1].gain),
+            (number("rows without any input", ""), lambda row: row[1].empty),
+            marked=lambda row: row[1] is self.half,
         )
 
 

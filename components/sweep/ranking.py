@@ -146,37 +146,25 @@ class Ranking(Stored):
     def _table(self, rows: Sequence[Row], caption: str, title: str) -> Table:
         over = "seeds" if self.interval == "seed" else "rows"
         level = f"{self.metric}, {self.confidence:.0%} intervals"
-        return Table(
+        gain = estimate(f"gain over {self.best_single}", "+.3f", ("gain low", "gain high"))
+        return Table.of(
             caption,
+            rows,
+            (text("pipeline", brief=""), lambda row: self.pipeline),
+            (text("model"), lambda row: row.model),
+            (text("kind", brief=""), lambda row: row.kind),
+            (number(f"val {self.metric}", brief="val"), lambda row: row.val),
+            (number(f"test {self.metric}", brief="test"), lambda row: row.test.value),
+            (interval("interval"), lambda row: row.test),
+            (gain, lambda row: row.gain),
+            (number("parameters", "", brief="params", undefined=""), lambda row: row.parameters),
             (
-                text("pipeline", brief=""),
-                text("model"),
-                text("kind", brief=""),
-                number(f"val {self.metric}", brief="val"),
-                number(f"test {self.metric}", brief="test"),
-                interval("interval"),
-                estimate(f"gain over {self.best_single}", "+.3f", ("gain low", "gain high")),
-                number("parameters", "", brief="params", undefined=""),
                 number("seconds", ".1f", brief="", undefined=""),
-                number("seeds", "", brief=""),
+                lambda row: None if row.seconds is None else round(row.seconds, 1),
             ),
-            tuple(
-                (
-                    self.pipeline,
-                    row.model,
-                    row.kind,
-                    row.val,
-                    row.test.value,
-                    row.test,
-                    row.gain,
-                    row.parameters,
-                    None if row.seconds is None else round(row.seconds, 1),
-                    row.seeds,
-                )
-                for row in rows
-            ),
+            (number("seeds", "", brief=""), lambda row: row.seeds),
             title=f"{title}: {level} over {over}; ranked on validation",
-            marked=frozenset(position for position, row in enumerate(rows) if row.kind == DELIVERED),
+            marked=lambda row: row.kind == DELIVERED,
         )
 
 

@@ -64,3 +64,16 @@ def test_records_have_the_same_keys_in_every_row_also_without_any_row() -> None:
 def test_a_row_that_lacks_a_cell_is_refused() -> None:
     with pytest.raises(ValueError, match="row 1 of table 'candidates' has 1 cells, and there are 2 columns"):
         Table("", (text("a"), text("b")), (("x", "y"), ("x",)), title="candidates")
+
+
+def test_a_table_of_results_has_a_row_per_result_and_marks_some() -> None:
+    table = Table.of(
+        "Squares.",
+        iter([2, 3]),
+        (text("number"), str),
+        (number("square", ""), lambda value: value**2),
+        marked=lambda value: value > 2,
+    )
+    assert table == Table(
+        "Squares.", (text("number"), number("square", "")), (("2", 4), ("3", 9)), marked=frozenset({1})
+    )
