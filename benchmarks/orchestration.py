@@ -49,13 +49,13 @@ def call_directly(config: Path, folder: Path) -> None:
         RuntimeError: If a step is missing: the comparison would be of less work.
     """
     pipeline = load_pipeline(config)
-    found = retrain(PlainSteps(pipeline, folder, config.parent), pipeline)
-    if found.missing:
-        raise RuntimeError("; ".join(map(str, found.missing)))
+    result = retrain(PlainSteps(pipeline, folder, config.parent), pipeline)
+    if result.missing:
+        raise RuntimeError("; ".join(map(str, result.missing)))
     drawn = {
-        **all_figures(found.evaluation.evaluations[0]),
-        **robustness_figures(found.optional["robustness"]),
-        **explanation_figures(found.optional["explain"]),
+        **all_figures(result.evaluation.evaluations[0]),
+        **robustness_figures(result.optional["robustness"]),
+        **explanation_figures(result.optional["explain"]),
     }
     for figure in drawn.values():
         figure.canvas.draw()

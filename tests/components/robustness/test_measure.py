@@ -145,7 +145,11 @@ class TestDamage:
         assert {cells["city"] for cells in noisy} == {"Bonn"}
 
     def test_the_same_curves_come_again_whatever_the_batch(
-        self, tiny: BuiltModel, evaluation: Evaluation, robustness: Robustness, monkeypatch: pytest.MonkeyPatch
+        self,
+        tiny: BuiltModel,
+        evaluation: Evaluation,
+        robustness: Robustness,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr("components.robustness.measure._BATCH", 7)
         again = measure_robustness(tiny.dataset, tiny.bundle, evaluation, configured())
