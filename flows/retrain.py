@@ -82,7 +82,9 @@ def run_steps(run: Context) -> Outcome:
     steps = SubmittedSteps(run)
     result = pipeline.retrain(steps, run.config)
     runs.tag_missing(run.tracking, run.mlflow_run, result.missing)
-    artifacts.show_missing(result.missing)
+    missing = (*result.missing, *runs.missing_parts(run.tracking, run.mlflow_run))
+    with artifacts.optional(run, "list of missing steps in the dashboard"):
+        artifacts.show_missing(missing)
     evaluation, *further = result.evaluation.read_all()
     retrieval = result.optional.get("retrieval")
     return Outcome(
@@ -94,7 +96,7 @@ def run_steps(run: Context) -> Outcome:
         report=None if isinstance(result.report, Missing) else Path(result.report),
         retrieval=retrieval.read() if isinstance(retrieval, Retrieved) else None,
         extracted=_extracted(steps.wait(result.parts.features), result.parts.fused),
-        missing=result.missing,
+        missing=missing,
     )
 
 

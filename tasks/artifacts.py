@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
 from matplotlib.figure import Figure
+from prefect import get_run_logger
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from components.config import TrackingConfig
@@ -32,27 +34,49 @@ def log_result(
     run: Logged,
     result: Result,
     file: Path | None = None,
-    figures: Mapping[str, Figure] | None = None,
+    figures: Callable[[], Mapping[str, Figure]] = dict,
     prefix: str = "",
 ) -> None:
     """Log a result: metrics, figures, tables and file to MLflow, the tables to the dashboard too.
+
+    Figures and the dashboard's tables only show the result, so they may fail without it.
 
     Args:
         run: The run that it belongs to.
         result: Outcome of a step.
         file: JSON of the result.
-        figures: By name.
+        figures: Draws them, by name.
         prefix: Begins every name, where a run has several results of a kind.
     """
     at, id = run.tracking, run.mlflow_run
     runs.log_metrics(at, id, {f"{prefix}{name}": value for name, value in result.metrics().items()})
-    runs.log_figures(at, id, {f"{prefix}{name}": figure for name, figure in (figures or {}).items()})
     for name, table in result.tables().items():
         frame = pd.DataFrame(table.records(), columns=table.names)
         runs.log_table(at, id, frame, f"{prefix}{name}")
-        show_table(f"{prefix}{name}", table)
+        with optional(run, f"{prefix}{name} in the dashboard"):
+            show_table(f"{prefix}{name}", table)
     if file is not None:
         runs.log_file(at, id, file)
+    with optional(run, f"{prefix}figures" if file is None else f"figures of {file.stem}"):
+        runs.log_figures(at, id, {f"{prefix}{name}": figure for name, figure in figures().items()})
+
+
+@contextmanager
+def optional(run: Logged, part: str) -> Iterator[None]:
+    """Let what only shows a result fail without its step; a tag of the MLflow run names it and the reason.
+
+    Args:
+        run: The run that it belongs to.
+        part: Name of what is shown.
+    """
+    try:
+        yield
+    except Exception as error:
+        missing = Missing.because(part, error)
+        get_run_logger().warning("The step goes on without %s", missing)
+        runs.tag_missing_part(run.tracking, run.mlflow_run, part, missing)
+    else:
+        runs.tag_missing_part(run.tracking, run.mlflow_run, part, None)
 
 
 def show_table(name: str, table: Table) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -84,10 +85,10 @@ def evaluate_task(
     tags = _tags(evaluation, config.fusion.name, config.strategy)
     runs.set_tags(at, run, {**tags, runs.MODEL_TAG: model_digest(context.bundle)})
     _log_parts(context, evaluation, fused)
-    log_result(context, evaluation, result, all_figures(evaluation, read_curves(evaluated)))
+    log_result(context, evaluation, result, lambda: all_figures(evaluation, read_curves(evaluated)))
     for other in further:
         prefix = re.sub(r"[^\w.-]", "_", other.target)  # as MLflow takes few characters in a name
-        log_result(context, other, figures=all_figures(other), prefix=f"{prefix}_")
+        log_result(context, other, figures=partial(all_figures, other), prefix=f"{prefix}_")
     runs.log_file(at, run, predictions)
     progress.finish(evaluation.headline)
     return evaluated

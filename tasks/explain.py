@@ -41,6 +41,6 @@ def explain_task(context: Context, dataset: Dataset, evaluated: Evaluated) -> Ex
         explanations = explain_samples(dataset, context.bundle, predictions, context.config, progress)
     file = context.folder / "explanations.json"
     write_bytes(file, explanations.to_json().encode("utf-8", "surrogatepass"))
-    log_result(context, explanations, file, explanation_figures(explanations))
+    log_result(context, explanations, file, lambda: explanation_figures(explanations))
     progress.finish(explanations.headline)
     return Explained(str(file))

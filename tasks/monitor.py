@@ -62,7 +62,7 @@ def compare_task(run: Run, config: MonitorConfig, model: Model) -> Drift:
     runs.set_tags(at, id, {**_tags(model, drift), runs.NOTE: drift.headline})
     file = run.folder / "drift.json"
     write_json(file, asdict(drift))
-    log_result(run, drift, file, {"drift": drift_figure(drift)})
+    log_result(run, drift, file, lambda: {"drift": drift_figure(drift)})
     _quarantine(run, incoming.quarantine)
     version = f" version {model.version}" if model.version else ""
     show_result("drift-summary", f"{model.name}{version} and {config.manifest}", drift)

@@ -19,7 +19,7 @@ from components.promotion.compare import FIRST, Rival, compare
 from components.promotion.verdict import Verdict
 from components.references import Dataset, Missing
 from components.robustness.results import Robustness
-from tasks.artifacts import log_result, show_page
+from tasks.artifacts import log_result, optional, show_page
 from tasks.context import Context
 from tasks.evaluate import Evaluated
 from tasks.progress import Progress
@@ -298,9 +298,10 @@ def _record(
         known = runs.get_run(at, run).data.tags.get(runs.CHAMPION_TAG)
         runs.set_tags(at, run, {runs.CHAMPION_TAG: known or "no"})
     runs.log_text(at, run, verdict.to_json(), EVIDENCE)
-    log_result(context, replace(verdict, reason=decision))
-    if not verdict.checks:
-        show_page("promotion", f"{decision}.")
+    with optional(context, "promotion in the dashboard"):  # the alias may have moved
+        log_result(context, replace(verdict, reason=decision))
+        if not verdict.checks:
+            show_page("promotion", f"{decision}.")
 
 
 def _robustness(at: TrackingConfig, version: registry.Version) -> Robustness | None:

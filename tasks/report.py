@@ -78,7 +78,10 @@ def report_task(
         explanations=results.get("explain"),
         retrieval=results.get("retrieval"),
         audit=results.get("audit"),
-        missing=tuple(each for each in optional.values() if isinstance(each, Missing)),
+        missing=(
+            *(each for each in optional.values() if isinstance(each, Missing)),
+            *runs.missing_parts(at, run),
+        ),
     )
     path = context.folder / "report.html"
     write_bytes(path, render_report(report).encode("utf-8", "surrogatepass"))

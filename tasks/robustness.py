@@ -40,6 +40,6 @@ def robustness_task(context: Context, dataset: Dataset, evaluated: Evaluated) ->
         robustness = measure_robustness(dataset, context.bundle, evaluated.read(), context.config, progress)
     file = context.folder / "robustness.json"
     write_bytes(file, robustness.to_json().encode())
-    log_result(context, robustness, file, robustness_figures(robustness))
+    log_result(context, robustness, file, lambda: robustness_figures(robustness))
     progress.finish(robustness.headline)
     return Stressed(str(file))

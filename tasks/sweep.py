@@ -144,8 +144,14 @@ def rank_task(
     path = context.folder / f"ranking-{config.name}.json"
     write_bytes(path, ranking.to_json().encode("utf-8", "surrogatepass"))
     drawn = {"ranking": ranking.rows, "budget": ranking.matched}
-    figures = {f"{name}_{config.name}": ranking_figure(ranking, rows) for name, rows in drawn.items() if rows}
-    log_result(context, ranking, path, figures)
+    log_result(
+        context,
+        ranking,
+        path,
+        lambda: {
+            f"{name}_{config.name}": ranking_figure(ranking, rows) for name, rows in drawn.items() if rows
+        },
+    )
     text = show_result(f"sweep-{config.name}", config.name, ranking)
     runs.log_text(at, run, text, f"ranking_{config.name}.md")
     runs.set_tags(at, run, {f"winner.{config.name}": ranking.winner})

@@ -216,6 +216,23 @@ def tag_missing(tracking: TrackingConfig, run_id: str, missing: Sequence[Missing
         connect(tracking).delete_tag(run_id, MISSING_TAG)
 
 
+def tag_missing_part(tracking: TrackingConfig, run_id: str, part: str, missing: Missing | None) -> None:
+    """Tag a run with a part of a step that failed to be shown; None takes an earlier tag away."""
+    name = MISSING_TAG + "." + re.sub(r"[^\w. -]", "_", part)
+    if missing is not None:
+        set_tags(tracking, run_id, {name: str(missing)})
+    elif name in get_run(tracking, run_id).data.tags:
+        connect(tracking).delete_tag(run_id, name)
+
+
+def missing_parts(tracking: TrackingConfig, run_id: str) -> tuple[Missing, ...]:
+    """Read what :func:`tag_missing_part` has left on a run."""
+    tags = get_run(tracking, run_id).data.tags
+    return tuple(
+        Missing(*text.split(": ", 1)) for name, text in tags.items() if name.startswith(f"{MISSING_TAG}.")
+    )
+
+
 def log_dataset(
     tracking: TrackingConfig, run_id: str, samples: pd.DataFrame, source: str, name: str, digest: str
 ) -> None:

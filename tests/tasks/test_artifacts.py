@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def files(run: Run) -> set[str]:
 def test_a_result_is_metrics_tables_figures_and_a_file(run: Run, shown: Shown, tmp_path: Path) -> None:
     file = tmp_path / "ranking.json"
     file.write_text(RANKING.to_json())
-    artifacts.log_result(run, RANKING, file, {"ranking_Tiny": Figure()}, prefix="age_")
+    artifacts.log_result(run, RANKING, file, lambda: {"ranking_Tiny": Figure()}, prefix="age_")
     metrics = runs.get_run(run.tracking, run.mlflow_run).data.metrics
     assert metrics["age_Tiny_gated_test_accuracy_low"] == pytest.approx(0.85)
     assert files(run) == {
@@ -66,6 +67,27 @@ def test_a_result_is_metrics_tables_figures_and_a_file(run: Run, shown: Shown, t
     assert rows[1]["parameters"] is None
     assert caption.startswith("gated wins on validation")
     assert set(shown) == {"age-ranking-tiny", "age-budget-tiny"}
+
+
+def test_a_figure_and_a_table_of_the_dashboard_may_fail_without_the_step(
+    run: Run, shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: Any, **named: Any) -> None:
+        raise ValueError("no axes")
+
+    monkeypatch.setattr(artifacts, "get_run_logger", lambda: logging.getLogger(__name__))
+    monkeypatch.setattr(artifacts, "create_table_artifact", fail)
+    artifacts.log_result(run, RANKING, figures=fail, prefix="age_")
+    missing = {each.step: each.reason for each in runs.missing_parts(run.tracking, run.mlflow_run)}
+    assert missing == dict.fromkeys(
+        ("age_figures", "age_ranking_Tiny in the dashboard", "age_budget_Tiny in the dashboard"),
+        "ValueError: no axes",
+    )
+    assert any("age_ranking" in name for name in files(run))  # in MLflow the tables are
+
+    monkeypatch.setattr(artifacts, "create_table_artifact", lambda *arguments, **named: None)
+    artifacts.log_result(run, RANKING, prefix="age_")
+    assert runs.missing_parts(run.tracking, run.mlflow_run) == ()
 
 
 def test_a_page_has_all_of_a_result_and_no_secret(
