@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from components.redaction import redacted
@@ -160,6 +160,7 @@ class Dataset:
         targets: Targets, with the classes or the scale of the training rows.
         splits: Number of rows per split.
         missing: Number of rows in which an input is missing, per input.
+        spellings: Kind of spelling of each target and of each column of text or tables.
     """
 
     samples: str
@@ -171,6 +172,7 @@ class Dataset:
     targets: Targets
     splits: dict[str, int]
     missing: dict[str, int]
+    spellings: dict[str, str] = field(default_factory=dict)  # empty in references of an earlier braid
 
 
 @dataclass(frozen=True)

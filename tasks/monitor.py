@@ -18,6 +18,7 @@ from components.inference.reference_rows import read_sample
 from components.monitoring.compare import compare
 from components.monitoring.figures import drift_figure
 from components.monitoring.incoming import look
+from components.monitoring.reference import respelled
 from components.monitoring.results import Drift
 from components.scoring.job import Model
 from components.storage.atomic import write_json
@@ -53,7 +54,8 @@ def compare_task(run: Run, config: MonitorConfig, model: Model) -> Drift:
     """Look at new rows, compare them with the model's, log what was found."""
     progress = Progress(run, "compare")
     at, id = run.tracking, run.mlflow_run
-    predictor, old = Predictor(Path(model.bundle)), read_sample(Path(model.bundle) / REFERENCE)
+    predictor = Predictor(Path(model.bundle))
+    old = respelled(read_sample(Path(model.bundle) / REFERENCE), predictor.bundle)
     with gpu_slot():
         incoming = look(config, predictor, old, progress)
     drift = compare(old, incoming, predictor.bundle.inputs, predictor.bundle.delivered.targets, config)

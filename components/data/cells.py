@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import unicodedata
 import uuid
 from collections.abc import Callable, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -47,7 +49,9 @@ def text_of(value: Any) -> str | None:
         if not value or value.isspace():
             return None
         return value if value.isascii() else whole(value)
-    if isinstance(value, np.generic):
+    if isinstance(value, np.float16 | np.float32):  # item() would show digits that the cell never had
+        value = float(str(value))
+    elif isinstance(value, np.generic):
         value = value.item()
     match value:
         case None:
@@ -91,12 +95,67 @@ def whole(text: str) -> str:
 
 
 def word_of(value: Any) -> str | None:
-    """Convert a cell to text without surrounding white space: an id, label, split, group or table cell.
+    """Convert a cell that names something: an id, label, split, group or table cell.
+
+    Its spelling is one that every source gives: letters composed (Unicode NFC), no surrounding white space,
+    moments in ISO 8601 (of midnight the date alone, with a zone in UTC), durations in seconds.
+    The column decides the rest: see :mod:`components.data.spelling`.
 
     See :func:`text_of` for argument, result and errors.
     """
     text = text_of(value)
-    return text.strip() if text is not None else None
+    if text is None:
+        return None
+    text = text.strip() if text.isascii() else unicodedata.normalize("NFC", text.strip(_OUTER))
+    if len(text) >= 10 and (text[0] in "-P" or text[0].isdigit()):
+        return _moment(text) or _seconds(text) or text
+    return text or None
+
+
+def is_moment(word: str) -> bool:
+    """Return True for a date or moment as :func:`word_of` gives it."""
+    return _DATE.fullmatch(word) is not None or _MOMENT.fullmatch(word) is not None
+
+
+_OUTER = (
+    "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\u2060\ufeff"
+)  # as strip(), and no width
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MOMENT = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2})(:[0-9]{2})?(\.[0-9]+)?"
+    r" ?(Z|UTC|[+-][0-9]{2}:?[0-9]{2})?"
+)
+_DURATIONS = (  # as pandas writes them to CSV and to JSON
+    re.compile(r"(-?[0-9]+) days? \+?([0-9]{2}):([0-9]{2}):([0-9]{2}(?:\.[0-9]+)?)"),
+    re.compile(r"P(-?[0-9]+)DT([0-9]+)H([0-9]+)M([0-9]+(?:\.[0-9]+)?)S"),
+)
+
+
+def _moment(text: str) -> str | None:
+    """Spell a moment; None for text that is none."""
+    match = _MOMENT.fullmatch(text)
+    if match is None:
+        return None
+    day, minute, second, fraction, zone = match.groups()
+    fraction = (fraction or "").rstrip("0.")
+    clock = minute + (second or ":00")
+    zone = "+00:00" if zone in ("Z", "UTC") else zone or ""
+    try:
+        moment = datetime.fromisoformat(f"{day}T{clock}{zone}")
+        if zone:
+            return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat()}{fraction}+00:00"
+    except (ValueError, OverflowError):  # such as a 31st of June
+        return None
+    return day if clock == "00:00:00" and not fraction else f"{day}T{clock}{fraction}"
+
+
+def _seconds(text: str) -> str | None:
+    """Spell a duration in seconds; None for text that is none."""
+    for pattern in _DURATIONS:
+        if match := pattern.fullmatch(text):
+            days, hours, minutes, seconds = map(float, match.groups())
+            return repr(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+    return None
 
 
 def media_of(value: Any, root: str, media: Path, roots: Sequence[str] = ()) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,13 @@ import pyarrow as pa
 
 from components.config.inputs import AudioInput, ImageInput, InputConfig, TabularInput, TextInput
 from components.config.pipeline import PipelineConfig
-from components.data.cells import cells_as_text, media_of, text_of, word_of
+from components.data.cells import cells_as_text, media_of
 from components.data.files.location import is_url
 from components.data.files.media_columns import media_columns
 from components.data.files.media_index import Media, MediaIndex
 from components.data.quarantine import Quarantine
 from components.data.sources.manifest import Manifest
+from components.data.spelling import Spelling
 from components.storage.column import Column
 from components.storage.digest import digest, digest_json
 
@@ -43,7 +44,13 @@ def content_schema(config: PipelineConfig) -> pa.Schema:
 
 
 def read_contents(
-    config: PipelineConfig, manifest: Manifest, ids: Column, folder: Path, base: Path, quarantine: Quarantine
+    config: PipelineConfig,
+    manifest: Manifest,
+    ids: Column,
+    spellings: Mapping[str, Spelling],
+    folder: Path,
+    base: Path,
+    quarantine: Quarantine,
 ) -> Iterator[pa.RecordBatch]:
     """Read and check the inputs of all rows in the manifest's order; one chunk is in memory at a time.
 
@@ -51,6 +58,7 @@ def read_contents(
         config: Pipeline configuration.
         manifest: Table that names the contents.
         ids: Id of each row of the manifest.
+        spellings: Rule of each column of text or tables.
         folder: Work folder: the index of media files is stored here, and media embedded in the manifest.
         base: Folder of the pipeline file; relative ``data.roots`` start here.
         quarantine: Collection that receives each fault.
@@ -61,7 +69,7 @@ def read_contents(
     schema = content_schema(config)
     first = 0
     with MediaIndex(folder / "media-index.sqlite") as index:
-        for cells, unreadable in _read_chunks(config, manifest, folder / "media", base):
+        for cells, unreadable in _read_chunks(config, manifest, spellings, folder / "media", base):
             columns = _check_chunk(config, cells, unreadable, first, ids, index, quarantine)
             batch = pa.record_batch(
                 [pa.array(columns[name], pa.string()) for name in schema.names], schema=schema
@@ -71,14 +79,20 @@ def read_contents(
 
 
 def _read_chunks(
-    config: PipelineConfig, manifest: Manifest, media: Path, base: Path
+    config: PipelineConfig, manifest: Manifest, spellings: Mapping[str, Spelling], media: Path, base: Path
 ) -> Iterator[tuple[InputCells, Unreadable]]:
     """Read the cells of all inputs as text; the source's batches are joined, as some hold a single row."""
     columns = list(dict.fromkeys(column for section in config.inputs.values() for column in section.columns))
     roots = [str((base / root).resolve()) if not is_url(root) else root for root in config.data.roots]
     roots = [*manifest.roots, *roots]
+
+    def to_media(value: Any) -> str | None:
+        return media_of(value, manifest.root, media, roots)
+
     converters = {
-        name: _converter(section, manifest.root, media, roots) for name, section in config.inputs.items()
+        (name, column): _converter(section, to_media, spellings.get(column, Spelling()))
+        for name, section in config.inputs.items()
+        for column in section.columns
     }
 
     def empty_chunk() -> InputCells:
@@ -88,11 +102,10 @@ def _read_chunks(
     chunk = empty_chunk()
     unreadable: Unreadable = []
     for batch in manifest.batches(columns):
-        for name, (to_text, kind) in converters.items():
-            for column, cells in chunk[name].items():
-                texts, faults = cells_as_text(batch[column], to_text, manifest.name, column, row, kind)
-                cells += texts
-                unreadable += [(at, name, reason) for at, reason in faults]
+        for (name, column), (to_text, kind) in converters.items():
+            texts, faults = cells_as_text(batch[column], to_text, manifest.name, column, row, kind)
+            chunk[name][column] += texts
+            unreadable += [(at, name, reason) for at, reason in faults]
         rows = len(batch[columns[0]])
         row, rows_in_chunk = row + rows, rows_in_chunk + rows
         if rows_in_chunk >= _ROWS:
@@ -103,16 +116,16 @@ def _read_chunks(
 
 
 def _converter(
-    section: InputConfig, root: str, media: Path, roots: Sequence[str]
+    section: InputConfig, to_media: Callable[[Any], str | None], spelling: Spelling
 ) -> tuple[Callable[[Any], str | None], str]:
-    """Return the function that makes text of an input's cell, and the expected kind of cell for messages."""
+    """Return the function that makes text of a column's cell, and the expected kind of cell for messages."""
     match section:
         case ImageInput() | AudioInput():
-            return lambda value: media_of(value, root, media, roots), "a path, or the bytes of a file"
+            return to_media, "a path, or the bytes of a file"
         case TextInput():
-            return text_of, "text"
+            return spelling.text, "text"
         case TabularInput():
-            return word_of, "text, a number, a date or true/false"
+            return spelling.name, "text, a number, a date or true/false"
 
 
 def _check_chunk(

@@ -20,7 +20,7 @@ from components.config.pipeline import PipelineConfig
 from components.data.checks import check_columns, check_splits
 from components.data.contents import content_schema, read_contents
 from components.data.keys import check_targets, read_keys
-from components.data.labels import build_targets, strata
+from components.data.labels import build_targets, spell_orders, strata
 from components.data.quarantine import Quarantine
 from components.data.sources.readers import open_manifest
 from components.data.splits import SPLITS, assign
@@ -73,6 +73,7 @@ def ingest(
     manifest = open_manifest(config.data, folder, base)
     check_columns(config, manifest)
     keys = read_keys(config, manifest)
+    config = spell_orders(config, keys.spellings)
     quarantine = Quarantine()
     check_targets(config, keys, quarantine)
 
@@ -80,7 +81,7 @@ def ingest(
         # Contents wait in a file, as the splits of their rows are drawn when all bad rows are known.
         done = 0
         with pa.ipc.new_stream(contents, content_schema(config)) as writer:
-            for batch in read_contents(config, manifest, keys.ids, folder, base, quarantine):
+            for batch in read_contents(config, manifest, keys.ids, keys.spellings, folder, base, quarantine):
                 writer.write_batch(batch)
                 done += batch.num_rows
                 progress(done, len(keys))
@@ -132,6 +133,7 @@ def ingest(
         targets=known_targets,
         splits={split: counts[split] for split in SPLITS},
         missing=missing,
+        spellings={column: spelling.kind for column, spelling in keys.spellings.items()},
     )
 
 

@@ -6,16 +6,21 @@ import re
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from components.config.inputs import TabularInput, TextInput
 from components.config.pipeline import PipelineConfig
+from components.config.targets import MultilabelTarget, RegressionTarget
 from components.data.cells import cells_as_text, word_of
 from components.data.checks import check_keys
 from components.data.labels import unusable_target
 from components.data.quarantine import Quarantine
 from components.data.sources.manifest import Manifest
+from components.data.spelling import Spelling, SpellingGuess, guess_spelling
 from components.data.splits import normal_split
 from components.errors import DataError
 from components.storage.column import Column
+from components.targets.multilabel import split_labels
 
 _ROWS = 4096  # in Python's objects at a time; Arrow's arrays take far less memory
 
@@ -31,6 +36,7 @@ class Keys:
         splits: ``train``, ``val`` or ``test`` of each row; None where braid draws them.
         audit_groups: Cells of group columns that only the audit reads, by column.
         unreadable: Row and reason of each target that cannot be read as text.
+        spellings: Rule of each target and of each column of text or tables.
     """
 
     ids: Column
@@ -39,6 +45,7 @@ class Keys:
     splits: list[str] | None
     audit_groups: dict[str, Column]
     unreadable: list[tuple[int, str]]
+    spellings: dict[str, Spelling]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -62,9 +69,23 @@ def read_keys(config: PipelineConfig, manifest: Manifest) -> Keys:
     id_column = data.id if data.id in manifest.columns else None
     required = dict.fromkeys(filter(None, [id_column, *config.targets, data.split.group, split_column]))
     audit_columns = _audit_columns(config, manifest)
+    guesses = _first_guesses(config, manifest)
     columns, count, unreadable = _read_columns(
-        config, manifest, [*dict.fromkeys([*required, *audit_columns])], required
+        config, manifest, [*dict.fromkeys([*required, *audit_columns])], required, guesses
     )
+    spellings = {column: guess.spelling for column, guess in guesses.items()}
+    for column, words in columns.items():
+        section = config.targets.get(column)
+        if isinstance(section, MultilabelTarget):
+            spelling, columns[column] = _spell_labels(words, section)
+        else:
+            # A number that is a target is read as one, whatever else the column holds.
+            spelling = Spelling("number") if isinstance(section, RegressionTarget) else guess_spelling(words)
+            columns[column] = _spelled(words, spelling)
+        if column == id_column and _merges(words, columns[column]):  # 1.1 and 1.10 may be two chapters
+            columns[column] = words
+        if section is not None:
+            spellings[column] = spelling
     ids = columns[id_column] if id_column else Column.of(str(row) for row in range(count))
     splits = columns[split_column] if split_column else None
     check_keys(ids, splits, manifest.name)
@@ -76,11 +97,60 @@ def read_keys(config: PipelineConfig, manifest: Manifest) -> Keys:
         splits=None if splits is None else [str(normal_split(split)) for split in splits],
         audit_groups={column: columns[column] for column in audit_columns},
         unreadable=unreadable,
+        spellings=spellings,
     )
 
 
+def _first_guesses(config: PipelineConfig, manifest: Manifest) -> dict[str, SpellingGuess]:
+    """Guess kinds of columns of text and tables by the first rows, which show most columns of words."""
+    columns = dict.fromkeys(
+        column
+        for section in config.inputs.values()
+        if isinstance(section, TextInput | TabularInput)
+        for column in section.columns
+    )
+    first = next(iter(manifest.batches(list(columns))), {}) if columns else {}
+    return {column: SpellingGuess().add(first.get(column, ())) for column in columns}
+
+
+def _spelled(words: Column, spelling: Spelling) -> Column:
+    """Spell the words of a column, each distinct one once."""
+    if spelling.kind in ("word", "moment"):
+        return words
+    encoded = words.values.combine_chunks().dictionary_encode()
+    names = pa.array([spelling.name(word) for word in encoded.dictionary.to_pylist()], pa.string())
+    return Column(pa.chunked_array([names.take(encoded.indices)]))
+
+
+def _spell_labels(cells: Column, section: MultilabelTarget) -> tuple[Spelling, Column]:
+    """Spell the labels within the cells; the labels of all cells together are the column."""
+    distinct = {
+        cell: split_labels(cell, section.separator, section.none) for cell in set(cells) if cell is not None
+    }
+    spelling = guess_spelling(label for labels in distinct.values() for label in labels)
+    if spelling.kind in ("word", "moment"):
+        return spelling, cells
+    joined = {
+        cell: section.separator.join(str(spelling.name(label)) for label in labels) or section.none
+        for cell, labels in distinct.items()
+    }
+    return spelling, Column.of(None if cell is None else joined[cell] for cell in cells)
+
+
+def _merges(words: Column, names: Column) -> bool:
+    """Return True if two different words have one name."""
+    if names is words:
+        return False
+    distinct_words, distinct_names = (pc.count_distinct(each.values).as_py() for each in (words, names))
+    return distinct_names < distinct_words
+
+
 def _read_columns(
-    config: PipelineConfig, manifest: Manifest, names: list[str], required: dict[str, None]
+    config: PipelineConfig,
+    manifest: Manifest,
+    names: list[str],
+    required: dict[str, None],
+    guesses: dict[str, SpellingGuess],
 ) -> tuple[dict[str, Column], int, list[tuple[int, str]]]:
     """Read columns as text.
 
@@ -89,6 +159,7 @@ def _read_columns(
         manifest: Table to read.
         names: Columns to read.
         required: Columns in which a cell that cannot be read stops the run, unless it is a target.
+        guesses: Kinds of columns of inputs, which learn from the same rows.
 
     Returns:
         The columns by name; the number of rows; row and reason of each unreadable target.
@@ -103,7 +174,10 @@ def _read_columns(
             cells.clear()
 
     count = 0
-    for batch in manifest.batches(names):
+    undecided = [column for column, guess in guesses.items() if guess.is_open]
+    for batch in manifest.batches([*dict.fromkeys([*names, *undecided])]):
+        for column in undecided:
+            guesses[column].add(batch[column])
         for column, cells in chunk.items():
             texts, faults = cells_as_text(
                 batch[column], word_of, manifest.name, column, count, "text or a number"

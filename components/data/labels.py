@@ -18,6 +18,7 @@ from components.config.targets import (
     TargetConfig,
 )
 from components.data.checks import check_labels
+from components.data.spelling import Spelling
 from components.data.splits import SPLITS
 from components.errors import DataError
 from components.targets import AnyTarget, Classification, Multilabel, Ordinal, Regression, Targets
@@ -26,6 +27,19 @@ from components.targets.multilabel import split_labels
 logger = logging.getLogger(__name__)
 
 _QUANTILES = 10  # strata of a number
+
+
+def spell_orders(config: PipelineConfig, spellings: Mapping[str, Spelling]) -> PipelineConfig:
+    """Spell the classes that ``order`` gives as the cells of its column are spelled."""
+
+    def spell(section: TargetConfig) -> TargetConfig:
+        if not isinstance(section, OrdinalTarget) or section.order is None:
+            return section
+        names = spellings[section.column].names(section.order)
+        return section if names is None else section.model_copy(update={"order": list(names)})
+
+    further = [spell(section) for section in config.further_targets]
+    return config.model_copy(update={"target": spell(config.target), "further_targets": further})
 
 
 def unusable_target(config: TargetConfig, cell: str | None) -> str | None:

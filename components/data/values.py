@@ -12,35 +12,54 @@ from typing import Any
 import pandas as pd
 
 from components.config.inputs import InputConfig
+from components.data.spelling import Spelling
 
 
-def cells_by_column(cells: Mapping[Any, Any], config: InputConfig, files: bool = True) -> dict[str, Any]:
+def cells_by_column(
+    cells: Mapping[Any, Any], config: InputConfig, spellings: Mapping[str, Spelling], files: bool = True
+) -> dict[str, Any]:
     """Give every column of an input its cell, None where that holds nothing; media as path, URL or bytes.
 
     Args:
         cells: Cells of one row by column; further columns are ignored.
+        spellings: Rules by column that the model learned; a column without one holds words.
         files: Takes text in a media cell as path or URL, else as base64.
 
     Raises:
-        ValueError: As :func:`read_media`.
+        ValueError: As :func:`read_media`; also if a cell of text holds bytes, or is not Unicode.
     """
     filled = {column: None if is_null(cell := cells.get(column)) else cell for column in config.columns}
     if config.modality in ("image", "audio"):
         return {column: None if cell is None else read_media(cell, files) for column, cell in filled.items()}
+    if config.modality == "text":
+        return {
+            column: _text(cell, column, spellings.get(column, Spelling())) for column, cell in filled.items()
+        }
     return filled
 
 
-def read_cells(cells: Mapping[Any, Any], config: InputConfig, files: bool = True) -> Any | None:
+def _text(cell: Any, column: str, spelling: Spelling) -> str | None:
+    """Make text of a cell as training did; see :func:`cells_by_column` for the errors."""
+    try:
+        return spelling.text(cell)
+    except TypeError as error:
+        raise ValueError(f"column {column!r} holds {error}; expected text") from error
+
+
+def read_cells(
+    cells: Mapping[Any, Any], config: InputConfig, spellings: Mapping[str, Spelling], files: bool = True
+) -> Any | None:
     """Make of the cells of one row what a preprocessor takes, or None where the input is missing.
 
     Args:
         cells: Cells by column.
+        spellings: Rules by column that the model learned; a column without one holds words.
         files: Takes text in a media cell as path or URL, else as base64.
 
     Raises:
-        ValueError: As :func:`read_media`.
+        ValueError: As :func:`cells_by_column`.
     """
-    by_column = cells_by_column(cells, config, files)
+    by_column = cells_by_column(cells, config, spellings, files)
     filled = [cell for cell in by_column.values() if cell is not None]
     if not filled:
         return None
@@ -48,7 +67,7 @@ def read_cells(cells: Mapping[Any, Any], config: InputConfig, files: bool = True
         case "tabular":
             return by_column
         case "text":
-            return "\n".join(map(str, filled))
+            return "\n".join(filled)
         case _:
             return filled if len(config.columns) > 1 else filled[0]
 

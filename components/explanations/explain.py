@@ -134,7 +134,8 @@ def explain_row(predictor: Predictor, target: AnyTarget, table: pd.DataFrame, de
         if arrays := rows.inputs[name].arrays:
             score = scorer(predictor, target, embeddings, name, prediction)
             without[name] = taken_away(score, arrays[0])
-            by_column = cells_by_column(predictor.cells(table, name)[0], config, predictor.files)
+            cells = predictor.cells(table, name)[0]
+            by_column = cells_by_column(cells, config, bundle.spellings, predictor.files)
             inside[name] = EXPLAINERS[config.modality](score, bundle.preprocessors[name], by_column, detail)
     return Explained(
         prediction=prediction,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from components.config.alignment import AlignmentConfig
 from components.config.encoders import PretrainedConfig
 from components.config.fusion import FusionConfig
 from components.config.inputs import InputConfig
+from components.data.cells import word_of
+from components.data.spelling import Spelling, guess_spelling
 from components.errors import ModelError
 from components.inference.ensemble import CandidateEnsemble
 from components.inference.reference_rows import Sample, write_sample
@@ -38,7 +40,8 @@ from components.references import EncoderWeights, Prepared
 from components.storage.atomic import replacing, write_json
 from components.storage.digest import digest_file, digest_json
 from components.storage.tensors import load_tensors, save_tensors
-from components.targets import Head, Targets
+from components.targets import AnyTarget, Head, Multilabel, Regression, Targets
+from components.targets.multilabel import split_labels
 
 VERSION = 2
 GALLERY = "gallery.parquet"
@@ -72,6 +75,7 @@ class Bundle:
         delivered: Candidates and choice.
         facts: Name, seed, digests and versions, for people and reports.
         aligned: Projections for search; None where the pipeline has no ``alignment``.
+        spellings: Rule of each target and of each column of text or tables.
     """
 
     inputs: dict[str, InputConfig]
@@ -81,6 +85,28 @@ class Bundle:
     delivered: CandidateEnsemble
     facts: dict[str, Any]
     aligned: Aligned | None = None
+    spellings: dict[str, Spelling] = field(default_factory=dict)
+
+    def spelling(self, column: str) -> Spelling:
+        """Return the rule of a column; that of words where none was learned."""
+        return self.spellings.get(column, Spelling())
+
+    def target_cell(self, name: str, cell: Any) -> str | None:
+        """Spell a cell of a target as the training rows were spelled; None for an empty cell.
+
+        Raises:
+            TypeError: If the cell holds bytes.
+            NotUnicodeError: If the text holds a lone surrogate.
+        """
+        spelling = self.spelling(name)
+        target = next(target for target in self.delivered.targets if target.name == name)
+        if not isinstance(target, Multilabel):
+            return spelling.name(cell)
+        word = word_of(cell)
+        if word is None:
+            return None
+        labels = split_labels(word, target.separator, target.none)
+        return target.separator.join(str(spelling.name(label)) for label in labels) or target.none
 
 
 def save_bundle(
@@ -93,6 +119,7 @@ def save_bundle(
     single: Mapping[str, EncoderWeights],
     fused: Mapping[str, EncoderWeights],
     facts: Mapping[str, Any],
+    spellings: Mapping[str, str],
     search: Searchable | None = None,
     sample: Sample | None = None,
 ) -> None:
@@ -105,6 +132,7 @@ def save_bundle(
         prepared: Preprocessors by input.
         single, fused: Encoders by input of the single fits and of the fusion.
         facts: Kept as they are.
+        spellings: Kind of spelling of each target and of each column of text or tables.
         search: What search needs, if it shall be possible.
         sample: What new data can be compared with, if the model shall carry it.
     """
@@ -136,6 +164,7 @@ def save_bundle(
             {
                 "version": VERSION,
                 "targets": delivered.targets.to_json(),
+                "spellings": dict(spellings),
                 "inputs": {
                     name: _with_checkpoint(config, temporary, name).model_dump(mode="json")
                     for name, config in inputs.items()
@@ -196,7 +225,8 @@ def load_bundle(folder: Path, device: torch.device | None = None) -> Bundle:
             encoders.setdefault(purpose, {})[name] = opened[key]
 
     tensors = load_tensors(folder / "delivered.safetensors")
-    delivered = _delivered(values, encoders)
+    targets, spellings = _spelled_targets(values)
+    delivered = _delivered(values, targets, encoders)
     delivered.load_state_dict(tensors)
     delivered.set_settings(values["delivered"])
     return Bundle(
@@ -207,6 +237,7 @@ def load_bundle(folder: Path, device: torch.device | None = None) -> Bundle:
         delivered.to(device).eval(),
         values["facts"],
         _aligned(values, encoders, folder, device),
+        spellings,
     )
 
 
@@ -243,8 +274,27 @@ def _at(config: InputConfig, folder: Path) -> InputConfig:
     return config.model_copy(update={"encoder": encoder})
 
 
-def _delivered(values: dict[str, Any], encoders: dict[str, dict[str, Encoder]]) -> CandidateEnsemble:
+def _spelled_targets(values: dict[str, Any]) -> tuple[Targets, dict[str, Spelling]]:
+    """Read the targets and the rules of spelling; a model of an earlier braid gets them from its classes."""
     targets = Targets.from_json(values["targets"])
+    if "spellings" in values:
+        return targets, {column: Spelling(kind) for column, kind in values["spellings"].items()}
+    spelled: list[AnyTarget] = []
+    spellings: dict[str, Spelling] = {}
+    for target in targets:
+        if isinstance(target, Regression):
+            spelled.append(target)
+            continue
+        guessed = guess_spelling(target.classes)
+        names = guessed.names(target.classes)  # None: that model tells apart what is one class today
+        spelled.append(target if names is None else replace(target, classes=names))
+        spellings[target.name] = Spelling() if names is None else guessed
+    return Targets(tuple(spelled)), spellings
+
+
+def _delivered(
+    values: dict[str, Any], targets: Targets, encoders: dict[str, dict[str, Encoder]]
+) -> CandidateEnsemble:
     heads = {name: Head(encoder.width, targets) for name, encoder in encoders["single"].items()}
     fused = None
     if values["fusion"] is not None:

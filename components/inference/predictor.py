@@ -185,7 +185,7 @@ class Predictor:
         arrays, errors = {}, {}
         for position, cells in enumerate(rows):
             try:
-                value = read_cells(cells, self.bundle.inputs[name], self.files)
+                value = read_cells(cells, self.bundle.inputs[name], self.bundle.spellings, self.files)
                 if value is not None:
                     arrays[position] = self.bundle.preprocessors[name].canonical(value)
             except (DataError, OSError, ValueError) as error:

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from components.preprocess import Preprocessor
+from components.preprocess.columns import name_of
 from components.preprocess.tabular import TabularPreprocessor
-from components.preprocess.values import is_missing, to_category, to_datetime, to_number
+from components.preprocess.values import is_missing, to_datetime, to_number
 from components.storage.atomic import replacing
 from components.storage.column import read_vectors, vector_column
 from components.targets.target import FloatArray
@@ -132,7 +133,8 @@ def table_columns(preprocessor: Preprocessor, rows: Sequence[Mapping[str, object
                     for moment in moments
                 )
             case _:
-                found[name] = [None if is_missing(cell) else to_category(cell) for cell in cells]
+                spelling = preprocessor.spellings[name]
+                found[name] = [None if is_missing(cell) else name_of(cell, spelling) for cell in cells]
     return found
 
 

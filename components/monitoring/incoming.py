@@ -161,7 +161,9 @@ class _Parts:
         bad = {fault.row for fault in faults}
         good = [position for row, position in position_of.items() if row not in bad]
         for name, cells in self._targets.items():
-            cells += [text_cell(batch[name][row], manifest.name, name, numbers[row]) for row in good]
+            for row in good:
+                word = text_cell(batch[name][row], manifest.name, name, numbers[row])
+                cells.append(predictor.bundle.target_cell(name, word))
         if good:
             self._keep(rows.take(good), table.iloc[good])
 
@@ -210,10 +212,11 @@ class _Parts:
 
     def _describe(self, name: str, arrays: Mapping[int, np.ndarray], table: pd.DataFrame) -> None:
         """Keep cells or summaries of one input of N rows, and digests of its files."""
-        config, preprocessor = self._predictor.bundle.inputs[name], self._predictor.bundle.preprocessors[name]
+        bundle = self._predictor.bundle
+        config, preprocessor, spellings = bundle.inputs[name], bundle.preprocessors[name], bundle.spellings
         cells, positions = self._predictor.cells(table, name), range(len(table))
         if config.modality == "tabular":
-            values = {row: read_cells(cells[row], config) for row in arrays}
+            values = {row: read_cells(cells[row], config, spellings) for row in arrays}
             self._cells[name] += [values.get(row) or {} for row in positions]
             return
         if name in self._files:
@@ -222,6 +225,6 @@ class _Parts:
             ]
         numbers = np.full((len(table), len(SUMMARIES[config.modality])), np.nan)
         for row, array in arrays.items():
-            value = array if name in self._files else read_cells(cells[row], config)
+            value = array if name in self._files else read_cells(cells[row], config, spellings)
             numbers[row] = summarise(preprocessor, value)
         self._summaries[name].append(numbers)

@@ -7,6 +7,7 @@ would look changed (docs/decisions/014-monitoring-compares-with-held-out-rows.md
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ import torch
 
 from components.config.pipeline import PipelineConfig
 from components.data.samples import SampleRows, input_value, open_samples_table
+from components.inference.bundle import Bundle
 from components.inference.ensemble import CandidateEnsemble, Embeddings
 from components.inference.reference_rows import MEDIA, Cells, Sample, table_columns
 from components.models.fusion.masking import as_vector
 from components.models.weights import open_preprocessor
 from components.monitoring.summaries import SUMMARIES, summarise
+from components.preprocess.columns import name_of
+from components.preprocess.tabular import TabularPreprocessor
 from components.references import Dataset, Prepared
 from components.seeding import seed_of
 from components.storage.shards import ShardStore
@@ -76,6 +80,20 @@ def make_reference(
         judged=dataset.rows + dataset.quarantined,
         allow_missing_files=config.data.allow_missing_files,
     )
+
+
+def respelled(sample: Sample, bundle: Bundle) -> Sample:
+    """Spell targets and categories as those of new rows, as an earlier braid spelled them otherwise."""
+    targets = {
+        name: [bundle.target_cell(name, cell) for cell in cells] for name, cells in sample.targets.items()
+    }
+    columns = {name: dict(cells) for name, cells in sample.columns.items()}
+    for name, preprocessor in bundle.preprocessors.items():
+        if isinstance(preprocessor, TabularPreprocessor):
+            for column, spelling in preprocessor.spellings.items():
+                cells = columns[name][column]
+                columns[name][column] = [name_of(cell, spelling) for cell in cells]
+    return replace(sample, targets=targets, columns=columns)
 
 
 def _columns(

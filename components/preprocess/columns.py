@@ -11,11 +11,11 @@ from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
+from components.data.spelling import Spelling, guess_spelling
 from components.preprocess.values import (
     best_format,
     is_missing,
     to_boolean,
-    to_category,
     to_datetime,
     to_number,
 )
@@ -32,12 +32,15 @@ class Column(Protocol):
     Attributes:
         numbers: Numbers it gives for a cell; 0 for categories.
         codes: Codes of its categories, 0 included; 0 for numbers.
+        spelling: Rule by which its words are spelled; None for numbers and dates.
     """
 
     @property
     def numbers(self) -> int: ...
     @property
     def codes(self) -> int: ...
+    @property
+    def spelling(self) -> Spelling | None: ...
     @classmethod
     def fit(cls, values: Iterable[Any], max_categories: int) -> Self: ...
     def state(self) -> ColumnState: ...
@@ -61,6 +64,7 @@ class Numeric:
     scale: float
     numbers: ClassVar[int] = 1
     codes: ClassVar[int] = 0
+    spelling: ClassVar[None] = None
 
     @classmethod
     def fit(cls, values: Iterable[Any], max_categories: int) -> Self:
@@ -84,6 +88,7 @@ class Boolean:
 
     numbers: ClassVar[int] = 1
     codes: ClassVar[int] = 0
+    spelling: ClassVar[Spelling] = Spelling("boolean")
 
     @classmethod
     def fit(cls, values: Iterable[Any], max_categories: int) -> Self:
@@ -113,6 +118,7 @@ class Datetime:
     year: tuple[float, float]
     numbers: ClassVar[int] = 8
     codes: ClassVar[int] = 0
+    spelling: ClassVar[None] = None
 
     @classmethod
     def fit(cls, values: Iterable[Any], max_categories: int) -> Self:
@@ -144,9 +150,15 @@ class Datetime:
 
 @dataclass(frozen=True)
 class Categorical:
-    """Most frequent values as codes from 1; 0 is missing, or not seen in training."""
+    """Most frequent values as codes from 1; 0 is missing, or not seen in training.
+
+    Attributes:
+        categories: Names of the values, the most frequent first.
+        spelling: Rule by which a cell is spelled, so that ``1`` of any type is one category.
+    """
 
     categories: tuple[str, ...]
+    spelling: Spelling
     numbers: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
@@ -159,20 +171,39 @@ class Categorical:
 
     @classmethod
     def fit(cls, values: Iterable[Any], max_categories: int) -> Self:
-        counts = Counter(category for category in map(to_category, values) if category is not None)
+        spelling = guess_spelling(values)
+        names = (name_of(value, spelling) for value in values)
+        counts = Counter(name for name in names if name is not None)
         ranked = sorted(counts, key=lambda category: (-counts[category], category))
-        return cls(tuple(ranked[:max_categories]))
+        return cls(tuple(ranked[:max_categories]), spelling)
 
     def state(self) -> ColumnState:
-        return {"type": "categorical", "categories": list(self.categories)}
+        return {
+            "type": "categorical",
+            "categories": list(self.categories),
+            "spelling": self.spelling.kind,
+        }
 
     @classmethod
     def from_state(cls, state: ColumnState) -> Self:
-        return cls(tuple(state["categories"]))
+        categories = tuple(state["categories"])
+        if "spelling" in state:
+            return cls(categories, Spelling(state["spelling"]))
+        guessed = guess_spelling(categories)  # as a model of an earlier braid has no rule
+        names = guessed.names(categories)
+        return cls(categories, Spelling()) if names is None else cls(names, guessed)
 
     def encode(self, value: Any) -> list[float]:
         codes: dict[str | None, int] = self._code  # type: ignore[attr-defined]
-        return [float(codes.get(to_category(value), 0))]
+        return [float(codes.get(name_of(value, self.spelling), 0))]
+
+
+def name_of(value: Any, spelling: Spelling) -> str | None:
+    """Spell the cell of a category; None for an empty cell, and for one that no table can hold."""
+    try:
+        return spelling.name(value)
+    except TypeError:
+        return None
 
 
 COLUMNS: dict[str, type[Column]] = {

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from components.data.spelling import Spelling
 from components.preprocess.columns import COLUMNS, Column, ColumnState, guess_type
 from components.preprocess.protocol import Samples, cells
 
@@ -49,6 +50,12 @@ class TabularPreprocessor:
     def cardinalities(self) -> list[int]:
         """Codes of each categorical column, 0 (unseen or missing) included: c entries."""
         return [column.codes for column in self._fitted().values() if column.codes]
+
+    @property
+    def spellings(self) -> dict[str, Spelling]:
+        """Rule of each column of words: categories and truths."""
+        rules = {name: column.spelling for name, column in self._fitted().items()}
+        return {name: rule for name, rule in rules.items() if rule is not None}
 
     def fit(self, samples: Samples) -> None:
         """Guess types, and learn medians, scales, formats and categories from ``NAME.<column>``."""

@@ -30,7 +30,6 @@ _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 _EUROPEAN = re.compile(r"[+-]?\d{1,3}(\.\d{3})+,\d*|[+-]?\d{1,3}(\.\d{3}){2,}|[+-]?\d*,\d+")
 _PLAIN = re.compile(r"[+-]?\d+\.?\d*")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
-_WHOLE = re.compile(r"([+-]?\d+)\.0+")
 
 
 def to_number(value: Any) -> float | None:
@@ -79,15 +78,6 @@ def to_datetime(value: Any, format: str) -> datetime | None:
         return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
     except OverflowError:  # beyond the years 1 to 9999
         return None
-
-
-def to_category(value: Any) -> str | None:
-    """Name of a category; ``3.0`` and ``3`` are the same, None and blanks are missing."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    text = "true" if value is True else "false" if value is False else str(value).strip()
-    whole = _WHOLE.fullmatch(text)
-    return (whole.group(1) if whole else text) or None
 
 
 def best_format(values: Iterable[Any]) -> str:

@@ -142,11 +142,16 @@ class Search:
     def _in_table(self, vector: np.ndarray, wanted: str, top: int, source: str) -> list[Hit]:
         """Search a table, read and embedded in batches; only the best samples are held."""
         hits: list[Hit] = []
-        options = self.predictor.bundle.inputs[wanted]
+        options, spellings = self.predictor.bundle.inputs[wanted], self.predictor.bundle.spellings
         for ids, rows in self._batches(wanted, source):
             similarity = self.embed(wanted, rows) @ vector
             hits += [
-                Hit(ids[row], float(similarity[row]), shown(read_cells(rows[row], options), options), {})
+                Hit(
+                    ids[row],
+                    float(similarity[row]),
+                    shown(read_cells(rows[row], options, spellings), options),
+                    {},
+                )
                 for row in np.flatnonzero(~np.isnan(similarity))
             ]
             hits = sorted(hits, key=lambda hit: -hit.similarity)[:top]

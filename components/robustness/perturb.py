@@ -155,7 +155,7 @@ def _damaged(
     config = predictor.bundle.inputs[corruption.input]
     for key, cells in zip(ids, rows, strict=True):
         try:
-            value = read_cells(cells, config)
+            value = read_cells(cells, config, predictor.bundle.spellings)
             items: list[Any] = value if isinstance(value, list) else [value]
             damaged = [
                 corrupt(

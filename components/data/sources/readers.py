@@ -94,7 +94,7 @@ def open_parquet(path: str) -> Manifest:
                 with system.open(name, "rb") as handle:
                     for batch in _open_parquet(handle).iter_batches(_BATCH, columns=list(wanted)):
                         if batch.num_rows:
-                            yield {column: batch.column(column).to_pylist() for column in wanted}
+                            yield {column: _parquet_cells(batch.column(column)) for column in wanted}
             except (pa.ArrowException, KeyError, OSError, ValueError, OverflowError) as error:
                 raise DataError(
                     f"{name}: cannot be read as Parquet with columns {', '.join(wanted)}: {error}"
@@ -259,6 +259,17 @@ def _parquet_columns(system: fsspec.AbstractFileSystem, path: str) -> list[str]:
             return list(_open_parquet(handle).schema_arrow.names)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as Parquet: {error}") from error
+
+
+def _parquet_cells(column: pa.Array) -> list[Any]:
+    """Convert a column to Python's objects; a short float to the number that its shortest digits show."""
+    if pa.types.is_float32(column.type) or pa.types.is_float16(column.type):
+        numbers = column.to_numpy(zero_copy_only=False)
+        return [
+            None if null else float(str(n))
+            for n, null in zip(numbers, column.is_null().to_pylist(), strict=True)
+        ]
+    return column.to_pylist()
 
 
 def _open_parquet(handle: Any) -> pq.ParquetFile:

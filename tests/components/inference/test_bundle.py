@@ -112,6 +112,24 @@ def test_a_model_whose_fusion_is_not_installed_is_told(tiny: BuiltModel, tmp_pat
         load_bundle(tmp_path / "far")
 
 
+def test_classes_of_a_model_without_rules_are_spelled_when_it_is_opened(
+    tiny: BuiltModel, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny.bundle, tmp_path / "old")
+    file = tmp_path / "old" / "model.json"
+    values = json.loads(file.read_text("utf-8"))
+    assert values.pop("spellings")["age"] == "number"
+    values["targets"][0]["classes"] = ["1.0", "2.0", "3.50"]
+    file.write_text(json.dumps(values), "utf-8")
+    bundle = load_bundle(tmp_path / "old")
+    assert bundle.delivered.targets.primary.columns == ("1", "2", "3.5")
+    assert [bundle.target_cell("label", cell) for cell in (1, 2.0, "3.5", None)] == ["1", "2", "3.5", None]
+
+    values["targets"][0]["classes"] = ["1", "1.0", "2"]  # that model tells the first two apart
+    file.write_text(json.dumps(values), "utf-8")
+    assert load_bundle(tmp_path / "old").delivered.targets.primary.columns == ("1", "1.0", "2")
+
+
 @pytest.mark.parametrize(
     "changes",
     [

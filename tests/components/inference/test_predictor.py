@@ -309,6 +309,6 @@ def test_long_paths_stay_paths_and_short_text_is_not_decoded() -> None:
 
 def test_several_text_columns_are_joined_by_a_line_break(tiny: BuiltModel) -> None:
     section = tiny.config.inputs["note"].model_copy(update={"columns": ["title", "body"]})
-    assert read_cells({"title": "a", "body": "b"}, section) == "a\nb"
-    assert read_cells({"title": None, "body": "b"}, section) == "b"
-    assert read_cells({"title": None, "body": np.nan}, section) is None
+    assert read_cells({"title": "a", "body": "b"}, section, {}) == "a\nb"
+    assert read_cells({"title": None, "body": "b"}, section, {}) == "b"
+    assert read_cells({"title": None, "body": np.nan}, section, {}) is None

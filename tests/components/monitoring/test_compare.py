@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from components.inference.predictor import Predictor
 from components.inference.reference_rows import Sample, read_sample, write_sample
 from components.monitoring.compare import compare
 from components.monitoring.incoming import Incoming, look
-from components.monitoring.reference import draw_reference
+from components.monitoring.reference import draw_reference, respelled
 from components.monitoring.results import Drift, Test
 from components.monitoring.summaries import summarise
 from components.preprocess.audio import AudioPreprocessor
@@ -170,6 +172,22 @@ class TestComparing:
         assert not any(test.drifted for test in drift.tests if test.part in ("photo", "note"))
         lax = {"min_mmd": 9, "min_auc": 0.999, "min_psi": 99}
         assert not compared(predictor, reference, incoming, **lax).drifted
+
+    def test_labels_and_categories_in_another_spelling_are_no_drift(
+        self, predictor: Predictor, folder: Path, rows: pd.DataFrame, reference: Sample
+    ) -> None:
+        other = rows.apply(lambda cells: [f" {unicodedata.normalize('NFD', cell)}" for cell in cells])
+        sample = looked(predictor, folder, other[["label", "note", "age", "city"]]).sample
+        assert sample.targets == reference.targets
+        assert sample.columns["facts"]["city"] == reference.columns["facts"]["city"]
+
+    def test_a_reference_of_an_earlier_braid_is_spelled_as_new_rows_are(
+        self, predictor: Predictor, reference: Sample
+    ) -> None:
+        earlier = replace(
+            reference, targets={"label": [f"{cell}\u200b" for cell in reference.targets["label"]]}
+        )
+        assert respelled(earlier, predictor.bundle).targets == reference.targets
 
     def test_a_category_that_is_new_is_drift(
         self, predictor: Predictor, reference: Sample, folder: Path, rows: pd.DataFrame

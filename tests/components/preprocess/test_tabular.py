@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,9 +17,9 @@ from hypothesis import strategies as st
 
 from components.config.inputs import TabularInput
 from components.preprocess import build_preprocessor
-from components.preprocess.columns import guess_type
+from components.preprocess.columns import Categorical, guess_type
 from components.preprocess.tabular import TabularPreprocessor
-from components.preprocess.values import to_boolean, to_category, to_datetime, to_number
+from components.preprocess.values import to_boolean, to_datetime, to_number
 
 
 def fitted(table: dict[str, Sequence[Any]], **options: Any) -> TabularPreprocessor:
@@ -62,20 +63,33 @@ def test_truth_is_read_from_the_usual_words(cell: Any, truth: bool | None) -> No
 
 
 @pytest.mark.parametrize(
-    ("cell", "category"),
+    ("values", "same", "other"),
     [
-        (" red ", "red"),
-        (3, "3"),
-        (3.0, "3"),
-        ("3.0", "3"),
-        ("3.50", "3.50"),
-        (True, "true"),
-        (None, None),
-        ("", None),
+        ([" red ", "blue"], ["red", "red\u200b"], ["Red"]),
+        (["grün"], ["gru\u0308n"], ["grun"]),
+        (["3", "4", None], [3, 3.0, "3.0", "3.00", np.int8(3), np.float32(3)], ["03", 3.5, "three"]),
+        (["1.50", "2"], [1.5, "1.5", Decimal("1.500"), np.float32(1.5)], [1.55]),
+        (["03", "4"], ["03"], [3, "3", "03.0"]),
+        (["True", "FALSE"], [True, "true", np.bool_(True), 1, 1.0, "1"], ["yes", 2]),
+        (["True", "maybe"], ["True"], ["TRUE", "1"]),
+        (["0", "1"], [0, 0.0, False, "False"], [True, 2]),
+        ([date(2024, 2, 3)], ["2024-02-03", datetime(2024, 2, 3), "2024-02-03 00:00:00"], ["2024-02-04"]),
     ],
 )
-def test_categories_have_one_name_each(cell: Any, category: str | None) -> None:
-    assert to_category(cell) == category
+def test_a_category_is_one_in_every_spelling_of_its_column(
+    values: list[Any], same: list[Any], other: list[Any]
+) -> None:
+    first = Categorical.fit([values[0]] * 3 + values, 10)
+    for column in (first, Categorical.from_state(first.state())):
+        assert [column.encode(cell) for cell in same] == [[1.0]] * len(same)
+        assert [1.0] not in [column.encode(cell) for cell in other]
+        assert [column.encode(cell) for cell in (None, "", math.nan, b"3")] == [[0.0]] * 4
+
+
+def test_a_model_of_an_earlier_braid_gets_the_rule_of_its_categories() -> None:
+    column = Categorical.from_state({"type": "categorical", "categories": ["True", "False"]})
+    assert column.categories == ("true", "false")
+    assert column.encode(False) == [2.0]
 
 
 @pytest.mark.parametrize(
