@@ -130,11 +130,11 @@ def test_the_same_rows_have_one_digest_from_every_source(
     )
     with TemporaryDirectory() as folder:
         expected = _ingest(_write(frame, Path(folder), "csv"), Path(folder) / "a")
-        found = _ingest(_write(frame, Path(folder), source), Path(folder) / "b")
-    assert found.targets == expected.targets
-    assert found.spellings == expected.spellings
-    assert found.digest == expected.digest
-    assert found.rows == 48 - len(empty)
+        actual = _ingest(_write(frame, Path(folder), source), Path(folder) / "b")
+    assert actual.targets == expected.targets
+    assert actual.spellings == expected.spellings
+    assert actual.digest == expected.digest
+    assert actual.rows == 48 - len(empty)
 
 
 @pytest.mark.parametrize(
