@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import soundfile as sf
+from scipy.io import wavfile
 
 from components.data.files.content import MediaValue, media_bytes, named
 from components.errors import DataError
@@ -70,5 +71,5 @@ def _rms(wave: np.ndarray) -> float:
 
 def _wav(wave: np.ndarray, rate: int) -> bytes:
     file = io.BytesIO()
-    sf.write(file, wave.astype(np.float32), rate, subtype="FLOAT", format="WAV")
+    wavfile.write(file, rate, wave.astype(np.float32))  # libsndfile would note the time of writing in it
     return file.getvalue()
