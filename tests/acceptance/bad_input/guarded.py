@@ -1,6 +1,6 @@
 """Tries whole corpora in a process of its own, which may die, hang or run out of memory.
 
-``python -m tests.acceptance.bad_input.guarded FIRST`` is that process: a line of JSON for each case.
+``python -m tests.acceptance.bad_input.guarded FIRST EVERY`` is that process: a line of JSON for each case.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ _ROOT = Path(__file__).parents[3]
 
 
 @cache
-def all_cases() -> tuple[Case, ...]:
-    """Every case of every kind."""
-    return tuple(case for make in CORPORA.values() for case in make())
+def all_cases(every: int = 1) -> tuple[Case, ...]:
+    """Every case of every kind, or every ``every``-th."""
+    return tuple(case for make in CORPORA.values() for case in make())[::every]
 
 
-def try_all() -> Iterator[Finding]:
-    """Give the outcome of every case; a process that dies or hangs is started again after the case."""
-    names = [(case.kind, case.name) for case in all_cases()]
+def try_all(every: int = 1) -> Iterator[Finding]:
+    """Give the outcome of the cases; a process that dies or hangs is started again after the case."""
+    names = [(case.kind, case.name) for case in all_cases(every)]
     first = 0
     while first < len(names):
-        for finding in _one_process(names[first:], first):
+        for finding in _one_process(names[first:], first, every):
             yield finding
             first += 1
 
 
-def _one_process(names: list[tuple[str, str]], first: int) -> Iterator[Finding]:
-    command = [sys.executable, "-m", "tests.acceptance.bad_input.guarded", str(first)]
+def _one_process(names: list[tuple[str, str]], first: int, every: int) -> Iterator[Finding]:
+    command = [sys.executable, "-m", "tests.acceptance.bad_input.guarded", str(first), str(every)]
     environment = {**os.environ, "PYTHONPATH": str(_ROOT), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=_ROOT, env=environment
@@ -91,9 +91,9 @@ def _computed(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _child(first: int) -> None:
+def _child(first: int, every: int) -> None:
     warnings.simplefilter("ignore")
-    cases = all_cases()
+    cases = all_cases(every)
     have = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (have + MEMORY, have + MEMORY))
     print("ready", flush=True)
@@ -102,4 +102,4 @@ def _child(first: int) -> None:
 
 
 if __name__ == "__main__":
-    _child(int(sys.argv[1]))
+    _child(int(sys.argv[1]), int(sys.argv[2]))

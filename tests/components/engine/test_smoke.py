@@ -1,4 +1,4 @@
-"""One pass over a cluster that is started for it: the one test of Ray in `make test`."""
+"""One pass over a cluster that is started for it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from components.storage.shards import ShardStore
 from tests.components.conftest import BuiltModel
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread", "no_cluster")
 def test_a_cluster_for_one_run_gives_the_features_of_this_process(tiny: BuiltModel, tmp_path: Path) -> None:
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'braid[ray]'")
