@@ -126,7 +126,7 @@ class FusedModel:
 
 
 @dataclass(frozen=True)
-class Taught:
+class TeacherPredictions:
     """Predictions of a teacher for every row.
 
     Attributes:

@@ -11,9 +11,9 @@ from prefect.futures import PrefectFuture
 from components.config.distill import Plan, load_distill
 from components.config.forms import DistillChanges
 from components.distillation.results import DistillationResult
-from components.distillation.setup import Lesson
+from components.distillation.setup import DistillationSetup
 from components.engine.cluster import running
-from components.references import Dataset, Taught
+from components.references import Dataset, TeacherPredictions
 from flows.run.lifecycle import opened
 from flows.workers.pool import WORKERS, run_name, workers
 from tasks.context import Context
@@ -27,14 +27,14 @@ from tasks.teach import teach_task
 
 @dataclass(frozen=True)
 class Distilled:
-    """What a finished run leaves.
+    """Result of a finished run.
 
     Attributes:
-        key: Of the run.
+        key: Key of the run.
         mlflow_run: Id of the parent run.
         result: Gains of all students.
-        registered: What became of each student; empty where they are not registered.
-        answered: Rows that the teacher was asked about now.
+        registered: Registered model of each student; empty where they are not registered.
+        answered: Rows that the teacher has predicted now.
     """
 
     key: str
@@ -71,35 +71,37 @@ def distill(
         "students": {name: student.model_dump(mode="json") for name, student in plan.students.items()},
     }
     engines = [plan.pipeline.engine, *(student.engine for student in plan.students.values())]
-    place = workspace.resolve()
-    with running(*engines), opened(plan.path, plan.pipeline, place, tracking_file, "distill", facts) as run:
+    root = workspace.resolve()
+    with running(*engines), opened(plan.path, plan.pipeline, root, tracking_file, "distill", facts) as run:
         dataset = ingest_task.submit(run).result()
-        taught = teach_task.submit(run, dataset, plan.file.teacher, plan.path).result()
-        learning = {name: _learn(run, dataset, taught, plan, name) for name in plan.students}
+        teacher = teach_task.submit(run, dataset, plan.file.teacher, plan.path).result()
+        learning = {name: _learn(run, dataset, teacher, plan, name) for name in plan.students}
         learned = {name: [future.result() for future in futures] for name, futures in learning.items()}
-        compared = compare_task.submit(run, dataset, taught, learned)
+        compared = compare_task.submit(run, dataset, teacher, learned)
         registered: dict[str, Registered] = {}
         if plan.file.register_students:
             for name, trainings in learned.items():
                 registered[name] = register_task.submit(run, dataset, trainings, name).result()
         result = Path(compared.result()).read_text("utf-8")
-        return Distilled(
-            run.key, run.mlflow_run, DistillationResult.from_json(result), registered, taught.answered
-        )
+        gains = DistillationResult.from_json(result)
+        return Distilled(run.key, run.mlflow_run, gains, registered, teacher.answered)
 
 
 def _learn(
-    run: Context, dataset: Dataset, taught: Taught, plan: Plan, student: str
+    run: Context, dataset: Dataset, teacher: TeacherPredictions, plan: Plan, student: str
 ) -> list[PrefectFuture[Learned]]:
-    """Each seed of a student, alone and with the teacher."""
+    """Train each seed of a student, alone and with the teacher."""
     config = plan.students[student]
     own = replace(run, config=config)
     prepared = {name: preprocess_task.submit(own, dataset, name) for name in config.inputs}
     learning = []
     for seed in plan.file.seeds:
-        for lesson, kind in ((None, "alone"), (Lesson(taught, plan.objective(student)), "with teacher")):
+        for distillation, kind in (
+            (None, "alone"),
+            (DistillationSetup(teacher, plan.objective(student)), "with teacher"),
+        ):
             part = f"{student} seed {seed} {kind}"
-            place = f"students/{part.replace(' ', '-')}"
-            seeded = replace(own, config=config.model_copy(update={"seed": seed}), subfolder=place)
-            learning.append(learn_task.submit(seeded, dataset, prepared, lesson, student, part))
+            subfolder = f"students/{part.replace(' ', '-')}"
+            seeded = replace(own, config=config.model_copy(update={"seed": seed}), subfolder=subfolder)
+            learning.append(learn_task.submit(seeded, dataset, prepared, distillation, student, part))
     return learning

@@ -1,4 +1,4 @@
-"""Tasks: learn across modalities, and judge the search that comes of it."""
+"""Tasks: learn across modalities, and evaluate the search."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tasks.tracked_training import TrackedSteps
 
 @dataclass(frozen=True)
 class Retrieved:
-    """Reference to the judgement of search.
+    """Reference to the evaluation of search.
 
     Attributes:
         result: JSON of :class:`components.retrieval.results.Retrievals`.
@@ -26,7 +26,7 @@ class Retrieved:
     result: str
 
     def read(self) -> Retrievals:
-        """The judgement."""
+        """Read the evaluation."""
         return Retrievals.from_json(Path(self.result).read_text("utf-8"))
 
 

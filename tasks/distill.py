@@ -9,11 +9,11 @@ import torch
 
 from components.data.samples import open_samples_table
 from components.distillation.figures import gains
-from components.distillation.results import Arm, DistillationResult, Judge
-from components.distillation.teacher import open_taught
+from components.distillation.results import Arm, DistillationResult, StudentEvaluator
+from components.distillation.teacher import open_predictions
 from components.inference.predictor import predictions_of
 from components.pipeline.fuse import training_prior
-from components.references import Dataset, Taught
+from components.references import Dataset, TeacherPredictions
 from components.results import markdown
 from components.seeding import seed_of
 from components.storage.atomic import write_bytes
@@ -30,19 +30,22 @@ from tasks.tracking import runs
 
 @step(name="compare", task_run_name="with teacher against alone", tags=["evaluation"])
 def compare_task(
-    context: Context, dataset: Dataset, taught: Taught, learned: dict[str, list[Learned]]
+    context: Context,
+    dataset: Dataset,
+    teacher: TeacherPredictions,
+    learned: dict[str, list[Learned]],
 ) -> str:
     """Measure each student's gain; give the path of a :class:`DistillationResult` as JSON.
 
     Args:
         context: The run.
         dataset: Reference to the samples.
-        taught: The teacher's answers.
+        teacher: Predictions of the teacher.
         learned: Trainings of each student.
     """
     at, run = context.tracking, context.mlflow_run
     progress = Progress(context, "compare")
-    result = _compare(context, dataset, taught, learned)
+    result = _compare(context, dataset, teacher, learned)
     path = context.folder / "distillation.json"
     write_bytes(path, result.to_json().encode())
 
@@ -56,7 +59,7 @@ def compare_task(
 
 @step(name="register student", task_run_name="register {student}", tags=["registry"])
 def register_task(context: Context, dataset: Dataset, learned: list[Learned], student: str) -> Registered:
-    """Register the training of a student that did best on validation, taught or not, as every model is."""
+    """Register the training of a student that is best on validation, with or without the teacher."""
     best = max(learned, key=lambda each: _rank(each, context.config.target.metric))
     registered = promote_task.fn(best.context, dataset, best.evaluated)
     tags = {"registered_as": f"{registered.version.name}/{registered.version.version}"}
@@ -66,16 +69,19 @@ def register_task(context: Context, dataset: Dataset, learned: list[Learned], st
 
 
 def _compare(
-    context: Context, dataset: Dataset, taught: Taught, learned: Mapping[str, Sequence[Learned]]
+    context: Context,
+    dataset: Dataset,
+    teacher: TeacherPredictions,
+    learned: Mapping[str, Sequence[Learned]],
 ) -> DistillationResult:
     config, target = context.config, dataset.targets.primary
     samples = open_samples_table(dataset).split("test")
     values = dataset.targets.encode(samples)[target.name]
     known = known_rows(values).numpy()
-    natural, _, _ = open_taught(dataset, samples, taught)
+    natural, _, _ = open_predictions(dataset, samples, teacher)
     natural = torch.where(natural.isnan(), training_prior(dataset), natural).double()
     settings = config.evaluation
-    judge = Judge(
+    evaluator = StudentEvaluator(
         target,
         values.numpy()[known],
         target.metric,
@@ -98,7 +104,7 @@ def _compare(
         )
         parameters = all_arms[0].training.parameters
         inputs = tuple(all_arms[0].context.config.inputs)
-        students.append(judge.student(name, inputs, parameters, alone, with_teacher))
+        students.append(evaluator.student(name, inputs, parameters, alone, with_teacher))
     answers = target.predict(natural[:, dataset.targets.slices[target.name]]).numpy()[known]
     return DistillationResult(
         target=target.name,
@@ -107,8 +113,8 @@ def _compare(
         resamples=settings.bootstrap,
         rows=int(known.sum()),
         teacher_name=runs.get_run(context.tracking, context.mlflow_run).data.tags.get("teacher", ""),
-        teacher_inputs=taught.uses,
-        teacher=judge.interval(answers),
+        teacher_inputs=teacher.uses,
+        teacher=evaluator.interval(answers),
         students=tuple(students),
     )
 

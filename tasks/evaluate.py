@@ -1,4 +1,4 @@
-"""Task: choose, deliver and judge."""
+"""Task: select, package and evaluate the model."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pandas as pd
 
 from components.evaluation.figures import all_figures
 from components.evaluation.intervals import bounds
-from components.evaluation.results import Curve, Evaluation, Judged
+from components.evaluation.results import Curve, Evaluation, Evaluations
 from components.inference.bundle import model_digest
-from components.pipeline.evaluate import judge
-from components.pipeline.package import deliver
+from components.pipeline.evaluate import evaluate_model
+from components.pipeline.package import package_model
 from components.references import Dataset, Features, FusedModel, Prepared, Single, Trained
 from components.storage.atomic import replacing, write_bytes
 from components.training.checkpoint import read_history
@@ -31,7 +31,7 @@ class Evaluated:
     """Files of an evaluation.
 
     Attributes:
-        evaluation: JSON of :class:`components.evaluation.results.Judged`.
+        evaluation: JSON of :class:`components.evaluation.results.Evaluations`.
         predictions: Parquet of the test predictions.
         curves: Histories of the trainings, by name.
     """
@@ -46,10 +46,10 @@ class Evaluated:
 
     def read_all(self) -> tuple[Evaluation, ...]:
         """Read the evaluation of every target, the primary one first."""
-        return Judged.from_json(Path(self.evaluation).read_text("utf-8")).evaluations
+        return Evaluations.from_json(Path(self.evaluation).read_text("utf-8")).evaluations
 
     def read_predictions(self) -> pd.DataFrame:
-        """Read one row per test sample; see :class:`components.pipeline.evaluate.Judgement`."""
+        """Read one row per test sample; see :class:`components.pipeline.evaluate.ModelEvaluation`."""
         return pd.read_parquet(self.predictions)
 
 
@@ -63,20 +63,20 @@ def evaluate_task(
     fused: FusedModel | None,
     aligned: Trained | None = None,
 ) -> Evaluated:
-    """Choose among the candidates on validation, write the bundle, judge it on test."""
+    """Select among the candidates on validation, write the bundle, evaluate it on test."""
     config, at, run = context.config, context.tracking, context.mlflow_run
     progress = Progress(context, "evaluate")
     progress(0, 2, "choosing on validation")
-    validation = deliver(dataset, prepared, singles, features, fused, config, context.bundle, aligned)
-    progress(1, 2, "judging on test")
-    judgement = judge(dataset, validation, features, fused, context.bundle, config)
-    evaluation, *further = judgement.evaluations
+    validation = package_model(dataset, prepared, singles, features, fused, config, context.bundle, aligned)
+    progress(1, 2, "evaluating on test")
+    model_evaluation = evaluate_model(dataset, validation, features, fused, context.bundle, config)
+    evaluation, *further = model_evaluation.evaluations
 
     result = context.folder / "evaluation.json"
-    write_bytes(result, Judged(judgement.evaluations).to_json().encode("utf-8", "surrogatepass"))
+    write_bytes(result, Evaluations(model_evaluation.evaluations).to_json().encode("utf-8", "surrogatepass"))
     predictions = context.folder / "predictions.parquet"
     with replacing(predictions) as temporary:
-        judgement.predictions.to_parquet(temporary, index=False)
+        model_evaluation.predictions.to_parquet(temporary, index=False)
     curves = {name: single.training.folder for name, single in singles.items() if single.training is not None}
     if fused is not None:
         curves[fused.training.name] = fused.training.folder

@@ -1,12 +1,12 @@
-"""Task: train a student once, alone or with its teacher, and judge it."""
+"""Task: train a student once, alone or with its teacher, and evaluate it."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 
-from components.distillation.setup import Lesson
-from components.evaluation.results import Judged
+from components.distillation.setup import DistillationSetup
+from components.evaluation.results import Evaluations
 from components.pipeline.follow import follow
 from components.pipeline.plain import PlainSteps
 from components.pipeline.run import train
@@ -26,11 +26,11 @@ class Learned:
     """One training of a student.
 
     Attributes:
-        context: Its own: pipeline with its seed, place of its bundle, nested MLflow run.
-        student: Name.
-        with_teacher: Whether it was taught.
-        evaluated: How it was judged.
-        training: Of the encoder, or of the fusion where there are several inputs.
+        context: Pipeline with its seed, folder of its bundle, nested MLflow run.
+        student: Name of the student.
+        with_teacher: True for the training with the teacher.
+        evaluated: Evaluation of the student.
+        training: Training of the encoder, or of the fusion of several inputs.
     """
 
     context: Context
@@ -45,43 +45,43 @@ def learn_task(
     context: Context,
     dataset: Dataset,
     prepared: dict[str, Prepared],
-    lesson: Lesson | None,
+    distillation: DistillationSetup | None,
     student: str,
     part: str,
 ) -> Learned:
-    """Train a student from the initial weights that its seed gives, deliver it and judge it on test.
+    """Train a student from the initial weights that its seed gives, package it and evaluate it on test.
 
     Args:
-        context: The run, with the student's pipeline and its place.
+        context: The run, with the pipeline and subfolder of the student.
         dataset: Reference to the samples.
         prepared: Canonical samples by input.
-        lesson: None trains it alone.
-        student: Name.
+        distillation: Help of the teacher; None trains the student alone.
+        student: Name of the student.
         part: Name of this training.
     """
     config, at = context.config, context.tracking
-    steps = StudentSteps(context, dataset, prepared, lesson, part)
+    steps = StudentSteps(context, dataset, prepared, distillation, part)
     with gpu_slot(config.engine):
         parts = train(steps, config)
-    judgement = steps.evaluate(dataset, prepared, parts.singles, parts.features, parts.fused, None)
+    model_evaluation = steps.evaluate(dataset, prepared, parts.singles, parts.features, parts.fused, None)
     only, *_ = parts.singles.values()
     training = only.training if parts.fused is None else parts.fused.training
     assert training is not None
     folder = context.bundle.parent
     result, predictions = folder / "evaluation.json", folder / "predictions.parquet"
-    write_bytes(result, Judged(judgement.evaluations).to_json().encode("utf-8", "surrogatepass"))
+    write_bytes(result, Evaluations(model_evaluation.evaluations).to_json().encode("utf-8", "surrogatepass"))
     with replacing(predictions) as temporary:
-        judgement.predictions.to_parquet(temporary, index=False)
+        model_evaluation.predictions.to_parquet(temporary, index=False)
 
     run = runs.nested_run(at, context.mlflow_run, part, {})
-    kind = "alone" if lesson is None else "with teacher"
+    kind = "alone" if distillation is None else "with teacher"
     runs.set_tags(at, run, {"student": student, "teaching": kind})
-    runs.log_metrics(at, run, judgement.evaluations[0].metrics())
+    runs.log_metrics(at, run, model_evaluation.evaluations[0].metrics())
     for file in (result, predictions):
         runs.log_file(at, run, file)
     runs.end_run(at, run, "FINISHED")
     evaluated = Evaluated(str(result), str(predictions), {part: training.folder})
-    return Learned(replace(context, mlflow_run=run), student, lesson is not None, evaluated, training)
+    return Learned(replace(context, mlflow_run=run), student, distillation is not None, evaluated, training)
 
 
 class StudentSteps(PlainSteps):
@@ -90,10 +90,10 @@ class StudentSteps(PlainSteps):
     The training that the teacher helps with is followed as a student's; fits before it report their progress.
 
     Args:
-        context: The run, with the student's pipeline and its place.
+        context: The run, with the pipeline and subfolder of the student.
         dataset: Reference to the samples.
         prepared: Canonical samples by input.
-        lesson: Help of the teacher; None trains the student alone.
+        distillation: Help of the teacher; None trains the student alone.
         part: Name of this training.
     """
 
@@ -102,11 +102,13 @@ class StudentSteps(PlainSteps):
         context: Context,
         dataset: Dataset,
         prepared: dict[str, Prepared],
-        lesson: Lesson | None,
+        distillation: DistillationSetup | None,
         part: str,
     ) -> None:
         bundle = str(context.bundle)
-        super().__init__(context.config, context.workspace, context.base, bundle=bundle, lesson=lesson)
+        super().__init__(
+            context.config, context.workspace, context.base, bundle=bundle, distillation=distillation
+        )
         self.context, self.dataset, self.prepared, self.part = context, dataset, prepared, part
 
     def ingest(self) -> Dataset:
@@ -138,6 +140,6 @@ class StudentSteps(PlainSteps):
     def _facts(self) -> dict[str, object]:
         """Parameters of the nested run."""
         facts = self.config.model_dump(mode="json", include={"inputs", "fusion", "training"})
-        if self.lesson is None:
+        if self.distillation is None:
             return facts
-        return {**facts, "objective": self.lesson.objective.model_dump(mode="json")}
+        return {**facts, "objective": self.distillation.objective.model_dump(mode="json")}

@@ -32,14 +32,14 @@ EVIDENCE, RECIPE, ROBUSTNESS = "promotion.json", "promotion-recipe.json", "robus
 
 @dataclass(frozen=True)
 class Registered:
-    """What became of the model.
+    """Registered model and the decision on it.
 
     Attributes:
-        version: In the registry.
-        champion: Whether it is champion now.
-        reason: Why, or why not.
-        verdict: With every check.
-        alias: That the model has now; None where none was moved to it.
+        version: Version in the registry.
+        champion: True if the model is champion now.
+        reason: Reason for the decision.
+        verdict: Verdict with every check.
+        alias: Alias of the model; None where none was moved to it.
     """
 
     version: registry.Version
@@ -50,7 +50,7 @@ class Registered:
 
     @property
     def state(self) -> str:
-        """What to call it."""
+        """Alias, or that there is none, in words."""
         return self.alias or "left without an alias"
 
     @property
@@ -60,13 +60,13 @@ class Registered:
 
     @property
     def uri(self) -> str:
-        """By its alias, or by its version where it has none."""
+        """URI by the alias, or by the version without one."""
         return f"models:/{self.version.name}@{self.alias}" if self.alias else self.version.uri
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a comparison is made from again.
+    """Record from which a comparison is repeated.
 
     Attributes:
         dataset: Reference to the samples, in the workspace of the run.
@@ -81,11 +81,11 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A verdict, and where it comes from.
+    """A verdict and its source.
 
     Attributes:
-        verdict: Against the champion of now.
-        source: ``recorded`` by the version's run, ``scored`` anew, or ``none`` was needed.
+        verdict: Verdict against the present champion.
+        source: ``recorded`` by the version's run, ``scored`` anew, or ``none`` without a rival.
     """
 
     verdict: Verdict
@@ -94,11 +94,11 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Promotion:
-    """What ``braid promote`` did.
+    """Result of ``braid promote``.
 
     Attributes:
-        moved: The alias; None where the rule refused.
-        evidence: What the rule said; None where it was not asked.
+        moved: Move of the alias; None where the rule refused.
+        evidence: Evidence of the rule; None where the promotion was forced.
     """
 
     moved: champions.Moved | None
@@ -161,18 +161,18 @@ def promote_task(
 def promote_version(
     at: TrackingConfig, workspace: Path, name: str, number: str, force: bool = False, why: str = ""
 ) -> Promotion:
-    """Make a registered version champion where the rule of its run says so, or by force without asking it.
+    """Make a registered version champion where the rule of its run says so, or by force without the rule.
 
     Args:
-        at: Where MLflow is.
-        workspace: For the lock and for fetched models.
-        name: Of the registered model.
-        number: Of the version.
-        force: Do not ask the rule.
-        why: For the record.
+        at: Address of MLflow.
+        workspace: Folder of the lock and of fetched models.
+        name: Name of the registered model.
+        number: Number of the version.
+        force: Promote without the rule.
+        why: Reason for the record.
 
     Raises:
-        ModelError: If there is no such version, or the rule cannot be asked.
+        ModelError: If there is no such version, or the rule cannot be applied.
     """
     past = champions.history(at, name)
     version = registry.find(at, f"models:/{name}/{number}")
@@ -185,33 +185,33 @@ def promote_version(
     if force:
         return Promotion(champions.crown(at, workspace, version, f"forced: {why}" if why else "forced"), None)
     before: registry.Version | None = None
-    found: Evidence | None = None
+    grounds: Evidence | None = None
 
     def decide(champion: registry.Version | None) -> Verdict:
-        nonlocal before, found
-        before, found = champion, evidence(at, workspace, version, champion)
-        return found.verdict
+        nonlocal before, grounds
+        before, grounds = champion, evidence(at, workspace, version, champion)
+        return grounds.verdict
 
     verdict = champions.settle(at, workspace, version, decide, why=why)
     if not verdict.promote:
-        return Promotion(None, found)
+        return Promotion(None, grounds)
     moved = champions.Moved(name, before.version if before else None, version.version, verdict.reason)
-    return Promotion(moved, found)
+    return Promotion(moved, grounds)
 
 
 def evidence(
     at: TrackingConfig, workspace: Path, version: registry.Version, champion: registry.Version | None
 ) -> Evidence:
-    """What the rule of a version's own run says of it against a champion.
+    """Apply the rule of a version's own run to it and a champion.
 
-    Its run's record is taken where that is of the same champion; else both are scored anew on the run's test
+    A record of the run against the same champion is used. Otherwise both are scored anew on the run's test
     rows, which have to be in reach. Robustness is always that which the two runs recorded.
 
     Args:
-        at: Where MLflow is.
-        workspace: For fetched models.
-        version: What may become champion.
-        champion: Who is it; None where nobody is.
+        at: Address of MLflow.
+        workspace: Folder of fetched models.
+        version: Candidate for champion.
+        champion: Present champion; None if there is none.
 
     Raises:
         ModelError: If there is no record and the models cannot be scored here.
@@ -262,7 +262,7 @@ def _decide(
 
 
 def _figures(evaluation: Evaluation) -> dict[str, str]:
-    """The deciding figures as tags of the version, by the names that they have as metrics of the run."""
+    """Collect the deciding figures as tags of the version, named like the run's metrics."""
     gain, test = evaluation.delivered_gain, evaluation.score
     values = {
         evaluation.metric: test.value,
@@ -287,14 +287,17 @@ def _record(
     client = runs.connect(at)
     tags = {
         "promotion": reason,
-        **{f"promotion.{check.name.replace(' ', '_')}": _told(check.passed) for check in verdict.checks},
+        **{
+            f"promotion.{check.name.replace(' ', '_')}": "yes" if check.passed else "no"
+            for check in verdict.checks
+        },
     }
     for name, value in tags.items():
         client.set_model_version_tag(version.name, version.version, name, value)
     decision = f"{'Champion' if crowned else 'Not champion'} when its run ended: {reason}"
     client.update_model_version(version.name, version.version, f"{result}\n\n{decision}")
     runs.set_tags(at, run, tags)
-    if not crowned:  # champions.py tags the run of who is it, and of who was
+    if not crowned:  # as champions.py tags the runs of the present and the former champion
         known = runs.get_run(at, run).data.tags.get(runs.CHAMPION_TAG)
         runs.set_tags(at, run, {runs.CHAMPION_TAG: known or "no"})
     runs.log_text(at, run, verdict.to_json(), EVIDENCE)
@@ -305,12 +308,12 @@ def _record(
 
 
 def _robustness(at: TrackingConfig, version: registry.Version) -> Robustness | None:
-    found = _fetched(at, version.run, ROBUSTNESS)
-    return None if found is None else Robustness.from_json(found)
+    recorded = _fetched(at, version.run, ROBUSTNESS)
+    return None if recorded is None else Robustness.from_json(recorded)
 
 
 def _fetched(at: TrackingConfig, run: str, path: str) -> str | None:
-    """Text of an artifact of a run; None where the run has none of this name."""
+    """Read the text of an artifact of a run; None without an artifact of this name."""
     if path not in [file.path for file in runs.connect(at).list_artifacts(run)]:
         return None
     with TemporaryDirectory() as folder:
@@ -319,7 +322,3 @@ def _fetched(at: TrackingConfig, run: str, path: str) -> str | None:
 
 def _called(version: registry.Version) -> str:
     return f"version {version.version}"
-
-
-def _told(answer: bool) -> str:
-    return "yes" if answer else "no"

@@ -121,10 +121,10 @@ def _note(context: Context, evaluation: Evaluation, registered: Registered) -> s
 
 
 def git_commit() -> str | None:
-    """Commit of the working directory, with ``-dirty`` behind it where files differ."""
+    """Read the commit of the working directory, with ``-dirty`` where files differ."""
     command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        described = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return found.stdout.strip() or None
+    return described.stdout.strip() or None

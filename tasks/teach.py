@@ -6,7 +6,7 @@ from pathlib import Path
 
 from components.distillation.teacher import teach
 from components.errors import ModelError
-from components.references import Dataset, Taught
+from components.references import Dataset, TeacherPredictions
 from components.storage.atomic import replacing
 from tasks.context import Context
 from tasks.progress import Progress
@@ -15,7 +15,7 @@ from tasks.tracking import registry, runs
 
 
 @step(name="teach", task_run_name="ask the teacher", tags=["features"])
-def teach_task(context: Context, dataset: Dataset, teacher: str | None, pipeline: Path) -> Taught:
+def teach_task(context: Context, dataset: Dataset, teacher: str | None, pipeline: Path) -> TeacherPredictions:
     """Predict all rows with the teacher, except those that the cache holds already.
 
     Args:
@@ -27,10 +27,12 @@ def teach_task(context: Context, dataset: Dataset, teacher: str | None, pipeline
     progress = Progress(context, "teach")
     bundle = _bundle(context, teacher, pipeline)
     with gpu_slot():
-        taught = teach(dataset, context.config, bundle, context.cache / "teachers", progress)
-    runs.log_metrics(context.tracking, context.mlflow_run, {"teacher_rows_answered": taught.answered})
-    progress.finish(f"{taught.answered} of {dataset.rows} rows answered from {' + '.join(taught.uses)}")
-    return taught
+        predictions = teach(dataset, context.config, bundle, context.cache / "teachers", progress)
+    runs.log_metrics(context.tracking, context.mlflow_run, {"teacher_rows_answered": predictions.answered})
+    progress.finish(
+        f"{predictions.answered} of {dataset.rows} rows answered from {' + '.join(predictions.uses)}"
+    )
+    return predictions
 
 
 def _bundle(context: Context, teacher: str | None, pipeline: Path) -> Path:

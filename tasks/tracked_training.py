@@ -86,8 +86,8 @@ def tracked(
         "seconds": sum(epoch.seconds for epoch in history),
     }
     runs.log_final(at, run, values, trained.epochs)
-    found = f"best val {metric} {trained.metric:.3f} in epoch {trained.best_epoch + 1} of {trained.epochs}"
-    runs.set_tags(at, run, {runs.NOTE: f"{part}: {found}"})
+    outcome = f"best val {metric} {trained.metric:.3f} in epoch {trained.best_epoch + 1} of {trained.epochs}"
+    runs.set_tags(at, run, {runs.NOTE: f"{part}: {outcome}"})
     runs.end_run(at, run, "FINISHED")
-    progress.finish(found)
+    progress.finish(outcome)
     return result

@@ -190,7 +190,7 @@ class Arm:
     predictions: np.ndarray
 
 
-class Judge:
+class StudentEvaluator:
     """Evaluation of students and teacher on the same test rows with the same resamples.
 
     Args:

@@ -10,42 +10,44 @@ import pandas as pd
 import torch
 
 from components.config.distill import ObjectiveConfig
-from components.distillation.teacher import open_taught
+from components.distillation.teacher import open_predictions
 from components.objectives import Distillation, Supervised
 from components.objectives.distillation import EMBEDDING, NATURAL
-from components.references import Dataset, Taught
+from components.references import Dataset, TeacherPredictions
 from components.storage.closure import code_digest
 from components.storage.digest import digest
 from components.training.batches import Source, WithFurther
 
 
 @dataclass(frozen=True)
-class Lesson:
+class DistillationSetup:
     """A teacher's predictions and how to learn from them.
 
     Attributes:
-        taught: Reference to the predictions.
+        predictions: Reference to the predictions.
         objective: Weights and temperature.
     """
 
-    taught: Taught
+    predictions: TeacherPredictions
     objective: ObjectiveConfig
 
     def facts(self, dataset: Dataset, samples: pd.DataFrame) -> dict[str, Any]:
         """Collect what a training on these rows depends on, beyond what it does without a teacher."""
         train = samples[samples["split"] == "train"]
         return {
-            "teacher": Path(self.taught.store).name,
-            "rows": digest(*open_taught(dataset, train, self.taught)[2]),
+            "teacher": Path(self.predictions.store).name,
+            "rows": digest(*open_predictions(dataset, train, self.predictions)[2]),
             "objective": self.objective.model_dump(mode="json"),
             "code": code_digest(Distillation, WithFurther),
         }
 
-    def beside(self, source: Source, dataset: Dataset, samples: pd.DataFrame, device: torch.device) -> Source:
+    def with_predictions(
+        self, source: Source, dataset: Dataset, samples: pd.DataFrame, device: torch.device
+    ) -> Source:
         """Add the teacher's predictions to the source of these training rows."""
-        natural, embedding, _ = open_taught(dataset, samples, self.taught)
+        natural, embedding, _ = open_predictions(dataset, samples, self.predictions)
         return WithFurther(source, {NATURAL: natural, EMBEDDING: embedding}, device)
 
-    def over(self, supervised: Supervised, width: int) -> Distillation:
+    def student_objective(self, supervised: Supervised, width: int) -> Distillation:
         """Make the objective of a student with vectors of length ``width``."""
-        return Distillation(supervised, self.objective, width, self.taught.embedding)
+        return Distillation(supervised, self.objective, width, self.predictions.embedding)

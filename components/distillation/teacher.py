@@ -23,7 +23,7 @@ from components.inference.ensemble import CandidateEnsemble, Embeddings
 from components.inference.predictor import Predictor
 from components.models.fusion.late import Late
 from components.models.fusion.masking import as_vector, hide_absent
-from components.references import Dataset, Taught
+from components.references import Dataset, TeacherPredictions
 from components.storage.closure import code_digest
 from components.storage.digest import digest, digest_file, digest_json
 from components.storage.shards import ShardStore
@@ -38,7 +38,7 @@ def teach(
     bundle: Path,
     cache: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Taught:
+) -> TeacherPredictions:
     """Predict every row with a teacher, rows of equal content once.
 
     Args:
@@ -77,7 +77,7 @@ def teach(
         ]
         store.append(missing[start:stop], list(np.concatenate(parts)))
         progress(stop, len(missing))
-    return Taught(
+    return TeacherPredictions(
         str(store.folder), inputs, dataset.targets.width, embedding, teacher.inputs, answered=len(missing)
     )
 
@@ -122,12 +122,14 @@ def row_keys(samples: pd.DataFrame, inputs: Sequence[str]) -> list[str]:
     return [digest(*row) for row in columns.itertuples(index=False, name=None)]
 
 
-def open_taught(dataset: Dataset, samples: pd.DataFrame, taught: Taught) -> tuple[Tensor, Tensor, list[str]]:
+def open_predictions(
+    dataset: Dataset, samples: pd.DataFrame, predictions: TeacherPredictions
+) -> tuple[Tensor, Tensor, list[str]]:
     """Read natural parameters (N, K) and vectors (N, E), NaN without a prediction, and keys of some rows."""
-    rows = open_samples_table(dataset).rows(taught.inputs).set_index("id").loc[samples["id"]]
-    keys = row_keys(rows, taught.inputs)
-    stored = torch.from_numpy(ShardStore(Path(taught.store), "parquet").stack(keys))  # (N, K + E)
-    return stored[:, : taught.width], stored[:, taught.width :], keys
+    rows = open_samples_table(dataset).rows(predictions.inputs).set_index("id").loc[samples["id"]]
+    keys = row_keys(rows, predictions.inputs)
+    stored = torch.from_numpy(ShardStore(Path(predictions.store), "parquet").stack(keys))  # (N, K + E)
+    return stored[:, : predictions.width], stored[:, predictions.width :], keys
 
 
 def bundle_digest(bundle: Path) -> str:

@@ -282,7 +282,7 @@ class Evaluation(Stored):
 
 
 @dataclass(frozen=True)
-class Judged(Stored):
+class Evaluations(Stored):
     """The evaluations of all targets, the primary one first."""
 
     evaluations: tuple[Evaluation, ...]

@@ -54,7 +54,7 @@ def explain_samples(
     The model reads the rows as users give them, a few copies of one row at a time.
 
     Args:
-        predictions: Predictions for the test rows, from :func:`components.pipeline.evaluate.judge`.
+        predictions: Predictions for the test rows, from :func:`components.pipeline.evaluate.evaluate_model`.
         config: The whole pipeline; ``evaluation.explanations.samples`` is at least 1.
         progress: Called with rows done, rows to do, and the id of the newest.
     """

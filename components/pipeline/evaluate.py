@@ -1,4 +1,4 @@
-"""Judges the delivered model on the test rows, which nothing before has looked at."""
+"""Evaluation of the delivered model on the test rows, which no earlier step has used."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from components.targets.metrics import higher_is_better, metric
 
 
 @dataclass(frozen=True)
-class Judgement:
+class ModelEvaluation:
     """Evaluations and the predictions that they rest on.
 
     Attributes:
@@ -42,19 +42,19 @@ class Judgement:
     predictions: pd.DataFrame
 
 
-def judge(
+def evaluate_model(
     dataset: Dataset,
     validation: OpenedSplit,
     features: Mapping[str, Features],
     fused: FusedModel | None,
     bundle: Path,
     config: PipelineConfig,
-) -> Judgement:
+) -> ModelEvaluation:
     """Evaluate every candidate and the delivered model on test.
 
     Args:
         dataset: Reference to the samples.
-        validation: Validation rows, as :func:`components.pipeline.package.deliver` gave them.
+        validation: Validation rows, as :func:`components.pipeline.package.package_model` gave them.
         features: Embeddings by input.
         fused: The fusion; None with a single input.
         bundle: The delivered model.
@@ -78,7 +78,7 @@ def judge(
             table[f"{prefix}{column}"] = values
         evaluation = _evaluate(target, model, validation, test, by_subset, config)
         evaluations.append(evaluation.with_media(_media(dataset, evaluation, config)))
-    return Judgement(tuple(evaluations), table)
+    return ModelEvaluation(tuple(evaluations), table)
 
 
 def _evaluate(

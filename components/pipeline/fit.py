@@ -9,7 +9,7 @@ import torch
 
 from components.config.pipeline import PipelineConfig
 from components.data.samples import learning_rows, load_embeddings, rows_digest
-from components.distillation.setup import Lesson
+from components.distillation.setup import DistillationSetup
 from components.models.code import encoder_code
 from components.models.encoders import build_encoder
 from components.models.fusion.masking import as_vector
@@ -37,7 +37,7 @@ def fit(
     config: PipelineConfig,
     cache: Path,
     pretrained: Trained | None = None,
-    lesson: Lesson | None = None,
+    distillation: DistillationSetup | None = None,
 ) -> Generator[Epoch, None, Single]:
     """Train the encoder of one input together with a linear head of its own.
 
@@ -46,8 +46,8 @@ def fit(
         prepared: Canonical samples of the input.
         config: The whole pipeline.
         cache: Folder of trainings.
-        pretrained: What :func:`components.pipeline.align.pretrain` gave: the encoder begins with its weights.
-        lesson: Of a teacher; the initial weights and the order of the rows are the same without it.
+        pretrained: Initial weights, from :func:`components.pipeline.align.pretrain`.
+        distillation: Help of a teacher; initial weights and order of the rows are the same without it.
 
     Yields:
         Epochs, also those made before an interruption or in an earlier run on the same content.
@@ -73,7 +73,7 @@ def fit(
             "seed": seed,
             "start": None if pretrained is None else digest_tensors(encoder.state_dict()),
             "code": encoder_code(encoder, options.encoder),
-            **({} if lesson is None else {"lesson": lesson.facts(dataset, samples)}),
+            **({} if distillation is None else {"lesson": distillation.facts(dataset, samples)}),
         }
     )
 
@@ -81,13 +81,15 @@ def fit(
         train, val = (samples[samples["split"] == split] for split in ("train", "val"))
         prepared_inputs, inputs = {name: prepared}, {name: options}
         training: Source = open_samples(train, prepared_inputs, inputs, dataset.targets, device)
-        if lesson is not None:
-            training = lesson.beside(training, dataset, train, device)
+        if distillation is not None:
+            training = distillation.with_predictions(training, dataset, train, device)
         return training, open_samples(val, prepared_inputs, inputs, dataset.targets, device)
 
     def objective(training: Source) -> Objective:
         supervised = Supervised(dataset.targets, options.fit, training.targets)
-        return supervised if lesson is None else lesson.over(supervised, encoder.width)
+        return (
+            supervised if distillation is None else distillation.student_objective(supervised, encoder.width)
+        )
 
     training = yield from train_once(
         cache,

@@ -16,7 +16,7 @@ from components.data.samples import (
     presence,
     rows_digest,
 )
-from components.distillation.setup import Lesson
+from components.distillation.setup import DistillationSetup
 from components.models.code import encoder_code, fusion_code
 from components.models.encoders import build_encoder
 from components.models.fusion import build_fusion
@@ -52,7 +52,7 @@ def fuse(
     singles: Mapping[str, Single],
     config: PipelineConfig,
     cache: Path,
-    lesson: Lesson | None = None,
+    distillation: DistillationSetup | None = None,
 ) -> Generator[Epoch, None, Trained]:
     """Train fusion and head on cached features (strategy: staged).
 
@@ -65,7 +65,7 @@ def fuse(
         singles: The fits of the single inputs.
         config: The whole pipeline.
         cache: Folder of trainings.
-        lesson: Of a teacher, not for late fusion; the initial weights and the order of the rows are the
+        distillation: Help of a teacher, not for late fusion; initial weights and order of the rows are the
             same without it.
 
     Yields:
@@ -83,7 +83,7 @@ def fuse(
         "targets": dataset.targets.to_json(),
         "seed": seed,
         "code": fusion_code(network.fusion, config.fusion),
-        **({} if lesson is None else {"lesson": lesson.facts(dataset, samples)}),
+        **({} if distillation is None else {"lesson": distillation.facts(dataset, samples)}),
     }
     if isinstance(network.fusion, Late):
         return (yield from _pool(dataset, features, singles, config, cache, network, digest_json(facts)))
@@ -96,8 +96,8 @@ def fuse(
     def sources(device: torch.device) -> tuple[Source, Source]:
         train, val = (samples[samples["split"] == split] for split in ("train", "val"))
         training: Source = open_embeddings(train, features, dataset.targets, device)
-        if lesson is not None:
-            training = lesson.beside(training, dataset, train, device)
+        if distillation is not None:
+            training = distillation.with_predictions(training, dataset, train, device)
         return training, open_embeddings(val, features, dataset.targets, device)
 
     def objective(training: Source) -> Objective:
@@ -105,7 +105,11 @@ def fuse(
         supervised = build_objective(
             config.balance, strength, dataset.targets, config.training, training.targets
         )
-        return supervised if lesson is None else lesson.over(supervised, network.fusion.width)
+        return (
+            supervised
+            if distillation is None
+            else distillation.student_objective(supervised, network.fusion.width)
+        )
 
     return (
         yield from train_once(

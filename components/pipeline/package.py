@@ -66,7 +66,7 @@ def open_rows(
     return Embeddings(single, fusion, torch.from_numpy(presence(samples, list(features))))
 
 
-def deliver(
+def package_model(
     dataset: Dataset,
     prepared: Mapping[str, Prepared],
     singles: Mapping[str, Single],
@@ -117,7 +117,7 @@ def assemble(
     fused: FusedModel | None,
     config: PipelineConfig,
 ) -> tuple[CandidateEnsemble, OpenedSplit]:
-    """Calibrate the candidates and choose among them; arguments as of :func:`deliver`.
+    """Calibrate the candidates and choose among them; arguments as of :func:`package_model`.
 
     Returns:
         The model, and the validation rows.

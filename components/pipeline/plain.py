@@ -12,17 +12,17 @@ from components.audit.results import Audit
 from components.audit.run import audit
 from components.config.pipeline import PipelineConfig
 from components.data.ingest import ingest
-from components.distillation.setup import Lesson
+from components.distillation.setup import DistillationSetup
 from components.explanations.explain import explain_samples
 from components.explanations.results import Explanations
 from components.models.encoders import needs_fit
 from components.pipeline.align import align, open_aligned, pretrain
-from components.pipeline.evaluate import Judgement, judge
+from components.pipeline.evaluate import ModelEvaluation, evaluate_model
 from components.pipeline.extract import extract
 from components.pipeline.fit import fit, probe, take_frozen
 from components.pipeline.follow import follow
 from components.pipeline.fuse import fuse, fused_model, joint_encoders, train_jointly
-from components.pipeline.package import OpenedSplit, deliver
+from components.pipeline.package import OpenedSplit, package_model
 from components.pipeline.preprocess import prepare
 from components.pipeline.run import train
 from components.pipeline.steps import Parts, Steps
@@ -41,7 +41,7 @@ from components.references import (
 from components.report.content import Report
 from components.report.data_summary import summarise
 from components.report.page import render_report
-from components.retrieval.evaluate import judge_retrieval
+from components.retrieval.evaluate import evaluate_retrieval
 from components.retrieval.results import Retrievals
 from components.robustness.measure import measure_robustness
 from components.robustness.results import Robustness
@@ -75,7 +75,7 @@ def build_model(
     """Train and package a model, without an evaluation; arguments as of :class:`PlainSteps`."""
     steps = PlainSteps(config, folder, base, data, bundle)
     parts = train(steps, config)
-    validation = deliver(
+    validation = package_model(
         parts.dataset, parts.prepared, parts.singles, parts.features, parts.fused, config, steps.bundle
     )
     return BuiltModel(**vars(parts), config=config, folder=folder, bundle=steps.bundle, validation=validation)
@@ -91,7 +91,7 @@ class PlainSteps(Steps):
         data: Folder of the samples, below ``folder``.
         bundle: Folder of the bundle, below ``folder``.
         champion: The model to replace; None makes the new one champion.
-        lesson: Help of a teacher with the last training: that of the fusion, or of the only input.
+        distillation: Help of a teacher with the last training: that of the fusion, or of the only input.
     """
 
     def __init__(
@@ -102,12 +102,12 @@ class PlainSteps(Steps):
         data: str = "data",
         bundle: str = "bundle",
         champion: Rival | None = None,
-        lesson: Lesson | None = None,
+        distillation: DistillationSetup | None = None,
     ) -> None:
         self.config = config
         self.folder, self.base = folder, base
         self.data, self.bundle = folder / data, folder / bundle
-        self.champion, self.lesson = champion, lesson
+        self.champion, self.distillation = champion, distillation
         self.trainings = folder / "cache" / "trainings"
 
     def wait(self, value: Value) -> Value:
@@ -155,8 +155,8 @@ class PlainSteps(Steps):
         self, dataset: Dataset, prepared: Prepared, name: str, pretrained: Trained | None = None
     ) -> Single:
         """Train the head of an input, and its encoder unless that is frozen."""
-        lesson = self.lesson if len(self.config.inputs) == 1 else None
-        training = fit(dataset, prepared, self.config, self.trainings, pretrained, lesson)
+        distillation = self.distillation if len(self.config.inputs) == 1 else None
+        training = fit(dataset, prepared, self.config, self.trainings, pretrained, distillation)
         return self.follow(name, training, self.config.inputs[name].fit.epochs)
 
     def extract(
@@ -174,7 +174,7 @@ class PlainSteps(Steps):
         return probe(dataset, features, self.trainings)
 
     def fuse(self, dataset: Dataset, features: dict[str, Features], singles: dict[str, Single]) -> FusedModel:
-        training = fuse(dataset, features, singles, self.config, self.trainings, self.lesson)
+        training = fuse(dataset, features, singles, self.config, self.trainings, self.distillation)
         return fused_model(self.follow("fusion", training, self.config.training.epochs), features)
 
     def joint(
@@ -208,19 +208,21 @@ class PlainSteps(Steps):
         features: dict[str, Features],
         fused: FusedModel | None,
         aligned: Trained | None,
-    ) -> Judgement:
-        validation = deliver(dataset, prepared, singles, features, fused, self.config, self.bundle, aligned)
-        return judge(dataset, validation, features, fused, self.bundle, self.config)
+    ) -> ModelEvaluation:
+        validation = package_model(
+            dataset, prepared, singles, features, fused, self.config, self.bundle, aligned
+        )
+        return evaluate_model(dataset, validation, features, fused, self.bundle, self.config)
 
     def retrieval(self, dataset: Dataset, fused: FusedModel | None, aligned: Trained) -> Retrievals:
         assert fused is not None
         network = open_aligned(aligned, fused.features, self.config)
-        return judge_retrieval(dataset, fused.features, network, self.config)
+        return evaluate_retrieval(dataset, fused.features, network, self.config)
 
-    def robustness(self, dataset: Dataset, evaluation: Judgement) -> Robustness:
+    def robustness(self, dataset: Dataset, evaluation: ModelEvaluation) -> Robustness:
         return measure_robustness(dataset, self.bundle, evaluation.evaluations[0], self.config)
 
-    def explain(self, dataset: Dataset, evaluation: Judgement) -> Explanations:
+    def explain(self, dataset: Dataset, evaluation: ModelEvaluation) -> Explanations:
         return explain_samples(dataset, self.bundle, evaluation.predictions, self.config)
 
     def audit(
@@ -228,12 +230,12 @@ class PlainSteps(Steps):
         dataset: Dataset,
         prepared: dict[str, Prepared],
         features: dict[str, Features],
-        evaluation: Judgement,
+        evaluation: ModelEvaluation,
     ) -> Audit:
         return audit(dataset, prepared, features, evaluation.evaluations[0], self.config)
 
     def promote(
-        self, dataset: Dataset, evaluation: Judgement, robustness: Robustness | Missing | None
+        self, dataset: Dataset, evaluation: ModelEvaluation, robustness: Robustness | Missing | None
     ) -> Verdict:
         if self.champion is None:
             return FIRST
@@ -244,7 +246,7 @@ class PlainSteps(Steps):
         return compare(dataset, challenger, self.champion, self.config)
 
     def report(
-        self, dataset: Dataset, evaluation: Judgement, promotion: Verdict, optional: dict[str, Any]
+        self, dataset: Dataset, evaluation: ModelEvaluation, promotion: Verdict, optional: dict[str, Any]
     ) -> Path:
         primary, *further = evaluation.evaluations
         results = {step: None if isinstance(each, Missing) else each for step, each in optional.items()}

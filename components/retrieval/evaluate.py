@@ -17,7 +17,7 @@ from components.seeding import seed_of
 from components.targets import Classification
 
 
-def judge_retrieval(
+def evaluate_retrieval(
     dataset: Dataset,
     features: Mapping[str, Features],
     aligned: Aligned,

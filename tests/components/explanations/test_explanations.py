@@ -20,7 +20,7 @@ from components.explanations.figures import explanation_figures
 from components.explanations.results import Effect, Explanations, Inside
 from components.inference.attribution import check_number
 from components.inference.predictor import Predictor
-from components.pipeline.evaluate import Judgement, judge
+from components.pipeline.evaluate import ModelEvaluation, evaluate_model
 from components.report.content import DataSummary, Report
 from components.report.page import render_report
 from components.targets import AnyTarget, Classification, Multilabel, Regression
@@ -47,13 +47,13 @@ def table(tiny: BuiltModel) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def judgement(tiny: BuiltModel) -> Judgement:
-    return judge(tiny.dataset, tiny.validation, tiny.features, tiny.fused, tiny.bundle, tiny.config)
+def evaluated(tiny: BuiltModel) -> ModelEvaluation:
+    return evaluate_model(tiny.dataset, tiny.validation, tiny.features, tiny.fused, tiny.bundle, tiny.config)
 
 
 @pytest.fixture(scope="module")
-def explanations(tiny: BuiltModel, judgement: Judgement) -> Explanations:
-    return explain_samples(tiny.dataset, tiny.bundle, judgement.predictions, configured(samples=3, detail=16))
+def explanations(tiny: BuiltModel, evaluated: ModelEvaluation) -> Explanations:
+    return explain_samples(tiny.dataset, tiny.bundle, evaluated.predictions, configured(samples=3, detail=16))
 
 
 class TestShares:
@@ -89,12 +89,12 @@ class TestShares:
         np.testing.assert_allclose(scored["share_note"][only_note], gained[only_note], atol=1e-5)
 
     def test_those_of_the_run_are_those_of_the_predictor(
-        self, predictor: Predictor, table: pd.DataFrame, judgement: Judgement
+        self, predictor: Predictor, table: pd.DataFrame, evaluated: ModelEvaluation
     ) -> None:
         scored = predictor.predict(table, explain=True)
-        np.testing.assert_allclose(judgement.predictions[SHARES], scored[SHARES], atol=1e-4)
-        by_id = judgement.predictions.set_index("id")
-        for sample in judgement.evaluations[0].samples:
+        np.testing.assert_allclose(evaluated.predictions[SHARES], scored[SHARES], atol=1e-4)
+        by_id = evaluated.predictions.set_index("id")
+        for sample in evaluated.evaluations[0].samples:
             assert [sample.shares[name] for name in NAMES] == pytest.approx(
                 by_id.loc[sample.id, SHARES].tolist(), abs=1e-6
             )
@@ -144,12 +144,12 @@ class TestChoice:
 
 class TestExplanations:
     def test_worst_and_typical_test_rows_are_explained(
-        self, tiny: BuiltModel, explanations: Explanations, judgement: Judgement
+        self, tiny: BuiltModel, explanations: Explanations, evaluated: ModelEvaluation
     ) -> None:
         assert [sample.kind for sample in explanations.samples] == ["worst"] * 3 + ["typical"] * 3
-        worst = judgement.evaluations[0].samples[:3]
+        worst = evaluated.evaluations[0].samples[:3]
         assert [sample.id for sample in explanations.samples[:3]] == [sample.id for sample in worst]
-        by_id = judgement.predictions.set_index("id")
+        by_id = evaluated.predictions.set_index("id")
         truth = open_samples_table(tiny.dataset).rows().set_index("id")["target.label"]
         for sample in explanations.samples:
             row = by_id.loc[sample.id]
@@ -193,31 +193,31 @@ class TestExplanations:
         assert np.mean(own) > np.mean(number)
 
     def test_the_same_is_found_again_and_survives_its_json(
-        self, tiny: BuiltModel, judgement: Judgement, explanations: Explanations
+        self, tiny: BuiltModel, evaluated: ModelEvaluation, explanations: Explanations
     ) -> None:
         again = explain_samples(
-            tiny.dataset, tiny.bundle, judgement.predictions, configured(samples=3, detail=16)
+            tiny.dataset, tiny.bundle, evaluated.predictions, configured(samples=3, detail=16)
         )
         assert again == explanations
         assert Explanations.from_json(explanations.to_json()) == explanations
 
-    def test_progress_tells_each_row(self, tiny: BuiltModel, judgement: Judgement) -> None:
+    def test_progress_tells_each_row(self, tiny: BuiltModel, evaluated: ModelEvaluation) -> None:
         calls: list[tuple[int, int]] = []
         explain_samples(
             tiny.dataset,
             tiny.bundle,
-            judgement.predictions,
+            evaluated.predictions,
             configured(samples=1, detail=16),
             lambda done, total, note: calls.append((done, total)),
         )
         assert calls == [(1, 2), (2, 2)]
 
 
-def report_of(judgement: Judgement, explanations: Explanations | None) -> Report:
+def report_of(evaluated: ModelEvaluation, explanations: Explanations | None) -> Report:
     return Report(
         title="tiny",
         created="2026-11-24 01:00 UTC",
-        evaluation=judgement.evaluations[0],
+        evaluation=evaluated.evaluations[0],
         data=DataSummary(source="rows.csv", digest="9f31", splits={"test": 24}),
         explanations=explanations,
     )
@@ -225,9 +225,9 @@ def report_of(judgement: Judgement, explanations: Explanations | None) -> Report
 
 class TestPages:
     def test_the_report_shows_every_sample_with_its_inside(
-        self, judgement: Judgement, explanations: Explanations
+        self, evaluated: ModelEvaluation, explanations: Explanations
     ) -> None:
-        html = render_report(report_of(judgement, explanations))
+        html = render_report(report_of(evaluated, explanations))
         assert 'href="#explanations"' in html
         assert html.count('class="explained"') == 6
         pictures = sum("photo" in sample.inside for sample in explanations.samples)
@@ -235,13 +235,13 @@ class TestPages:
         assert html.count('<div class="cells">') == sum(
             "facts" in sample.inside for sample in explanations.samples
         )
-        assert render_report(Report.from_json(report_of(judgement, explanations).to_json())) == html
+        assert render_report(Report.from_json(report_of(evaluated, explanations).to_json())) == html
 
-    def test_without_explanations_there_is_no_such_section(self, judgement: Judgement) -> None:
-        assert "explanations" not in render_report(report_of(judgement, None))
+    def test_without_explanations_there_is_no_such_section(self, evaluated: ModelEvaluation) -> None:
+        assert "explanations" not in render_report(report_of(evaluated, None))
 
     def test_words_cells_and_names_are_escaped(
-        self, judgement: Judgement, explanations: Explanations
+        self, evaluated: ModelEvaluation, explanations: Explanations
     ) -> None:
         inside = {
             EVIL: Inside("text", effects=(Effect(EVIL, 0.5),)),
@@ -257,7 +257,7 @@ class TestPages:
             without={EVIL: 0.1, "facts": 0},
         )
         evil = replace(explanations, inputs=(EVIL, "facts"), samples=(sample,))
-        html = render_report(report_of(judgement, evil))
+        html = render_report(report_of(evaluated, evil))
         assert "<script" not in html
         assert "nan" not in html
         assert explanation_figures(evil)

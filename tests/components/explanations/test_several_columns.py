@@ -16,7 +16,7 @@ from components.explanations import EXPLAINERS, Score
 from components.explanations.explain import explain_samples
 from components.explanations.figures import explanation_figures
 from components.explanations.results import Explanations
-from components.pipeline.evaluate import Judgement, judge
+from components.pipeline.evaluate import ModelEvaluation, evaluate_model
 from components.pipeline.plain import BuiltModel, build_model
 from components.preprocess.image import ImagePreprocessor
 from components.preprocess.pcm import each_packed, unpack
@@ -161,13 +161,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> BuiltModel:
 
 
 @pytest.fixture(scope="module")
-def judgement(built: BuiltModel) -> Judgement:
-    return judge(built.dataset, built.validation, built.features, built.fused, built.bundle, built.config)
+def evaluated(built: BuiltModel) -> ModelEvaluation:
+    return evaluate_model(
+        built.dataset, built.validation, built.features, built.fused, built.bundle, built.config
+    )
 
 
 @pytest.fixture(scope="module")
-def explanations(built: BuiltModel, judgement: Judgement) -> Explanations:
-    return explain_samples(built.dataset, built.bundle, judgement.predictions, built.config)
+def explanations(built: BuiltModel, evaluated: ModelEvaluation) -> Explanations:
+    return explain_samples(built.dataset, built.bundle, evaluated.predictions, built.config)
 
 
 class TestRun:
@@ -189,7 +191,7 @@ class TestRun:
         assert len(set(missing["calls"])) > 1
 
     def test_figures_and_the_report_show_every_image_and_sound(
-        self, explanations: Explanations, judgement: Judgement
+        self, explanations: Explanations, evaluated: ModelEvaluation
     ) -> None:
         heatmaps = [
             len(inside.heatmaps) for sample in explanations.samples for inside in sample.inside.values()
@@ -200,7 +202,7 @@ class TestRun:
         report = Report(
             title="several",
             created="2026-11-24 01:00 UTC",
-            evaluation=judgement.evaluations[0],
+            evaluation=evaluated.evaluations[0],
             data=DataSummary(source="rows.csv", digest="9f31", splits={"test": 16}),
             explanations=explanations,
         )

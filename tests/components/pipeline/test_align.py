@@ -23,10 +23,10 @@ from components.pipeline.align import PROJECTIONS, align, open_aligned, pretrain
 from components.pipeline.extract import extract
 from components.pipeline.fit import fit
 from components.pipeline.fuse import fuse, fused_model, train_jointly
-from components.pipeline.package import deliver
+from components.pipeline.package import package_model
 from components.pipeline.preprocess import prepare
 from components.references import Dataset, Features, Prepared, Single
-from components.retrieval.evaluate import judge_retrieval
+from components.retrieval.evaluate import evaluate_retrieval
 from components.retrieval.gallery import make_gallery, read_vectors
 from components.retrieval.search import Search
 from components.training.checkpoint import read_history
@@ -122,7 +122,7 @@ def test_it_is_keyed_by_what_it_depends_on(
 def test_search_and_its_judgement_beat_chance(made: Made) -> None:
     trained = finish(align(made.dataset, made.features, made.config, made.folder / "aligned"))
     network = open_aligned(trained, made.features, made.config)
-    found = judge_retrieval(made.dataset, made.features, network, made.config)
+    found = evaluate_retrieval(made.dataset, made.features, network, made.config)
     assert {each.name for each in found.each} == {
         f"{way}{right}" for way in ("photo_to_note", "note_to_photo") for right in ("", "_class")
     }
@@ -237,7 +237,7 @@ def delivered(made: Made) -> Callable[[bool], Path]:
         if searchable:
             aligned = finish(align(made.dataset, made.features, config, made.folder / "aligned"))
         bundle = made.folder / f"bundle-{searchable}"
-        deliver(made.dataset, made.prepared, singles, made.features, fused, config, bundle, aligned)
+        package_model(made.dataset, made.prepared, singles, made.features, fused, config, bundle, aligned)
         return bundle
 
     return deliver_it

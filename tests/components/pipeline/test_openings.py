@@ -14,7 +14,7 @@ from components.audit.run import audit
 from components.data.ingest import ingest
 from components.data.samples import SampleRows, open_samples_table
 from components.explanations.explain import explain_samples
-from components.pipeline.evaluate import judge
+from components.pipeline.evaluate import evaluate_model
 from components.pipeline.plain import build_model
 from components.promotion.compare import Rival, compare
 from components.robustness.measure import measure_robustness
@@ -51,10 +51,12 @@ def test_a_whole_run_opens_the_table_at_most_nine_times(
         }
     )
     built = build_model(config, tmp_path, tiny_data)
-    judgement = judge(built.dataset, built.validation, built.features, built.fused, built.bundle, config)
-    measure_robustness(built.dataset, built.bundle, judgement.evaluations[0], config)
-    explain_samples(built.dataset, built.bundle, judgement.predictions, config)
-    audit(built.dataset, built.prepared, built.features, judgement.evaluations[0], config)
+    evaluated = evaluate_model(
+        built.dataset, built.validation, built.features, built.fused, built.bundle, config
+    )
+    measure_robustness(built.dataset, built.bundle, evaluated.evaluations[0], config)
+    explain_samples(built.dataset, built.bundle, evaluated.predictions, config)
+    audit(built.dataset, built.prepared, built.features, evaluated.evaluations[0], config)
     compare(built.dataset, Rival(built.bundle, "new"), Rival(built.bundle, "old"), config)
     assert 1 <= len(openings) <= 9, openings
 

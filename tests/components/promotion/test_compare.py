@@ -15,7 +15,7 @@ from components.config import PipelineConfig
 from components.data.examples import as_table
 from components.data.samples import open_samples_table
 from components.inference.predictor import Predictor
-from components.pipeline.evaluate import Judgement, judge
+from components.pipeline.evaluate import ModelEvaluation, evaluate_model
 from components.promotion.compare import FIRST, Rival, compare
 from components.promotion.verdict import Verdict
 from tests.components.conftest import CLASSES, BuiltModel
@@ -24,8 +24,8 @@ PROBABILITIES = [f"probability_{name}" for name in CLASSES]
 
 
 @pytest.fixture(scope="module")
-def judgement(tiny: BuiltModel) -> Judgement:
-    return judge(tiny.dataset, tiny.validation, tiny.features, tiny.fused, tiny.bundle, tiny.config)
+def evaluated(tiny: BuiltModel) -> ModelEvaluation:
+    return evaluate_model(tiny.dataset, tiny.validation, tiny.features, tiny.fused, tiny.bundle, tiny.config)
 
 
 @pytest.fixture(scope="module")
@@ -41,31 +41,31 @@ def weak(tiny: BuiltModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class TestJudge:
-    def test_predictions_are_those_of_the_bundle(self, tiny: BuiltModel, judgement: Judgement) -> None:
+    def test_predictions_are_those_of_the_bundle(self, tiny: BuiltModel, evaluated: ModelEvaluation) -> None:
         samples = open_samples_table(tiny.dataset).rows(list(tiny.config.inputs), values=True)
         test = samples[samples["split"] == "test"]
         found = Predictor(tiny.bundle, "cpu").predict(as_table(test, tiny.config.inputs))
-        assert judgement.predictions["id"].tolist() == test["id"].tolist()
-        assert judgement.predictions["target.label"].tolist() == test["target.label"].tolist()
-        assert judgement.predictions["label"].tolist() == found["label"].tolist()
+        assert evaluated.predictions["id"].tolist() == test["id"].tolist()
+        assert evaluated.predictions["target.label"].tolist() == test["target.label"].tolist()
+        assert evaluated.predictions["label"].tolist() == found["label"].tolist()
         np.testing.assert_allclose(
-            judgement.predictions[PROBABILITIES], found[PROBABILITIES], atol=1e-5
+            evaluated.predictions[PROBABILITIES], found[PROBABILITIES], atol=1e-5
         )  # features in batches of 128, here of 24
 
-    def test_the_headline_is_the_share_of_right_predictions(self, judgement: Judgement) -> None:
-        predictions, evaluation = judgement.predictions, judgement.evaluations[0]
+    def test_the_headline_is_the_share_of_right_predictions(self, evaluated: ModelEvaluation) -> None:
+        predictions, evaluation = evaluated.predictions, evaluated.evaluations[0]
         right = (predictions["label"] == predictions["target.label"]).mean()
         assert evaluation.score.value == pytest.approx(right)
         assert evaluation.rows == {"val": 24, "test": 24}
 
-    def test_every_candidate_and_every_subset_is_judged(self, judgement: Judgement) -> None:
-        names = [candidate.name for candidate in judgement.evaluations[0].candidates]
+    def test_every_candidate_and_every_subset_is_judged(self, evaluated: ModelEvaluation) -> None:
+        names = [candidate.name for candidate in evaluated.evaluations[0].candidates]
         assert names == ["photo", "note", "facts", "average", "fusion", "delivered"]
-        assert len(judgement.evaluations[0].subsets) == 7
-        assert set(judgement.evaluations[0].shapley) == {"photo", "note", "facts"}
+        assert len(evaluated.evaluations[0].subsets) == 7
+        assert set(evaluated.evaluations[0].shapley) == {"photo", "note", "facts"}
 
-    def test_the_worst_samples_are_shown_with_their_media(self, judgement: Judgement) -> None:
-        shown = judgement.evaluations[0].samples
+    def test_the_worst_samples_are_shown_with_their_media(self, evaluated: ModelEvaluation) -> None:
+        shown = evaluated.evaluations[0].samples
         assert len(shown) == 12
         assert all(sample.media for sample in shown)
 
@@ -94,7 +94,7 @@ def test_the_first_model_is_champion() -> None:
     assert FIRST.gain is None
 
 
-def test_an_identical_challenger_is_not_promoted(tiny: BuiltModel, judgement: Judgement) -> None:
+def test_an_identical_challenger_is_not_promoted(tiny: BuiltModel, evaluated: ModelEvaluation) -> None:
     verdict = versus(tiny, tiny.bundle, tiny.bundle)
     assert not verdict.promote
     assert verdict.gain is not None
@@ -102,7 +102,7 @@ def test_an_identical_challenger_is_not_promoted(tiny: BuiltModel, judgement: Ju
     assert "not shown to be better than version 1 on the same 24 test rows" in verdict.reason
 
 
-def test_a_better_challenger_is_promoted(tiny: BuiltModel, judgement: Judgement, weak: Path) -> None:
+def test_a_better_challenger_is_promoted(tiny: BuiltModel, evaluated: ModelEvaluation, weak: Path) -> None:
     verdict = versus(tiny, tiny.bundle, weak)
     assert verdict.promote
     assert verdict.gain is not None
@@ -110,7 +110,7 @@ def test_a_better_challenger_is_promoted(tiny: BuiltModel, judgement: Judgement,
     assert verdict.reason.startswith("accuracy better than version 1 on the same 24 test rows: gain +")
 
 
-def test_a_worse_challenger_is_not_promoted(tiny: BuiltModel, judgement: Judgement, weak: Path) -> None:
+def test_a_worse_challenger_is_not_promoted(tiny: BuiltModel, evaluated: ModelEvaluation, weak: Path) -> None:
     verdict = versus(tiny, weak, tiny.bundle)
     assert not verdict.promote
     assert verdict.gain is not None
@@ -118,7 +118,7 @@ def test_a_worse_challenger_is_not_promoted(tiny: BuiltModel, judgement: Judgeme
 
 
 def test_a_gain_below_the_demanded_one_is_not_enough(
-    tiny: BuiltModel, judgement: Judgement, weak: Path, config: Callable[..., PipelineConfig]
+    tiny: BuiltModel, evaluated: ModelEvaluation, weak: Path, config: Callable[..., PipelineConfig]
 ) -> None:
     verdict = versus(tiny, tiny.bundle, weak, config(promotion={"min_gain": 0.9}))
     assert not verdict.promote
@@ -126,19 +126,23 @@ def test_a_gain_below_the_demanded_one_is_not_enough(
 
 
 def test_the_metric_of_promotion_wins_over_that_of_evaluation(
-    tiny: BuiltModel, judgement: Judgement, weak: Path, config: Callable[..., PipelineConfig]
+    tiny: BuiltModel, evaluated: ModelEvaluation, weak: Path, config: Callable[..., PipelineConfig]
 ) -> None:
     options = config(promotion={"metric": "log_loss"})
     verdict = versus(tiny, tiny.bundle, weak, options)
     assert verdict.reason.startswith("log_loss ")
     assert verdict.gain is not None
-    losses = judgement.evaluations[0].delivered.test["log_loss"].value, _log_loss(tiny, weak)
+    losses = evaluated.evaluations[0].delivered.test["log_loss"].value, _log_loss(tiny, weak)
     assert verdict.gain.value == pytest.approx(losses[1] - losses[0], rel=1e-3), "a lower loss is a gain"
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "log_loss"])
 def test_classes_that_only_one_of_the_two_knows_are_compared(
-    tiny: BuiltModel, judgement: Judgement, tmp_path: Path, config: Callable[..., PipelineConfig], metric: str
+    tiny: BuiltModel,
+    evaluated: ModelEvaluation,
+    tmp_path: Path,
+    config: Callable[..., PipelineConfig],
+    metric: str,
 ) -> None:
     champion = tmp_path / "bundle"
     shutil.copytree(tiny.bundle, champion)
@@ -153,7 +157,7 @@ def test_classes_that_only_one_of_the_two_knows_are_compared(
 
 
 def test_a_champion_that_reads_other_columns_is_still_scored(
-    tiny: BuiltModel, judgement: Judgement, tmp_path: Path
+    tiny: BuiltModel, evaluated: ModelEvaluation, tmp_path: Path
 ) -> None:
     champion = tmp_path / "bundle"
     shutil.copytree(tiny.bundle, champion)

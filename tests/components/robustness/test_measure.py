@@ -19,7 +19,7 @@ from components.data.samples import open_samples_table
 from components.evaluation.results import Evaluation
 from components.inference.ensemble import Embeddings, InputEmbeddings
 from components.inference.predictor import Predictor
-from components.pipeline.evaluate import judge
+from components.pipeline.evaluate import evaluate_model
 from components.robustness.measure import find_corruptions, measure_robustness, sample_rows
 from components.robustness.missing import ZEROS, draws, imputed, zero_parts
 from components.robustness.results import Robustness
@@ -35,7 +35,7 @@ def configured(**robustness: Any) -> PipelineConfig:
 
 @pytest.fixture(scope="module")
 def evaluation(tiny: BuiltModel) -> Evaluation:
-    return judge(
+    return evaluate_model(
         tiny.dataset, tiny.validation, tiny.features, tiny.fused, tiny.bundle, tiny.config
     ).evaluations[0]
 
@@ -302,7 +302,7 @@ def test_a_model_of_one_input_has_no_late_fusion_to_compare_with(
     data = config.data.model_copy(update={"max_bad": 0.2})  # rows without facts have no input at all
     config = config.model_copy(update={"inputs": {"facts": config.inputs["facts"]}, "data": data})
     built = build_model(config, tmp_path_factory.mktemp("one"), tiny_data)
-    evaluation = judge(
+    evaluation = evaluate_model(
         built.dataset, built.validation, built.features, None, built.bundle, config
     ).evaluations[0]
     robustness = measure_robustness(built.dataset, built.bundle, evaluation, config)
