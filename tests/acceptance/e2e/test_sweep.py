@@ -122,6 +122,13 @@ def test_every_trial_is_made_and_logged_once(done: tuple[Project, dict[str, Any]
     assert_no_trial_is_missing_or_made_twice(*done)
 
 
+def without_seconds(result: Any) -> Any:
+    """A result without the durations in it, which differ from run to run."""
+    if isinstance(result, dict):
+        return {name: without_seconds(value) for name, value in result.items() if name != "seconds"}
+    return [without_seconds(value) for value in result] if isinstance(result, list) else result
+
+
 @pytest.mark.slow
 def test_a_killed_sweep_goes_on_and_makes_no_trial_twice(
     tmp_path: Path, api: str, done: tuple[Project, dict[str, Any]]
@@ -133,7 +140,8 @@ def test_a_killed_sweep_goes_on_and_makes_no_trial_twice(
     assert len(list((project.workspace / "runs").glob("compare-*"))) == 1
     assert_no_trial_is_missing_or_made_twice(project, result)
     assert result["extracted_rows"] == {"tiny": 0}, "extraction was done before the kill"
-    assert result["rankings"] == done[1]["rankings"], "undisturbed, it makes the same trials"
+    same = without_seconds(result["rankings"]) == without_seconds(done[1]["rankings"])
+    assert same, "undisturbed, it makes the same trials"
 
 
 def test_the_ranking_has_fusions_and_what_they_have_to_beat(done: tuple[Project, dict[str, Any]]) -> None:
