@@ -45,6 +45,13 @@ class PromotionConfig(Section):
         description="Most that may be lost in each of further_targets by its own metric; in units as for "
         "max_subset_loss. null skips the check.",
     )
+    max_unknown: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Largest share of test rows with a class that the champion does not know. Both models "
+        "are compared on the other rows; above this share nothing is decided and the champion stays.",
+    )
     mode: Literal["auto", "dry_run"] = Field(
         "auto",
         description="auto moves the aliases champion and challenger; dry_run only records the decision.",

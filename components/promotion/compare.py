@@ -15,15 +15,18 @@ from components.config.pipeline import PipelineConfig
 from components.config.promotion import PromotionConfig
 from components.data.examples import as_table
 from components.data.samples import open_samples_table
+from components.data.spelling import Spelling
 from components.evaluation.bootstrap import paired_gain
 from components.evaluation.shapley import subsets
 from components.inference.attribution import MOST_INPUTS
 from components.inference.predictor import Predictor, prediction_columns, predictions_of
+from components.promotion.unknown import Common, common, spelled_as
 from components.promotion.verdict import Check, Verdict
 from components.references import Dataset
 from components.robustness.results import CorruptionCurve, Robustness
 from components.seeding import seed_of
-from components.targets import AnyTarget, Classification, known_rows
+from components.targets import AnyTarget, Classification
+from components.targets.collection import cells_of
 from components.targets.metrics import higher_is_better, metric
 from components.targets.target import FloatArray
 
@@ -80,20 +83,42 @@ def compare(dataset: Dataset, challenger: Rival, champion: Rival, config: Pipeli
         champion: What is champion.
         config: The challenger's pipeline, whose promotion rule holds.
     """
-    rule, target = config.promotion, dataset.targets.primary
+    rule = config.promotion
     samples = open_samples_table(dataset).split("test", list(config.inputs), values=True)
     by_subset = rule.max_subset_loss is not None
     table = as_table(samples, config.inputs)
-    old_model = Predictor(champion.bundle, config.engine.device)
-    if target.name not in [known.name for known in old_model.bundle.delivered.targets]:
-        return Verdict(True, f"{champion.name} does not predict {target.name!r}", champion=champion.name)
     new_model = Predictor(challenger.bundle, config.engine.device)
+    old_model = Predictor(champion.bundle, config.engine.device)
+    targets = new_model.bundle.delivered.targets
+    if targets.primary.name not in [known.name for known in old_model.bundle.delivered.targets]:
+        reason = f"{champion.name} does not predict {targets.primary.name!r}"
+        return Verdict(True, reason, champion=champion.name)
+    spellings = {target.name: new_model.bundle.spelling(target.name) for target in targets}
+    known = {
+        target.name: spelled_as(target, spellings[target.name])
+        for target in old_model.bundle.delivered.targets
+        if target.name in spellings
+    }
+    shared_targets = {}
+    for target in targets:
+        if target.name in known:
+            cells = cells_of(samples, target.name)
+            words = [new_model.bundle.target_cell(target.name, cell) for cell in cells]
+            shared_targets[target.name] = common(target, words, known[target.name])
+    deciding = shared_targets[targets.primary.name]
+    unknown = deciding.check(rule.max_unknown)
+    if not unknown.passed or not deciding.rows.any():
+        reason = (
+            f"not comparable with {champion.name}: {deciding.share:.0%} of the test rows have classes that "
+            f"it does not know, promotion.max_unknown is {rule.max_unknown:.0%} ({unknown.note}). "
+            "Decide by hand (braid promote --force), or raise the bound"
+        )
+        return Verdict(False, reason, None, (unknown,), champion.name)
     shared = [each for each in new_model.inputs if each in old_model.inputs] if by_subset else []
     asked = subsets(shared) if 0 < len(shared) <= MOST_INPUTS else []
-    old, new = _score(old_model, table, asked), _score(new_model, table, asked)
+    old, new = (_score(model, table, asked, spellings) for model in (old_model, new_model))
 
-    encoded = {name: values.numpy() for name, values in dataset.targets.encode(samples).items()}
-    values, rows = encoded[target.name], known_rows(dataset.targets.encode(samples)[target.name]).numpy()
+    target, values, rows = deciding.target, deciding.values, deciding.rows
     name = rule.metric or target.metric
     gain = paired_gain(
         target,
@@ -107,19 +132,22 @@ def compare(dataset: Dataset, challenger: Rival, champion: Rival, config: Pipeli
     )
     won = gain.low > rule.min_gain
     checks = [Check("gain", gain.low, rule.min_gain, won, f"{name}, low end of the paired interval")]
+    if deciding.unknown:
+        checks.append(unknown)
     if rule.max_subset_loss is not None:
         checks.append(subset_check(target, values, rows, new, old, asked, name, rule.max_subset_loss))
     checks += calibration_check(rule, target, values, rows, new, old)
     checks += robustness_checks(rule, challenger.robustness, champion.robustness, challenger.unmeasured)
     if rule.max_further_loss is not None:
-        for other in dataset.targets.each[1:]:
-            known = known_rows(dataset.targets.encode(samples)[other.name]).numpy()
-            checks.append(further_check(other, encoded[other.name], known, new, old, rule.max_further_loss))
+        for other in targets.each[1:]:
+            checks.append(further_check(other.name, shared_targets.get(other.name), new, old, rule))
     reason = (
         f"{name} {'better' if won else 'not shown to be better'} than {champion.name} on the same "
         f"{rows.sum()} test rows: gain {gain.value:+.4f}, {rule.confidence:.0%} interval "
         f"[{gain.low:+.4f}, {gain.high:+.4f}], required above {rule.min_gain:g}"
     )
+    if deciding.unknown:
+        reason += f"; {deciding.share:.0%} of the test rows are left out, as {deciding.note}"
     broken = [check for check in checks[1:] if not check.passed]
     if broken:
         objections = "; ".join(
@@ -139,7 +167,12 @@ def loss(name: str, champion: float, challenger: float) -> float:
     return (challenger - champion) / max(abs(champion), 1e-12)
 
 
-def _score(model: Predictor, table: pd.DataFrame, asked: Sequence[tuple[str, ...]]) -> Scores:
+def _score(
+    model: Predictor,
+    table: pd.DataFrame,
+    asked: Sequence[tuple[str, ...]],
+    spellings: Mapping[str, Spelling],
+) -> Scores:
     """Answer all rows with all inputs and with each of the subsets; every file is read once."""
     names, delivered = tuple(model.inputs), model.bundle.delivered
     parts: dict[tuple[str, ...], list[pd.DataFrame]] = {}
@@ -154,7 +187,8 @@ def _score(model: Predictor, table: pd.DataFrame, asked: Sequence[tuple[str, ...
                 predictions = delivered.predict(target, embeddings, subset).numpy()
                 quantiles = delivered.quantiles(target, embeddings, subset)
                 prefix = f"{target.name}_" if len(delivered.targets) > 1 else ""
-                found = prediction_columns(target, predictions, quantiles, answered)
+                named = spelled_as(target, spellings.get(target.name, Spelling()))
+                found = prediction_columns(named, predictions, quantiles, answered)
                 columns |= {f"{prefix}{column}": cells for column, cells in found.items()}
             parts.setdefault(subset, []).append(pd.DataFrame(columns))
     by_subset = {subset: pd.concat(frames, ignore_index=True) for subset, frames in parts.items()}
@@ -246,22 +280,19 @@ def _kind_of(curve: CorruptionCurve) -> tuple[str, str, tuple[int, ...]]:
     return curve.input, curve.corruption, tuple(level.severity for level in curve.levels)
 
 
-def further_check(
-    target: AnyTarget,
-    values: FloatArray,
-    rows: NDArray[np.bool_],
-    new: Scores,
-    old: Scores,
-    bound: float,
-) -> Check:
-    """What is lost in a target that is learned beside the primary one."""
-    title = f"loss in {target.name}"
-    if target.name not in old.targets:
+def further_check(name: str, shared: Common | None, new: Scores, old: Scores, rule: PromotionConfig) -> Check:
+    """Measure what is lost in a target that is learned beside the primary one."""
+    bound = float(rule.max_further_loss or 0)
+    title = f"loss in {name}"
+    if shared is None:
         return Check(title, math.nan, bound, True, "the champion does not predict it")
-    if not rows.any():
+    if shared.share > rule.max_unknown:
+        return Check(title, math.nan, bound, False, shared.note)
+    if not shared.rows.any():
         return Check(title, math.nan, bound, True, "no test row has it")
+    target, rows = shared.target, shared.rows
     before, after = (
-        metric(target, target.metric, values[rows], scores.of(target)[rows]) for scores in (old, new)
+        metric(target, target.metric, shared.values[rows], scores.of(target)[rows]) for scores in (old, new)
     )
     note = f"{target.metric} {after:.4f}, champion's {before:.4f}"
     return _bounded(title, loss(target.metric, before, after), bound, note)

@@ -14,10 +14,13 @@ import pytest
 from components.config import PipelineConfig
 from components.data.examples import as_table
 from components.data.samples import open_samples_table
+from components.data.spelling import Spelling
 from components.inference.predictor import Predictor
 from components.pipeline.evaluate import ModelEvaluation, evaluate_model
 from components.promotion.compare import FIRST, Rival, compare
+from components.promotion.unknown import common, spelled_as
 from components.promotion.verdict import Verdict
+from components.targets import Classification, Multilabel
 from tests.components.conftest import CLASSES, BuiltModel
 
 PROBABILITIES = [f"probability_{name}" for name in CLASSES]
@@ -136,24 +139,76 @@ def test_the_metric_of_promotion_wins_over_that_of_evaluation(
     assert verdict.gain.value == pytest.approx(losses[1] - losses[0], rel=1e-3), "a lower loss is a gain"
 
 
+def with_classes(bundle: Path, folder: Path, classes: list[str]) -> Path:
+    """Copy a model of an earlier braid, whose classes have other names."""
+    shutil.copytree(bundle, folder)
+    values = json.loads((folder / "model.json").read_text("utf-8"))
+    values["targets"][0]["classes"] = classes
+    del values["spellings"]
+    (folder / "model.json").write_text(json.dumps(values), "utf-8")
+    return folder
+
+
 @pytest.mark.parametrize("metric", ["accuracy", "log_loss"])
-def test_classes_that_only_one_of_the_two_knows_are_compared(
+def test_both_are_compared_on_rows_of_classes_that_the_champion_knows(
     tiny: BuiltModel,
     evaluated: ModelEvaluation,
     tmp_path: Path,
     config: Callable[..., PipelineConfig],
     metric: str,
 ) -> None:
-    champion = tmp_path / "bundle"
-    shutil.copytree(tiny.bundle, champion)
-    values = json.loads((champion / "model.json").read_text("utf-8"))
-    values["targets"][0]["classes"] = ["ant", "bee", "dog"]  # dog is no longer there, cat is new
-    (champion / "model.json").write_text(json.dumps(values), "utf-8")
-    options = config(promotion={"metric": metric})
+    champion = with_classes(tiny.bundle, tmp_path / "bundle", ["ant", "bee", "dog"])  # cat is new
+    options = config(promotion={"metric": metric, "max_unknown": 0.4})
     verdict = versus(tiny, tiny.bundle, champion, options)
-    assert verdict.promote, "the champion gets no cat right"
     assert verdict.gain is not None
+    assert "33% of the test rows are left out, as the champion does not know 'cat'" in verdict.reason
+    assert "on the same 16 test rows" in verdict.reason
     assert np.isfinite([verdict.gain.value, verdict.gain.low, verdict.gain.high]).all()
+    assert {check.name: check.found for check in verdict.checks}["unknown classes"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("classes", [["ant", "bee", "dog"], ["x", "y", "z"]])
+def test_too_many_unknown_rows_decide_nothing(
+    tiny: BuiltModel, evaluated: ModelEvaluation, tmp_path: Path, classes: list[str]
+) -> None:
+    verdict = versus(tiny, tiny.bundle, with_classes(tiny.bundle, tmp_path / "bundle", classes))
+    assert not verdict.promote
+    assert verdict.gain is None
+    assert "promotion.max_unknown is 20%" in verdict.reason
+    assert "'cat'" in verdict.reason
+
+
+def test_a_champion_with_other_letters_of_the_same_words_is_the_same(
+    tiny: BuiltModel, evaluated: ModelEvaluation, tmp_path: Path
+) -> None:
+    champion = with_classes(tiny.bundle, tmp_path / "bundle", ["ant\u200b", " bee", "cat\ufeff"])
+    assert versus(tiny, tiny.bundle, champion) == versus(tiny, tiny.bundle, tiny.bundle)
+
+
+class TestCommon:
+    CELLS = ("a", "b", None, "c", "a")
+
+    def test_rows_of_unknown_classes_are_left_out(self) -> None:
+        target = Classification("t", "accuracy", ("a", "b", "c"))
+        part = common(target, self.CELLS, Classification("t", "accuracy", ("b", "a", "x")))
+        assert part.unknown == ("c",)
+        assert part.share == 0.25
+        assert part.rows.tolist() == [True, True, False, False, True]
+
+    def test_labels_that_are_unknown_are_left_out_and_their_rows_stay(self) -> None:
+        target = Multilabel("t", "f1_macro", ("a", "b", "c"), "|", "none")
+        champion = Multilabel("t", "f1_macro", ("c", "a"), "|", "none")
+        part = common(target, ("a|b", "c", None, "none", "b"), champion)
+        assert part.target.columns == ("a", "c")
+        assert (part.unknown, part.share) == (("b",), 0.5)
+        assert part.rows.tolist() == [True, True, False, True, True]
+        assert part.values[[0, 1, 3, 4]].tolist() == [[1, 0], [0, 1], [0, 0], [0, 0]]
+
+    def test_a_truth_and_a_bit_are_one_class(self) -> None:
+        bits = Classification("t", "accuracy", ("0", "1"))
+        truths = Classification("t", "accuracy", ("false", "true"))
+        assert spelled_as(bits, Spelling("boolean")) == truths
+        assert spelled_as(truths, Spelling("number")) == bits
 
 
 def test_a_champion_that_reads_other_columns_is_still_scored(

@@ -19,6 +19,7 @@ from components.promotion.compare import (
     robustness_checks,
     subset_check,
 )
+from components.promotion.unknown import Common
 from components.promotion.verdict import Check, Verdict
 from components.robustness.results import CorruptionCurve, Level, MissingCurve, MissingLevel, Robustness
 from components.targets import AnyTarget, Classification, Multilabel, Ordinal, Regression
@@ -202,15 +203,25 @@ def test_a_loss_in_a_further_target_is_bounded_on_the_rows_that_have_it() -> Non
     def model(off: float) -> Scores:
         return scores(NUMBER, {("a",): np.stack([np.full(200, off), np.ones(200)], 1)})
 
-    check = further_check(NUMBER, values, rows, model(1.5), model(1.0), 0.1)
+    shared, rule = Common(NUMBER, values, rows, (), 0.0), PromotionConfig(max_further_loss=0.1)
+    check = further_check("price", shared, model(1.5), model(1.0), rule)
     assert (check.name, check.found, check.passed) == ("loss in price", pytest.approx(0.5), False)
-    assert further_check(NUMBER, values, rows, model(1.0), model(1.5), 0.1).passed
+    assert further_check("price", shared, model(1.0), model(1.5), rule).passed
+
+
+def test_a_champion_that_knows_too_few_classes_of_a_further_target_cannot_be_compared() -> None:
+    shared = Common(NUMBER, np.zeros(200), ROWS, ("c",), 0.3)
+    new = scores(NUMBER, {("a",): np.zeros((200, 2))})
+    check = further_check("price", shared, new, new, PromotionConfig())
+    assert not check.passed
+    assert not check.measured
+    assert "does not know 'c'" in check.note
 
 
 def test_a_champion_without_the_further_target_loses_nothing() -> None:
     other = scores(classes_target(Classification), {("a",): sure_of([0, 1], 0.9, 3)})
     new = scores(NUMBER, {("a",): np.zeros((200, 2))})
-    check = further_check(NUMBER, np.zeros(200), ROWS, new, other, 0.0)
+    check = further_check("price", None, new, other, PromotionConfig(max_further_loss=0.0))
     assert check.passed
     assert not check.measured
 
