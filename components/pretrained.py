@@ -1,10 +1,10 @@
-"""Opening a transformers checkpoint: from a local folder, the local hub cache, or the hub.
+"""Access to transformers checkpoints in a local folder, the local hub cache, or the hub.
 
-Only `config.json`, tokenizer and processor files and safetensors weights are ever read; no pickle is
-loaded and no code that comes with a checkpoint is run.
+Only `config.json`, tokenizer and processor files and safetensors weights are read. No pickle is loaded and no
+code of a checkpoint is run.
 
-transformers is imported where a checkpoint is opened: that takes seconds, which a pipeline without
-pretrained encoders would pay in each of its processes.
+Functions import transformers themselves: that takes seconds, which a pipeline without pretrained encoders
+would pay in each of its processes.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ class PretrainedFacts:
     """Facts of a checkpoint that preprocessing needs before any weight is loaded.
 
     Attributes:
-        path: local folder that holds the checkpoint.
-        model_type: family by transformers' name (`bert`, `vit`, `wav2vec2`, ...).
-        image_size: side in pixels of the pictures it expects; None when it takes no pictures or any size.
-        image_mean: mean of R, G, B in [0, 1] that is subtracted; None when it takes no pictures.
-        image_std: standard deviation of R, G, B that is divided by; None when it takes no pictures.
-        sampling_rate: Hz of the sound it expects; None when it takes no sound.
-        max_tokens: longest text in tokens, special ones included; None when there is no limit.
+        path: Local folder of the checkpoint.
+        model_type: Family by transformers' name (`bert`, `vit`, `wav2vec2`, ...).
+        image_size: Side in pixels of the images it expects; None if it takes no images or any size.
+        image_mean: Mean of R, G, B in [0, 1] that is subtracted; None if it takes no images.
+        image_std: Standard deviation of R, G, B that is divided by; None if it takes no images.
+        sampling_rate: Hz of the audio it expects; None if it takes no audio.
+        max_tokens: Longest text in tokens, special ones included; None without a limit.
     """
 
     path: str
@@ -67,41 +67,40 @@ class PretrainedFacts:
 
 
 def describe_pretrained(model: str, revision: str | None = None) -> PretrainedFacts:
-    """Read what a checkpoint expects from its configuration files.
+    """Read the facts of a checkpoint from its configuration files.
 
     Args:
-        model: hub id (`org/name`) or local folder.
-        revision: branch, tag or commit of a hub model; ignored for a folder.
+        model: Hub id (`org/name`) or local folder.
+        revision: Branch, tag or commit of a hub model; ignored for a folder.
 
     Raises:
-        ModelError: the checkpoint is not there, cannot be fetched, or is of a kind unknown to transformers.
+        ModelError: If the checkpoint does not exist, cannot be fetched, or is unknown to transformers.
     """
     folder = locate(model, revision)
     config = _open_config(folder, model)
     processor = _processor(folder)
     image = processor.get("image_processor", {})
     audio = processor.get("feature_extractor", {})
-    takes_pictures = bool(image) or _deep(config, "vision_config", "image_size") is not None
+    takes_images = bool(image) or _deep(config, "vision_config", "image_size") is not None
     normalises = image.get("do_normalize", True)
     return PretrainedFacts(
         path=str(folder),
         model_type=str(config.model_type),
-        image_size=_image_size(image, config) if takes_pictures else None,
-        image_mean=_rgb(image.get("image_mean", _HALF) if normalises else 0.0) if takes_pictures else None,
-        image_std=_rgb(image.get("image_std", _HALF) if normalises else 1.0) if takes_pictures else None,
+        image_size=_image_size(image, config) if takes_images else None,
+        image_mean=_rgb(image.get("image_mean", _HALF) if normalises else 0.0) if takes_images else None,
+        image_std=_rgb(image.get("image_std", _HALF) if normalises else 1.0) if takes_images else None,
         sampling_rate=int(audio["sampling_rate"]) if audio.get("sampling_rate") else None,
         max_tokens=_max_tokens(config, folder),
     )
 
 
 def locate(model: str, revision: str | None = None) -> Path:
-    """Folder on this machine that holds the checkpoint; a hub id is downloaded once into the HF cache.
+    """Return the local folder of a checkpoint; one of the hub is downloaded once into the HF cache.
 
-    ``package:NAME/FOLDER`` is a folder of an installed Python package, for weights that come from a package
-    index.
+    ``package:NAME/FOLDER`` is a folder of an installed Python package, for weights from a package index.
 
     Raises:
-        ModelError: no such folder, package or hub model, no access, or no network and nothing in the cache.
+        ModelError: If there is no such folder, package or hub model, no access, or neither network nor cache.
     """
     folder = Path(model).expanduser()
     if model.startswith(_PACKAGE):
@@ -119,7 +118,7 @@ def locate(model: str, revision: str | None = None) -> Path:
             "Give a local folder with config.json and safetensors weights, or a hub id such as org/name."
         )
     try:
-        found = snapshot_download(model, revision=revision, allow_patterns=_FILES, ignore_patterns=_NESTED)
+        snapshot = snapshot_download(model, revision=revision, allow_patterns=_FILES, ignore_patterns=_NESTED)
     except GatedRepoError as error:
         raise ModelError(
             f"encoder.model: {model!r} is gated on the hub. Accept its terms there and log in "
@@ -148,36 +147,36 @@ def locate(model: str, revision: str | None = None) -> Path:
             "safetensors weights, or fill the cache on a machine with network "
             f"(`hf download {model}`) and point HF_HOME at it."
         ) from error
-    return Path(found)
+    return Path(snapshot)
 
 
 def _in_package(name: str) -> Path:
-    """Folder of an installed package. Its code is not run.
+    """Return a folder of an installed package, without running its code.
 
     Raises:
-        ModelError: there is no such package, or no such folder in it.
+        ModelError: If there is no such package, or no such folder in it.
     """
     package, _, inner = name.partition("/")
-    found = find_spec(package) if package.isidentifier() else None
-    if found is None or not found.submodule_search_locations:
+    spec = find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
         raise ModelError(
             f"encoder.model: {_PACKAGE}{name}: there is no installed package {package!r}; install the one "
             "that brings the weights, or give a local folder or a hub id"
         )
-    folder = Path(found.submodule_search_locations[0]) / inner
+    folder = Path(spec.submodule_search_locations[0]) / inner
     if not folder.is_dir():
         raise ModelError(f"encoder.model: {_PACKAGE}{name}: the package has no folder {inner!r}")
     return folder
 
 
 def load_model(path: str | Path) -> PreTrainedModel:
-    """Weights of a located checkpoint in float32, in eval mode, without any network access.
+    """Load a local checkpoint in float32, in eval mode, without network access.
 
-    SpecAugment and layer dropping inside the model are switched off: augmentation is the pipeline's
-    (components/preprocess/augment.py), where it is configured, seeded and seen.
+    SpecAugment and layer dropping inside the model are switched off: augmentation belongs to the pipeline
+    (components/preprocess/augment.py), which configures and seeds it.
 
     Raises:
-        ModelError: no safetensors weights, or they do not fit the configuration.
+        ModelError: If there are no safetensors weights, or they do not fit the configuration.
     """
     from transformers import AutoModel
     from transformers.utils import logging
@@ -194,7 +193,7 @@ def load_model(path: str | Path) -> PreTrainedModel:
             "Other formats can run code when opened and are not read; take a revision with "
             "model.safetensors, or convert it with `AutoModel.from_pretrained(...).save_pretrained(folder)`."
         )
-    logging.disable_progress_bar()  # a bar for reading one local file says nothing
+    logging.disable_progress_bar()  # one local file needs no bar
     try:
         model: PreTrainedModel = AutoModel.from_pretrained(
             folder,
@@ -210,10 +209,10 @@ def load_model(path: str | Path) -> PreTrainedModel:
 
 
 def load_feature_extractor(path: str | Path) -> Any:
-    """The checkpoint's own sound preparation (waves to whatever its network takes).
+    """Load the checkpoint's own preparation of audio (waves to the features that its network takes).
 
     Raises:
-        ModelError: the folder has none, so what the model expects is unknown.
+        ModelError: If the folder has none, so that the network's features are unknown.
     """
     from transformers import AutoFeatureExtractor
 
@@ -221,7 +220,7 @@ def load_feature_extractor(path: str | Path) -> Any:
         return AutoFeatureExtractor.from_pretrained(path, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
-            f"encoder.model: {path} has no feature extractor for sound (preprocessor_config.json): {error}"
+            f"encoder.model: {path} has no feature extractor for audio (preprocessor_config.json): {error}"
         ) from error
 
 
@@ -238,7 +237,7 @@ def _open_config(folder: Path, model: str) -> Any:
 
 
 def _processor(folder: Path) -> dict[str, dict[str, Any]]:
-    """Settings of the image processor and the feature extractor, wherever the checkpoint keeps them."""
+    """Read the settings of the image processor and the feature extractor, in either file."""
     parts: dict[str, dict[str, Any]] = {}
     for name in ("preprocessor_config.json", "processor_config.json"):
         file = folder / name
@@ -256,7 +255,7 @@ def _processor(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _image_size(image: dict[str, Any], config: Any) -> int | None:
-    """Side in pixels: of the centre crop where there is one, else of the resizing, else of the network."""
+    """Return the side in pixels of the centre crop, else of the resizing, else of the network."""
     for key in ("crop_size", "size"):
         if key == "crop_size" and not image.get("do_center_crop", "crop_size" in image):
             continue
@@ -272,7 +271,7 @@ def _image_size(image: dict[str, Any], config: Any) -> int | None:
 
 
 def _max_tokens(config: Any, folder: Path) -> int | None:
-    """Least of the network's positions and the tokenizer's own limit."""
+    """Return the smaller of the network's positions and the tokenizer's own limit."""
     limits = []
     positions = _deep(config, "text_config", "max_position_embeddings")
     if isinstance(positions, int) and positions > 0:
@@ -287,7 +286,7 @@ def _max_tokens(config: Any, folder: Path) -> int | None:
 
 
 def _deep(config: Any, part: str, name: str) -> Any:
-    """An option of a configuration, or of the tower of that name in a two-tower one (CLIP, CLAP)."""
+    """Return an option of a configuration, or of one tower of a two-tower model (CLIP, CLAP)."""
     value = getattr(config, name, None)
     return value if value is not None else getattr(getattr(config, part, None), name, None)
 

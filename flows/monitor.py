@@ -1,4 +1,4 @@
-"""Flow ``monitor``: is new data still like that which a registered model was judged on?"""
+"""Flow ``monitor``: new data against the rows that a registered model was evaluated on."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tasks.monitor import announce_task, compare_task, find_task
 
 @dataclass(frozen=True)
 class Monitored:
-    """What a finished comparison leaves.
+    """Result of a finished comparison.
 
     Attributes:
-        key: Of the run.
-        mlflow_run: Id of the run.
-        model: What was compared with.
-        drift: What was found.
+        key: Key of the run.
+        mlflow_run: Id of the MLflow run.
+        model: The model with the reference rows.
+        drift: Result of the comparison.
     """
 
     key: str
@@ -35,7 +35,7 @@ class Monitored:
 
 
 def monitor_name() -> str:
-    """``shoes against sorter 2026-11-23 22:30`` in the dashboard."""
+    """Name a run in the dashboard: ``shoes against sorter 2026-11-23 22:30``."""
     return table_run_name("against")
 
 
@@ -43,19 +43,19 @@ def monitor_name() -> str:
 def monitor(
     config: MonitorConfig, workspace: Path = Path(".braid"), tracking_file: Path = Path("mlflow.yaml")
 ) -> Monitored:
-    """Compare a table with the rows that a model carries; emit the event ``braid.drift`` where it has moved.
+    """Compare a table with the rows that a model carries; emit the event ``braid.drift`` on drift.
 
     Args:
-        config: The table, the model, and what counts as drift.
+        config: The table, the model, and the tests for drift.
         workspace: Folder with fetched models and runs, and MLflow's database by default.
         tracking_file: mlflow.yaml.
     """
     workspace = workspace.resolve()
     model = find_task(config, load_tracking(tracking_file, workspace), workspace)
-    said = config.model_dump(mode="json")
+    settings = config.model_dump(mode="json")
     facts = {"model_name": model.name, "model_version": model.version, "model_run": model.run}
     name = f"monitor-{model.name}"
-    with begun(Path(config.manifest), name, said, workspace, tracking_file, "monitor", facts) as (
+    with begun(Path(config.manifest), name, settings, workspace, tracking_file, "monitor", facts) as (
         key,
         at,
         mlflow_run,

@@ -1,4 +1,4 @@
-"""Flow ``reproduce``: a finished retraining once more, from nothing, in a place of its own."""
+"""Flow ``reproduce``: a repetition of a finished retraining, from nothing, in a folder of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from prefect import flow
 
-from components.config import PipelineConfig, TrackingConfig, load_tracking
+from components.config import PipelineConfig, load_tracking
 from components.config.tracking import VARIABLES
 from components.data.ingest import ingest
 from components.errors import DataError
@@ -32,9 +32,9 @@ class Reproduced:
 
     Attributes:
         original: MLflow id of the run.
-        again: Of the repetition, in the database of ``workspace``.
-        workspace: Where the repetition was made, with its own cache, MLflow database and registry.
-        comparison: All that they differ in.
+        again: MLflow id of the repetition, in the database of ``workspace``.
+        workspace: Folder of the repetition, with its own cache, MLflow database and registry.
+        comparison: All differences.
     """
 
     original: str
@@ -53,32 +53,32 @@ def repeat(config: Path, settings: Mapping[str, Any], workspace: Path) -> Outcom
     """Retrain with the settings of an earlier run; nothing leaves the workspace.
 
     Args:
-        config: The pipeline file of that run; need not be there any more.
-        settings: What it and the overrides said.
-        workspace: Of the repetition alone.
+        config: The pipeline file of that run; need not exist any more.
+        settings: Contents of that file, with the overrides of then.
+        workspace: Workspace of the repetition alone.
     """
     pipeline = PipelineConfig.model_validate(settings)
     with opened(config, pipeline, workspace, workspace / "mlflow.yaml", "reproduce") as run:
         return run_steps(run)
 
 
-def place_of(workspace: Path, run: Carried) -> Path:
-    """Folder in which a run is repeated: as it was left by a kill, else empty."""
-    place = workspace / FOLDER / run.run
-    if (place / _FINISHED).exists():
-        shutil.rmtree(place)
-    place.mkdir(parents=True, exist_ok=True)
-    return place
+def repetition_folder(workspace: Path, run: Carried) -> Path:
+    """Make the folder in which a run is repeated: empty, or as a kill left it."""
+    folder = workspace / FOLDER / run.run
+    if (folder / _FINISHED).exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
-def check_data(run: Carried, pipeline: PipelineConfig, place: Path) -> None:
-    """Look whether the data of a run is still what it was.
+def check_data(run: Carried, pipeline: PipelineConfig, folder: Path) -> None:
+    """Check that the data of a run is still the same.
 
     Raises:
         DataError: If it cannot be read, or is other data.
     """
     try:
-        dataset = ingest(pipeline, place / "data" / pipeline.name, run.file.parent)
+        dataset = ingest(pipeline, folder / "data" / pipeline.name, run.file.parent)
     except DataError as error:
         raise DataError(f"the data of run {run.name} cannot be read any more: {error}") from error
     if dataset.digest == run.account.data:
@@ -95,28 +95,24 @@ def check_data(run: Carried, pipeline: PipelineConfig, place: Path) -> None:
     raise DataError(
         f"run {run.name} was of other data than {dataset.source} holds now (digest {run.account.data} then, "
         f"{dataset.digest} now; {', '.join(counts) or 'the same number of rows, other contents'}). Put the "
-        "data back as it was, or say where it is: --set data.source=PATH"
+        "data back as it was, or give its path: --set data.source=PATH"
     )
 
 
-def reproduce(run: Carried, pipeline: PipelineConfig, place: Path) -> Reproduced:
-    """Repeat a run in :func:`place_of` and compare both.
+def reproduce(run: Carried, pipeline: PipelineConfig, folder: Path) -> Reproduced:
+    """Repeat a run in :func:`repetition_folder` and compare both.
 
     Args:
         run: The run.
         pipeline: Its pipeline, perhaps with changes.
-        place: Workspace of the repetition.
+        folder: Workspace of the repetition.
     """
-    write_bytes(place / "mlflow.yaml", b"system_metrics: false\n")
-    # It logs to its own workspace, whatever the environment names; with as many threads as then, as how a sum
-    # is divided among threads decides its last bits.
+    write_bytes(folder / "mlflow.yaml", b"system_metrics: false\n")
+    # It logs to its own workspace, whatever the environment names. It has as many threads as the run had,
+    # since the division of a sum among threads decides its last bits.
     with variables({**dict.fromkeys(VARIABLES), "OMP_NUM_THREADS": str(run.threads)}):
-        outcome = repeat(run.file, pipeline.model_dump(mode="json"), place)
-        again = carried(_own(place), outcome.mlflow_run)
-    found = differences(run.account, again.account)
-    (place / _FINISHED).touch()
-    return Reproduced(run.run, again.run, place, Comparison(len(run.account.metrics), tuple(found)))
-
-
-def _own(place: Path) -> TrackingConfig:
-    return load_tracking(place / "mlflow.yaml", place)
+        outcome = repeat(run.file, pipeline.model_dump(mode="json"), folder)
+        again = carried(load_tracking(folder / "mlflow.yaml", folder), outcome.mlflow_run)
+    comparison = Comparison(len(run.account.metrics), tuple(differences(run.account, again.account)))
+    (folder / _FINISHED).touch()
+    return Reproduced(run.run, again.run, folder, comparison)

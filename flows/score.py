@@ -1,4 +1,4 @@
-"""Flow ``score``: a table without targets to predictions, by a registered model."""
+"""Flow ``score``: predictions of a registered model for a table without targets."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tasks.tracking import runs
 
 @dataclass(frozen=True)
 class Scored:
-    """What a finished job leaves.
+    """Result of a finished job.
 
     Attributes:
-        job: Where everything lies.
+        job: The job with its paths.
         summary: Its totals.
-        repeated: Whether all rows had been scored before.
-        written: Rows written to the database now; None where none was named.
+        repeated: True if all rows had been scored before.
+        written: Rows written to the database now; None without one.
     """
 
     job: Job
@@ -36,7 +36,7 @@ class Scored:
 
 
 def score_name() -> str:
-    """``shoes by sorter 2026-11-23 22:30`` in the dashboard."""
+    """Name a run in the dashboard: ``shoes by sorter 2026-11-23 22:30``."""
     return table_run_name("by")
 
 
@@ -44,10 +44,10 @@ def score_name() -> str:
 def score(
     config: ScoreConfig, workspace: Path = Path(".braid"), tracking_file: Path = Path("mlflow.yaml")
 ) -> Scored:
-    """Score a table, a chunk at a time. Goes on where a killed job stopped; a finished one is left as it is.
+    """Score a table, one chunk at a time. Resumes a killed job; a finished one stays as it is.
 
     Args:
-        config: The table, the model, and where the predictions go.
+        config: The table, the model, and the folder of the predictions.
         workspace: Folder with fetched models and runs, and MLflow's database by default.
         tracking_file: mlflow.yaml.
     """
@@ -63,8 +63,8 @@ def score(
 
 
 def _score(job: Job, workspace: Path, tracking_file: Path) -> Summary:
-    said = job.config.model_dump(mode="json", exclude={"sql"})
+    settings = job.config.model_dump(mode="json", exclude={"sql"})
     facts = {"model_name": job.model.name, "model_version": job.model.version, "model_run": job.model.run}
-    places = (workspace, tracking_file)
-    with begun(Path(job.folder), job.key, said, *places, "score", facts, job.key) as (key, at, run):
+    paths = (workspace, tracking_file)
+    with begun(Path(job.folder), job.key, settings, *paths, "score", facts, job.key) as (key, at, run):
         return score_task(Run(key, workspace, at, run), job)

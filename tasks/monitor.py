@@ -40,7 +40,7 @@ def find_task(config: MonitorConfig, at: TrackingConfig, workspace: Path) -> Mod
     """
     uri = registry.find_model(at, config.model)
     version = registry.source(at, uri)
-    bundle = registry.kept_bundle(at, uri, workspace / "models")
+    bundle = registry.cached_bundle(at, uri, workspace / "models")
     if not (bundle / REFERENCE).exists():
         raise ModelError(
             f"{config.model}: the model carries no rows that new data could be compared with (it was made "

@@ -233,7 +233,7 @@ def evidence(
             f"{version.uri}: its run was not compared with {_called(champion)}, and cannot be now: {what}. "
             "Run the pipeline again, or decide without the rule: --force."
         )
-    own = registry.kept_bundle(at, version.uri, workspace / "models")
+    own = registry.cached_bundle(at, version.uri, workspace / "models")
     return Evidence(_decide(at, recipe, version, champion, own), "scored")
 
 

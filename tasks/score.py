@@ -27,7 +27,7 @@ def open_task(config: ScoreConfig, at: TrackingConfig, workspace: Path) -> Job:
     """The model's bundle, fetched if need be, and the job that was asked for, new or begun earlier."""
     uri = registry.find_model(at, config.model)
     version = registry.source(at, uri)
-    bundle = registry.kept_bundle(at, uri, workspace / "models")
+    bundle = registry.cached_bundle(at, uri, workspace / "models")
     job = plan(config, Model(version.name, version.version or None, version.run, str(bundle)))
     if config.sql is not None:  # before hours of scoring
         sink_of(config).check(schema(Predictor(bundle, "cpu"), config.explain))

@@ -14,7 +14,7 @@ from prefect.tasks import exponential_backoff
 
 from components.config.engine import EngineConfig
 from components.errors import BraidError, ServiceError
-from tasks.tracking.service import reached
+from tasks.tracking.service import service_errors
 
 _DAY = 24 * 3600
 Returned = TypeVar("Returned")
@@ -54,7 +54,7 @@ def step(
     def made(function: Callable[..., Returned]) -> Task[..., Returned]:
         @wraps(function)
         def run(*arguments: Any, **named: Any) -> Returned:
-            with reached():
+            with service_errors():
                 return function(*arguments, **named)
 
         return settled(run)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from components.config.tracking import VARIABLES
-from components.runtime.environ import kept
+from components.runtime.environ import keep_variables
 from flows.process_settings import configure_process
 from flows.servers.processes import port_near, prefect_server
 
@@ -67,7 +67,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BySharing:
 @pytest.fixture(autouse=True)
 def mlflow_forgets_addresses() -> Iterator[None]:
     """Give each test MLflow's default addresses, which belong to the whole process."""
-    with kept(VARIABLES):
+    with keep_variables(VARIABLES):
         yield
         if "mlflow" in sys.modules:
             sys.modules["mlflow"].set_tracking_uri(None)

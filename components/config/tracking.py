@@ -11,7 +11,7 @@ from components.config.section import Section
 from components.config.validation import explain
 from components.config.yaml_file import read_mapping
 from components.errors import ConfigError
-from components.runtime.services import served
+from components.runtime.services import running_services
 
 VARIABLES = {
     "MLFLOW_TRACKING_URI": "tracking_uri",
@@ -70,7 +70,7 @@ def load_tracking(path: Path | None, workspace: Path) -> TrackingConfig:
     environment = {option: os.environ.get(name) for name, option in VARIABLES.items()}
     config = config.model_copy(update={key: value for key, value in environment.items() if value})
     if config.tracking_uri is None:
-        running = served(workspace)
+        running = running_services(workspace)
         local = {"tracking_uri": running.mlflow if running else f"sqlite:///{workspace / 'mlflow.db'}"}
         if config.artifact_location is None:
             local["artifact_location"] = (workspace / "mlartifacts").as_uri()

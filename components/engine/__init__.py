@@ -13,7 +13,7 @@ ENGINES: dict[str, type[Local] | type[OnRay]] = {"local": Local, "ray": OnRay}
 
 
 def open_engine(config: EngineConfig) -> Engine:
-    """The engine that a pipeline asks for.
+    """Open the engine that a pipeline asks for.
 
     Raises:
         EngineError: If it is ray, and Ray is not installed or its cluster cannot be joined.

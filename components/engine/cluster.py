@@ -1,4 +1,4 @@
-"""The Ray cluster: joined, or started on this machine for as long as it is needed."""
+"""Ray cluster: an existing one, or one on this machine for as long as it is needed."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ ADDRESS = "RAY_ADDRESS"
 
 
 class EngineError(BraidError):
-    """The engine that a pipeline asks for is not to be had."""
+    """Error of an engine that a pipeline asks for and that is not available."""
 
 
 def import_ray() -> Any:
-    """The library.
+    """Import Ray with the parts that braid uses.
 
     Raises:
         EngineError: If it is not installed.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no data is sent anywhere
     try:
-        import ray  # an extra: the import is the check
+        import ray  # Ray is an extra: the import is the check
         import ray.data
         import ray.train
     except ImportError as error:
@@ -42,13 +42,13 @@ def import_ray() -> Any:
 
 
 def connect(config: EngineConfig) -> Any:
-    """Join the cluster, unless this process has done so; give the library.
+    """Join the cluster, unless this process has done so; return the library.
 
     Raises:
         EngineError: If Ray is not installed, or there is no cluster at the address.
     """
     address = config.cluster.address or os.environ.get(ADDRESS)
-    if address is None:  # nobody from elsewhere has a part in it; Ray looks when it is imported
+    if address is None:  # no other machine joins it; Ray reads this as it is imported
         os.environ.setdefault(LOOPBACK, "0")
     ray = import_ray()
     if ray.is_initialized():
@@ -60,33 +60,33 @@ def connect(config: EngineConfig) -> Any:
         try:
             ray.init(address=address, **quiet)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            place = "engine.cluster.address" if config.cluster.address else ADDRESS
+            option = "engine.cluster.address" if config.cluster.address else ADDRESS
             raise EngineError(
-                f"{place}: no Ray cluster can be joined at {address!r} "
+                f"{option}: no Ray cluster can be joined at {address!r} "
                 f"({str(error).splitlines()[0] if str(error) else type(error).__name__}). A run has to be on "
                 "one of the cluster's own machines; without an address it starts a cluster of its own"
             ) from error
     context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False  # steps tell their own progress
+    context.enable_progress_bars = False  # steps report their own progress
     context.print_on_execution_start = False
     return ray
 
 
 @contextmanager
 def running(*engines: EngineConfig) -> Iterator[None]:
-    """A cluster for the block and the processes that it starts, where any of the engines is ray.
+    """Provide a cluster to the block and the processes that it starts, if any of the engines is ray.
 
-    One that is started here is found by the others through ``RAY_ADDRESS``, and ends with the block.
+    These processes find one that is started here by ``RAY_ADDRESS``; it ends with the block.
 
     Raises:
-        EngineError: As :func:`connect` does.
+        EngineError: As for :func:`connect`.
     """
-    asking = [engine for engine in engines if engine.name == "ray"]
-    if not asking or _is_joined():  # a flow inside another has the cluster of that one
+    on_ray = [engine for engine in engines if engine.name == "ray"]
+    if not on_ray or _is_joined():  # a flow inside another has the cluster of that one
         yield
         return
-    ray = connect(asking[0])
-    given = asking[0].cluster.address or os.environ.get(ADDRESS)
+    ray = connect(on_ray[0])
+    given = on_ray[0].cluster.address or os.environ.get(ADDRESS)
     try:
         with variables({ADDRESS: given or ray.get_runtime_context().gcs_address}):
             yield
@@ -95,13 +95,13 @@ def running(*engines: EngineConfig) -> Iterator[None]:
 
 
 def gpus_each(config: EngineConfig, ray: Any) -> int:
-    """GPUs of a worker with a network: 1 where they are asked for, or there are any."""
-    there = ray.cluster_resources().get("GPU", 0) > 0
-    return int(config.device == "cuda" or (config.device == "auto" and there))
+    """Return the GPUs of a worker with a network: 1 if the device asks for one or the cluster has any."""
+    has_gpus = ray.cluster_resources().get("GPU", 0) > 0
+    return int(config.device == "cuda" or (config.device == "auto" and has_gpus))
 
 
 def own_error(error: BaseException | None) -> BraidError | None:
-    """The error of braid that a worker raised, out of those that Ray wraps it in; None if there is none."""
+    """Return the error of braid that a worker raised, out of Ray's around it; None if there is none."""
     while error is not None and not isinstance(error, BraidError):
         error = cause_of(error)
     cause = getattr(error, "cause", None)  # Ray makes a class that is both its own error and the worker's
@@ -110,13 +110,14 @@ def own_error(error: BaseException | None) -> BraidError | None:
 
 @contextmanager
 def followed(ray: Any, work: Any) -> Iterator[None]:
-    """A block of a generator that follows work on the cluster: left by its end, the work is cancelled.
+    """Guard the block of a generator that follows work on the cluster: its early end cancels the work.
 
     Args:
+        ray: The library.
         work: Reference, or stream of them.
 
     Raises:
-        BraidError: That of a worker, as it was raised there.
+        BraidError: The error of a worker, as it was raised there.
     """
     try:
         yield

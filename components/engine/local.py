@@ -1,4 +1,4 @@
-"""The engine ``local``: everything in the process that asks."""
+"""Engine ``local``: everything in the calling process."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from components.training.task import Training
 
 
 class Local:
-    """See :class:`components.engine.protocol.Engine`.
+    """Engine in the calling process; see :class:`components.engine.protocol.Engine`.
 
     Args:
-        config: Of the engine.
+        config: Settings of the engine.
     """
 
     def __init__(self, config: EngineConfig) -> None:

@@ -1,4 +1,4 @@
-"""The engine ``ray``: Ray Data for shards, Ray Train for trainings, Ray tasks for the rest."""
+"""Engine ``ray``: Ray Data for shards, Ray Train for trainings, Ray tasks for the rest."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from components.training.task import Training
 
 
 class OnRay:
-    """See :class:`components.engine.protocol.Engine`.
+    """Engine on a Ray cluster; see :class:`components.engine.protocol.Engine`.
 
     Args:
-        config: Of the engine.
+        config: Settings of the engine.
     """
 
     def __init__(self, config: EngineConfig) -> None:

@@ -1,4 +1,4 @@
-"""The interface of every engine: shards of rows, trainings, and steps of any other kind."""
+"""Interface of every engine: shards of rows, trainings, and steps of any other kind."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from components.training.checkpoint import Epoch
 from components.training.task import Training
 
 Worker = Callable[[Iterable[pd.DataFrame]], Iterator[int]]
-"""Works shards of rows off, one after the other, and writes what comes of each; tells the rows of each then.
-It may be given the same shard twice, and comes to the same end."""
+"""Function that works on one shard of rows after the other, writes the result of each and yields its rows.
+It may get the same shard twice, with the same result."""
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
 Yielded = TypeVar("Yielded")
@@ -21,7 +21,7 @@ Returned = TypeVar("Returned")
 
 
 class Table(Protocol):
-    """Rows that are read a slice at a time: a data frame, or what reads one when it is asked."""
+    """Rows that are read one slice at a time: a data frame, or an object that reads one on demand."""
 
     def __len__(self) -> int: ...
 
@@ -29,28 +29,28 @@ class Table(Protocol):
 
 
 class Engine(Protocol):
-    """Drives functions that know nothing of where they run."""
+    """Driver of functions that do not depend on the machine that they run on."""
 
     def ask(self, question: Callable[[torch.device], Answer]) -> Answer:
         """Call a function with the device that networks run on, and return its result."""
         ...
 
     def shards(self, make: Callable[[], Worker], rows: Table, size: int, *, network: bool) -> Iterator[int]:
-        """Work rows off, ``size`` at a time, each shard by one of as many workers as there is room for.
+        """Work on rows in shards of ``size``, by as many workers as the cores allow.
 
         Args:
-            make: Makes a worker where it is to work; can be pickled.
-            rows: All there is to do. A shard is the same rows with every engine.
+            make: Makes a worker in its own process; can be pickled.
+            rows: All rows. The shards are the same with every engine.
             size: Most rows of a shard.
-            network: Whether the work is that of a network, which a GPU does faster.
+            network: True for work of a network, which a GPU does faster.
 
         Yields:
-            How many more rows are done.
+            Number of further rows that are done.
         """
         ...
 
     def train(self, training: Training) -> Iterator[Epoch]:
-        """Train, from the beginning or behind the last epoch that the training's folder knows.
+        """Train, from the beginning or behind the last epoch in the training's folder.
 
         Afterwards its network holds the best weights and is in eval mode.
 
@@ -65,8 +65,8 @@ class Engine(Protocol):
         *args: Arguments.args,
         **kwargs: Arguments.kwargs,
     ) -> Generator[Yielded, None, Returned]:
-        """A generator function on one worker: what it yields, as it does, and what it returns.
+        """Run a generator function on one worker; yield its items as they come, and return its result.
 
-        It may be begun again when its worker is lost, so it goes on where it was, by itself.
+        It is started again when its worker is lost, so it must resume by itself.
         """
         ...

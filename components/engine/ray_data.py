@@ -13,10 +13,10 @@ from components.errors import BraidError, from_text, to_text
 
 
 class Actor:
-    """A worker as Ray Data drives it: a shard in, the number of its rows out.
+    """Worker for Ray Data: it takes a shard and returns the number of its rows.
 
-    What is the user's to mend comes out as it is, beside the number: raised, Ray would wrap it until only its
-    text is left.
+    An error that the user can mend is returned beside the number: Ray would wrap a raised one until only
+    its text is left.
     """
 
     def __init__(self, make: Callable[[], Worker]) -> None:
@@ -36,15 +36,15 @@ def shards(
 ) -> Iterator[int]:
     """See :meth:`components.engine.protocol.Engine.shards`.
 
-    A block of the dataset is one shard. Workers write what they make themselves, so nothing but the rows
-    travels, and an actor that is lost is started again by Ray Data, which gives its shard to another.
+    A block of the dataset is one shard. Workers write their results themselves, so only the rows travel. Ray
+    Data starts a lost actor again, and gives its shard to another.
     """
     parts = [ray.put(rows[start : start + size]) for start in range(0, len(rows), size)]
     if not parts:
         return
     most = min(len(parts), config.workers or _room(ray, config.cpus, gpus))
     pool = ray.data.ActorPoolStrategy(
-        min_size=1,  # so that it goes on with one that is left
+        min_size=1,  # so that the last one can finish alone
         max_size=most,
         initial_size=most,
         max_tasks_in_flight_per_actor=2,
@@ -66,7 +66,7 @@ def shards(
 
 
 def _room(ray: Any, cpus: int, gpus: int) -> int:
-    """Workers for which the cluster has cores and GPUs."""
-    there = ray.cluster_resources()
-    room = there.get("CPU", 0) // cpus
-    return max(1, int(min(room, there.get("GPU", 0) // gpus) if gpus else room))
+    """Return the number of workers for which the cluster has cores and GPUs."""
+    resources = ray.cluster_resources()
+    room = resources.get("CPU", 0) // cpus
+    return max(1, int(min(room, resources.get("GPU", 0) // gpus) if gpus else room))

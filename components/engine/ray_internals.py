@@ -14,7 +14,7 @@ Goes when ``ray.init`` takes the address that a local cluster listens on."""
 def cause_of(error: BaseException) -> BaseException | None:
     """Return the error that one of Ray wraps; None if it wraps none.
 
-    Ray Train wraps what each worker raised once more, and keeps it under another name than Ray's core.
+    Ray Train wraps the error of each worker once more, under another name than Ray's core.
 
     Goes when all of Ray's errors set ``__cause__`` to the error that was raised on the worker.
     """

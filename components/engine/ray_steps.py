@@ -1,4 +1,4 @@
-"""A generator function as one Ray task, followed while it runs."""
+"""Generator function as one Ray task, followed while it runs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def steps(
 ) -> Generator[Any, None, Any]:
     """See :meth:`components.engine.protocol.Engine.steps`.
 
-    Ray begins the task again, up to ``config.retries`` times, where its worker is lost.
+    Ray starts the task again, up to ``config.retries`` times, when its worker is lost.
     """
-    remote = ray.remote(_told).options(
+    remote = ray.remote(_marked).options(
         num_cpus=config.cpus, num_gpus=gpus, num_returns="streaming", max_retries=config.retries
     )
     stream = remote.remote(begin)
@@ -26,10 +26,10 @@ def steps(
             if is_end:
                 return value
             yield value
-    raise RuntimeError("a Ray task ended without a result")  # it says one, or raises
+    raise RuntimeError("a Ray task ended without a result")  # _marked yields one, or raises
 
 
-def _told(begin: Callable[[], Generator[Any, None, Any]]) -> Generator[tuple[bool, Any], None, None]:
+def _marked(begin: Callable[[], Generator[Any, None, Any]]) -> Generator[tuple[bool, Any], None, None]:
     """Yield what a generator yields and at last what it returns, each with a mark for the end."""
     generator = begin()
     while True:

@@ -1,4 +1,4 @@
-"""A training by Ray Train: one worker, or several that share every batch (DDP)."""
+"""Training by Ray Train: one worker, or several that share every batch (DDP)."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _REFUSAL = "refused.json"
 def train(ray: Any, training: Training, config: EngineConfig, gpus: int) -> Iterator[Epoch]:
     """See :meth:`components.engine.protocol.Engine.train`.
 
-    There is one checkpoint, that of the training's folder, which all workers see: it serves both engines.
-    Where a worker is lost Ray Train begins again with all of them, and they go on behind the last epoch.
+    The only checkpoint is in the training's folder, which all workers see, as with the local engine. When a
+    worker is lost Ray Train starts all of them again, and they resume behind the last epoch.
     """
     fit = ray.remote(_fit).options(num_cpus=0, max_retries=config.cluster.retries)
     running = fit.remote(training, config, gpus)
-    told = 0
+    yielded = 0
     with followed(ray, running):
         while True:
             ended, _ = ray.wait([running], timeout=_EVERY)
-            for epoch in known_epochs(training.folder / CHECKPOINT)[told:]:
-                told += 1
+            for epoch in known_epochs(training.folder / CHECKPOINT)[yielded:]:
+                yielded += 1
                 yield epoch
             if ended:
                 break
@@ -48,14 +48,14 @@ def train(ray: Any, training: Training, config: EngineConfig, gpus: int) -> Iter
 
 
 def _fit(training: Training, config: EngineConfig, gpus: int) -> str | None:
-    """Run Ray Train to its end; why the training cannot go on, if so. A task, so that it can be cancelled."""
+    """Run Ray Train to its end, as a task that can be cancelled; return the reason of a failed training."""
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
     storage = training.folder / "ray"
     trainer = TorchTrainer(
         _worker(training, gpus),
-        torch_config=TorchConfig(timeout_s=_DAY),  # Ray Train itself sees that a worker is lost
+        torch_config=TorchConfig(timeout_s=_DAY),  # Ray Train itself notices a lost worker
         scaling_config=ScalingConfig(
             num_workers=config.cluster.trainers,
             use_gpu=gpus > 0,
@@ -70,7 +70,7 @@ def _fit(training: Training, config: EngineConfig, gpus: int) -> str | None:
     refusal = training.folder / _REFUSAL
     refusal.unlink(missing_ok=True)
     trainer.fit()
-    shutil.rmtree(storage, ignore_errors=True)  # what Ray Train writes down of a run that has ended
+    shutil.rmtree(storage, ignore_errors=True)  # Ray Train needs its records only during the run
     return json.loads(refusal.read_text("utf-8")) if refusal.exists() else None
 
 
@@ -84,9 +84,8 @@ def _worker(training: Training, gpus: int) -> Callable[[], None]:
         try:
             for epoch in training.run(device):
                 ray.train.report({"epoch": epoch.epoch, "val_loss": epoch.val_loss, "metric": epoch.metric})
-        except TrainingError as error:  # all workers find it at the same step: trying again is of no use
-            write_json(
-                training.folder / _REFUSAL, str(error)
-            )  # Ray Train gives back metrics of checkpoints alone
+        except TrainingError as error:
+            # All workers raise it at the same step, so a retry is of no use. Ray returns metrics alone.
+            write_json(training.folder / _REFUSAL, str(error))
 
     return work

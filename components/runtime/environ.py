@@ -1,4 +1,4 @@
-"""Environment variables that belong to the whole process, set for a while."""
+"""Environment variables of the process: set for a block, or filled into an option."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from components.errors import ConfigError
 
 @contextmanager
 def variables(values: Mapping[str, str | None]) -> Iterator[None]:
-    """Set variables for the block; what is done to them in it, here or by a library, ends with it.
+    """Set variables for the block; at its end they have the values from before.
 
     Args:
-        values: By name; None takes a variable away.
+        values: Values by name; None unsets a variable.
     """
     before = {name: os.environ.get(name) for name in values}
     _set(values)
@@ -25,8 +25,8 @@ def variables(values: Mapping[str, str | None]) -> Iterator[None]:
         _set(before)
 
 
-def kept(names: Iterable[str]) -> AbstractContextManager[None]:
-    """Leave variables as they are, whatever a library does to them in the block."""
+def keep_variables(names: Iterable[str]) -> AbstractContextManager[None]:
+    """Undo any change of these variables at the end of the block."""
     return variables({name: os.environ.get(name) for name in names})
 
 
@@ -42,19 +42,19 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 def filled(text: str, where: str) -> str:
-    """The text with its environment variables.
+    """Fill environment variables (``${NAME}``) into a text.
 
     Args:
-        text: What an option says.
-        where: The option, for messages.
+        text: Value of an option.
+        where: Path of the option, for messages.
 
     Raises:
         ConfigError: If a variable is not set.
     """
 
-    def value(found: re.Match[str]) -> str:
-        if found[1] not in os.environ:
-            raise ConfigError(f"{where}: the environment variable {found[1]} is not set")
-        return os.environ[found[1]]
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise ConfigError(f"{where}: the environment variable {match[1]} is not set")
+        return os.environ[match[1]]
 
     return _VARIABLE.sub(value, text)

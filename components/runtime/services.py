@@ -1,4 +1,4 @@
-"""Addresses of ``braid up`` of a workspace: other commands on the same workspace use its servers."""
+"""Addresses of the servers of ``braid up``: other commands on the same workspace use them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from components.storage.atomic import write_json
 
 
 @dataclass(frozen=True)
-class Served:
-    """The servers of a workspace.
+class Services:
+    """Servers of a workspace.
 
     Attributes:
         prefect_api: Address of Prefect's API.
         mlflow: Address of MLflow's server, or the tracking URI that it stands for.
         process: Id of the process of ``braid up``.
-        started: When that process began, in seconds: another one may get its id later.
+        started: Seconds since the epoch at which it began: another process may get its id later.
     """
 
     prefect_api: str
@@ -33,31 +33,31 @@ class Served:
         return self.prefect_api.removesuffix("/api")
 
 
-def last_served(workspace: Path) -> Served | None:
+def last_services(workspace: Path) -> Services | None:
     """Read which servers the workspace had last; None if it had none or the record cannot be read."""
     try:
-        return Served(**json.loads(_record(workspace).read_text("utf-8")))
+        return Services(**json.loads(_record(workspace).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def served(workspace: Path) -> Served | None:
+def running_services(workspace: Path) -> Services | None:
     """Return the servers of ``braid up`` of this workspace; None if it does not run."""
-    found = last_served(workspace)
-    if found is None:
+    services = last_services(workspace)
+    if services is None:
         return None
     try:
-        alive = abs(psutil.Process(found.process).create_time() - found.started) < 1
+        alive = abs(psutil.Process(services.process).create_time() - services.started) < 1
     except psutil.Error:
         return None
-    return found if alive else None
+    return services if alive else None
 
 
-def remember(workspace: Path, prefect_api: str, mlflow: str, process: int) -> Served:
-    """Note that a process serves this workspace."""
-    found = Served(prefect_api, mlflow, process, psutil.Process(process).create_time())
-    write_json(_record(workspace), asdict(found))
-    return found
+def remember(workspace: Path, prefect_api: str, mlflow: str, process: int) -> Services:
+    """Record that a process serves this workspace."""
+    services = Services(prefect_api, mlflow, process, psutil.Process(process).create_time())
+    write_json(_record(workspace), asdict(services))
+    return services
 
 
 def _record(workspace: Path) -> Path:

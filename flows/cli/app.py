@@ -1,8 +1,8 @@
-"""The command line: ``braid run``, ``sweep``, ``distill``, ``score``, ``monitor`` and those below.
+"""Command line ``braid``: one function per command, and ``main``.
 
 Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or configuration; 3 the data cannot be
-used; 4 a model, training, service or disk cannot be used; 5 the rule of promotion says no; 6 drift, where
-``--fail-on-drift`` asks for it; 7 a repeated run has come to something else; 130 interrupted.
+used; 4 a model, training, service or disk cannot be used; 5 the rule of promotion forbids it; 6 drift, where
+``--fail-on-drift`` asks for it; 7 a repeated run differs; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-# What a command works with is imported when it runs: it takes seconds, in which Prefect's server can start.
+# A command imports its libraries when it runs: this takes seconds, in which Prefect's server can start.
 from components.config import load_pipeline, load_tracking
 from components.config.engine import EngineConfig
 from components.errors import BraidError
@@ -34,6 +34,8 @@ from flows.cli.options import (
     ModelName,
     Name,
     Overrides,
+    RunName,
+    TableFormat,
     TrackingFile,
     Why,
     Workspace,
@@ -47,8 +49,8 @@ from flows.process_settings import configure_process
 app = typer.Typer(
     help="Retrain multimodal models and prove whether the new one deserves to replace the old one.",
     epilog="Exit codes: 0 done, 1 unexpected failure, 2 wrong usage or configuration, 3 the data cannot be "
-    "used, 4 a model, training, service or disk cannot be used, 5 the rule of promotion says no, "
-    "6 drift (--fail-on-drift), 7 a repeated run has come to something else, 130 interrupted.",
+    "used, 4 a model, training, service or disk cannot be used, 5 the rule of promotion forbids it, "
+    "6 drift (--fail-on-drift), 7 a repeated run differs, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -62,9 +64,9 @@ def run(
     mlflow: TrackingFile = MLFLOW,
     as_json: AsJson = False,
 ) -> None:
-    """Run a pipeline: data to a registered, evaluated model. Goes on where a killed run stopped."""
+    """Run a pipeline: data to a registered, evaluated model. Resumes a killed run."""
     with reported(workspace):
-        load_pipeline(config, overrides or [])  # a mistake in it is reported before servers start
+        load_pipeline(config, overrides or [])  # a fault in the file is reported before servers start
         with serving("flows.retrain", workspace, mlflow):
             from flows.retrain import retrain
 
@@ -89,7 +91,7 @@ def sweep(
     mlflow: TrackingFile = MLFLOW,
     as_json: AsJson = False,
 ) -> None:
-    """Compare fusions over seeds, search their options, register the winner. Goes on after a kill."""
+    """Compare fusions over seeds, search their options, register the winner. Resumes a killed sweep."""
     with reported(workspace):
         from components.config.sweep import load_sweep
 
@@ -118,7 +120,7 @@ def distill(
     mlflow: TrackingFile = MLFLOW,
     as_json: AsJson = False,
 ) -> None:
-    """Teach students with fewer inputs by a trained model, and measure what its help is worth."""
+    """Train students with fewer inputs with a model's help, and measure the gain of that help."""
     with reported(workspace):
         from components.config.distill import load_distill
 
@@ -147,27 +149,27 @@ def score(
         typer.Argument(help="Table with the model's columns: CSV, TSV, Parquet, JSON lines; path or URL."),
     ],
     out: Annotated[
-        str, typer.Option(metavar="FOLDER", help="Where the job's folder with the predictions goes.")
+        str, typer.Option(metavar="FOLDER", help="Parent of the job's folder, which gets the predictions.")
     ] = "predictions",
     id: Annotated[
         str | None,
         typer.Option(
-            "--id", metavar="COLUMN", help="Column with unique names; 'id' if there is one, else numbers."
+            "--id", metavar="COLUMN", help="Column of unique ids; by default 'id', else rows are numbered."
         ),
     ] = None,
-    format: Annotated[str, typer.Option(help="How to read the table; auto goes by its name.")] = "auto",
+    format: TableFormat = "auto",
     chunk_rows: Annotated[
-        int, typer.Option(help="Rows held at a time, and of a Parquet part; a multiple of 128.")
+        int, typer.Option(help="Rows per chunk and per Parquet part; a multiple of 128.")
     ] = 1024,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Add the share of each input in each answer.")
+        bool, typer.Option("--explain", help="Add the share of each input in each prediction.")
     ] = False,
-    max_bad: Annotated[float, typer.Option(help="Largest share of rows with faults before it stops.")] = 0.05,
+    max_bad: Annotated[float, typer.Option(help="Largest share of faulty rows; above it, stop.")] = 0.05,
     sql: Annotated[
         str | None,
         typer.Option(
             metavar="URL",
-            help="Database to write to as well (SQLAlchemy); ${NAME} is an environment variable.",
+            help="Database that gets the predictions too (SQLAlchemy); ${NAME} is an environment variable.",
         ),
     ] = None,
     table: Annotated[str, typer.Option(metavar="NAME", help="Table of that database.")] = "predictions",
@@ -175,7 +177,7 @@ def score(
     mlflow: TrackingFile = MLFLOW,
     as_json: AsJson = False,
 ) -> None:
-    """Score a table with a registered model, a chunk at a time. Goes on where a killed job stopped."""
+    """Score a table with a registered model, one chunk at a time. Resumes a killed job."""
     with reported(workspace):
         from components.config.score import ScoreConfig
         from components.data.rows import open_table
@@ -185,7 +187,7 @@ def score(
             "chunk_rows": chunk_rows, "max_bad": max_bad, "sql": sql, "table": table,
         }  # fmt: skip
         config = checked(ScoreConfig, given, "braid score")
-        open_table(config.manifest, config.format)  # what is not there is told at once
+        open_table(config.manifest, config.format)  # a table that is missing is reported before servers start
         with serving("flows.score", workspace, mlflow, workers=False):
             from flows.score import score as score_flow
 
@@ -207,18 +209,18 @@ def monitor(
         str,
         typer.Argument(help="New rows with the model's columns, targets too if known: a table, path or URL."),
     ],
-    format: Annotated[str, typer.Option(help="How to read the table; auto goes by its name.")] = "auto",
-    rows: Annotated[int, typer.Option(help="Most rows that are looked at, drawn by chance.")] = 1000,
-    level: Annotated[float, typer.Option(help="Chance of any false alarm in the report.")] = 0.05,
+    format: TableFormat = "auto",
+    rows: Annotated[int, typer.Option(help="Most rows that are compared, drawn at random.")] = 1000,
+    level: Annotated[float, typer.Option(help="Probability of any false alarm in the report.")] = 0.05,
     overrides: Overrides = None,
     fail_on_drift: Annotated[
-        bool, typer.Option("--fail-on-drift", help="End with exit code 6 where there is drift.")
+        bool, typer.Option("--fail-on-drift", help="End with exit code 6 on drift.")
     ] = False,
     workspace: Workspace = HERE,
     mlflow: TrackingFile = MLFLOW,
     as_json: AsJson = False,
 ) -> None:
-    """Compare new rows with those that a model was judged on: has the data drifted?"""
+    """Compare new rows with those that a model was evaluated on, and report drift."""
     with reported(workspace):
         from components.config.load import overridden
         from components.config.monitor import MonitorConfig
@@ -227,7 +229,7 @@ def monitor(
         given = {"model": model, "manifest": manifest, "format": format, "rows": rows, "level": level}
         given = overridden(given, overrides or [], MonitorConfig)
         config = checked(MonitorConfig, given, "braid monitor")
-        open_table(config.manifest, config.format)  # what is not there is told at once
+        open_table(config.manifest, config.format)  # a table that is missing is reported before servers start
         with serving("flows.monitor", workspace, mlflow, workers=False):
             from flows.monitor import monitor as monitor_flow
 
@@ -255,7 +257,7 @@ def check(
         pipeline = load_pipeline(config, overrides or [])
         device = _device(pipeline.engine)
         folder = workspace / "data" / pipeline.name
-        with console.status("looking at every file"):
+        with console.status("checking every file"):
             dataset = ingest(pipeline, folder, config.resolve().parent)
     if as_json:
         print(
@@ -276,7 +278,7 @@ def check(
 
 
 def _device(engine: EngineConfig) -> str:
-    """Name what networks would run on. Raises a BraidError if this machine does not have it."""
+    """Name the device of networks. Raises a BraidError if this machine does not have it."""
     from components.engine.cluster import import_ray
     from components.runtime.device import choose_device
 
@@ -288,27 +290,20 @@ def _device(engine: EngineConfig) -> str:
 
 @app.command()
 def report(
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN", help="Run key, MLflow run id or run name; 'last' is the newest retraining."
-        ),
-    ],
+    name: RunName,
     workspace: Workspace = HERE,
     mlflow: TrackingFile = MLFLOW,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
-    """Print where the HTML report of a run is, fetched from MLflow if need be."""
+    """Print the path of a run's HTML report, fetched from MLflow if need be."""
     with reported(workspace):
         from tasks.tracking import runs
 
         at = load_tracking(mlflow, workspace.resolve())
-        found = runs.find_run(at, name)
-        if found is None:
-            raise BraidError(
-                f"there is no run {name!r} in {at.tracking_uri}; `braid ui` shows those there are"
-            )
-        path = runs.download(at, found.info.run_id, "report.html", workspace / "reports" / found.info.run_id)
+        run = runs.find_run(at, name)
+        if run is None:
+            raise BraidError(f"there is no run {name!r} in {at.tracking_uri}; `braid ui` lists all runs")
+        path = runs.download(at, run.info.run_id, "report.html", workspace / "reports" / run.info.run_id)
     print(path.resolve())
     if open_page:
         webbrowser.open(path.resolve().as_uri())
@@ -316,12 +311,7 @@ def report(
 
 @app.command()
 def reproduce(
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN", help="Run key, MLflow run id or run name; 'last' is the newest retraining."
-        ),
-    ],
+    name: RunName,
     overrides: Overrides = None,
     workspace: Workspace = HERE,
     mlflow: TrackingFile = MLFLOW,
@@ -329,41 +319,39 @@ def reproduce(
 ) -> None:
     """Repeat a finished run from nothing and compare both to the last bit; exit code 7 if results differ."""
     with reported(workspace):
-        from flows.reproduce import check_data, place_of
+        from flows.reproduce import check_data, repetition_folder
         from flows.reproduce import reproduce as reproduce_run
         from tasks.reproduce import carried
 
         original = carried(load_tracking(mlflow, workspace.resolve()), name)
         pipeline = original.pipeline(overrides or [])
-        place = place_of(workspace.resolve(), original)
+        folder = repetition_folder(workspace.resolve(), original)
         if not overrides:  # they may choose other rows
-            with console.status("looking whether the data is the same"):
-                check_data(original, pipeline, place)
-        with serving("flows.reproduce", workspace, place / "mlflow.yaml", place):
-            found = reproduce_run(original, pipeline, place)
+            with console.status("comparing the data"):
+                check_data(original, pipeline, folder)
+        with serving("flows.reproduce", workspace, folder / "mlflow.yaml", folder):
+            reproduced = reproduce_run(original, pipeline, folder)
     if as_json:
         from flows.cli.json_output import reproduced_json
 
-        print(reproduced_json(found))
+        print(reproduced_json(reproduced))
     else:
         from flows.cli.tables import show_reproduced
 
-        show_reproduced(Console(), found)
-    if not found.comparison.same_results:
+        show_reproduced(Console(), reproduced)
+    if not reproduced.comparison.same_results:
         raise typer.Exit(DIFFERENT)
 
 
 @app.command()
 def search(
     model: ModelName,
-    query: Annotated[
-        str, typer.Option(help="File of a picture or sound; or text; or a row's cells as JSON.")
-    ],
-    source: Annotated[str, typer.Option("--from", metavar="INPUT", help="Input that the query is of.")],
+    query: Annotated[str, typer.Option(help="Image or audio file; text; or cells of a row as JSON.")],
+    source: Annotated[str, typer.Option("--from", metavar="INPUT", help="Input of the query.")],
     wanted: Annotated[str, typer.Option("--to", metavar="INPUT", help="Input that is searched.")],
-    top: Annotated[int, typer.Option(min=1, help="Most samples that are shown.")] = 10,
+    top: Annotated[int, typer.Option(min=1, help="Most samples in the list.")] = 10,
     manifest: Annotated[
-        str | None, typer.Option(help="Table to search instead of the training rows that the model carries.")
+        str | None, typer.Option(help="Table that is searched instead of the model's training rows.")
     ] = None,
     workspace: Workspace = HERE,
     mlflow: TrackingFile = MLFLOW,
@@ -375,7 +363,7 @@ def search(
         from tasks.tracking import registry
 
         at = load_tracking(mlflow, workspace.resolve())
-        bundle = registry.kept_bundle(at, registry.find_model(at, model), workspace / "models")
+        bundle = registry.cached_bundle(at, registry.find_model(at, model), workspace / "models")
         hits = Search(bundle).find(query, source, wanted, top, manifest)
     if as_json:
         print(json.dumps([asdict(hit) for hit in hits], ensure_ascii=False))
@@ -388,28 +376,28 @@ def search(
 @app.command()
 def promote(
     name: Name,
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="Its number.")],
-    force: Annotated[bool, typer.Option("--force", help="Do not ask the rule.")] = False,
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="Number of the version.")],
+    force: Annotated[bool, typer.Option("--force", help="Skip the rule.")] = False,
     why: Why = "",
     workspace: Workspace = HERE,
     mlflow: TrackingFile = MLFLOW,
     as_json: AsJson = False,
 ) -> None:
-    """Make a version champion where the rule of its run says so; else refuse, with exit code 5."""
+    """Make a version champion where the rule of its run allows it; else refuse, with exit code 5."""
     with reported(workspace):
         from tasks.promote import promote_version
 
         at = load_tracking(mlflow, workspace.resolve())
-        found = promote_version(at, workspace, name, version, force, why)
+        promotion = promote_version(at, workspace, name, version, force, why)
     if as_json:
         from flows.cli.json_output import promotion_json
 
-        print(promotion_json(found))
+        print(promotion_json(promotion))
     else:
         from flows.cli.tables import show_promotion
 
-        show_promotion(Console(), found, f"{name} version {version}")
-    if found.moved is None:
+        show_promotion(Console(), promotion, f"{name} version {version}")
+    if promotion.moved is None:
         raise typer.Exit(REFUSED)
 
 
@@ -421,7 +409,7 @@ def rollback(
     mlflow: TrackingFile = MLFLOW,
     as_json: AsJson = False,
 ) -> None:
-    """Make the champion before the present one champion again. Said again, it walks further back."""
+    """Make the champion before the present one champion again; repeat it to step further back."""
     with reported(workspace):
         from tasks.tracking import champions
 
@@ -436,13 +424,13 @@ def rollback(
 @app.command()
 def up(
     operations: Annotated[
-        Path, typer.Argument(help="Operations file (YAML): what is served, and when it runs by itself.")
+        Path, typer.Argument(help="Operations file (YAML): deployments and their schedules.")
     ] = Path("configs/operations.yaml"),
     workspace: Workspace = HERE,
     mlflow: TrackingFile = MLFLOW,
 ) -> None:
     """Serve Prefect's and MLflow's pages and all flows on this machine, until interrupted."""
-    with reported(workspace, "stopped; the same command goes on where it was"):
+    with reported(workspace, "stopped; the same command resumes"):
         from flows.hosting.up import up as serve
 
         serve(operations, workspace.resolve(), mlflow.resolve(), lambda line: print(line, flush=True))
@@ -451,31 +439,31 @@ def up(
 @app.command()
 def deploy(
     operations: Annotated[
-        Path, typer.Argument(help="Operations file (YAML), at a path where the workers find it too.")
+        Path, typer.Argument(help="Operations file (YAML), at a path that the workers have too.")
     ] = Path("configs/operations.yaml"),
-    pool: Annotated[str, typer.Option(help="Work pool of what does not train.")] = "cpu",
+    pool: Annotated[str, typer.Option(help="Work pool of flows that do not train.")] = "cpu",
     heavy_pool: Annotated[
         str | None,
-        typer.Option(envvar="BRAID_HEAVY_POOL", help="Work pool of what trains; by default the same one."),
+        typer.Option(envvar="BRAID_HEAVY_POOL", help="Work pool of flows that train; by default the same."),
     ] = None,
     workspace: Workspace = HERE,
     mlflow: TrackingFile = MLFLOW,
 ) -> None:
-    """Give all flows to work pools of the Prefect server that PREFECT_API_URL names."""
+    """Deploy all flows to work pools of the Prefect server at PREFECT_API_URL."""
     with reported(workspace):
         from prefect.settings import get_current_settings
 
-        from flows.hosting.deployments import Place
-        from flows.hosting.deployments import deploy as give_to_pools
+        from flows.hosting.deployments import Paths
+        from flows.hosting.deployments import deploy as deploy_flows
 
         if not get_current_settings().api.url:
             raise BraidError(
-                "PREFECT_API_URL is not set: it says which server to deploy to, for example "
+                "PREFECT_API_URL is not set: give the address of the server to deploy to, for example "
                 "http://127.0.0.1:4200/api. On one machine `braid up` needs none"
             )
-        place = Place(workspace.resolve(), mlflow.resolve())
-        for name, where in give_to_pools(operations.resolve(), place, pool, heavy_pool or pool).items():
-            print(f"{name} goes to the work pool {where}")
+        paths = Paths(workspace.resolve(), mlflow.resolve())
+        for name, chosen in deploy_flows(operations.resolve(), paths, pool, heavy_pool or pool).items():
+            print(f"{name} goes to the work pool {chosen}")
 
 
 @app.command()
@@ -484,7 +472,7 @@ def ui(
     mlflow: TrackingFile = MLFLOW,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,
 ) -> None:
-    """Show runs and models in MLflow's page, until interrupted."""
+    """Serve MLflow's page of runs and models, until interrupted."""
     with reported(workspace):
         at = load_tracking(mlflow, workspace.resolve())
         uri = str(at.tracking_uri)

@@ -1,4 +1,4 @@
-"""Results for machines: what ``--json`` prints."""
+"""Results as ``--json`` prints them: one JSON object each, with null for numbers that JSON has not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from tasks.promote import Promotion
 
 
 def outcome_json(outcome: Outcome) -> str:
-    """One JSON object; null for numbers that JSON has not."""
     return _dumped(
         {
             "run": outcome.key,
@@ -38,7 +37,7 @@ def outcome_json(outcome: Outcome) -> str:
 
 
 def promotion_json(promotion: Promotion) -> str:
-    """One JSON object; ``source`` says whether the evidence was recorded, or scored for this answer."""
+    """Write a promotion; ``source`` says whether its evidence was recorded, or scored now."""
     evidence = promotion.evidence
     return _dumped(
         {
@@ -51,7 +50,6 @@ def promotion_json(promotion: Promotion) -> str:
 
 
 def reproduced_json(reproduced: Reproduced) -> str:
-    """One JSON object; null for what a run lacks, and for numbers that JSON has not."""
     return _dumped(
         {
             "run": reproduced.original,
@@ -96,7 +94,7 @@ def _dumped(value: dict[str, Any]) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """The same with null for numbers that JSON has not: metrics that are not defined on the rows."""
+    """Replace numbers that JSON has not by null: metrics that are not defined on the rows."""
     if isinstance(value, dict):
         return {key: _finite(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -105,7 +103,6 @@ def _finite(value: Any) -> Any:
 
 
 def sweep_json(outcome: SweepOutcome) -> str:
-    """One JSON object; null for numbers that JSON has not."""
     return _dumped(
         {
             "run": outcome.key,
@@ -119,7 +116,6 @@ def sweep_json(outcome: SweepOutcome) -> str:
 
 
 def distilled_json(distilled: Distilled) -> str:
-    """One JSON object; null for numbers that JSON has not."""
     result = distilled.result
     return _dumped(
         {
@@ -151,7 +147,6 @@ def distilled_json(distilled: Distilled) -> str:
 
 
 def scored_json(scored: Scored) -> str:
-    """One JSON object; null for numbers that JSON has not."""
     job, summary = scored.job, asdict(scored.summary)
     return _dumped(
         {
@@ -168,7 +163,6 @@ def scored_json(scored: Scored) -> str:
 
 
 def monitored_json(monitored: Monitored) -> str:
-    """One JSON object; null for numbers that JSON has not."""
     drift, model = monitored.drift, monitored.model
     return _dumped(
         {

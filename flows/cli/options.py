@@ -1,4 +1,4 @@
-"""Common parts of all commands: their arguments, Prefect's API, messages and exit codes."""
+"""Arguments, messages and exit codes of all commands, and the API of Prefect that they use."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ Overrides = Annotated[
 Workspace = Annotated[
     Path,
     typer.Option(
-        envvar="BRAID_WORKSPACE", help="Folder with caches and runs, and by default MLflow's database."
+        envvar="BRAID_WORKSPACE", help="Folder of caches and runs, and by default of MLflow's database."
     ),
 ]
-TrackingFile = Annotated[Path, typer.Option("--mlflow", help="Where runs are logged: mlflow.yaml.")]
+TrackingFile = Annotated[Path, typer.Option("--mlflow", help="File with MLflow's addresses: mlflow.yaml.")]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")
 ]
@@ -44,29 +44,36 @@ ModelName = Annotated[
     str,
     typer.Argument(
         metavar="MODEL_OR_RUN",
-        help="Registered model, whose champion is taken, or NAME/VERSION, NAME@ALIAS; or a run: key, "
-        "MLflow run id, name or 'last'.",
+        help="Registered model (its champion), NAME/VERSION or NAME@ALIAS; or a run: key, MLflow run id, "
+        "name or 'last'.",
     ),
 ]
+RunName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="Run key, MLflow run id or run name; 'last' is the newest retraining."
+    ),
+]
+TableFormat = Annotated[str, typer.Option(help="Format of the table; auto takes it from the name.")]
 Filled = TypeVar("Filled", bound=Form)
 HERE = Path(".braid")
 MLFLOW = Path("mlflow.yaml")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Registered model.")]
-Why = Annotated[str, typer.Option(help="Reason, kept with the version.")]
+Why = Annotated[str, typer.Option(help="Reason, stored with the version.")]
 
 
 @contextmanager
 def serving(
     module: str, workspace: Path, mlflow: Path, shown: Path | None = None, workers: bool = True
 ) -> Iterator[None]:
-    """Prefect's API for the flow of a module, and its progress on the terminal.
+    """Provide Prefect's API for the flow of a module, and show its progress on the terminal.
 
     Args:
-        module: Imported while a server starts.
-        workspace: Where a server keeps its data.
-        mlflow: Names the database that is made meanwhile, where it is new.
+        module: Module that is imported while a server starts.
+        workspace: Folder with a server's data.
+        mlflow: File that names MLflow's database, which is made meanwhile if it is new.
         shown: Workspace of the run, where it has one of its own.
-        workers: Whether the flow has worker processes.
+        workers: True for a flow with worker processes.
     """
     if workers:
         forkserver.begin()
@@ -74,23 +81,23 @@ def serving(
     from flows.servers.local import prefect_api
     from flows.workers.imports import imported
 
-    place = shown or workspace
+    shown = shown or workspace
 
     def prepare() -> None:
         imported([module])
         from tasks.tracking.service import make_database
 
-        make_database(str(load_tracking(mlflow, place.resolve()).tracking_uri))
+        make_database(str(load_tracking(mlflow, shown.resolve()).tracking_uri))
 
-    with followed(console, place), prefect_api(workspace.resolve(), prepare):
+    with followed(console, shown), prefect_api(workspace.resolve(), prepare):
         yield
 
 
 def checked(form: type[Filled], given: dict[str, Any], command: str) -> Filled:
-    """Check the arguments of a command and return them in the form that its flow takes.
+    """Check the arguments of a command and return them as the form that its flow takes.
 
     Raises:
-        ConfigError: If anything of it is not valid.
+        ConfigError: If an argument is not valid.
     """
     try:
         return form.model_validate(given)
@@ -100,7 +107,7 @@ def checked(form: type[Filled], given: dict[str, Any], command: str) -> Filled:
 
 @contextmanager
 def reported(
-    workspace: Path, interrupted: str = "interrupted; the same command goes on where it stopped"
+    workspace: Path, interrupted: str = "interrupted; the same command resumes where it stopped"
 ) -> Iterator[None]:
     """End with a message and an exit code instead of a traceback."""
     try:
@@ -109,9 +116,9 @@ def reported(
         except BraidError:
             raise
         except Exception:
-            from tasks.tracking.service import reached  # it knows MLflow's errors, and imports it
+            from tasks.tracking.service import service_errors  # imports MLflow, for its errors
 
-            with reached():
+            with service_errors():
                 raise
     except KeyboardInterrupt:
         raise _ended(interrupted, INTERRUPTED) from None
@@ -123,11 +130,11 @@ def reported(
         raise _ended(str(error), MODEL) from None
     except Exception as error:
         log = workspace / "error.txt"
-        with suppress(OSError):  # what has happened is told also where nothing can be written
+        with suppress(OSError):  # the message appears also where nothing can be written
             log.parent.mkdir(parents=True, exist_ok=True)
             log.write_text(redacted(traceback.format_exc()), "utf-8")
-        said = redacted(f"{type(error).__name__}: {error}")
-        raise _ended(f"unexpected: {said}\nThe details are in {log}", UNEXPECTED) from None
+        message = redacted(f"{type(error).__name__}: {error}")
+        raise _ended(f"unexpected: {message}\nThe details are in {log}", UNEXPECTED) from None
 
 
 def _ended(message: str, code: int) -> typer.Exit:

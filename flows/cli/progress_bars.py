@@ -1,4 +1,4 @@
-"""Bars on the terminal while a run works."""
+"""Progress bars of a run on the terminal."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from rich.table import Column
 from flows.run.folder import newest_of
 from tasks.progress import standings
 
-_EVERY = 0.3  # seconds between two looks
+_EVERY = 0.3  # seconds between two updates
 
 
 @contextmanager
 def followed(console: Console, workspace: Path) -> Iterator[None]:
-    """Show the progress of the run that this process works on, for as long as the block lasts."""
+    """Show the progress of this process's run while the block runs."""
     columns = (
         TextColumn("{task.fields[mark]} {task.description}", table_column=Column(no_wrap=True, min_width=20)),
         BarColumn(bar_width=None, table_column=Column(min_width=8, max_width=20, ratio=1)),

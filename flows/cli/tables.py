@@ -1,4 +1,4 @@
-"""The parts of each command's outcome that the terminal shows."""
+"""Outcomes of the commands on the terminal: tables, findings and addresses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _EVIDENCE = {"recorded": "recorded by its run", "scored": "scored now", "none": 
 
 
 def show_outcome(console: Console, outcome: Outcome) -> None:
-    """Print the candidates of every target with intervals, what was proved, and where to look next."""
+    """Print the candidates of every target with intervals, the findings and the addresses."""
     for each in (outcome.evaluation, *outcome.further):
         print_table(console, each.tables()["results"], each.target if outcome.further else "")
     extracted, registered = sum(outcome.extracted.values()), outcome.registered
@@ -47,7 +47,7 @@ def show_outcome(console: Console, outcome: Outcome) -> None:
 
 
 def show_distilled(console: Console, distilled: Distilled) -> None:
-    """Print every student alone and with its teacher, what the help was worth, and where to look next."""
+    """Print every student alone and with its teacher, the gain of that help, and the addresses."""
     print_table(console, distilled.result.tables()["distillation"])
     registered = [each.sentence for each in distilled.registered.values()]
     print_findings(console, [*distilled.result.findings, *registered])
@@ -55,10 +55,10 @@ def show_distilled(console: Console, distilled: Distilled) -> None:
 
 
 def show_scored(console: Console, scored: Scored) -> None:
-    """Print the count of each prediction, what could not be used, and where everything is."""
+    """Print the count of each prediction, the rows that could not be used, and the paths."""
     job, summary, more = scored.job, scored.summary, []
     if scored.repeated:
-        more.append("All of it had been scored before; nothing was done again.")
+        more.append("All rows had been scored before; none was scored again.")
     if scored.written is not None:
         more.append(f"{scored.written} rows written to table {job.config.table}.")
     places = {
@@ -71,14 +71,14 @@ def show_scored(console: Console, scored: Scored) -> None:
 
 
 def show_monitored(console: Console, monitored: Monitored) -> None:
-    """Print every comparison, what has moved, and where to look next."""
+    """Print every comparison, the drift and the addresses."""
     model = monitored.model
     places = {"MLflow run": _mlflow(monitored.mlflow_run), "model": _version(model.name, model.version)}
     print_result(console, monitored.drift, compact=True, places=places)
 
 
 def show_reproduced(console: Console, reproduced: Reproduced) -> None:
-    """Print what a run and its repetition differ in, the first of each kind."""
+    """Print the first difference of each kind between a run and its repetition."""
     places = {
         "run": reproduced.original,
         "repetition": f"{reproduced.again}   (braid ui --workspace {reproduced.workspace})",
@@ -96,12 +96,12 @@ def show_promotion(console: Console, promotion: Promotion, challenger: str) -> N
         line = f"{challenger} is champion: {promotion.moved.reason}."
     else:
         reason = evidence.verdict.reason if evidence is not None else ""
-        line = f"refused, the champion stays: {reason}. --force does not ask the rule."
+        line = f"refused, the champion stays: {reason}. --force skips the rule."
     console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def show_sweep(console: Console, outcome: SweepOutcome) -> None:
-    """Print the ranking of every pipeline, and where to look next."""
+    """Print the ranking of every pipeline, and the addresses."""
     for ranking in outcome.rankings:
         for table in ranking.tables().values():
             print_table(console, table, compact=True)
@@ -118,7 +118,7 @@ def show_sweep(console: Console, outcome: SweepOutcome) -> None:
 
 
 def show_check(console: Console, config: PipelineConfig, dataset: Dataset, device: str) -> None:
-    """Print what a run would use."""
+    """Print the data, options and device that a run would use."""
     rows = tuple(
         (name, each.modality, ", ".join(each.columns), each.encoder.name, f"{dataset.missing[name]} rows")
         for name, each in config.inputs.items()
@@ -139,7 +139,7 @@ def show_check(console: Console, config: PipelineConfig, dataset: Dataset, devic
 
 
 def show_hits(console: Console, hits: Sequence[Hit], wanted: str) -> None:
-    """Print what a search found, the nearest first."""
+    """Print the hits of a search, the nearest first."""
     targets = list(dict.fromkeys(name for hit in hits for name in hit.targets))
     columns = (number("rank", ""), text("id"), number("similarity"), *map(text, (*targets, wanted)))
     rows: tuple[tuple[Cell, ...], ...] = tuple(

@@ -1,4 +1,4 @@
-"""Results in the terminal: tables, findings, and where to look next."""
+"""Results on the terminal: tables, findings and addresses."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rich.table import Table as RichTable
 from components.results.protocol import Result
 from components.results.table import Table
 
-_LABEL = 14  # letters of the longest label and what parts it from its value
+_LABEL = 14  # letters of the longest label, and the space behind it
 
 
 def plain(value: object) -> str:
-    """Text on its way to the terminal, without markup; all data passes here."""
+    """Escape markup; all data passes here on its way to the terminal."""
     return escape(str(value))
 
 
@@ -28,7 +28,7 @@ def print_result(
     compact: bool = False,
     places: Mapping[str, object] | None = None,
 ) -> None:
-    """Print the first table of a result, its findings and where to look next.
+    """Print the first table of a result, its findings and addresses.
 
     Args:
         console: The terminal.
@@ -44,13 +44,13 @@ def print_result(
 
 
 def print_table(console: Console, table: Table, title: str = "", compact: bool = False) -> None:
-    """Print those columns of a table for which a terminal has room.
+    """Print the columns of a table that are brief enough for a terminal.
 
     Args:
         console: The terminal.
-        table: Any.
-        title: Begins the title of the table.
-        compact: Draw it narrow, without lines between columns.
+        table: The table.
+        title: Beginning of the table's title.
+        compact: Draw the table narrow, without lines between columns.
     """
     drawn = RichTable(title=plain(": ".join(filter(None, (title, table.title)))) or None, box=HEAVY_HEAD)
     if compact:
@@ -76,7 +76,7 @@ def print_findings(console: Console, findings: Iterable[str]) -> None:
 
 
 def print_places(console: Console, places: Mapping[str, object]) -> None:
-    """Print where things are, one per line."""
+    """Print addresses with their labels, one per line."""
     lines = [f"{label:<{_LABEL}}{address}" for label, address in places.items()]
     if lines:
         console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)

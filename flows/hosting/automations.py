@@ -23,8 +23,8 @@ from components.runtime.environ import filled
 from tasks.monitor import EVENT
 
 TAG = "braid"
-"""Of every deployment, and so of its runs: the automations look at nobody else's."""
-CRASHED, RETRAIN, FAILURE_TOLD, DRIFT_TOLD = (
+"""Tag of every deployment and so of its runs: the automations see only runs that have it."""
+CRASHED, RETRAIN, FAILURE, DRIFT = (
     "braid: no sign of life",
     "braid: retrain on drift",
     "braid: tell of failures",
@@ -34,10 +34,10 @@ _BLOCK = "braid-notification"
 
 
 async def ensure_automations(operations: Operations, deployments: Mapping[str, UUID]) -> None:
-    """Make the automations what the operations file says; those of an earlier file that it lacks go.
+    """Make the automations what the operations file asks for, and delete others of an earlier file.
 
     Args:
-        operations: What the file says.
+        operations: Contents of the file.
         deployments: Ids by name.
     """
     wanted = [_crashed(operations.silence)]
@@ -45,9 +45,9 @@ async def ensure_automations(operations: Operations, deployments: Mapping[str, U
         wanted.append(_retrain(deployments["retrain"]))
     if operations.notification is not None:
         block = await _block(operations.notification)
-        wanted += [_tell_of_failures(block), _tell_of_drift(block)]
+        wanted += [_notify_of_failures(block), _notify_of_drift(block)]
     async with get_client() as client:
-        for name in (CRASHED, RETRAIN, FAILURE_TOLD, DRIFT_TOLD):
+        for name in (CRASHED, RETRAIN, FAILURE, DRIFT):
             known = await client.read_automations_by_name(name)
             mine = next((automation for automation in wanted if automation.name == name), None)
             if mine is not None and known:
@@ -59,7 +59,7 @@ async def ensure_automations(operations: Operations, deployments: Mapping[str, U
 
 
 def _crashed(silence: int) -> AutomationCore:
-    """A run that gave signs of life and gives none any more, nor an end, is Crashed: it can be retried."""
+    """Mark a run without further signs of life as Crashed, so that it can be retried."""
     return AutomationCore(
         name=CRASHED,
         description=f"Marks a run as Crashed {silence} s after its last sign of life; it can be retried.",
@@ -79,8 +79,8 @@ def _crashed(silence: int) -> AutomationCore:
         actions=[
             ChangeFlowRunState(
                 state=StateType.CRASHED,
-                message=f"no sign of life for {silence} s: its process or its machine is gone. Retry goes on "
-                "from the cache.",
+                message=f"no sign of life for {silence} s: its process or its machine is gone. A retry "
+                "resumes it from the cache.",
             )
         ],
     )
@@ -90,16 +90,16 @@ def _retrain(deployment: UUID) -> AutomationCore:
     config = {"__prefect_kind": "jinja", "template": "{{ event.payload['config_file'] }}"}
     return AutomationCore(
         name=RETRAIN,
-        description="Retrains a model on its pipeline file where monitor found drift.",
+        description="Retrains a model by its pipeline file when monitor finds drift.",
         trigger=_drift(),
         actions=[RunDeployment(deployment_id=deployment, parameters={"config": config})],
     )
 
 
-def _tell_of_failures(block: UUID) -> AutomationCore:
+def _notify_of_failures(block: UUID) -> AutomationCore:
     return AutomationCore(
-        name=FAILURE_TOLD,
-        description="Tells of runs that failed or crashed.",
+        name=FAILURE,
+        description="Reports runs that failed or crashed.",
         trigger=_each(
             "prefect.flow-run.*",
             {"prefect.flow-run.Failed", "prefect.flow-run.Crashed"},
@@ -116,10 +116,10 @@ def _tell_of_failures(block: UUID) -> AutomationCore:
     )
 
 
-def _tell_of_drift(block: UUID) -> AutomationCore:
+def _notify_of_drift(block: UUID) -> AutomationCore:
     return AutomationCore(
-        name=DRIFT_TOLD,
-        description="Tells of drift that monitor found.",
+        name=DRIFT,
+        description="Reports drift that monitor found.",
         trigger=_drift(),
         actions=[
             SendNotification(
@@ -136,7 +136,7 @@ def _drift() -> EventTrigger:
 
 
 def _each(resource: str, events: set[str], **more: Any) -> EventTrigger:
-    """Fires at each of some events, of each resource by itself."""
+    """Fire at each of the events, per resource."""
     return EventTrigger(
         posture=Posture.Reactive,
         match=ResourceSpecification({"prefect.resource.id": resource}),
@@ -152,7 +152,7 @@ def _of_braid() -> ResourceSpecification:
 
 
 async def _block(settings: NotificationConfig) -> UUID:
-    """The block that sends; the address is kept as a secret of Prefect's."""
+    """Save the block that sends; Prefect stores the address as a secret."""
     address = filled(settings.url, "notification.url")
     block: NotificationBlock
     match settings.kind:

@@ -1,4 +1,4 @@
-"""The deployments: each flow with form, schedules and limit, served by ``braid up`` or run by work pools.
+"""Deployments: each flow with form, schedules and limit, served by ``braid up`` or run by work pools.
 
 ``python -m flows.hosting.deployments OPERATIONS WORKSPACE TRACKING_FILE`` serves them in its own process.
 """
@@ -38,12 +38,12 @@ from flows.sweep import sweep
 HEAVY = {"retrain", "sweep", "distill"}
 """Flows that train: where there are GPUs, they go to the work pool that has them."""
 READY = "deployments-ready"
-"""File in the workspace that is there once everything is served."""
+"""File in the workspace that is written once everything is served."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Common settings of all runs of a workspace: forms show them, and nobody can change them there."""
+class Paths:
+    """Paths that all runs of a workspace share: forms show them and let nobody change them."""
 
     workspace: Path
     tracking_file: Path
@@ -53,13 +53,13 @@ class Place:
         return {"workspace": freeze(str(self.workspace)), "tracking_file": freeze(str(self.tracking_file))}
 
 
-def deployments(operations: Operations, where: Path, place: Place) -> list[RunnerDeployment]:
+def deployments(operations: Operations, where: Path, paths: Paths) -> list[RunnerDeployment]:
     """Make the deployments that an operations file asks for.
 
     Args:
-        operations: What the operations file says.
+        operations: Contents of the operations file.
         where: That file, for messages.
-        place: Workspace and mlflow.yaml of all runs.
+        paths: Workspace and mlflow.yaml of all runs.
 
     Raises:
         ConfigError: If a schedule is not valid.
@@ -69,35 +69,33 @@ def deployments(operations: Operations, where: Path, place: Place) -> list[Runne
         sweep: operations.sweep,
         distill: operations.distill,
     }
-    found = [_of_files(flow, settings, where, place) for flow, settings in files.items() if settings.files]
     tables: dict[Flow[..., Any], DeploymentConfig] = {score: operations.score, monitor: operations.monitor}
     return [
-        *found,
-        *(_deployment(flow, settings, where, place.parameters) for flow, settings in tables.items()),
+        *(_of_files(flow, settings, where, paths) for flow, settings in files.items() if settings.files),
+        *(_deployment(flow, settings, where, paths.parameters) for flow, settings in tables.items()),
     ]
 
 
 def _of_files(
-    flow: Flow[..., Any], settings: FileDeploymentConfig, where: Path, place: Place
+    flow: Flow[..., Any], settings: FileDeploymentConfig, where: Path, paths: Paths
 ) -> RunnerDeployment:
-    """A flow whose form offers files."""
+    """Make the deployment of a flow whose form offers files."""
     names = [str(file) for file in settings.files]
     schedules = [
         schedule.model_copy(update={"parameters": _absolute(schedule.parameters, where)})
         for schedule in settings.schedules
     ]
     settings = settings.model_copy(update={"schedules": schedules})
-    made = _deployment(flow, settings, where, {"config": names[0], **place.parameters})
+    made = _deployment(flow, settings, where, {"config": names[0], **paths.parameters})
     offer_choices(made, "config", names)
     return made
 
 
 def _absolute(parameters: Mapping[str, Any], where: Path) -> dict[str, Any]:
-    """A schedule's parameters, whose file is relative to the operations file."""
-    found = dict(parameters)
-    if "config" in found:
-        found["config"] = str((where.parent / str(found["config"])).resolve())
-    return found
+    """Resolve the file among a schedule's parameters: it is relative to the operations file."""
+    if "config" not in parameters:
+        return dict(parameters)
+    return {**parameters, "config": str((where.parent / str(parameters["config"])).resolve())}
 
 
 def _deployment(
@@ -133,7 +131,7 @@ def _deployment(
 
 
 async def _as_toggled(deployment: RunnerDeployment) -> RunnerDeployment:
-    """The deployment with its schedules paused or active as somebody set them in the dashboard."""
+    """Pause or activate the schedules of a deployment as somebody set them in the dashboard."""
     async with get_client() as client:
         try:
             known = await client.read_deployment_by_name(f"{deployment.flow_name}/{deployment.name}")
@@ -146,21 +144,21 @@ async def _as_toggled(deployment: RunnerDeployment) -> RunnerDeployment:
 
 
 def serve(file: Path, workspace: Path, tracking_file: Path) -> None:
-    """Serve what the operations file says, until interrupted."""
+    """Serve the deployments of an operations file, until interrupted."""
     operations = load_operations(file)
-    made = deployments(operations, file, Place(workspace, tracking_file))
+    made = deployments(operations, file, Paths(workspace, tracking_file))
     asyncio.run(_serve(operations, made, workspace))
 
 
-def deploy(file: Path, place: Place, light: str, heavy: str) -> dict[str, str]:
-    """Give what the operations file says to work pools, whose workers have braid installed.
+def deploy(file: Path, paths: Paths, light: str, heavy: str) -> dict[str, str]:
+    """Deploy the flows of an operations file to work pools, whose workers have braid installed.
 
-    Deployments, automations and the limit ``gpu`` become what the file says; schedules stay paused or active
-    as somebody set them in the dashboard.
+    Deployments, automations and the limit ``gpu`` become what the file asks for. Schedules stay paused or
+    active as somebody set them in the dashboard.
 
     Args:
-        file: Operations file. It and the files that it names lie where the workers find them too.
-        place: Workspace and mlflow.yaml, as the workers find them.
+        file: Operations file. It and the files that it names have the same paths on the workers.
+        paths: Workspace and mlflow.yaml, as paths on the workers.
         light: Work pool of flows that do not train.
         heavy: Work pool of flows that train.
 
@@ -172,7 +170,7 @@ def deploy(file: Path, place: Place, light: str, heavy: str) -> dict[str, str]:
         BraidError: If there is no such work pool.
     """
     operations = load_operations(file)
-    made = deployments(operations, file, place)
+    made = deployments(operations, file, paths)
     for each in made:
         each.work_pool_name = heavy if each.name in HEAVY else light
         each.job_variables = {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(operations.heartbeat)}}
@@ -182,10 +180,10 @@ def deploy(file: Path, place: Place, light: str, heavy: str) -> dict[str, str]:
 
 async def _deploy(operations: Operations, made: list[RunnerDeployment]) -> None:
     async with get_client() as client:
-        there = {pool.name for pool in await client.read_work_pools()}
-    if missing := sorted({str(each.work_pool_name) for each in made} - there):
+        pools = {pool.name for pool in await client.read_work_pools()}
+    if missing := sorted({str(each.work_pool_name) for each in made} - pools):
         raise BraidError(
-            f"there is no work pool {missing[0]!r}; there are: {', '.join(sorted(there)) or 'none'}. "
+            f"there is no work pool {missing[0]!r}; there are: {', '.join(sorted(pools)) or 'none'}. "
             "infra/work-pools/create.py makes those that braid comes with"
         )
     ids = {each.name: await (await _as_toggled(each)).aapply() for each in made}
@@ -198,7 +196,7 @@ async def _serve(operations: Operations, made: list[RunnerDeployment], workspace
         query_seconds=2,
         heartbeat_seconds=operations.heartbeat,
         limit=operations.runs,
-        pause_on_shutdown=False,  # schedules go on when `braid up` is started again
+        pause_on_shutdown=False,  # so that the next `braid up` resumes the schedules
     )
     ids = {each.name: await runner.aadd_deployment(await _as_toggled(each)) for each in made}
     await _settled(operations, ids)
@@ -207,7 +205,7 @@ async def _serve(operations: Operations, made: list[RunnerDeployment], workspace
 
 
 async def _settled(operations: Operations, ids: Mapping[str, UUID]) -> None:
-    """Set what belongs to the deployments and is no part of them: automations, and the limit on devices.
+    """Set what the deployments need besides: automations, and the limit on devices.
 
     Deployments of an earlier file that this one lacks are deleted: no process would run their flow runs.
     """

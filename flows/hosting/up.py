@@ -18,34 +18,33 @@ from prefect.settings import get_current_settings
 from components.config import load_tracking
 from components.config.operations import load_operations
 from components.errors import BraidError
-from components.runtime.services import Served, last_served, remember, served
-from flows.hosting.deployments import READY, Place, deployments
+from components.runtime.services import Services, last_services, remember, running_services
+from flows.hosting.deployments import READY, Paths, deployments
 from flows.servers.processes import Server, mlflow_server, port_near, prefect_server, tethered
 
 _START_SECONDS = 180
 
 
-def up(file: Path, workspace: Path, tracking_file: Path, told: Callable[[str], None]) -> None:
+def up(file: Path, workspace: Path, tracking_file: Path, show: Callable[[str], None]) -> None:
     """Serve a workspace until Ctrl-C or SIGTERM.
 
     A server that the environment (``PREFECT_API_URL``) or mlflow.yaml names is used and not started.
 
     Args:
         file: Operations file.
-        workspace: Folder with everything that has to be there again after a restart.
+        workspace: Folder with everything that a restart needs.
         tracking_file: mlflow.yaml.
-        told: Is given lines for the terminal.
+        show: Prints a line on the terminal.
 
     Raises:
         ConfigError: If a file is not valid.
         BraidError: If the workspace is served already, a server does not start, or one ends by itself.
     """
     operations = load_operations(file)
-    # what is wrong with the schedules is told before anything starts
-    deployments(operations, file, Place(workspace, tracking_file))
+    deployments(operations, file, Paths(workspace, tracking_file))  # reports faults before anything starts
     workspace.mkdir(parents=True, exist_ok=True)
     with _alone(workspace), _interruptible(), ExitStack() as stack:
-        before = last_served(workspace)
+        before = last_services(workspace)
         servers: list[Server] = []
         api = get_current_settings().api.url
         if not api:
@@ -60,9 +59,9 @@ def up(file: Path, workspace: Path, tracking_file: Path, told: Callable[[str], N
             mlflow = servers[-1].address
         serving = remember(workspace, api, mlflow, os.getpid())
         runner = stack.enter_context(_deployments(file, workspace, tracking_file, serving))
-        told(f"Prefect  {serving.dashboard}")
-        told(f"MLflow   {serving.mlflow}")
-        told(f"Serving  {', '.join((workspace / READY).read_text().split())}  (Ctrl-C ends all)")
+        show(f"Prefect  {serving.dashboard}")
+        show(f"MLflow   {serving.mlflow}")
+        show(f"Serving  {', '.join((workspace / READY).read_text().split())}  (Ctrl-C ends all)")
         while True:
             for server in [*servers, runner]:
                 if server.process.poll() is not None:
@@ -82,7 +81,7 @@ def _alone(workspace: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        running = served(workspace)
+        running = running_services(workspace)
         where = f": {running.dashboard} and {running.mlflow}" if running else ""
         raise BraidError(f"braid up serves {workspace} already{where}") from None
     try:
@@ -93,7 +92,7 @@ def _alone(workspace: Path) -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does."""
+    """Let SIGTERM end the block as Ctrl-C does."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -106,7 +105,7 @@ def _interruptible() -> Iterator[None]:
 
 
 def _port(wanted: int, before: str | None) -> int:
-    """The port that was used last if it is free, so that bookmarks hold; else one near the wanted one."""
+    """Choose the port of last time if it is free, so that bookmarks hold; else one near the wanted one."""
     last = before.removesuffix("/api").rpartition(":")[2] if before else ""
     if last.isdigit() and int(last) and port_near(int(last)) == int(last):
         return int(last)
@@ -114,14 +113,17 @@ def _port(wanted: int, before: str | None) -> int:
 
 
 @contextmanager
-def _deployments(file: Path, workspace: Path, tracking_file: Path, serving: Served) -> Iterator[Server]:
-    """The process that serves the deployments and runs their flows."""
+def _deployments(file: Path, workspace: Path, tracking_file: Path, serving: Services) -> Iterator[Server]:
+    """Start the process that serves the deployments and runs their flows."""
     ready, log = workspace / READY, workspace / "deployments.log"
     ready.unlink(missing_ok=True)
-    places = [str(path.resolve()) for path in (file, workspace, tracking_file)]
-    command = [sys.executable, "-m", "flows.hosting.deployments", *places]
-    said = {"PREFECT_API_URL": serving.prefect_api, "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING"}
-    process = tethered.start(command, log, said)
+    paths = [str(path.resolve()) for path in (file, workspace, tracking_file)]
+    command = [sys.executable, "-m", "flows.hosting.deployments", *paths]
+    environment = {
+        "PREFECT_API_URL": serving.prefect_api,
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+    }
+    process = tethered.start(command, log, environment)
     try:
         _wait(process, ready, log)
         yield Server("the process that serves the deployments", serving.prefect_api, process, log)

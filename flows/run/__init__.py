@@ -1,1 +1,1 @@
-"""One run: its folder, lock and lifecycle."""
+"""Folder, lock and lifecycle of a run."""

@@ -1,4 +1,4 @@
-"""The run folder that a flow run works in: a new one, or that of a run that was cut off."""
+"""Run folder of a flow run: a new one, or that of a run that was cut off."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from components.storage.atomic import write_json
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run's entry, ``run.json`` in its folder.
+    """Record of a run, ``run.json`` in its folder.
 
     Attributes:
         key: Name of the folder.
         purpose: Digest of the configuration.
-        flow_runs: Ids of the Prefect flow runs that worked on it.
+        flow_runs: Ids of the Prefect flow runs that have worked in the folder.
         status: ``running`` (also after a kill, and where a service was gone), ``finished`` or ``failed``.
-        process: Id of the process that works, or worked, on it.
+        process: Id of the process that works in the folder, or was the last to.
     """
 
     key: str
@@ -42,16 +42,16 @@ def claim(
 ) -> Iterator[RunRecord]:
     """Hold the run folder for a flow run.
 
-    The folder is the one that this flow run had before (a retry), else one of the same purpose
-    that was interrupted, that lost a service, or whose process was cut off (its lock is free though it never
-    ended), else a new one. The lock goes with the process, however that ends.
+    A retried flow run gets its own folder again. Otherwise a run of the same purpose is resumed, if it was
+    interrupted or killed, or lost a service: its status is ``running`` and its lock is free. Otherwise the
+    folder is new. The lock ends with the process, however that ends.
 
     Args:
         workspace: Folder with all runs.
-        name: Of the pipeline; begins the key.
+        name: Name of the pipeline; begins the key.
         purpose: Digest of the configuration.
         flow_run: Id of the Prefect flow run.
-        key: Of the one folder that this work may have, whatever became of it before; None chooses as said.
+        key: Key of the only folder that this work may have, whatever its status; None chooses one.
 
     Raises:
         BraidError: If another process works in the folder of ``key``.
@@ -72,7 +72,7 @@ def claim(
         _write(runs, record)
     try:
         yield record
-    except ServiceError:  # stays as it is: the next command of the same purpose goes on with it
+    except ServiceError:  # the record stays as it is: the next command of the same purpose resumes the run
         raise
     except Exception:
         _write(runs, replace(record, status="failed"))
@@ -113,7 +113,7 @@ def _take(runs: Path, key: str, purpose: str) -> tuple[RunRecord, FileLock]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise BraidError(f"{key} is being worked on by process {record.process}; wait for its end") from None
+        raise BraidError(f"process {record.process} is working on {key}; wait for its end") from None
     return record, lock
 
 
@@ -127,7 +127,7 @@ def _write(runs: Path, record: RunRecord) -> None:
 
 
 def newest_of(workspace: Path, process: int) -> Path | None:
-    """Folder of the newest run that a process works on."""
+    """Return the folder of the newest run that a process works on; None if there is none."""
     for file in sorted(
         (workspace / "runs").glob("*/run.json"), key=lambda file: file.stat().st_mtime, reverse=True
     ):

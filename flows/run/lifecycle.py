@@ -1,4 +1,4 @@
-"""The beginning and the end of every flow run: its folder, its MLflow run, its tags."""
+"""Beginning and end of every flow run: its folder, its MLflow run, its tags."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tasks import artifacts
 from tasks.context import Context
 from tasks.report import git_commit
 from tasks.tracking import runs
-from tasks.tracking.service import reached
+from tasks.tracking.service import service_errors
 
 
 @contextmanager
@@ -34,15 +34,15 @@ def opened(
     kind: str = "retrain",
     facts: Mapping[str, Any] | None = None,
 ) -> Iterator[Context]:
-    """The run's folder and MLflow run, found again where there are any, ended however the block ends.
+    """Open the run's folder and MLflow run, or reopen earlier ones; end both however the block ends.
 
     Args:
         config: Pipeline file.
-        pipeline: What it says.
+        pipeline: Contents of that file.
         workspace: Folder with caches and runs.
         tracking_file: mlflow.yaml.
         kind: Name of the flow, a tag of the MLflow run.
-        facts: What besides the pipeline tells this run from others of its kind; logged as parameters.
+        facts: Facts besides the pipeline that identify a run of this kind; logged as parameters.
     """
     with begun(
         config,
@@ -75,20 +75,20 @@ def begun(
 
     Args:
         config: The file that the run was started with.
-        name: Begins the key.
-        settings: What the file says; logged as parameters.
-        key: Of the run, where the work has one of its own: it is then always the same run.
-        more_tags: Of the MLflow run, besides those that every run has.
+        name: Beginning of the key.
+        settings: Contents of the file; logged as parameters.
+        key: Key of the run, where the work has one of its own: it is then always the same run.
+        more_tags: Tags of the MLflow run, besides those of every run.
 
     Other arguments are those of :func:`opened`.
     """
-    configure_process()  # of a flow run that a worker of Prefect starts there is no main() of braid
+    configure_process()  # a flow run that a worker of Prefect starts has no main() of braid
     at = load_tracking(tracking_file, workspace)
     facts = dict(facts or {})
     base = config.resolve().parent
     purpose = digest_json({"kind": kind, "config": dict(settings), "base": str(base), "facts": facts})
     workspace.mkdir(parents=True, exist_ok=True)
-    with claim(workspace, name, purpose, str(flow_run.id), key) as record, reached():
+    with claim(workspace, name, purpose, str(flow_run.id), key) as record, service_errors():
         start_workers()
         tags = {"config": name, "prefect_flow_run": str(flow_run.id), "kind": kind, **(more_tags or {})}
         tags |= {"prefect_flow_run_url": flow_run.ui_url} if flow_run.ui_url and has_pages() else {}
@@ -99,11 +99,11 @@ def begun(
         monitor = runs.watch_system(at, mlflow_run)
         status: Literal["FINISHED", "FAILED", "KILLED"] | None = "FAILED"
         try:
-            with reached():
+            with service_errors():
                 yield record.key, at, mlflow_run
             status = "FINISHED"
         except ServiceError:
-            status = None  # it goes on; and who is gone cannot be told
+            status = None  # the run is resumed later, and MLflow may be what is gone
             raise
         except (KeyboardInterrupt, SystemExit, CancelledRun, TerminationSignal):
             status = "KILLED"

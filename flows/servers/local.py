@@ -1,7 +1,7 @@
-"""A Prefect API for one command, where no server is configured.
+"""API of Prefect for one command, where no server is configured.
 
-It listens on 127.0.0.1, keeps its database in the workspace, and ends with the process that
-started it, however that ends. Where ``braid up`` serves the workspace, its server is taken.
+It listens on 127.0.0.1, has its database in the workspace, and ends with the process that
+started it, however that ends. Where ``braid up`` serves the workspace, its server is used.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
 from components.runtime.environ import variables
-from components.runtime.services import served
+from components.runtime.services import running_services
 from flows.servers.processes import port_near, prefect_server
 
 _started: set[str] = set()  # addresses of servers that end with this process
@@ -24,14 +24,14 @@ _started: set[str] = set()  # addresses of servers that end with this process
 
 @contextmanager
 def prefect_api(workspace: Path, meanwhile: Callable[[], object] = lambda: None) -> Iterator[str]:
-    """The address of the configured Prefect server, of that of ``braid up``, or of one for this block.
+    """Yield the address of the configured Prefect server, of that of ``braid up``, or of one for this block.
 
     Args:
-        workspace: Of the command.
-        meanwhile: Called while a server starts, which takes seconds; at once where there is one already.
+        workspace: Workspace of the command.
+        meanwhile: Called while a server starts, which takes seconds; at once where a server runs already.
     """
     configured = get_current_settings().api.url
-    running = served(workspace)
+    running = running_services(workspace)
     if configured:
         meanwhile()
         yield configured

@@ -24,12 +24,12 @@ _HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Server:
-    """A server that has answered.
+    """A server that has responded.
 
     Attributes:
-        name: What to call it.
-        address: Of its API.
-        process: That it runs in.
+        name: Name in messages.
+        address: Address of its API.
+        process: Process that it runs in.
         log: File with its output.
     """
 
@@ -43,12 +43,12 @@ class Server:
 def prefect_server(
     workspace: Path, port: int, ephemeral: bool, meanwhile: Callable[[], object] = lambda: None
 ) -> Iterator[Server]:
-    """Prefect's server, with ``prefect.db`` of the workspace, until the block ends.
+    """Run Prefect's server on ``prefect.db`` of the workspace, until the block ends.
 
     Args:
-        workspace: An absolute folder.
-        port: To listen on.
-        ephemeral: Whether it is for one command: no schedulers and no pages.
+        workspace: Absolute path of the folder.
+        port: Port to listen on.
+        ephemeral: True for one command: no schedulers and no pages.
         meanwhile: Called while it starts, which takes seconds.
     """
     address = f"http://{_HOST}:{port}/api"
@@ -72,12 +72,12 @@ def prefect_server(
 
 @contextmanager
 def mlflow_server(workspace: Path, at: TrackingConfig, port: int) -> Iterator[Server]:
-    """MLflow's server on the database that ``at`` names: tracking, registry, and a proxy for artifacts.
+    """Run MLflow's server on the database of ``at``: tracking, registry, and a proxy for artifacts.
 
     Args:
-        workspace: An absolute folder.
-        at: With a database as tracking URI.
-        port: To listen on.
+        workspace: Absolute path of the folder.
+        at: Settings with a database as tracking URI.
+        port: Port to listen on.
     """
     address = f"http://{_HOST}:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
@@ -91,7 +91,7 @@ def mlflow_server(workspace: Path, at: TrackingConfig, port: int) -> Iterator[Se
 
 
 def port_near(wanted: int) -> int:
-    """The first port that is free on 127.0.0.1, from ``wanted`` upwards; any where it is 0."""
+    """Return the first free port on 127.0.0.1 from ``wanted`` upwards; any free one if that is 0."""
     for port in range(wanted, min(wanted + 100, 65536)) if wanted else (0,):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one in TIME_WAIT is free

@@ -1,4 +1,4 @@
-"""Runs a command that ends when the process that started it ends, however that ends.
+"""Run of a command that ends when the process that started it ends, however that ends.
 
 ``python -m flows.servers.tethered PARENT COMMAND ...``: PARENT is the id of the process that starts this one.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 _PATIENCE = 30.0  # seconds to end in after SIGTERM
-_LOOK = 0.5
+_LOOK = 0.5  # seconds between two looks at the parent
 
 
 def start(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
@@ -23,8 +23,8 @@ def start(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> 
 
     Args:
         command: Program and arguments.
-        log: File that its output is added to.
-        environment: Variables that it has besides those of this process.
+        log: File to which its output is appended.
+        environment: Variables besides those of this process.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -39,7 +39,7 @@ def start(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> 
 
 
 def end(process: subprocess.Popen[bytes], patience: float = _PATIENCE + 5) -> None:
-    """Ask what :func:`start` gave to end, and wait; kill it where it does not."""
+    """Ask a process of :func:`start` to end, and wait; kill it where it does not."""
     process.terminate()
     try:
         process.wait(timeout=patience)
@@ -49,7 +49,7 @@ def end(process: subprocess.Popen[bytes], patience: float = _PATIENCE + 5) -> No
 
 
 def main(parent: int, command: Sequence[str]) -> int:
-    """Run the command to its end, or until the parent's or a signal's; give its exit code."""
+    """Run the command until it, the parent or a signal ends it; return its exit code."""
     asked: list[int] = []
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -66,7 +66,7 @@ def main(parent: int, command: Sequence[str]) -> int:
         code = child.wait(timeout=_PATIENCE)
     except subprocess.TimeoutExpired:
         code = -signal.SIGKILL
-    with suppress(ProcessLookupError):  # what it started and left
+    with suppress(ProcessLookupError):  # kills children that it left
         os.killpg(child.pid, signal.SIGKILL)
     return code
 

@@ -1,4 +1,4 @@
-"""Importing what takes seconds."""
+"""Imports that take seconds."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from importlib import import_module
 
 
 def imported(modules: Iterable[str]) -> None:
-    """Import modules that this process keeps to its end.
+    """Import modules that stay until this process ends.
 
-    Garbage is not collected meanwhile, and later collections leave out what the imports made, which has none.
-    To search it takes a quarter of the time of the imports, and most of that of the end of a process.
+    Garbage is not collected meanwhile, and later collections skip the imported objects, which have none. A
+    search of them takes a quarter of the time of the imports, and most of that of the end of a process.
     """
     was_on = gc.isenabled()
     gc.disable()

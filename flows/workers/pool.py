@@ -1,4 +1,4 @@
-"""Common parts of all flows: the processes that work for them, and their names in the dashboard."""
+"""Worker processes of the flows, and names of their runs in the dashboard."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from flows.prefect_internals.runs import ContextTaskRunner
 from flows.workers import forkserver
 from flows.workers.process import start_worker
 
-WORKERS = get_current_settings().tasks.runner.process_pool_max_workers or 2  # inputs worked on side by side
+WORKERS = get_current_settings().tasks.runner.process_pool_max_workers or 2  # inputs at once
 _PATIENCE = 5.0  # seconds
 
 
 class Workers(ContextTaskRunner):
-    """Processes that share the cores, as many as ``max_workers``, from :mod:`flows.workers.forkserver`."""
+    """Task runner whose ``max_workers`` processes share the cores; see :mod:`flows.workers.forkserver`."""
 
     def process_context(self) -> BaseContext:
         return forkserver.context()
@@ -36,14 +36,14 @@ class Workers(ContextTaskRunner):
 
 
 def workers(number: int) -> Workers:
-    """A task runner with this many processes."""
+    """Make a task runner with this many processes."""
     return Workers(max_workers=number)
 
 
 def start_workers() -> None:
-    """Have the processes of the flow that this is called from start and import the steps while it goes on.
+    """Have the processes of the running flow start and import the steps meanwhile.
 
-    Else each would do so when it is first needed, which takes seconds.
+    Otherwise each does so when it is first needed, which takes seconds.
     """
     context = FlowRunContext.get()
     runner = context.task_runner if context is not None else None
@@ -58,10 +58,9 @@ def _start(pool: ProcessPoolExecutor, number: int) -> None:
 
 
 def stop_workers() -> None:
-    """End the processes that work for a run that is to end now, in the middle of what they do.
+    """End the processes of a cancelled run in the middle of their steps, so that the flow need not wait.
 
-    Without it a cancelled flow would wait for their steps. What they leave is what a kill leaves: everything
-    is written whole or not at all.
+    They leave what a kill leaves: every file is written whole or not at all.
     """
     processes = multiprocessing.active_children()
     for process in processes:
@@ -73,15 +72,15 @@ def stop_workers() -> None:
 
 
 def run_name() -> str:
-    """``avdigits 2026-11-23 22:30`` in the dashboard."""
+    """Name a run in the dashboard: ``avdigits 2026-11-23 22:30``."""
     return _dated(Path(str(flow_run.parameters["config"])).stem)
 
 
 def table_run_name(word: str) -> str:
-    """``shoes by sorter 2026-11-23 22:30`` in the dashboard, of a flow that is given a table and a model."""
+    """Name a run of a table and a model in the dashboard: ``shoes by sorter 2026-11-23 22:30``."""
     config = flow_run.parameters["config"]
-    said = config if isinstance(config, dict) else config.model_dump()
-    return _dated(f"{Path(said['manifest']).stem} {word} {said['model']}")
+    options = config if isinstance(config, dict) else config.model_dump()
+    return _dated(f"{Path(options['manifest']).stem} {word} {options['model']}")
 
 
 def _dated(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Imports all steps, for the process that workers are forked from."""
+"""Imports of all steps, in the process that workers are forked from."""
 
 import pkgutil
 
@@ -7,4 +7,4 @@ from flows.workers.imports import imported
 
 STEPS = [module.name for module in pkgutil.walk_packages(tasks.__path__, f"{tasks.__name__}.")]
 
-imported([*STEPS, "torch._dynamo"])  # torch imports the latter for its first optimizer, which takes seconds
+imported([*STEPS, "torch._dynamo"])  # torch imports it for its first optimizer, which takes seconds

@@ -1,4 +1,4 @@
-"""The start of a worker process."""
+"""Start of a worker process."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from prefect.context import refresh_global_settings_context
 from components.runtime.device import share_cores
 from flows.prefect_internals.runs import replace_engine_signals
 from flows.process_settings import configure_process
-from tasks.tracking.service import reached
+from tasks.tracking.service import service_errors
 
 
 def start_worker(workers: int, environment: Mapping[str, str]) -> None:
-    """Prepare a worker process: its share of the cores, and an end when its parent ends, however it ends.
+    """Prepare a worker process: its share of the cores, and its end when the parent ends in any way.
 
     Args:
         workers: Processes that share the cores.
-        environment: Of the flow; what this process was forked from may be older than that.
+        environment: Variables of the flow; the process that this one was forked from may have older ones.
     """
     os.environ.clear()
     os.environ.update(environment)
@@ -36,13 +36,13 @@ def start_worker(workers: int, environment: Mapping[str, str]) -> None:
 
 @contextmanager
 def _as_errors(task_run_id: Any) -> Iterator[None]:
-    """Turn what ends a step into an error that reaches the flow and says whether a service is gone.
+    """Turn whatever ends a step into an error that reaches the flow, and names a service that is gone.
 
     Prefect 3.8 leaves by ``exit(1)`` here where its API is gone. That is no ``Exception``, so it ends the
-    thread of the flow that fetches results from the pool, and the flow waits for ever. What an error was
-    raised from does not come through the pool, so it is looked at on this side.
+    thread of the flow that fetches results from the pool, and the flow waits for ever. The cause of an error
+    does not come through the pool, so it is read here.
     """
-    with reached():
+    with service_errors():
         try:
             yield
         except Exception:

@@ -1,7 +1,7 @@
-"""The champion and those before it: the alias moves by compare-and-set, and back step by step.
+"""Champion and those before it: the alias moves by compare-and-set, and back step by step.
 
-The champions of a registered model stand on it as a tag, the newest last. An alias that somebody moved by
-hand, or a kill between two writes, leaves the tag behind the alias; the next move mends it. The champion's
+A tag of the registered model lists its champions, the newest last. After a move of the alias by hand, or a
+kill between two writes, the tag lacks the champion of the alias; the next move mends it. The champion's
 MLflow run is tagged ``champion: yes``, the runs of those before it ``former``.
 """
 
@@ -29,18 +29,18 @@ from tasks.tracking.registry import CHAMPION, Version
 from tasks.tracking.runs import CHAMPION_TAG
 
 HISTORY = "braid.champions"
-_KEPT = 100  # champions that can be walked back; MLflow takes some thousand characters in a tag
+_KEPT = 100  # champions in the history; MLflow takes some thousand characters in a tag
 
 
 @dataclass(frozen=True)
 class Moved:
-    """The move of the alias by a command.
+    """Move of the alias by a command.
 
     Attributes:
-        name: Of the registered model.
-        before: Version that was champion; None where there was none.
+        name: Name of the registered model.
+        before: Version that was champion; None if there was none.
         champion: Version that is champion now.
-        reason: Why.
+        reason: Reason, for the record.
     """
 
     name: str
@@ -57,19 +57,19 @@ def settle(
     move: bool = True,
     why: str = "",
 ) -> Verdict:
-    """Compare with the champion until the one that was compared with is still champion when the alias moves.
+    """Compare with the champion, until none has changed by the time that the alias moves.
 
-    Comparing takes minutes, so it holds no lock. Where the champion changed meanwhile, the challenger is
+    A comparison takes minutes, so it holds no lock. If the champion changed meanwhile, the challenger is
     compared again, with the new one: of two runs that finish together, the second has to beat the first.
-    Between processes that share the workspace the lock makes the last look and the move one. MLflow has no
-    conditional write, so between machines with workspaces of their own some milliseconds remain.
+    Among processes that share the workspace the lock makes the last look and the move one step. MLflow has no
+    conditional write, so among machines with workspaces of their own some milliseconds remain.
 
     Args:
-        at: Where MLflow is.
+        at: Settings of MLflow.
         workspace: Folder of the lock.
         version: The challenger.
-        decide: Verdict against a champion, None where there is none.
-        move: Whether the alias moves; else the verdict is only given.
+        decide: Gives the verdict against a champion; None stands for no champion.
+        move: True to move the alias; otherwise only the verdict is returned.
         why: Somebody's own reason, for the record.
     """
     while True:
@@ -87,7 +87,7 @@ def settle(
 
 
 def crown(at: TrackingConfig, workspace: Path, version: Version, reason: str) -> Moved:
-    """Make a version champion, whoever was it; one that is already stays so and nothing is written."""
+    """Make a version champion, whichever was; if it is champion already, nothing is written."""
     with _locked(at, workspace, version.name):
         before = registry.champion(at, version.name)
         if before == version:
@@ -97,13 +97,13 @@ def crown(at: TrackingConfig, workspace: Path, version: Version, reason: str) ->
 
 
 def roll_back(at: TrackingConfig, workspace: Path, name: str, reason: str = "") -> Moved:
-    """Make the champion before the present one champion again; versions that were deleted are passed over.
+    """Make the champion before the present one champion again; deleted versions are skipped.
 
     Args:
-        at: Where MLflow is.
+        at: Settings of MLflow.
         workspace: Folder of the lock.
-        name: Of the registered model.
-        reason: Why, for the record.
+        name: Name of the registered model.
+        reason: Reason, for the record.
 
     Raises:
         ModelError: If there is no such model, or no champion before this one.
@@ -114,33 +114,33 @@ def roll_back(at: TrackingConfig, workspace: Path, name: str, reason: str = "") 
         past = [*history(at, name)]
         if current is not None:
             past = _with(past, current)[:-1]
-        passed_over = []
+        deleted = []
         before = None
         while past and (before := registry.find(at, f"models:/{name}/{past[-1]}")) is None:
-            passed_over.append(past.pop())
+            deleted.append(past.pop())
         if before is None:
-            gone = f" (deleted: {', '.join(passed_over)})" if passed_over else ""
+            gone = f" (deleted: {', '.join(deleted)})" if deleted else ""
             state = f"version {current.version} is champion" if current else "there is no champion"
             raise ModelError(
                 f"{name}: {state}, and no champion before it is known{gone}. `braid promote {name} VERSION` "
                 "chooses one."
             )
-        said = f"rolled back from version {current.version}" if current else "rolled back"
-        told = f"{said}: {reason}" if reason else said
+        step = f"rolled back from version {current.version}" if current else "rolled back"
+        record = f"{step}: {reason}" if reason else step
         client.set_registered_model_tag(name, HISTORY, json.dumps(past))  # first: a kill leaves it mendable
         client.set_registered_model_alias(name, CHAMPION, past[-1])
         _tag_runs(at, before)
-        _sign(client, name, past[-1], "crowned", told)
+        _sign(client, name, past[-1], "crowned", record)
         if current is not None:
             _sign(client, name, current.version, "rolled_back", f"to version {past[-1]}. {reason}".strip())
-        return Moved(name, current.version if current else None, past[-1], told)
+        return Moved(name, current.version if current else None, past[-1], record)
 
 
 def history(at: TrackingConfig, name: str) -> list[str]:
-    """Versions that have been champion and were not rolled back, the newest last.
+    """Return the versions that have been champion and were not rolled back, the newest last.
 
     Raises:
-        ModelError: If there is no such registered model; says which there are.
+        ModelError: If there is no such registered model; lists the existing ones.
     """
     client = runs.connect(at)
     try:
@@ -165,7 +165,7 @@ def _crown(at: TrackingConfig, version: Version, before: Version | None, reason:
 def _tag_runs(at: TrackingConfig, version: Version) -> None:
     """Tag the champion's run ``champion: yes``, and other runs of the model that have it ``former``.
 
-    A run that was deleted is left alone.
+    A deleted run stays as it is.
     """
     client = runs.connect(at)
     experiment = None
@@ -176,8 +176,8 @@ def _tag_runs(at: TrackingConfig, version: Version) -> None:
     except MlflowException as error:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE"):
             raise
-        found = client.get_experiment_by_name(at.experiment)
-        experiment = experiment or (found.experiment_id if found is not None else None)
+        named = client.get_experiment_by_name(at.experiment)
+        experiment = experiment or (named.experiment_id if named is not None else None)
     for run in client.search_runs([experiment] if experiment else [], f"tags.`{CHAMPION_TAG}` = 'yes'"):
         of_model = run.data.tags.get("model_version", "").rpartition("/")[0] == version.name
         if of_model and run.info.run_id != version.run:
@@ -185,7 +185,7 @@ def _tag_runs(at: TrackingConfig, version: Version) -> None:
 
 
 def _with(past: list[str], current: Version) -> list[str]:
-    """The history, ending in who is champion now."""
+    """Append the present champion to the history, unless it ends in it."""
     return past if past[-1:] == [current.version] else [*past, current.version]
 
 
@@ -208,6 +208,6 @@ def _who() -> str:
 def _locked(at: TrackingConfig, workspace: Path, name: str) -> Iterator[None]:
     folder = workspace / "locks"
     folder.mkdir(parents=True, exist_ok=True)
-    place = digest(str(at.registry_uri or at.tracking_uri), name)
-    with FileLock(folder / f"champion-{place}.lock"):
+    key = digest(str(at.registry_uri or at.tracking_uri), name)
+    with FileLock(folder / f"champion-{key}.lock"):
         yield

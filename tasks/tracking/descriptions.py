@@ -12,7 +12,7 @@ from components.targets import Regression
 
 _EXPERIMENT = """\
 Runs of **braid**: multimodal models, retrained and compared. A run of `kind` retrain, sweep, distill, score \
-or monitor is one flow run; its fits, fusion and trials are nested below it (the + in front of its name).
+or monitor is one flow run; its fits, fusion and trials are nested below it (the + before its name).
 
 VIEWS
 
@@ -20,26 +20,26 @@ VIEWS
 
 | column | meaning |
 |---|---|
-| `val_METRIC` | on validation rows, of the epoch whose weights are kept; everything is chosen by it |
-| `test_METRIC`, `…_low`, `…_high` | on test rows, with its bootstrap interval; looked at once, at the end |
+| `val_METRIC` | on validation rows, of the epoch whose weights are used; every choice is made by it |
+| `test_METRIC`, `…_low`, `…_high` | on test rows, with its bootstrap interval; measured once, at the end |
 | `parameters`, `seconds`, `best_epoch` | of a training: trainable parameters, seconds in its epochs, \
-epoch kept |
+epoch whose weights are used |
 | `fusion.*`, `training.*`, `inputs.NAME.*`, `seed` | the options, as in the pipeline file |
 
 **In a retraining besides**
 
 | column | meaning |
 |---|---|
-| `fusion_gain`, `delivered_gain`, `…_low`, `…_high` | fusion, or what is delivered, against the best \
+| `fusion_gain`, `delivered_gain`, `…_low`, `…_high` | fusion, or the delivered model, against the best \
 single input on the same rows |
-| `champion_gain` | against the champion of then |
-| `subset_A_and_B_METRIC`, `worst_subset_drop` | when a row has only these inputs; what the worst such \
-set costs |
+| `champion_gain` | against the champion at that time |
+| `subset_A_and_B_METRIC`, `worst_subset_drop` | on rows with only these inputs; the loss by the worst such \
+subset |
 | `shapley_NAME` | share of an input in the result |
-| `calibration_error_before`, `…_after`, `conformal_coverage`, `abstained` | whether probabilities can \
-be believed |
+| `calibration_error_before`, `…_after`, `conformal_coverage`, `abstained` | reliability of the \
+probabilities |
 | `robustness_*`, `missing_*` | under damaged and missing inputs |
-| `audit_*` | whether inputs go with their labels, and rows that train has too |
+| `audit_*` | match of inputs and labels, and rows that train has too |
 | `data_*`, `extracted_rows_*` | rows, quarantine, gaps; rows embedded anew |
 
 **Tags**: `config`, `kind` (retrain, single, fusion, alignment, trial, features, student, sweep, ...), \
@@ -63,20 +63,20 @@ Coordinates Plot; parameters `fusion.name`, `training.learning_rate`, ... and th
 
 
 def of_experiment(views: Mapping[str, str]) -> str:
-    """Description of an experiment: what its columns and tags mean, and filters to copy.
+    """Describe an experiment: the meaning of its columns and tags, and filters to copy.
 
     Args:
-        views: Address of each prepared view, by its title.
+        views: Address of each view, by its title.
     """
     return _EXPERIMENT.replace("VIEWS", " · ".join(f"[{title}]({at})" for title, at in views.items()))
 
 
 def of_run(evaluation: Evaluation, decision: str, links: Mapping[str, str]) -> str:
-    """Description of a finished retraining.
+    """Describe a finished retraining.
 
     Args:
         evaluation: Result of the primary target.
-        decision: The version, whether it is champion, and the reason.
+        decision: The version, its alias, and the reason.
         links: Address by its label.
     """
     return "\n\n".join(
@@ -91,7 +91,7 @@ def of_run(evaluation: Evaluation, decision: str, links: Mapping[str, str]) -> s
 
 
 def of_model(config: PipelineConfig, dataset: Dataset) -> str:
-    """Description of a registered model: what it predicts, from what, and how to use it."""
+    """Describe a registered model: its targets, its inputs and its use."""
     targets = ", ".join(
         f"`{target.name}` (a number)"
         if isinstance(target, Regression)
@@ -108,7 +108,7 @@ def of_model(config: PipelineConfig, dataset: Dataset) -> str:
             f"Predicts {targets} from any of these inputs, of which a row may lack some:",
             inputs,
             "`@champion` is the version in use: it moves only when a paired test on the same test rows says "
-            "so. `@challenger` is the newest that was not dry-run. The reason is in each version's "
+            "so. `@challenger` is the newest that was no dry run. The reason is in each version's "
             "description and its tag `promotion`; who moved the alias and when in `braid.crowned_*`.",
             f"```\nmlflow.pyfunc.load_model('models:/{config.model_name}@champion').predict(rows)\n"
             f"mlflow models serve -m models:/{config.model_name}@champion --env-manager local\n```",

@@ -17,7 +17,7 @@ Goes when MLflow's client can set the kind."""
 LOGGED_ARTIFACTS = "mlflow.loggedArtifacts"
 """Tag of a run that lists its tables for MLflow's page.
 
-Goes when ``MlflowClient.log_table`` replaces a table that is there, as a retried step needs."""
+Goes when ``MlflowClient.log_table`` replaces an existing table, as a retried step needs."""
 
 
 def entity_of(dataset: Dataset) -> DatasetEntity:

@@ -1,4 +1,4 @@
-"""The logged model and its place in the registry."""
+"""Logged models and their versions in the registry."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ class Version:
     """A registered model version.
 
     Attributes:
-        name: Of the registered model.
+        name: Name of the registered model.
         version: Number, as text.
-        run: MLflow run that it comes from.
+        run: Id of its MLflow run.
         uri: ``models:/name/version``.
     """
 
@@ -68,7 +68,7 @@ class Version:
 
 
 def log_model(context: Context, example: pd.DataFrame) -> str:
-    """Log the bundle as pyfunc with signature and input example, once; give its URI."""
+    """Log the bundle as pyfunc with signature and input example, once; return its URI."""
     client = runs.connect(context.tracking)
     known = client.get_run(context.mlflow_run).data.tags.get(_MODEL_TAG)
     if known:
@@ -87,22 +87,22 @@ def log_model(context: Context, example: pd.DataFrame) -> str:
         )
         uri = str(info.model_uri)
         client.set_tag(context.mlflow_run, _MODEL_TAG, uri)
-    client.update_run(context.mlflow_run, "RUNNING")  # leaving the block ended it
+    client.update_run(context.mlflow_run, "RUNNING")  # the end of the block has ended it
     return uri
 
 
 def register(
     context: Context, uri: str, about: str, description: str, tags: dict[str, str], challenge: bool = True
 ) -> Version:
-    """Register the logged model, once, with alias ``challenger`` where it is to challenge.
+    """Register the logged model, once, with alias ``challenger`` unless ``challenge`` is False.
 
     Args:
         context: The run.
-        uri: Of the logged model.
-        about: Description of the registered model, where it has none yet.
-        description: Of the version.
-        tags: Of the version.
-        challenge: Whether the alias moves.
+        uri: URI of the logged model.
+        about: Description of the registered model, if it has none yet.
+        description: Description of the version.
+        tags: Tags of the version.
+        challenge: True to move the alias.
     """
     client = runs.connect(context.tracking)
     name = context.config.model_name
@@ -121,7 +121,7 @@ def register(
             context.mlflow_run,
             tags=tags,
             description=description,
-            model_id=uri.removeprefix("models:/"),  # a server asks for it, to know that the source is allowed
+            model_id=uri.removeprefix("models:/"),  # a server needs it, to allow the source
         ).version
         version = _own_version(client, name, context.mlflow_run) or str(made)
     if challenge:
@@ -130,77 +130,77 @@ def register(
 
 
 def _own_version(client: MlflowClient, name: str, run: str) -> str | None:
-    """The version of a registered model that a run has made; None where it has made none.
+    """Return the version of a registered model that a run has made; None if it has made none.
 
-    Of several, which a server makes whose answer is lost, the later ones are deleted.
+    Later ones are deleted: a server makes them when its response is lost and the client repeats the request.
     """
-    found = client.search_model_versions(f"name = '{name}'")
-    own = sorted((each for each in found if each.run_id == run), key=lambda each: int(each.version))
+    made = client.search_model_versions(f"name = '{name}'")
+    own = sorted((each for each in made if each.run_id == run), key=lambda each: int(each.version))
     for twin in own[1:]:
         client.delete_model_version(name, str(twin.version))
     return str(own[0].version) if own else None
 
 
 def champion(at: TrackingConfig, name: str) -> Version | None:
-    """The version of a registered model that has the alias ``champion``, if any."""
+    """Return the version of a registered model with the alias ``champion``; None if there is none."""
     return find(at, f"models:/{name}@{CHAMPION}")
 
 
 def find(at: TrackingConfig, uri: str) -> Version | None:
-    """The version that ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION`` names, if there is one."""
+    """Return the version of ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``; None if there is none."""
     client = runs.connect(at)
     name = uri.removeprefix("models:/")
     try:
         if "@" in name:
-            found = client.get_model_version_by_alias(*name.split("@", 1))
+            version = client.get_model_version_by_alias(*name.split("@", 1))
         else:
-            found = client.get_model_version(*name.rsplit("/", 1))
+            version = client.get_model_version(*name.rsplit("/", 1))
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise
-    return Version(found.name, str(found.version), str(found.run_id))
+    return Version(version.name, str(version.version), str(version.run_id))
 
 
 def versions(at: TrackingConfig, name: str) -> list[str]:
-    """Numbers of a registered model's versions, the oldest first."""
-    found = runs.connect(at).search_model_versions(f"name = '{name}'")
-    return sorted((str(each.version) for each in found), key=int)
+    """List the numbers of a registered model's versions, the oldest first."""
+    entities = runs.connect(at).search_model_versions(f"name = '{name}'")
+    return sorted((str(each.version) for each in entities), key=int)
 
 
 def registered(at: TrackingConfig) -> str:
-    """The registry and the names of its models, for messages."""
+    """Name the registry and its models, for messages."""
     known = ", ".join(sorted(each.name for each in runs.connect(at).search_registered_models()))
     return f"{at.registry_uri or at.tracking_uri}; registered models: {known or 'none'}"
 
 
 def download_bundle(at: TrackingConfig, uri: str, to: Path) -> Path:
-    """Folder of a logged model's bundle, fetched into ``to``."""
+    """Fetch a logged model's bundle into ``to``; return its folder."""
     runs.connect(at)
     folder = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(to)))
     return next(folder.rglob("model.json")).parent
 
 
-def kept_bundle(at: TrackingConfig, uri: str, folder: Path) -> Path:
-    """Folder of a logged model's bundle below ``folder``, fetched the first time it is asked for."""
-    place = folder / digest(str(at.registry_uri or at.tracking_uri), uri)
-    if not place.exists():
-        with replacing(place) as temporary:
+def cached_bundle(at: TrackingConfig, uri: str, folder: Path) -> Path:
+    """Return the folder of a logged model's bundle below ``folder``; fetch the bundle the first time."""
+    cache = folder / digest(str(at.registry_uri or at.tracking_uri), uri)
+    if not cache.exists():
+        with replacing(cache) as temporary:
             temporary.mkdir(parents=True)
             download_bundle(at, uri, temporary)
-    return next(place.rglob("model.json")).parent
+    return next(cache.rglob("model.json")).parent
 
 
 def find_model(at: TrackingConfig, name: str) -> str:
-    """URI of a logged model.
+    """Find a logged model by its name or run; return its URI.
 
     Args:
-        at: Where MLflow is.
-        name: A registered model, whose champion is meant; ``name/version`` or ``name@alias``; any of these
-            behind ``models:/``; or a run: its id, key or name, or ``last``.
+        at: Settings of MLflow.
+        name: A registered model, which stands for its champion; ``name/version`` or ``name@alias``; any of
+            these behind ``models:/``; or a run: its id, key or name, or ``last``.
 
     Raises:
-        ModelError: If there is none; says which registered models there are.
+        ModelError: If there is none; lists the registered models.
     """
     client = runs.connect(at)
     run = None if "/" in name or "@" in name else runs.find_run(at, name)
@@ -211,24 +211,26 @@ def find_model(at: TrackingConfig, name: str) -> str:
     plain = name.removeprefix("models:/")
     model, _, alias = plain.partition("@")
     try:
-        found = (
+        version = (
             client.get_model_version(*plain.split("/", 1))
             if "/" in plain
             else client.get_model_version_by_alias(model, alias or CHAMPION)
         )
     except MlflowException as error:
         raise ModelError(f"there is no model and no run {name!r} in {registered(at)}") from error
-    return f"models:/{found.name}/{found.version}"
+    return f"models:/{version.name}/{version.version}"
 
 
 def source(at: TrackingConfig, uri: str) -> Version:
-    """The registered version behind a URI of :func:`find_model`; of a model that is not registered the
-    version is empty and the name that of its run."""
+    """Return the registered version behind a URI of :func:`find_model`.
+
+    A model that is not registered has an empty version and the name of its run.
+    """
     client = runs.connect(at)
     name, _, version = uri.removeprefix("models:/").partition("/")
     if version:
-        found = client.get_model_version(name, version)
-        return Version(found.name, str(found.version), str(found.run_id))
+        entity = client.get_model_version(name, version)
+        return Version(entity.name, str(entity.version), str(entity.run_id))
     run = str(client.get_logged_model(name).source_run_id)
     versions = client.search_model_versions(f"run_id = '{run}'")
     if versions:
@@ -237,7 +239,7 @@ def source(at: TrackingConfig, uri: str) -> Version:
 
 
 def signature(config: PipelineConfig, output: pd.DataFrame) -> ModelSignature:
-    """Describe the columns that the model takes, all optional, and those that it gives."""
+    """Describe the columns that the model takes, all optional, and those that it returns."""
     types: dict[str, DataType | AnyType] = {}
     for options in config.inputs.values():
         for column in options.columns:  # two inputs may read one column
@@ -255,7 +257,7 @@ def signature(config: PipelineConfig, output: pd.DataFrame) -> ModelSignature:
 
 
 def _column_type(options: InputConfig) -> DataType | AnyType:
-    """Text is text; media may be paths, bytes or base64, and a table's cells numbers or words."""
+    """Return the type of an input's columns: media may be paths, bytes or base64, and cells any type."""
     return DataType.string if options.modality == "text" else AnyType()
 
 

@@ -1,7 +1,7 @@
-"""All calls to MLflow's tracking API.
+"""Calls to MLflow's tracking API.
 
-A run is looked up by what it stands for: the run's key, or its parent and part. So a retried or resumed step
-writes to the same run, and skips what the run has already.
+A run is looked up by its key, or by its parent and part. So a retried or resumed step writes to the same run,
+and skips what the run has already.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from components.config import TrackingConfig
 from components.config.tracking import VARIABLES
 from components.redaction import redacted, without_login, without_secrets
 from components.references import Missing
-from components.runtime.environ import kept
+from components.runtime.environ import keep_variables
 from components.training.checkpoint import Epoch
 from tasks.tracking.descriptions import of_experiment
 from tasks.tracking.mlflow_internals import EXPERIMENT_KIND, LOGGED_ARTIFACTS, TRAINING, entity_of
@@ -46,45 +46,45 @@ _FORBIDDEN = re.compile(r"[^\w.:/ -]")  # in a name of MLflow; columns of a tabl
 
 
 def connect(tracking: TrackingConfig) -> MlflowClient:
-    """A client for the place that mlflow.yaml names; MLflow's own functions follow it.
+    """Connect to what mlflow.yaml names, MLflow's own functions included.
 
     Raises:
-        ServiceError: If there is a server and it does not answer when this process first asks.
+        ServiceError: If a server does not respond to the first request of this process.
     """
     check_answers(str(tracking.tracking_uri))
     for uri in {str(tracking.tracking_uri), str(tracking.registry_uri or tracking.tracking_uri)}:
         make_database(uri)
-    # MLflow writes what it is told into the environment, where it would be the wish for every workspace.
-    with kept(VARIABLES):
+    # MLflow writes both addresses into the environment, where they would hold for every workspace.
+    with keep_variables(VARIABLES):
         mlflow.set_tracking_uri(str(tracking.tracking_uri))
         mlflow.set_registry_uri(str(tracking.registry_uri or tracking.tracking_uri))
     return MlflowClient()
 
 
 def start_run(tracking: TrackingConfig, name: str, key: str, tags: Mapping[str, str]) -> str:
-    """Id of the parent run of ``key``: the one there is, set to running again, or a new one."""
+    """Return the id of the parent run of ``key``: a new one, or the existing one, set to running again."""
     client = connect(tracking)
     experiment = _experiment(client, tracking)
     _describe(client, experiment)
     own = f"tags.`{KEY}` = '{key}' and tags.`{PART}` = 'run'"
     all_tags = without_secrets({**tracking.tags, **tags, KEY: key, PART: "run"})
-    found = _only(client, experiment, own)
-    if found is not None:
-        client.update_run(found, "RUNNING")
-        client.log_batch(found, tags=[RunTag(name, value) for name, value in all_tags.items()])
-        return found
+    earlier = _only(client, experiment, own)
+    if earlier is not None:
+        client.update_run(earlier, "RUNNING")
+        client.log_batch(earlier, tags=[RunTag(name, value) for name, value in all_tags.items()])
+        return earlier
     made = client.create_run(experiment, tags=all_tags, run_name=name).info.run_id
     return _only(client, experiment, own) or made
 
 
 def nested_run(tracking: TrackingConfig, parent: str, part: str, tags: Mapping[str, str]) -> str:
-    """Id of the run of one part (a fit, the fusion) below its parent, whose facts and data set it shares."""
+    """Return the id of the run of one part (a fit, the fusion), with the facts and data set of its parent."""
     client = connect(tracking)
     above = client.get_run(parent)
-    found = _part(client, above, part)
-    if found is not None:
-        client.update_run(found, "RUNNING")
-        return found
+    earlier = _part(client, above, part)
+    if earlier is not None:
+        client.update_run(earlier, "RUNNING")
+        return earlier
     all_tags = {
         **{name: above.data.tags[name] for name in _OF_THE_RUN if name in above.data.tags},
         **tracking.tags,
@@ -102,13 +102,13 @@ def nested_run(tracking: TrackingConfig, parent: str, part: str, tags: Mapping[s
 
 
 def parts(tracking: TrackingConfig, above: Run) -> list[Run]:
-    """The runs right below a run."""
+    """List the runs right below a run."""
     below = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{above.info.run_id}'"
     return list(connect(tracking).search_runs([above.info.experiment_id], below, max_results=1000))
 
 
 def find_part(tracking: TrackingConfig, parent: str, part: str) -> str | None:
-    """Id of the run of one part; None where it has none."""
+    """Return the id of the run of one part; None if there is none."""
     client = connect(tracking)
     return _part(client, client.get_run(parent), part)
 
@@ -119,19 +119,19 @@ def _part(client: MlflowClient, above: Run, part: str) -> str | None:
 
 
 def _only(client: MlflowClient, experiment: str, own: str) -> str | None:
-    """Id of the run that a filter tells from all others; None where there is none.
+    """Return the id of the only run of a filter; None if there is none.
 
-    A server whose answer is lost is asked again, and then has made a run twice: the later ones are deleted.
+    Later ones are deleted: a server makes them when its response is lost and the client repeats the request.
     """
     oldest_first = ["attributes.start_time ASC"]
-    found = client.search_runs([experiment], own, max_results=10, order_by=oldest_first)
-    for twin in found[1:]:
+    twins = client.search_runs([experiment], own, max_results=10, order_by=oldest_first)
+    for twin in twins[1:]:
         client.delete_run(twin.info.run_id)
-    return found[0].info.run_id if found else None
+    return twins[0].info.run_id if twins else None
 
 
 def end_run(tracking: TrackingConfig, run_id: str, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
-    """Set the final state of a run; of those below it too that are still running, where it ends too early."""
+    """Set the final state of a run; if it ends too early, also of running ones below it."""
     client = connect(tracking)
     if status != "FINISHED":
         experiment = client.get_run(run_id).info.experiment_id
@@ -142,18 +142,18 @@ def end_run(tracking: TrackingConfig, run_id: str, status: Literal["FINISHED", "
 
 
 def log_params(tracking: TrackingConfig, run_id: str, values: Mapping[str, Any]) -> None:
-    """Parameters, nested mappings flattened to dotted names; those that are there already are left out."""
+    """Log parameters that the run lacks; nested mappings are flattened to dotted names."""
     client = connect(tracking)
     known = client.get_run(run_id).data.params
     given = {_FORBIDDEN.sub("_", name): value for name, value in flatten(values).items()}
-    told = {name: redacted(str(value)) for name, value in given.items() if name not in known}
-    new = [Param(name, value[:_LONGEST_PARAM]) for name, value in told.items()]
+    texts = {name: redacted(str(value)) for name, value in given.items() if name not in known}
+    new = [Param(name, text[:_LONGEST_PARAM]) for name, text in texts.items()]
     for start in range(0, len(new), 100):
         client.log_batch(run_id, params=new[start : start + 100])
 
 
 def log_epoch(tracking: TrackingConfig, run_id: str, epoch: Epoch, metric: str) -> None:
-    """Metrics of one epoch as step, unless the run has that step."""
+    """Log the metrics of one epoch as a step, unless the run has that step."""
     client = connect(tracking)
     steps = client.get_run(run_id).data.metrics
     if "epoch" in steps and steps["epoch"] >= epoch.epoch:
@@ -166,7 +166,7 @@ def log_epoch(tracking: TrackingConfig, run_id: str, epoch: Epoch, metric: str) 
         "epoch_seconds": epoch.seconds,
         **{f"alone_{name}_val_{metric}": value for name, value in epoch.alone.items()},
         **({"skipped_steps": float(epoch.skipped)} if epoch.skipped else {}),
-        "epoch": float(epoch.epoch),  # last: its presence says that the others are there
+        "epoch": float(epoch.epoch),  # last: once it is logged, so are the others
     }
     now = int(time.time() * 1000)
     client.log_batch(
@@ -175,7 +175,7 @@ def log_epoch(tracking: TrackingConfig, run_id: str, epoch: Epoch, metric: str) 
 
 
 def log_metrics(tracking: TrackingConfig, run_id: str, values: Mapping[str, float]) -> None:
-    """Final metrics; those that the run has already, and those that are not defined, are left out."""
+    """Log final metrics, except those that the run has already and those that are not finite."""
     client = connect(tracking)
     values = {_FORBIDDEN.sub("_", name): value for name, value in values.items() if math.isfinite(value)}
     known = client.get_run(run_id).data.metrics
@@ -186,10 +186,10 @@ def log_metrics(tracking: TrackingConfig, run_id: str, values: Mapping[str, floa
 
 
 def log_final(tracking: TrackingConfig, run_id: str, values: Mapping[str, float], step: int) -> None:
-    """Final metrics of a run whose epochs may have logged the same names, as values behind the last epoch.
+    """Log final metrics of a run whose epochs may have logged the same names, behind the last epoch.
 
-    What MLflow shows and compares is the newest value, so it is these. Those that are there already, and
-    those that are not defined, are left out.
+    MLflow shows and compares the newest value, so it shows these. Values that the run has already and values
+    that are not finite are skipped.
     """
     client = connect(tracking)
     values = {name: value for name, value in values.items() if math.isfinite(value)}
@@ -203,7 +203,7 @@ def log_final(tracking: TrackingConfig, run_id: str, values: Mapping[str, float]
 
 
 def set_tags(tracking: TrackingConfig, run_id: str, tags: Mapping[str, str]) -> None:
-    """Tags; given ones replace old ones."""
+    """Set tags; they replace old ones of the same names."""
     hidden = [RunTag(name, redacted(str(value))) for name, value in tags.items()]
     connect(tracking).log_batch(run_id, tags=hidden)
 
@@ -236,7 +236,7 @@ def missing_parts(tracking: TrackingConfig, run_id: str) -> tuple[Missing, ...]:
 def log_dataset(
     tracking: TrackingConfig, run_id: str, samples: pd.DataFrame, source: str, name: str, digest: str
 ) -> None:
-    """The data set with its digest, once."""
+    """Log the data set with its digest, once."""
     client = connect(tracking)
     known = client.get_run(run_id).inputs
     if known is not None and known.dataset_inputs:
@@ -247,14 +247,14 @@ def log_dataset(
 
 
 def log_figures(tracking: TrackingConfig, run_id: str, figures: Mapping[str, Figure]) -> None:
-    """Figures as PNG below ``figures/``."""
+    """Log figures as PNG below ``figures/``."""
     client = connect(tracking)
     for name, figure in figures.items():
         client.log_figure(run_id, figure, f"figures/{name}.png")
 
 
 def log_table(tracking: TrackingConfig, run_id: str, table: pd.DataFrame, name: str) -> None:
-    """A table below ``tables/``, as MLflow shows it and as CSV. Replaces one that is there."""
+    """Log a table below ``tables/``, as MLflow shows it and as CSV; it replaces an earlier one."""
     client = connect(tracking)
     table = table.map(without_secrets)
     content = table.astype(object).where(table.notna(), None).to_dict("split")
@@ -267,12 +267,12 @@ def log_table(tracking: TrackingConfig, run_id: str, table: pd.DataFrame, name: 
 
 
 def log_file(tracking: TrackingConfig, run_id: str, file: Path, folder: str | None = None) -> None:
-    """A file as artifact."""
+    """Log a file as artifact."""
     connect(tracking).log_artifact(run_id, str(file), folder)
 
 
 def log_text(tracking: TrackingConfig, run_id: str, text: str, path: str) -> None:
-    """Text as artifact."""
+    """Log text as artifact, without secrets."""
     connect(tracking).log_text(run_id, redacted(text), path)
 
 
@@ -287,7 +287,7 @@ def watch_system(tracking: TrackingConfig, run_id: str) -> SystemMetricsMonitor 
 
 
 def run_url(tracking: TrackingConfig, run_id: str, artifact: str | None = None) -> str | None:
-    """Page of a run, or of one of its artifacts, where a server shows it."""
+    """Return the page of a run or of one of its artifacts; None without a server."""
     page = without_login(tracking.page_url or str(tracking.tracking_uri))
     if not page.startswith("http"):
         return None
@@ -295,14 +295,14 @@ def run_url(tracking: TrackingConfig, run_id: str, artifact: str | None = None) 
 
 
 def run_page(tracking: TrackingConfig, run_id: str, artifact: str | None = None) -> str:
-    """The same within MLflow's own pages, whatever address they are served from."""
+    """Return the address of that page relative to MLflow's own pages."""
     experiment = connect(tracking).get_run(run_id).info.experiment_id
     page = f"#/experiments/{experiment}/runs/{run_id}"
     return page if artifact is None else f"{page}/artifacts/{artifact}"
 
 
 def get_run(tracking: TrackingConfig, run_id: str) -> Run:
-    """The run as MLflow has it."""
+    """Return the run with its metrics, parameters and tags."""
     return connect(tracking).get_run(run_id)
 
 
@@ -317,9 +317,9 @@ def has_ended_well(tracking: TrackingConfig, run_id: str) -> bool:
 
 
 def find_run(tracking: TrackingConfig, name: str) -> Run | None:
-    """A parent run by its id, key or name, the newest where several have the name.
+    """Find a parent run by its id, key or name; the newest if several have the name.
 
-    ``last`` is the newest retraining: the runs of other flows leave neither a report nor a model.
+    ``last`` is the newest retraining: runs of other flows have neither a report nor a model.
     """
     if "'" in name:
         return None  # no run has such a name, and a filter cannot hold it
@@ -333,9 +333,8 @@ def find_run(tracking: TrackingConfig, name: str) -> Run | None:
     )
     for condition in filters:
         newest_first = ["attributes.start_time DESC"]
-        found = client.search_runs([experiment], condition, order_by=newest_first, max_results=1)
-        if found:
-            return found[0]
+        for run in client.search_runs([experiment], condition, order_by=newest_first, max_results=1):
+            return run
     return None
 
 
@@ -346,7 +345,7 @@ def download(tracking: TrackingConfig, run_id: str, path: str, to: Path) -> Path
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """``{"a": {"b": 1}}`` to ``{"a.b": 1}``; lists become text such as ``32, 64``."""
+    """Flatten ``{"a": {"b": 1}}`` to ``{"a.b": 1}``; lists become text such as ``32, 64``."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
@@ -359,7 +358,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _describe(client: MlflowClient, experiment: str) -> None:
-    """Tell people what they see, unless somebody has said so already."""
+    """Set the description and views of an experiment, unless it has them."""
     tags = client.get_experiment(experiment).tags
     views = {view.title: view.link(experiment) for view in VIEWS}
     wanted = {
@@ -373,15 +372,15 @@ def _describe(client: MlflowClient, experiment: str) -> None:
 
 
 def _experiment(client: MlflowClient, tracking: TrackingConfig) -> str:
-    found = client.get_experiment_by_name(tracking.experiment)
-    if found is not None:
-        if found.lifecycle_stage == "deleted":
-            client.restore_experiment(found.experiment_id)
-        return found.experiment_id
+    known = client.get_experiment_by_name(tracking.experiment)
+    if known is not None:
+        if known.lifecycle_stage == "deleted":
+            client.restore_experiment(known.experiment_id)
+        return known.experiment_id
     try:
         return client.create_experiment(tracking.experiment, tracking.artifact_location)
     except mlflow.MlflowException:  # another process was faster
-        found = client.get_experiment_by_name(tracking.experiment)
-        if found is None:
+        known = client.get_experiment_by_name(tracking.experiment)
+        if known is None:
             raise
-        return found.experiment_id
+        return known.experiment_id

@@ -1,4 +1,4 @@
-"""Services that a run needs: MLflow, the API of Prefect and room on the disk; and their loss."""
+"""Services that a run needs: MLflow, Prefect's API and space on the disk; and errors at their loss."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 
 from components.errors import BraidError, ServiceError
 
-_GOES_ON = "what was finished is kept, and the same command goes on where it stopped"
+_RESUME = "finished steps are stored, and the same command resumes where it stopped"
 _SQLITE = "sqlite:///"
 _TRIES, _PAUSE, _PATIENCE = 4, 2.0, 10.0  # seconds
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -27,8 +27,8 @@ _GONE = ("API request to", "TEMPORARILY_UNAVAILABLE")
 
 
 @contextmanager
-def reached() -> Iterator[None]:
-    """Turn an error of this block that means a lost service into a :class:`ServiceError`.
+def service_errors() -> Iterator[None]:
+    """Turn an error of the block that means a lost service into a :class:`ServiceError`.
 
     Raises:
         ServiceError: If MLflow, its database, Prefect's API or the disk cannot be used for now.
@@ -40,30 +40,30 @@ def reached() -> Iterator[None]:
     except Exception as error:
         cause: BaseException | None = error
         while cause is not None:
-            told = _gone(cause)
-            if told is not None:
-                raise ServiceError(f"{told}; {_GOES_ON}") from error
+            loss = _loss(cause)
+            if loss is not None:
+                raise ServiceError(f"{loss}; {_RESUME}") from error
             cause = cause.__cause__
         raise
 
 
 @cache
 def check_answers(uri: str) -> None:
-    """Look once whether a server answers, instead of asking it for minutes as MLflow's client does.
+    """Check once that a server responds: MLflow's client would try for minutes.
 
     Args:
-        uri: Tracking URI; what is not a server is taken as it is.
+        uri: Tracking URI; one that is no server is not checked.
 
     Raises:
-        ServiceError: If it does not.
+        ServiceError: If the server does not respond.
     """
     parts = urlsplit(uri)
     if parts.scheme not in ("http", "https"):
         return
-    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # this question needs no password
+    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # this request needs no password
     for attempt in range(_TRIES):
         try:
-            httpx.get(f"{shown.rstrip('/')}/health", timeout=_PATIENCE, verify=False)  # any answer is one
+            httpx.get(f"{shown.rstrip('/')}/health", timeout=_PATIENCE, verify=False)  # any status will do
             return
         except httpx.TransportError as error:
             cause = error
@@ -71,15 +71,15 @@ def check_answers(uri: str) -> None:
             time.sleep(_PAUSE)
     raise ServiceError(
         f"MLflow does not answer at {shown} ({_first_line(cause)}): start it, or name another tracking_uri "
-        f"in mlflow.yaml; {_GOES_ON}"
+        f"in mlflow.yaml; {_RESUME}"
     )
 
 
 def make_database(uri: str) -> None:
-    """Have MLflow make the tables of a new SQLite file while no other process does: it does not see to that.
+    """Have MLflow make the tables of a new SQLite file under a lock: it takes none itself.
 
     Args:
-        uri: Of tracking or registry; what is not a SQLite file in a folder that is there is left alone.
+        uri: URI of tracking or registry; any other than a SQLite file in an existing folder is skipped.
     """
     if uri.startswith(_SQLITE) and Path(uri.removeprefix(_SQLITE)).parent.is_dir():
         _make_tables(uri)
@@ -92,7 +92,7 @@ def _make_tables(uri: str) -> None:
         MlflowClient(uri, uri)
 
 
-def _gone(error: BaseException) -> str | None:
+def _loss(error: BaseException) -> str | None:
     """Name the service whose loss an error means; None if it means none."""
     match error:
         case MlflowException() if error.error_code in _GONE or str(error).startswith(_GONE):

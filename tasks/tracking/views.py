@@ -1,7 +1,7 @@
-"""Views that MLflow's page of runs opens with: which runs, in which columns.
+"""Views of MLflow's page of runs: a filter of the runs, and columns.
 
-A view is a tag of the experiment, in the form in which MLflow's own "share view" keeps one; its link names
-the tag. MLflow leaves out columns that no run has.
+A view is a tag of the experiment, in the form that MLflow's own "share view" stores; its link names the tag.
+MLflow omits columns that no run has.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class View:
     """Runs side by side.
 
     Attributes:
-        key: Ends the name of the tag.
-        title: What the link is called.
-        filter: In MLflow's language.
+        key: End of the tag's name.
+        title: Text of the link.
+        filter: Filter in MLflow's language.
         columns: ``tags.NAME``, ``params.NAME``, ``metrics.NAME`` or ``attributes.NAME``.
     """
 
@@ -32,15 +32,14 @@ class View:
 
     @property
     def tag(self) -> str:
-        """Name of the tag."""
         return f"{VIEW_TAG}{self.key}"
 
     def link(self, experiment: str) -> str:
-        """Address within MLflow's pages."""
+        """Return the address relative to MLflow's pages."""
         return f"#/experiments/{experiment}/runs?viewStateShareKey={self.key}"
 
     def state(self) -> str:
-        """Value of the tag."""
+        """Write the value of the tag."""
         columns = [f"{kind}.`{name}`" for kind, _, name in (each.partition(".") for each in self.columns)]
         return json.dumps(
             {
@@ -77,7 +76,7 @@ VIEWS = (
     View(
         "trainings",
         "Fits, fusions and trials side by side",
-        "metrics.parameters > 0",  # what was trained; MLflow has no IN for tags
+        "metrics.parameters > 0",  # runs that trained something; MLflow has no IN for tags
         (
             "tags.config",
             "tags.kind",

@@ -31,26 +31,26 @@ _UNUSED = ("masked_spec_embed", "mask_token")
 
 
 class Pretrained(Encoder):
-    """A transformers model, its own input preparation and a pooling.
+    """Transformers model with its own input preparation and a pooling.
 
-    Of a two-tower model (CLIP, SigLIP, CLAP) the tower of the modality is taken, of an encoder-decoder
-    (Whisper, T5, BART) the encoder.
+    A two-tower model (CLIP, SigLIP, CLAP) gives the tower of the modality, an encoder-decoder (Whisper, T5,
+    BART) the encoder.
 
     Args:
-        model: hub id or local folder.
-        revision: branch, tag or commit of a hub model.
-        modality: what the batch holds.
+        model: Hub id or local folder.
+        revision: Branch, tag or commit of a hub model.
+        modality: Modality of the batch.
         pooling: `cls` first token, `mean` over the tokens that are not padding, `tokens` the sequence.
             A convolutional network has no first token: `cls` and `mean` are both its pooled map.
         tune: `frozen` no parameter is trained and the model stays in eval mode, in inference mode;
             `full` all are trained; `lora` low-rank updates of all linear layers (of the convolutions, where
             there is no linear layer) are (Hu et al. 2021, arXiv:2106.09685).
-        lora_rank: rank of the updates.
-        lora_alpha: their scale is `lora_alpha / lora_rank`.
+        lora_rank: Rank of the updates.
+        lora_alpha: Their scale is `lora_alpha / lora_rank`.
         rate: Hz of the waves (audio).
 
     Raises:
-        ModelError: no such model, no safetensors weights, a model of another modality, a wrong rate.
+        ModelError: If the model or its safetensors weights are missing, or its modality or rate is another.
     """
 
     def __init__(
@@ -79,17 +79,17 @@ class Pretrained(Encoder):
         self.train(not self.frozen)
 
     def train(self, mode: bool = True) -> Pretrained:
-        """Switch dropout on or off; a frozen model stays in eval mode whatever is asked."""
+        """Switch dropout on or off; a frozen model stays in eval mode."""
         super().train(mode and not self.frozen)
         return self
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        """A batch of the modality to (B, D), or (B, T, D) with pooling `tokens`."""
+        """Embed a batch of the modality to (B, D), or to (B, T, D) with pooling `tokens`."""
         if not self.frozen:
             return self._embed(batch)
         with torch.inference_mode():
             embedding = self._embed(batch)
-        return embedding.clone()  # outside inference mode: what follows may save it for its backward pass
+        return embedding.clone()  # outside inference mode: later layers may save it for their backward pass
 
     def _embed(self, batch: dict[str, Tensor]) -> Tensor:
         inputs, mask = self.prepare(batch)
@@ -108,13 +108,12 @@ class Pretrained(Encoder):
         return x * valid.unsqueeze(-1).to(x.dtype)
 
 
-# How a batch becomes the model's arguments. Each gives them with a mask over time: bool (B, L), True where
-# there is something, or None when there is no padding.
+# Arguments of the model for a batch, and a mask over time: bool (B, L), True on data, None without padding.
 Prepared = tuple[dict[str, Tensor], Tensor | None]
 
 
 class PreparePixels(nn.Module):
-    """uint8 images to the model's scale: divided by 255, minus its mean, by its standard deviation."""
+    """Preparation of uint8 images: divided by 255, minus the model's mean, by its standard deviation."""
 
     mean: Tensor
     std: Tensor
@@ -131,7 +130,7 @@ class PreparePixels(nn.Module):
         self.interpolates = "interpolate_pos_encoding" in _arguments(network)
 
     def forward(self, batch: dict[str, Tensor]) -> Prepared:
-        """Pixels uint8 (B, 3, H, W)."""
+        """Prepare pixels: uint8 (B, 3, H, W)."""
         pixels = batch["pixels"]
         inputs: dict[str, Any] = {"pixel_values": (pixels.float() / 255 - self.mean) / self.std}
         if self.interpolates and self.size is not None and pixels.shape[-1] != self.size:
@@ -140,7 +139,7 @@ class PreparePixels(nn.Module):
 
 
 class PrepareText(nn.Module):
-    """Token ids with the model's own padding id and attention mask."""
+    """Preparation of token ids: the model's own padding id and an attention mask."""
 
     def __init__(
         self, facts: PretrainedFacts, network: PreTrainedModel, model: str, rate: int | None
@@ -151,7 +150,7 @@ class PrepareText(nn.Module):
         self.limit, self.model = facts.max_tokens, model
 
     def forward(self, batch: dict[str, Tensor]) -> Prepared:
-        """Ids int64 (B, T) and mask bool (B, T)."""
+        """Prepare ids int64 (B, T) with their mask bool (B, T)."""
         ids, mask = batch["ids"], batch["mask"]
         if self.limit is not None and ids.shape[1] > self.limit:
             raise ModelError(
@@ -162,7 +161,7 @@ class PrepareText(nn.Module):
 
 
 class PrepareWave(nn.Module):
-    """Waves as the model takes them: raw (wav2vec 2.0 and kin), or through its own feature extractor.
+    """Preparation of waves: raw (wav2vec 2.0 and kin), or through the model's own feature extractor.
 
     Raw waves stay on their device. A feature extractor (Whisper, AST, CLAP: log-mel) works in numpy.
     """
@@ -174,15 +173,15 @@ class PrepareWave(nn.Module):
         _require(network, "input_values", model, "audio", "input_features")
         if facts.sampling_rate is not None and rate != facts.sampling_rate:
             raise ModelError(
-                f"encoder.model: {model!r} listens at {facts.sampling_rate} Hz, but this input has rate "
-                f"{rate}. Leave rate out: the model's own is taken then."
+                f"encoder.model: {model!r} takes audio of {facts.sampling_rate} Hz, but this input has rate "
+                f"{rate}. Leave rate out: it is the model's own then."
             )
         self.extract = load_feature_extractor(facts.path)
         self.raw = isinstance(self.extract, Wav2Vec2FeatureExtractor)
         self.masks = "attention_mask" in _arguments(network)
 
     def forward(self, batch: dict[str, Tensor]) -> Prepared:
-        """Wave float32 (B, S) in [-1, 1] and length int64 (B,)."""
+        """Prepare a wave float32 (B, S) in [-1, 1] with its length int64 (B,) in samples."""
         wave, length = batch["wave"].float(), batch["length"]
         if not self.raw:
             return self._extracted(wave, length)
@@ -245,14 +244,14 @@ def _width(network: PreTrainedModel, model: str) -> int:
         width = config.hidden_sizes[-1]
     if width is None:
         raise ModelError(
-            f"encoder.model: {model!r} ({type(network).__name__}) does not say how wide its output is "
-            "(config.hidden_size). Choose a model whose AutoModel gives hidden states."
+            f"encoder.model: {model!r} ({type(network).__name__}) does not state the width of its output "
+            "(config.hidden_size). Choose a model whose AutoModel returns hidden states."
         )
     return int(width)
 
 
 def _leaves_out_pooler(network: PreTrainedModel) -> bool:
-    """True if the network has a pooler on the first token, which no pooling here uses."""
+    """Return whether the network has a pooler on the first token, which no pooling here uses."""
     pooler = getattr(network, "pooler", None)
     has_parameters = isinstance(pooler, nn.Module) and any(True for _ in pooler.parameters())
     return has_parameters and getattr(network.config, "hidden_sizes", None) is None
@@ -267,10 +266,10 @@ def _with_lora(network: PreTrainedModel, rank: int, alpha: float) -> nn.Module:
 
 
 def _token_mask(network: nn.Module, mask: Tensor | None, x: Tensor) -> Tensor:
-    """Mask over the output's tokens bool (B, T) from a mask over its input's time (B, L).
+    """Make the mask over the output's tokens, bool (B, T), from a mask over its input's time (B, L).
 
-    Wav2vec-style networks know how their convolutions shorten time. Others (Whisper) shorten it by a whole
-    factor; where it is none (AST, whose tokens are patches of a padded image) every token counts.
+    Wav2vec-style networks can compute how their convolutions shorten time. Others (Whisper) shorten it by a
+    whole factor. Without one (AST, whose tokens are patches of a padded image) every token counts.
     """
     batch, tokens = x.shape[:2]
     if mask is None:

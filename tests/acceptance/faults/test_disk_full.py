@@ -20,7 +20,7 @@ from components.errors import ServiceError
 from components.pipeline.preprocess import prepare
 from flows.cli.options import MODEL, reported
 from flows.run.folder import claim
-from tasks.tracking.service import reached
+from tasks.tracking.service import service_errors
 from tests.components.conftest import configure, write_manifest
 
 ROOT = Path(__file__).parents[3]
@@ -77,7 +77,7 @@ def test_it_is_told_with_the_file_and_what_to_do(
     assert ended.value.exit_code == MODEL
     told = capsys.readouterr().err
     assert "there is no room left for /data/cache/shard.arrow" in told
-    assert "the same command goes on where it stopped" in told
+    assert "the same command resumes where it stopped" in told
 
 
 def test_another_error_is_told_also_where_its_details_cannot_be_written(
@@ -94,7 +94,7 @@ def test_the_run_whose_disk_was_full_is_gone_on_with(tmp_path: Path) -> None:
     with (  # noqa: PT012
         pytest.raises(ServiceError),
         claim(tmp_path, "birds", "purpose", "flow-1") as record,
-        reached(),
+        service_errors(),
     ):
         key = record.key
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -109,11 +109,11 @@ def test_what_was_caused_by_a_service_that_is_gone_is_told_as_that() -> None:
         except httpx.ConnectError as error:  # as Prefect does
             raise RuntimeError("Unable to acquire concurrency slots on ['gpu']") from error
 
-    with pytest.raises(ServiceError, match=r"Prefect's API .* .ConnectError: refused"), reached():
+    with pytest.raises(ServiceError, match=r"Prefect's API .* .ConnectError: refused"), service_errors():
         ask_for_a_slot()
 
 
 def test_an_error_of_a_file_that_is_not_about_room_stays_what_it_is() -> None:
     raised: Callable[[], None] = lambda: Path("/nowhere/at/all").read_bytes() and None  # noqa: E731
-    with pytest.raises(FileNotFoundError), reached():
+    with pytest.raises(FileNotFoundError), service_errors():
         raised()

@@ -25,7 +25,7 @@ from components.storage.shards import ShardStore
 from components.training.checkpoint import Epoch
 from flows.run.folder import claim
 from tasks.tracking import runs
-from tasks.tracking.service import check_answers, reached
+from tasks.tracking.service import check_answers, service_errors
 from tests.components.conftest import configure, write_manifest
 from tests.forks import at_once
 
@@ -60,9 +60,12 @@ def test_a_database_that_is_locked_for_seconds_is_waited_for_and_has_everything_
 
 def test_one_that_stays_locked_is_a_service_that_is_gone_and_a_wrong_request_is_not() -> None:
     message = "(sqlite3.OperationalError) database is locked\n[SQL: INSERT INTO metrics ...]"
-    with pytest.raises(ServiceError, match=r"MLflow cannot be used: .*database is locked; what"), reached():
+    with (
+        pytest.raises(ServiceError, match=r"MLflow cannot be used: .*database is locked; finished"),
+        service_errors(),
+    ):
         raise MlflowException(message, error_code=TEMPORARILY_UNAVAILABLE)
-    with pytest.raises(MlflowException, match="no such column"), reached():
+    with pytest.raises(MlflowException, match="no such column"), service_errors():
         raise MlflowException("no such column", error_code=BAD_REQUEST)
 
 

@@ -18,7 +18,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from components.runtime.services import Served, served
+from components.runtime.services import Services, running_services
 from tests.acceptance.e2e.project import Project, interruptible, make_project
 
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
@@ -36,7 +36,7 @@ class Up:
 
     project: Project
     process: subprocess.Popen[str]
-    addresses: Served
+    addresses: Services
 
     @property
     def mlflow(self) -> MlflowClient:
@@ -150,7 +150,7 @@ def running(project: Project, operations: Path | None = None) -> Iterator[Up]:
                 break
         else:
             raise AssertionError("".join(lines))
-        addresses = served(project.workspace)
+        addresses = running_services(project.workspace)
         assert addresses is not None
         yield Up(project, process, addresses)
     finally:

@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from components.runtime.services import served
+from components.runtime.services import running_services
 from flows.servers.processes import port_near
 from tests.acceptance.e2e.project import make_project
 from tests.acceptance.operations.conftest import Up, running, until, write_operations
@@ -81,7 +81,7 @@ def test_stopped_and_started_again_it_is_where_it_was(tmp_path_factory: pytest.T
             deployment = first.deployment("retrain")
             (schedule,) = deployment["schedules"]
             first.api("PATCH", f"deployments/{deployment['id']}/schedules/{schedule['id']}", active=False)
-    assert served(project.workspace) is None
+    assert running_services(project.workspace) is None
     with running(project) as second:
         assert second.addresses.prefect_api == first.addresses.prefect_api
         assert second.addresses.mlflow == first.addresses.mlflow

@@ -121,7 +121,7 @@ def printed(show: Any, *arguments: Any, width: int = 100) -> str:
                 "98 of 100 rows scored",
                 "Scored without image: 3 rows.",
                 "The table lacks extra.",
-                "nothing was done again",
+                "none was scored again",
                 "98 rows written to table predictions.",
                 "quarantine    /scores/",
                 "model         tiny version 3",
@@ -157,7 +157,7 @@ def printed(show: Any, *arguments: Any, width: int = 100) -> str:
                 "tiny version 3, scored now",
                 "not measured",
                 "-0.0400",
-                "refused, the champion stays: gain too small. --force does not ask the rule.",
+                "refused, the champion stays: gain too small. --force skips the rule.",
             ],
         ),
         (

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from flows.hosting.deployments import Place, deploy
+from flows.hosting.deployments import Paths, deploy
 from flows.servers.local import configured_as
 from tests.acceptance.e2e.project import make_project
 from tests.acceptance.operations.conftest import write_operations
@@ -31,7 +31,7 @@ def deployment(
     client.post("/work_pools/", json={"name": POOL, "type": "process"}).raise_for_status()
     with configured_as(api):
         deploy(
-            write_operations(project), Place(project.workspace, project.folder / "mlflow.yaml"), POOL, POOL
+            write_operations(project), Paths(project.workspace, project.folder / "mlflow.yaml"), POOL, POOL
         )
     retrain_deployment = client.get("/deployments/name/retrain/retrain").raise_for_status().json()
     assert retrain_deployment["parameters"]["config"] == str(project.config)

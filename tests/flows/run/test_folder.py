@@ -169,7 +169,7 @@ def test_work_with_a_key_of_its_own_has_one_folder_whatever_became_of_it(tmp_pat
     with claim(tmp_path, "job", "purpose", "second", key="job-1") as record:
         assert (record.key, record.flow_runs, record.status) == ("job-1", ("first", "second"), "running")
         with (
-            pytest.raises(BraidError, match=f"job-1 is being worked on by process {os.getpid()}"),
+            pytest.raises(BraidError, match=f"process {os.getpid()} is working on job-1"),
             claim(tmp_path, "job", "purpose", "third", key="job-1"),
         ):
             pass
