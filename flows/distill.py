@@ -14,7 +14,7 @@ from components.distillation.results import DistillationResult
 from components.distillation.setup import DistillationSetup
 from components.engine.cluster import running
 from components.references import Dataset, TeacherPredictions
-from flows.run.lifecycle import opened
+from flows.run.lifecycle import open_run
 from flows.workers.pool import WORKERS, run_name, workers
 from tasks.context import Context
 from tasks.distill import compare_task, register_task
@@ -60,9 +60,9 @@ def distill(
 
     Args:
         config: Distill file.
-        changes: What people usually change of it; empty fields stay as the file has them.
-        overrides: Any other options that differ from the file, each ``section.option=value``.
-        workspace: Folder with caches and runs, and MLflow's database by default.
+        changes: Common changes of the file; an empty field keeps the value of the file.
+        overrides: Other options that differ from the file, each ``section.option=value``.
+        workspace: Folder of caches and runs, and MLflow's database by default.
         tracking_file: mlflow.yaml.
     """
     plan = load_distill(config, [*changes.overrides(), *overrides])
@@ -72,7 +72,7 @@ def distill(
     }
     engines = [plan.pipeline.engine, *(student.engine for student in plan.students.values())]
     root = workspace.resolve()
-    with running(*engines), opened(plan.path, plan.pipeline, root, tracking_file, "distill", facts) as run:
+    with running(*engines), open_run(plan.path, plan.pipeline, root, tracking_file, "distill", facts) as run:
         dataset = ingest_task.submit(run).result()
         teacher = teach_task.submit(run, dataset, plan.file.teacher, plan.path).result()
         learning = {name: _learn(run, dataset, teacher, plan, name) for name in plan.students}

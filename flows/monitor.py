@@ -11,7 +11,7 @@ from components.config import load_tracking
 from components.config.monitor import MonitorConfig
 from components.monitoring.results import Drift
 from components.scoring.job import Model
-from flows.run.lifecycle import begun
+from flows.run.lifecycle import begin_run
 from flows.workers.pool import table_run_name
 from tasks.context import Run
 from tasks.monitor import announce_task, compare_task, find_task
@@ -55,7 +55,7 @@ def monitor(
     settings = config.model_dump(mode="json")
     facts = {"model_name": model.name, "model_version": model.version, "model_run": model.run}
     name = f"monitor-{model.name}"
-    with begun(Path(config.manifest), name, settings, workspace, tracking_file, "monitor", facts) as (
+    with begin_run(Path(config.manifest), name, settings, workspace, tracking_file, "monitor", facts) as (
         key,
         at,
         mlflow_run,

@@ -18,7 +18,7 @@ from components.reproduction.differences import Comparison, differences
 from components.runtime.environ import variables
 from components.storage.atomic import write_bytes
 from flows.retrain import Outcome, run_steps
-from flows.run.lifecycle import opened
+from flows.run.lifecycle import open_run
 from flows.workers.pool import WORKERS, run_name, workers
 from tasks.reproduce import Carried, carried
 
@@ -58,7 +58,7 @@ def repeat(config: Path, settings: Mapping[str, Any], workspace: Path) -> Outcom
         workspace: Workspace of the repetition alone.
     """
     pipeline = PipelineConfig.model_validate(settings)
-    with opened(config, pipeline, workspace, workspace / "mlflow.yaml", "reproduce") as run:
+    with open_run(config, pipeline, workspace, workspace / "mlflow.yaml", "reproduce") as run:
         return run_steps(run)
 
 

@@ -1,4 +1,4 @@
-"""Flow ``retrain``: from a manifest to a registered, evaluated model."""
+"""Flow ``retrain``: a manifest to a registered, evaluated model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from components.evaluation.results import Evaluation
 from components.pipeline import run as pipeline
 from components.references import Features, FusedModel, Missing
 from components.retrieval.results import Retrievals
-from flows.run.lifecycle import opened
+from flows.run.lifecycle import open_run
 from flows.run.steps import SubmittedSteps
 from flows.workers.pool import WORKERS, run_name, workers
 from tasks import artifacts
@@ -26,14 +26,14 @@ from tasks.tracking import runs
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a finished run leaves.
+    """Result of a finished run.
 
     Attributes:
-        key: Of the run.
+        key: Key of the run.
         mlflow_run: Id of the parent run.
-        evaluation: The evaluation of the target that decides.
-        further: Those of the other targets.
-        registered: Version and champion.
+        evaluation: Evaluation of the primary target.
+        further: Evaluations of the other targets.
+        registered: Version, and whether it is champion.
         report: Path of the HTML page; None where it could not be written.
         extracted: Rows extracted now, by input.
         retrieval: Quality of search; None without an ``alignment``.
@@ -67,13 +67,13 @@ def retrain(
 
     Args:
         config: Pipeline file.
-        changes: What people usually change of it; empty fields stay as the file has them.
-        overrides: Any other options that differ from the file, each ``section.option=value``.
-        workspace: Folder with caches and runs, and MLflow's database by default.
+        changes: Common changes of the file; an empty field keeps the value of the file.
+        overrides: Other options that differ from the file, each ``section.option=value``.
+        workspace: Folder of caches and runs, and MLflow's database by default.
         tracking_file: mlflow.yaml.
     """
     settings = load_pipeline(config, [*changes.overrides(), *overrides])
-    with running(settings.engine), opened(config, settings, workspace.resolve(), tracking_file) as run:
+    with running(settings.engine), open_run(config, settings, workspace.resolve(), tracking_file) as run:
         return run_steps(run)
 
 
@@ -101,7 +101,7 @@ def run_steps(run: Context) -> Outcome:
 
 
 def _extracted(features: dict[str, Features], fused: FusedModel | None) -> dict[str, int]:
-    """Count the rows extracted in this run by input, for joint encoders too where there are any."""
+    """Count the rows extracted in this run by input, and by joint encoder."""
     rows = {name: feature.extracted for name, feature in features.items()}
     if isinstance(fused, FusedModel) and fused.joint:
         rows |= {f"{name} (joint)": feature.extracted for name, feature in fused.features.items()}

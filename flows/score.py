@@ -11,7 +11,7 @@ from components.config import load_tracking
 from components.config.score import ScoreConfig
 from components.scoring.job import Job
 from components.scoring.summary import Summary, finished
-from flows.run.lifecycle import begun
+from flows.run.lifecycle import begin_run
 from flows.workers.pool import table_run_name
 from tasks.context import Run
 from tasks.score import open_task, score_task, write_task
@@ -66,5 +66,5 @@ def _score(job: Job, workspace: Path, tracking_file: Path) -> Summary:
     settings = job.config.model_dump(mode="json", exclude={"sql"})
     facts = {"model_name": job.model.name, "model_version": job.model.version, "model_run": job.model.run}
     paths = (workspace, tracking_file)
-    with begun(Path(job.folder), job.key, settings, *paths, "score", facts, job.key) as (key, at, run):
+    with begin_run(Path(job.folder), job.key, settings, *paths, "score", facts, job.key) as (key, at, run):
         return score_task(Run(key, workspace, at, run), job)

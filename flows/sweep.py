@@ -26,7 +26,7 @@ from components.sweep.ranking import Comparison, Entrant, Ranking
 from components.sweep.study import Study, open_storage
 from components.sweep.trial import TrialResult
 from flows.retrain import retrain
-from flows.run.lifecycle import begun
+from flows.run.lifecycle import begin_run
 from flows.run.steps import SubmittedSteps
 from flows.workers.pool import WORKERS, Workers, run_name, workers
 from tasks.context import Context
@@ -37,13 +37,13 @@ from tasks.tracking import runs
 
 @dataclass(frozen=True)
 class SweepOutcome:
-    """What a finished sweep leaves.
+    """Result of a finished sweep.
 
     Attributes:
-        key: Of the run.
+        key: Key of the run.
         mlflow_run: Id of the parent run.
-        rankings: One a pipeline.
-        trials: How many there are.
+        rankings: One per pipeline.
+        trials: Number of trials.
         extracted: Rows extracted now, by pipeline.
         registered: Run, model version and whether it is champion, by pipeline.
     """
@@ -72,21 +72,21 @@ def sweep(
 
     Args:
         config: Sweep file.
-        changes: What people usually change of it; empty fields stay as the file has them.
-        overrides: Any other options that differ from the file, each ``section.option=value``.
-        workspace: Folder with caches and runs, and MLflow's database by default.
+        changes: Common changes of the file; an empty field keeps the value of the file.
+        overrides: Other options that differ from the file, each ``section.option=value``.
+        workspace: Folder of caches and runs, and MLflow's database by default.
         tracking_file: mlflow.yaml.
     """
     settings = load_sweep(config, [*changes.overrides(), *overrides])
     entries = expand(config, settings)
-    _tell_of_workers(settings.parallel)
+    _warn_of_few_workers(settings.parallel)
     workspace = workspace.resolve()
     facts = {"pipelines_digest": digest_json([entry.values for entry in entries])}
-    said = settings.model_dump(mode="json")
+    options = settings.model_dump(mode="json")
     engines = [entry.config.engine for entry in entries]
     with (
         running(*engines),
-        begun(config, settings.name, said, workspace, tracking_file, "sweep", facts) as (key, at, run),
+        begin_run(config, settings.name, options, workspace, tracking_file, "sweep", facts) as (key, at, run),
     ):
         contexts = [Context(key, entry.config, entry.path.parent, workspace, at, run) for entry in entries]
         arms = {
@@ -118,26 +118,26 @@ def sweep(
 
 
 def sweep_flow(parallel: int) -> Flow[..., SweepOutcome]:
-    """The flow with so many worker processes."""
+    """Return the flow with this number of worker processes."""
     return sweep.with_options(task_runner=workers(parallel))  # type: ignore[arg-type]
 
 
-def _tell_of_workers(parallel: int) -> None:
-    """A deployed sweep has the processes of its deployment, whatever its file asks for."""
+def _warn_of_few_workers(parallel: int) -> None:
+    """Warn if the flow has fewer processes than its file asks for: a deployment has its own number."""
     context = FlowRunContext.get()
     assert context is not None
     runner = context.task_runner
-    there = runner.size if isinstance(runner, Workers) else parallel
-    if there < parallel:
+    processes = runner.size if isinstance(runner, Workers) else parallel
+    if processes < parallel:
         get_run_logger().warning(
             "parallel: %s, but this flow has %s processes; more need "
             "PREFECT_TASKS_RUNNER_PROCESS_POOL_MAX_WORKERS=%s where the deployment is served",
-            *(parallel, there, parallel),
+            *(parallel, processes, parallel),
         )
 
 
 def _extract(sweep: Context, entry: Entry, seeds: list[int]) -> list[Arm]:
-    """Make the features of one pipeline for every seed; a seed finds what those before it extracted."""
+    """Make the features of one pipeline for every seed; a seed reuses features of those before it."""
     at = sweep.tracking
     progress = Progress(sweep, f"features {entry.config.name}")
     before: dict[str, list[Any]] = {}
@@ -169,16 +169,16 @@ def _extract(sweep: Context, entry: Entry, seeds: list[int]) -> list[Arm]:
 def _search(
     contexts: list[Context], entries: list[Entry], arms: dict[str, list[Arm]], settings: SweepConfig
 ) -> dict[str, list[Study]]:
-    """Run every trial; give the studies of each pipeline.
+    """Run every trial; return the studies of each pipeline.
 
-    All studies go on side by side: in each round every one of them proposes its next batch. There is one
-    batch size for the whole sweep, just large enough to keep all workers busy.
+    All studies run side by side: in each round every one of them proposes its next batch. The whole sweep has
+    one batch size, just large enough for all workers.
     """
     storage = open_storage(contexts[0].folder / "studies.db")
     number = sum(len(entry.fusions) * len(settings.seeds) for entry in entries)
     batch = -(-settings.parallel // number)
     studies: dict[str, list[Study]] = defaultdict(list)
-    places: dict[str, tuple[Entry, Arm]] = {}
+    sources: dict[str, tuple[Entry, Arm]] = {}
     for entry in entries:
         for arm in arms[entry.config.name]:
             for fusion in entry.fusions:
@@ -194,14 +194,16 @@ def _search(
                     check=_check(entry),
                 )
                 studies[entry.config.name].append(study)
-                places[study.name] = (entry, arm)
+                sources[study.name] = (entry, arm)
 
-    told = {context.config.name: Progress(context, f"trials {context.config.name}") for context in contexts}
+    progress = {
+        context.config.name: Progress(context, f"trials {context.config.name}") for context in contexts
+    }
     everything = [study for each in studies.values() for study in each]
     while asked := [(study, trial) for study in everything for trial in study.ask()]:
         running = []
         for study, trial in asked:
-            entry, arm = places[study.name]
+            entry, arm = sources[study.name]
             earlier = study.earlier(trial) if settings.pruning else None
             running.append((study, trial, entry, _submit(entry, arm, trial, earlier)))
         for study, trial, entry, future in running:
@@ -210,18 +212,18 @@ def _search(
             name = entry.config.name
             done = sum(len(each.results()) for each in studies[name])
             shown = f"{trial.fusion}, seed {trial.seed}: val {entry.config.target.metric} {result.metric:.3f}"
-            told[name](done, sum(each.trials for each in studies[name]), shown)
+            progress[name](done, sum(each.trials for each in studies[name]), shown)
     for name, each in studies.items():
         results = [result.status for study in each for _, result in study.results()]
         ends = [f"{results.count(status)} {status}" for status in ("pruned", "failed") if status in results]
-        told[name].finish(", ".join([f"{len(results)} trials", *ends]))
+        progress[name].finish(", ".join([f"{len(results)} trials", *ends]))
     return studies
 
 
 def _score(
     entry: Entry, arms: list[Arm], studies: list[Study], settings: SweepConfig
 ) -> tuple[list[Entrant], dict[str, str]]:
-    """Judge the best trial of every study, and its like at the parameter budget; say which have none."""
+    """Evaluate the best trial of every study, and its twin at the budget; list studies without one."""
     by_seed = {arm.context.config.seed: arm for arm in arms}
     chosen: list[tuple[Arm, Trial, TrialResult, Comparison]] = []
     matched: list[tuple[Arm, Trial, PrefectFuture[TrialResult]]] = []
@@ -260,7 +262,7 @@ def _submit(
 
 
 def _resized(entry: Entry, arm: Arm, trial: Trial, budget: int) -> Trial:
-    """A trial with the width that the budget allows; the trial itself where a fusion has none."""
+    """Set the width of a trial to the budget; a trial of a fusion without width stays as it is."""
     widths = {name: feature.encoder.width for name, feature in arm.features.items()}
     fusion = entry.configured(trial.overrides).fusion
     width = width_for(budget, fusion, widths, arm.dataset.targets)
@@ -273,7 +275,7 @@ def _check(entry: Entry) -> Callable[[Trial], object]:
 
 
 def _register(entry: Entry, sweep: Context, ranking: Ranking, tracking_file: Path) -> dict[str, Any]:
-    """Run the pipeline with its winner, unless this sweep has done so before it was cut off."""
+    """Run the pipeline with its winner, unless this sweep did so before a kill."""
     stored = sweep.folder / f"registered-{ranking.pipeline}.json"
     if not stored.exists():
         winner = Trial(-1, ranking.winner, ranking.seed, ranking.params)
@@ -288,8 +290,8 @@ def _register(entry: Entry, sweep: Context, ranking: Ranking, tracking_file: Pat
         facts = {"run": outcome.key, "mlflow_run": outcome.mlflow_run, "report": report}
         model = {"model": asdict(registered.version), "champion": registered.champion}
         write_json(stored, {**facts, **model, "promotion": registered.reason})
-    found: dict[str, Any] = json.loads(stored.read_text("utf-8"))
-    version = found["model"]
+    record: dict[str, Any] = json.loads(stored.read_text("utf-8"))
+    version = record["model"]
     tags = {f"registered.{ranking.pipeline}": f"{version['name']}/{version['version']}"}
     runs.set_tags(sweep.tracking, sweep.mlflow_run, tags)
-    return found
+    return record

@@ -26,7 +26,7 @@ from tasks.tracking.service import service_errors
 
 
 @contextmanager
-def opened(
+def open_run(
     config: Path,
     pipeline: PipelineConfig,
     workspace: Path,
@@ -44,7 +44,7 @@ def opened(
         kind: Name of the flow, a tag of the MLflow run.
         facts: Facts besides the pipeline that identify a run of this kind; logged as parameters.
     """
-    with begun(
+    with begin_run(
         config,
         pipeline.name,
         pipeline.model_dump(mode="json"),
@@ -60,7 +60,7 @@ def opened(
 
 
 @contextmanager
-def begun(
+def begin_run(
     config: Path,
     name: str,
     settings: Mapping[str, Any],
@@ -71,7 +71,7 @@ def begun(
     key: str | None = None,
     more_tags: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[str, TrackingConfig, str]]:
-    """As :func:`opened`, of a run that is not of one pipeline; gives its key, and where it is logged.
+    """Begin a run that is not of one pipeline; yield its key, MLflow's settings and its MLflow id.
 
     Args:
         config: The file that the run was started with.
@@ -80,7 +80,7 @@ def begun(
         key: Key of the run, where the work has one of its own: it is then always the same run.
         more_tags: Tags of the MLflow run, besides those of every run.
 
-    Other arguments are those of :func:`opened`.
+    Other arguments are those of :func:`open_run`.
     """
     configure_process()  # a flow run that a worker of Prefect starts has no main() of braid
     at = load_tracking(tracking_file, workspace)

@@ -1,4 +1,4 @@
-"""The steps of a retraining as tasks of the flow that they are called from."""
+"""Steps of a retraining as tasks of the flow that calls them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class _Attempt:
 
 
 class SubmittedSteps(Steps):
-    """Submits the task of each step and gives its future.
+    """Steps whose methods submit the task and return its future.
 
     Prefect resolves futures among the arguments of a task, in dictionaries too: they stand in for values.
 
@@ -79,11 +79,11 @@ class SubmittedSteps(Steps):
         """Wait until the task has an end, retries included."""
         try:
             return self.wait(attempt.future)
-        except CancelledRun:  # somebody wants the whole run to end
+        except CancelledRun:  # the whole run is to end
             raise
         except Exception as error:
             missing = Missing.because(attempt.step, error)
-            get_run_logger().warning("The run goes on without %s", missing)
+            get_run_logger().warning("The run continues without %s", missing)
             return missing
 
     def ingest(self) -> Dataset:

@@ -209,7 +209,7 @@ def set_tags(tracking: TrackingConfig, run_id: str, tags: Mapping[str, str]) -> 
 
 
 def tag_missing(tracking: TrackingConfig, run_id: str, missing: Sequence[Missing]) -> None:
-    """Tag a run with the optional steps that failed; a run that is resumed may have lost what was missing."""
+    """Tag a run with the optional steps that failed; remove the tag if a resumed run has made up for them."""
     if missing:
         set_tags(tracking, run_id, {MISSING_TAG: "\n".join(map(str, missing))})
     elif MISSING_TAG in get_run(tracking, run_id).data.tags:
