@@ -40,8 +40,10 @@ def cells_by_column(
 
 def _text(cell: Any, column: str, spelling: Spelling) -> str | None:
     """Make text of a cell as training did; see :func:`cells_by_column` for the errors."""
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)  # as pandas makes floats of whole numbers beside an empty cell
     try:
-        return spelling.text(cell)
+        return spelling.text(cell) if isinstance(cell, str) else spelling.name(cell)
     except TypeError as error:
         raise ValueError(f"column {column!r} holds {error}; expected text") from error
 

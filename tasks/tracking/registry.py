@@ -11,12 +11,11 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 from mlflow.types.schema import AnyType
 
 import components
 from components.config import PipelineConfig, TrackingConfig
-from components.config.inputs import InputConfig
 from components.errors import ModelError
 from components.inference.predictor import Predictor
 from components.storage.atomic import replacing
@@ -240,25 +239,15 @@ def source(at: TrackingConfig, uri: str) -> Version:
 
 def signature(config: PipelineConfig, output: pd.DataFrame) -> ModelSignature:
     """Describe the columns that the model takes, all optional, and those that it returns."""
-    types: dict[str, DataType | AnyType] = {}
-    for options in config.inputs.values():
-        for column in options.columns:  # two inputs may read one column
-            kind = _column_type(options)
-            types[column] = kind if types.get(column, kind) == kind else AnyType()
-    columns: list[ColSpec | TensorSpec] = [
-        ColSpec(kind, column, required=False) for column, kind in types.items()
-    ]
+    # A type that MLflow demands would refuse rows: without any text pandas makes a column of numbers.
+    names = dict.fromkeys(column for options in config.inputs.values() for column in options.columns)
+    columns: list[ColSpec | TensorSpec] = [ColSpec(AnyType(), name, required=False) for name in names]
     outputs: list[ColSpec | TensorSpec] = [
         ColSpec({"f": "double", "b": "boolean"}.get(kind.kind, "string"), str(name), required=False)
         for name, kind in output.dtypes.items()
     ]
     params = [ParamSpec("inputs", "string", ""), ParamSpec("explain", "boolean", False)]
     return ModelSignature(Schema(columns), Schema(outputs), ParamSchema(params))
-
-
-def _column_type(options: InputConfig) -> DataType | AnyType:
-    """Return the type of an input's columns: media may be paths, bytes or base64, and cells any type."""
-    return DataType.string if options.modality == "text" else AnyType()
 
 
 def _requirements() -> list[str]:

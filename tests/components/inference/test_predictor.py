@@ -6,6 +6,7 @@ import base64
 import io
 import os
 import shutil
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -312,3 +313,25 @@ def test_several_text_columns_are_joined_by_a_line_break(tiny: BuiltModel) -> No
     assert read_cells({"title": "a", "body": "b"}, section, {}) == "a\nb"
     assert read_cells({"title": None, "body": "b"}, section, {}) == "b"
     assert read_cells({"title": None, "body": np.nan}, section, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("cells", "texts"),
+    [
+        ([np.nan, np.nan], [None, None]),
+        ([12345, 7], ["12345", "7"]),
+        ([12345, None], ["12345", None]),
+        (pd.Series([12345, None], dtype="Int64"), ["12345", None]),
+        ([True, False], ["true", "false"]),
+        (pd.Series(["a", None], dtype="category"), ["a", None]),
+        (pd.to_datetime(["2024-02-03", "2024-02-04"]), ["2024-02-03", "2024-02-04"]),
+        ([1.5, 2.0], ["1.5", "2"]),
+        (["007", " x "], ["007", " x "]),
+    ],
+)
+def test_text_is_read_from_whatever_type_pandas_made(
+    tiny: BuiltModel, cells: Sequence[Any], texts: list[str | None]
+) -> None:
+    section = tiny.config.inputs["note"].model_copy(update={"columns": ["note"]})
+    rows = pd.DataFrame({"note": cells}).to_dict("records")
+    assert [read_cells(row, section, {}) for row in rows] == texts
