@@ -102,19 +102,42 @@ def _repeat_services_on_locks() -> None:
 def _migrate_one_by_one() -> None:
     """Have servers that begin at once on one database bring it up to date one after the other.
 
-    A new database takes seconds, longer than ``BUSY_SECONDS``.
+    A new database takes seconds, longer than ``BUSY_SECONDS``: its tables, then the kinds of blocks.
 
     Goes with :func:`_shorten_waits_for_locks`.
     """
+    from prefect.server.database.dependencies import provide_database_interface
     from prefect.server.database.interface import PrefectDBInterface
-    from sqlalchemy.engine import make_url
+    from prefect.server.models import block_registration
 
     create = until_unlocked(PrefectDBInterface.create_db)
+    register = block_registration.run_block_auto_registration
 
     @wraps(create)
     async def create_alone(self: PrefectDBInterface) -> None:
-        file = Path(str(make_url(self.database_config.connection_url).database))
-        async with AsyncFileLock(file.with_name(f".{file.name}.lock")):
+        async with _start_of_server(self):
             await create(self)
 
+    @until_unlocked
+    async def register_or_leave_nothing(session: Any) -> None:
+        try:
+            await register(session=session)
+        except Exception:
+            await session.rollback()
+            raise
+
+    @wraps(register)
+    async def register_alone(session: Any) -> None:
+        async with _start_of_server(provide_database_interface()):
+            await register_or_leave_nothing(session)
+
     PrefectDBInterface.create_db = create_alone  # type: ignore[method-assign]
+    block_registration.run_block_auto_registration = register_alone
+
+
+def _start_of_server(database: Any) -> AsyncFileLock:
+    """Lock that one server at a time holds while it prepares a database."""
+    from sqlalchemy.engine import make_url
+
+    file = Path(str(make_url(database.database_config.connection_url).database))
+    return AsyncFileLock(file.with_name(f".{file.name}.lock"))
