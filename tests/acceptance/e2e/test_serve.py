@@ -12,7 +12,7 @@ import mlflow
 import pandas as pd
 import pytest
 
-from benchmarks.serving import served as start_serving
+from benchmarks.serving import serve as start_serving
 from tests.acceptance.e2e.project import CLASSES, Project
 
 pytestmark = pytest.mark.e2e
