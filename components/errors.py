@@ -1,7 +1,5 @@
 """Errors that a user can correct; shown as one message, without a traceback."""
 
-from __future__ import annotations
-
 import json
 import typing
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Removal of passwords and keys from logs, records, reports and messages."""
 
-from __future__ import annotations
-
 import logging
 import os
 import re

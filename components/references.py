@@ -1,7 +1,5 @@
 """References that tasks hand to each other: paths, keys and counts, never data."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Self
 

@@ -1,7 +1,5 @@
 """Seeds of the parts of a run."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from components.storage.digest import digest

@@ -1,7 +1,5 @@
 """Flow ``distill``: a model with all inputs teaches students with fewer or smaller ones."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Flow ``monitor``: new data against the rows that a registered model was evaluated on."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Settings of a process: environment variables that libraries read as they are imported, and its logs."""
 
-from __future__ import annotations
-
 import os
 
 from components.redaction import guard_logs

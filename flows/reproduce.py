@@ -1,7 +1,5 @@
 """Flow ``reproduce``: a repetition of a finished retraining, from nothing, in a folder of its own."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Flow ``retrain``: a manifest to a registered, evaluated model."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

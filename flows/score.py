@@ -1,7 +1,5 @@
 """Flow ``score``: predictions of a registered model for a table without targets."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

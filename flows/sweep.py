@@ -1,7 +1,5 @@
 """Flow ``sweep``: fusions × seeds × searched options on cached features, ranked; the winner registered."""
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from collections.abc import Callable

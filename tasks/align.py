@@ -1,7 +1,5 @@
 """Tasks: learn across modalities, and evaluate the search."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Results in MLflow and in the dashboard, and ways from the one to the other."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Task: whether the data deserves that its numbers are believed."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

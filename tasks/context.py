@@ -1,7 +1,5 @@
 """Context that the tasks of a run are given."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Tasks: what the teacher's help came to, and the students' place in the registry."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import pandas as pd

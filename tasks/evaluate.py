@@ -1,7 +1,5 @@
 """Task: select, package and evaluate the model."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from functools import partial

@@ -1,7 +1,5 @@
 """Task: what was decisive inside the inputs of some test rows."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Task: canonical samples of one input to features."""
 
-from __future__ import annotations
-
 from components.pipeline.extract import extract
 from components.references import Dataset, EncoderWeights, Features, Prepared, Single
 from tasks.context import Context

@@ -1,7 +1,5 @@
 """Tasks: one input on its own."""
 
-from __future__ import annotations
-
 from components.models.encoders import needs_fit
 from components.references import Dataset, EncoderWeights, Features, Prepared, Single, Trained
 from tasks.context import Context

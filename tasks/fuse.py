@@ -1,7 +1,5 @@
 """Tasks: train the fusion."""
 
-from __future__ import annotations
-
 from components.references import Dataset, EncoderWeights, Features, FusedModel, Prepared, Single, Trained
 from tasks.context import Context
 from tasks.step import gpu_slot, step

@@ -1,7 +1,5 @@
 """Task: check the manifest's samples."""
 
-from __future__ import annotations
-
 import json
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Task: train a student once, alone or with its teacher, and evaluate it."""
 
-from __future__ import annotations
-
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 

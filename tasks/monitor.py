@@ -1,7 +1,5 @@
 """Tasks: find a model, compare a table with what it carries, tell who asked to be told."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Task: samples of one input to canonical shards."""
 
-from __future__ import annotations
-
 from components.pipeline.preprocess import prepare
 from components.references import Dataset, Prepared
 from tasks.context import Context

@@ -1,7 +1,5 @@
 """Progress of a step: a file for the command line, an artifact for the dashboard."""
 
-from __future__ import annotations
-
 import json
 import time
 from dataclasses import asdict, dataclass

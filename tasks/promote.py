@@ -1,7 +1,5 @@
 """Task: register the model and decide on the champion."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path

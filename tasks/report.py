@@ -1,7 +1,5 @@
 """Task: the report, as one HTML page in MLflow and in short in the dashboard."""
 
-from __future__ import annotations
-
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version

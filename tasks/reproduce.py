@@ -1,7 +1,5 @@
 """Records of a run in MLflow that it is repeated from and compared by."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Task: what damaged and missing inputs cost the delivered model."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

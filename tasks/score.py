@@ -1,7 +1,5 @@
 """Tasks: find what is to be scored, score it, write it to a database."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pyarrow.parquet as pq

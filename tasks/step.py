@@ -1,7 +1,5 @@
 """Settings that all steps share: retries, time limit, and slots of a GPU."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps

@@ -1,7 +1,5 @@
 """Tasks: one trial of a sweep, its scores, and the ranking of all."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Task: find the teacher and predict every row with it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from components.distillation.teacher import teach

@@ -1,7 +1,5 @@
 """A training as people follow it: epoch by epoch in MLflow, in the dashboard and on the terminal."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Mapping
 from typing import Any, TypeVar
 

@@ -1,7 +1,5 @@
 """Descriptors of canonical samples: short vectors that are cheap and need no training."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

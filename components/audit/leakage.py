@@ -1,7 +1,5 @@
 """Leaks of the target: predictive columns, labels in texts, and content or groups in two splits."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Results of the audit of the data, with its warnings, as frozen dataclasses that travel as JSON."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Audit of a data set: votes on labels, duplicates across splits, leaks of the target."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from pathlib import Path

@@ -5,8 +5,6 @@ average. So an agreement near 0 means that the input does not depend on the labe
 shuffled, all or within a block.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Section ``alignment`` of a pipeline file; the losses are in components/objectives."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

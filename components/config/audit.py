@@ -1,7 +1,5 @@
 """Section ``audit`` of a pipeline file."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from components.config.section import Section

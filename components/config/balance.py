@@ -1,7 +1,5 @@
 """Section ``balance``: remedies if a fused model neglects an input."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Options of every encoder; the networks are in components/models/encoders."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator

@@ -1,7 +1,5 @@
 """Section ``evaluation`` of a pipeline file."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field, field_validator

@@ -3,8 +3,6 @@
 Each field sets one option of the file and has its type. An empty field keeps the file's value.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer

@@ -1,7 +1,5 @@
 """Options of every fusion; the modules are in components/models/fusion."""
 
-from __future__ import annotations
-
 from importlib.metadata import entry_points
 from typing import Annotated, Any, Literal
 

@@ -1,7 +1,5 @@
 """Options of inputs: columns of one modality, preprocessing, augmentation and encoder."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator

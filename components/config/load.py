@@ -1,7 +1,5 @@
 """Pipeline files with overrides ``--set path=value``."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path

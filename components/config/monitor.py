@@ -1,7 +1,5 @@
 """Options of drift monitoring: the data that a model carries, and the form of the flow ``monitor``."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from components.config.data import Format

@@ -1,7 +1,5 @@
 """operations.yaml: deployments, schedules and notifications of ``braid up``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo

@@ -1,7 +1,5 @@
 """Section ``promotion`` of a pipeline file."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Form of the flow ``score``."""
 
-from __future__ import annotations
-
 from pydantic import Field, SecretStr
 
 from components.config.data import Format

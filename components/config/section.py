@@ -1,7 +1,5 @@
 """Base classes of all configuration sections: strict and immutable."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler

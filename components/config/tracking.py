@@ -1,7 +1,5 @@
 """mlflow.yaml: destinations of runs, artifacts and registered models."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Options of training, for encoders, fusion and joint training alike."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Messages for pydantic's errors: YAML path, value, what is allowed, nearest spelling."""
 
-from __future__ import annotations
-
 import types
 import typing
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """YAML files whose top level is a mapping."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

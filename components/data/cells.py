@@ -1,7 +1,5 @@
 """One cell of a manifest, of whatever type its source has, as text or as the path of a media file."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

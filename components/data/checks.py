@@ -1,7 +1,5 @@
 """Checks of a manifest's columns, ids, splits and labels, before anything is learned from it."""
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence

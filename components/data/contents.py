@@ -1,7 +1,5 @@
 """Contents of the inputs of all rows: the columns ``NAME.*`` of the samples table, read in chunks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any

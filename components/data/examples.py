@@ -1,7 +1,5 @@
 """Rows of the samples table in the form in which users give rows to a model."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Mapping
 

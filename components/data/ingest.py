@@ -4,8 +4,6 @@ The source is read twice: first the keys of all rows, then the contents in chunk
 The memory that ingest needs therefore hardly grows with the number of rows.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path

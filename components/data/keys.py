@@ -1,7 +1,5 @@
 """Keys of the rows: id, targets, group and split. They are read before the contents, which take longer."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

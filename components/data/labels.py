@@ -1,7 +1,5 @@
 """Targets from the manifest's cells: checks of a cell, strata of the rows, and the targets themselves."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections import Counter

@@ -1,7 +1,5 @@
 """Rows that cannot be used, and why."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass

@@ -3,8 +3,6 @@
 Cells become what training made of its own, and media files are opened and checked in the same way.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -4,8 +4,6 @@ The order of a draw follows from the digest of the seed and a row's id. So it do
 of rows, and a row that is added or removed moves few others.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 

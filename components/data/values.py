@@ -1,7 +1,5 @@
 """Values that preprocessors take, from the cells of a row as users give them."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 import os

@@ -1,7 +1,5 @@
 """One figure for distillation: every student with and without its teacher, and the teacher."""
 
-from __future__ import annotations
-
 from matplotlib.figure import Figure
 
 from components.distillation.results import DistillationResult

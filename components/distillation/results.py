@@ -1,7 +1,5 @@
 """Results of distillation: the same student with its teacher and alone, seed by seed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Set-up of a distillation: a teacher's predictions for the rows, and an objective that uses them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@ Students learn from training rows alone, and a temperature above 1 softens the t
 The gain is measured on test rows that neither has seen.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Engines: they run the same functions in this process or on a Ray cluster."""
 
-from __future__ import annotations
-
 from components.config.engine import EngineConfig
 from components.engine.local import Local
 from components.engine.on_ray import OnRay

@@ -1,7 +1,5 @@
 """Ray cluster: an existing one, or one on this machine for as long as it is needed."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

@@ -1,7 +1,5 @@
 """Engine ``local``: everything in the calling process."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Iterator
 
 import torch

@@ -1,7 +1,5 @@
 """Engine ``ray``: Ray Data for shards, Ray Train for trainings, Ray tasks for the rest."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Iterator
 
 import torch

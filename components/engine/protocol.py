@@ -1,7 +1,5 @@
 """Interface of every engine: shards of rows, trainings, and steps of any other kind."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import ParamSpec, Protocol, TypeVar
 

@@ -1,7 +1,5 @@
 """Shards of rows over a pool of Ray Data's actors."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

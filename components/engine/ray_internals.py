@@ -3,8 +3,6 @@
 Written for ray 2.60 (``ray>=2.60,<3`` in pyproject.toml). Each entry says what lets it go.
 """
 
-from __future__ import annotations
-
 LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Variable, read as Ray is imported: at 0 the servers of a cluster listen on 127.0.0.1 alone.
 

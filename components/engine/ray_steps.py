@@ -1,7 +1,5 @@
 """Generator function as one Ray task, followed while it runs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator
 from typing import Any
 

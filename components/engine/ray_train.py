@@ -1,7 +1,5 @@
 """Training by Ray Train: one worker, or several that share every batch (DDP)."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Bootstrap intervals of metrics and of gains, over test rows (Efron 1979)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache

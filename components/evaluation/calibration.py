@@ -1,7 +1,5 @@
 """Results on how far probabilities and conformal sets can be believed, as frozen dataclasses."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from components.evaluation.intervals import Interval, Stored

@@ -1,7 +1,5 @@
 """Evaluation of predictions on the test rows: metrics, gains, subsets of inputs, worst samples."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal

@@ -1,7 +1,5 @@
 """The evaluation's figures. Each function returns a matplotlib Figure of its own, free of pyplot's state."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A metric with its interval, a gain with its own, and how results travel as JSON."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self

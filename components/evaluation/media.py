@@ -1,7 +1,5 @@
 """Small copies of a sample's media, for the report."""
 
-from __future__ import annotations
-
 import io
 import math
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """Test rows that a report shows, with their media, as frozen dataclasses that travel as JSON."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Literal
 

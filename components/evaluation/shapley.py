@@ -1,7 +1,5 @@
 """Exact Shapley values of the inputs, over all subsets (Shapley 1953)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from math import factorial

@@ -1,7 +1,5 @@
 """Style of the figures: colours, axes, and SVG whose colours follow the page into dark mode."""
 
-from __future__ import annotations
-
 import io
 import re
 import threading

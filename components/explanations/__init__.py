@@ -4,8 +4,6 @@ Each takes the score of the row, the input's preprocessor, its cells by column (
 largest number of parts. It returns the effect of each part.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

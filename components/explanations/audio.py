@@ -5,8 +5,6 @@ Spectrograms differ: `audio_cnn` computes its own, feature extractors in numpy m
 models, and wav2vec 2.0 has none.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from functools import partial

@@ -1,7 +1,5 @@
 """Explanation of some test rows: the share of each input, and the decisive parts inside it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path

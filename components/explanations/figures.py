@@ -1,7 +1,5 @@
 """One figure per sample: the share of each input, and what was decisive inside it."""
 
-from __future__ import annotations
-
 import io
 import re
 

@@ -1,7 +1,5 @@
 """Colours of effects: green argued for the prediction, red against it; strong effects are more opaque."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Effects of the regions of an image, each covered by the image's own mean colour."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Mapping
 from math import isqrt

@@ -1,7 +1,5 @@
 """Explanation of the images or audio of one row, each file while the others stay."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 

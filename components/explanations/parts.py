@@ -5,8 +5,6 @@ parts gone. The encoder only predicts, so no gradient has to flow: hashed n-gram
 and their feature extractors are explained like any other.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Sequence
 

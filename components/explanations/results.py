@@ -5,8 +5,6 @@ stays: in nats of its probability, or in units of the number (see Target.leaning
 for the prediction.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Effects of the columns of a table, each emptied: the model takes an empty cell as missing."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Effects of the words of a text, each left out of the raw text before any tokenizer reads it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

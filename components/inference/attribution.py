@@ -1,7 +1,5 @@
 """What each input of a row added to the delivered model's answer."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -6,8 +6,6 @@ also ``aligned.safetensors`` (projections) and ``gallery.parquet`` (:mod:`compon
 monitoring ``reference.parquet`` (see :mod:`components.monitoring.reference`).
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Canonical rows of one input to embeddings, in order: the same on one machine and on a cluster."""
 
-from __future__ import annotations
-
 import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence

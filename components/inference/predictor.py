@@ -1,7 +1,5 @@
 """Scores rows as users have them: files, bytes, text and numbers, any of them missing."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any

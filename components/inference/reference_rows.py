@@ -1,7 +1,5 @@
 """What is kept of some rows to compare them with others: embeddings, columns, answers, targets."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Choice of the delivered model: calibrate every candidate on validation, take the best."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

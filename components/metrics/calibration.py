@@ -1,7 +1,5 @@
 """Calibration of probabilities: temperature scaling and reliability tables (Guo et al. 2017)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Checks of values and predictions before evaluation: shapes, ranges, finite numbers."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

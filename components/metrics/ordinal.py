@@ -1,7 +1,5 @@
 """Metrics of ordered classes, for many weightings of the rows at once."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Metrics of numbers, for many weightings of the rows at once."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

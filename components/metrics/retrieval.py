@@ -1,7 +1,5 @@
 """Retrieval metrics: recall at k, rank and average precision, with their chance levels."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Code that the results of encoders and fusions depend on, as part of cache keys."""
 
-from __future__ import annotations
-
 from torch import nn
 
 from components.config.encoders import EncoderConfig

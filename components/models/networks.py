@@ -4,8 +4,6 @@
 (B, D) that the head looks at.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """The network that brings all inputs into one space."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

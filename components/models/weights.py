@@ -1,7 +1,5 @@
 """Builds encoders again from references, and says what their features depend on."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

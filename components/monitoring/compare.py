@@ -1,7 +1,5 @@
 """Comparison of old and new rows in all their reference quantities, with one chance of a false alarm."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace

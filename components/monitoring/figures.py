@@ -1,7 +1,5 @@
 """The figure of a comparison."""
 
-from __future__ import annotations
-
 from matplotlib.figure import Figure
 
 from components.evaluation.style import GREY, RED, SKY, row_axes

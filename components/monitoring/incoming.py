@@ -1,7 +1,5 @@
 """New rows, drawn from a table of any size and checked as in training."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ An encoder separates its training rows better than any others. Compared with the
 would look changed (docs/decisions/014-monitoring-compares-with-held-out-rows.md).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path

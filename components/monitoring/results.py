@@ -1,7 +1,5 @@
 """Results of a comparison of new rows with those of a model; JSON-serialisable."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

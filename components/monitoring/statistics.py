@@ -1,7 +1,5 @@
 """One column of old and new rows: how far its distribution has moved, and whether chance explains it."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Summaries of image, audio and text: a few numbers that people understand."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Learning from targets and across modalities at once."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """Objectives that keep a fused model from leaning on its strongest input alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

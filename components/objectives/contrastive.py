@@ -1,7 +1,5 @@
 """Pairs against all other pairs of a batch: InfoNCE and its sigmoid form."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Deep canonical correlation analysis, and the linear step that ends it."""
 
-from __future__ import annotations
-
 from itertools import combinations
 
 import torch

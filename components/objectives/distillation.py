@@ -1,7 +1,5 @@
 """Learning from targets and from a teacher."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

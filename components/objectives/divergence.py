@@ -1,7 +1,5 @@
 """Kullback-Leibler divergences of a student's prediction from its teacher's, per kind of target."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F

@@ -1,7 +1,5 @@
 """Interface of every objective: a loss of a network on a batch, and an evaluation on validation rows."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """Basis of losses across modalities: pairs of inputs, and evaluation by retrieval."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from itertools import combinations, permutations
 

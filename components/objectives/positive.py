@@ -1,7 +1,5 @@
 """Pairs alone, without anything to tell them from."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F

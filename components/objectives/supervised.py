@@ -1,7 +1,5 @@
 """Learning from targets."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

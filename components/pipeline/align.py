@@ -1,7 +1,5 @@
 """Train across modalities: projections into one space, and the encoders that they begin with."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Evaluation of the delivered model on the test rows, which no earlier step has used."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

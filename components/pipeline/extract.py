@@ -1,7 +1,5 @@
 """Extract features of one input: canonical samples through the encoder, only those not there yet."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial

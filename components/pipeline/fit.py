@@ -1,7 +1,5 @@
 """Fit one input on its own: its encoder for the stages to come, and the baseline to beat."""
 
-from __future__ import annotations
-
 from collections.abc import Generator
 from pathlib import Path
 

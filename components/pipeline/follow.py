@@ -1,7 +1,5 @@
 """Runs a step that reports what it does."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator
 from typing import TypeVar
 

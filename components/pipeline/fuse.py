@@ -1,7 +1,5 @@
 """Train the fusion: on cached features, or encoders and all."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """From trained parts to the delivered model: calibrate, choose on validation, write the bundle."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path

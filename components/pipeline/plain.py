@@ -1,7 +1,5 @@
 """A retraining in this process: each step is a call of its component, without Prefect and MLflow."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Preprocess one input: samples to canonical shards, only those that are not there yet."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections import deque

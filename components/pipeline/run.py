@@ -1,7 +1,5 @@
 """The steps of a retraining: the one text that flows, sweeps, students, benchmarks and tests run."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any, cast
 

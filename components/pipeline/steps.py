@@ -1,7 +1,5 @@
 """Steps of a retraining as its text calls them, and the results that it gives."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar

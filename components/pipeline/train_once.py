@@ -1,7 +1,5 @@
 """A training in a work folder: done once for its key, gone on with after a kill, replayed when repeated."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict
 from pathlib import Path

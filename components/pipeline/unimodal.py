@@ -1,7 +1,5 @@
 """How far each input comes on its own."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from pathlib import Path

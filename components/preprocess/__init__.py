@@ -1,7 +1,5 @@
 """From one cell to the canonical array that an encoder is given."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from components.config.encoders import PretrainedConfig

@@ -1,7 +1,5 @@
 """Audio of any kind to mono at one rate, of at most one length and of one loudness."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self
 

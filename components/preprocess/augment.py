@@ -4,8 +4,6 @@ Every draw comes from the generator given (on the CPU, so that all devices see t
 draws for itself. A configuration of zeros gives the batch back untouched.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """One column of a table: numeric, boolean, datetime or categorical."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable

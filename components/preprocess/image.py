@@ -1,7 +1,5 @@
 """Images of any kind to square RGB of one size."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self

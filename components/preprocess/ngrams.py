@@ -1,7 +1,5 @@
 """Hashed n-grams of words and characters."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice

@@ -4,8 +4,6 @@ The exponent makes the most of the bits for quiet clips too (block floating poin
 2^-15 of the peak, 90 dB below it. Samples of 16-bit files are not changed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Several images or audio clips of one row, of which any may be missing."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Literal, Self
 

@@ -1,7 +1,5 @@
 """Subword tokens: learned from the training text, or those of a pretrained model."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self

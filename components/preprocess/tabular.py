@@ -1,7 +1,5 @@
 """Cells of a table to scaled numbers, missing flags and category codes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 

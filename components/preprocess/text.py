@@ -1,7 +1,5 @@
 """Text to token ids."""
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, Self

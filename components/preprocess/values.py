@@ -1,7 +1,5 @@
 """Values of table cells: numbers, truth, moments and categories."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections import Counter

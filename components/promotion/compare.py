@@ -1,7 +1,5 @@
 """Whether a challenger replaces the champion: both on the same test rows, by a rule of several clauses."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ the rows of classes that it knows; of several labels per row, on the labels that
 bounded by ``promotion.max_unknown``, as a comparison on a small rest decides nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

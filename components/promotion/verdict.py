@@ -1,7 +1,5 @@
 """Decision on a challenger and its reasons, as frozen dataclasses that travel as JSON."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

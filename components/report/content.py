@@ -1,7 +1,5 @@
 """Content of the HTML report."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from components.audit.results import Audit

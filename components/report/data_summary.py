@@ -1,7 +1,5 @@
 """Summary of the data that a model was trained and judged on."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from components.data.samples import open_samples_table

@@ -1,7 +1,5 @@
 """The HTML report: one file that needs nothing else, for a browser, a mail or MLflow's artifact view."""
 
-from __future__ import annotations
-
 from base64 import b64encode
 from math import isfinite
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Two runs side by side: what one of them differs in from the other."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Mapping

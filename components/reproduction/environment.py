@@ -1,7 +1,5 @@
 """Environment of a run, on which its numbers depend: versions, device, threads."""
 
-from __future__ import annotations
-
 import platform
 import sys
 from importlib.metadata import distributions

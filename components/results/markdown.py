@@ -1,7 +1,5 @@
 """Results as Markdown: pages of the dashboard, descriptions of the tracker."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Contract of every result, so that one function logs it and one renderer per place shows it."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 from components.results.table import Table

@@ -1,7 +1,5 @@
 """Evaluation of search across modalities on the test rows, which no earlier step has used."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from itertools import permutations
 

@@ -4,8 +4,6 @@ A Parquet file with one row per sample: ``id``; ``target.<name>``; for each inpu
 text or cells as JSON) and ``<input>.vector`` (unit vector, null where the input is absent).
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Results of search from one input to another on test rows, as frozen dataclasses that travel as JSON."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Search for the nearest samples of one input by a query of another, with a delivered model."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Robustness curves with intervals, from the predictions for damaged and incomplete rows."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

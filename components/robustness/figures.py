@@ -1,7 +1,5 @@
 """Small multiples of the robustness curves: a panel for each corruption of each input, one for each gap."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes

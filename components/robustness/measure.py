@@ -1,7 +1,5 @@
 """Robustness curves of the delivered model, from damaged and incomplete copies of test rows."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

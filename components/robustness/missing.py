@@ -1,7 +1,5 @@
 """Missing inputs: hidden at random, or replaced by zeros."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Mapping, Sequence
 

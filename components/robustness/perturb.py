@@ -1,7 +1,5 @@
 """Predictions of the delivered model for damaged and for incomplete copies of some rows."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

@@ -8,8 +8,6 @@ the steps. With one method and steps of unequal width, both are means over the w
 metric.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

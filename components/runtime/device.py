@@ -1,7 +1,5 @@
 """Choice of the device, its number format and its threads."""
 
-from __future__ import annotations
-
 import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any

@@ -1,7 +1,5 @@
 """Environment variables of the process: set for a block, or filled into an option."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping

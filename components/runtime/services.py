@@ -1,7 +1,5 @@
 """Addresses of the servers of ``braid up``: other commands on the same workspace use them."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path

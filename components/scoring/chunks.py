@@ -1,7 +1,5 @@
 """Scoring of a table in chunks: Parquet parts, quarantine, totals. Safe to kill at any moment."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence

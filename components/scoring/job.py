@@ -8,8 +8,6 @@ A job's folder is named by the digest of everything that its predictions depend 
     done.json                         the totals at the end
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from pathlib import Path

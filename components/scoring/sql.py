@@ -1,7 +1,5 @@
 """Predictions in a table of a SQL database: repeated writes leave each row once."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Totals of a scored table, added up from its parts."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from dataclasses import dataclass

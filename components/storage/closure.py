@@ -1,7 +1,5 @@
 """Code that a step can reach: the key of everything that the step makes."""
 
-from __future__ import annotations
-
 import ast
 import sys
 from collections.abc import Callable, Iterator, Sequence

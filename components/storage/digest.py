@@ -1,7 +1,5 @@
 """Content digests: the keys of every cache."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Normal form of Python code: what it does, without the wording."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Callable, Sequence
 

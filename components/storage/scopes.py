@@ -1,7 +1,5 @@
 """Scopes of Python code: names that functions, classes and comprehensions bind, and their imports."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field

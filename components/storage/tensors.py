@@ -1,7 +1,5 @@
 """Named tensors in safetensors files that carry the digest of their content: damage is noticed on reading."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open

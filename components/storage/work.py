@@ -5,8 +5,6 @@ works in it; a second run with the same key waits and then finds the work done. 
 the lock of a killed process.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Iterator

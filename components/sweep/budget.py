@@ -1,7 +1,5 @@
 """Width of a fusion for a budget of trainable parameters."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

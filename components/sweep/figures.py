@@ -1,7 +1,5 @@
 """Figure of a sweep."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure

@@ -1,7 +1,5 @@
 """Plan of a sweep: its pipelines, and the fusions that each can use."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Ranking of fusions: means over seeds, their intervals, and the winner on validation."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Scores of a trained fusion and of its baselines, on validation and on test."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Search by Optuna for one fusion, pipeline and seed; it can resume after a kill at any moment."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path

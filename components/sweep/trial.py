@@ -1,7 +1,5 @@
 """Trial of a sweep: training of a fusion on cached features, with early pruning."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ Vovk, Gammerman & Shafer 2005; Lei et al. 2018. The quantiles come from validati
 present inputs (Mondrian). So the coverage also holds when inputs are missing.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Linear layer that outputs natural parameters."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from components.targets.collection import Targets

@@ -1,7 +1,5 @@
 """Metrics of every kind of target: all of them, one of them, or per class."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

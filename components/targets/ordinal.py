@@ -1,7 +1,5 @@
 """Target with one of several ordered classes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal

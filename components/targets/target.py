@@ -1,7 +1,5 @@
 """Interface of targets: encoding of cells, predictions from outputs, and evaluation."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

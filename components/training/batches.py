@@ -1,7 +1,5 @@
 """Sources of batches: cached embeddings on the device, or canonical samples through a collator."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path

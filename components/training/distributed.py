@@ -1,7 +1,5 @@
 """Workers that share a training: each learns from its part of every batch, all have the same weights."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, TypeVar
 

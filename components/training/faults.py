@@ -1,7 +1,5 @@
 """Remedies for a training whose numbers or memory run out."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 

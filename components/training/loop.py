@@ -1,7 +1,5 @@
 """The training loop: one for encoders, fusion and joint training alike."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """Hiding inputs at training time, so that a model learns to do without them."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

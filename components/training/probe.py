@@ -1,7 +1,5 @@
 """Linear probe: the head, and the baseline, of an encoder that is taken as it is."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 import numpy as np

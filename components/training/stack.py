@@ -1,7 +1,5 @@
 """Late fusion of fitted inputs: temperatures and pooling weights from validation rows."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import product
 

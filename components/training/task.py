@@ -1,7 +1,5 @@
 """All that a training is made of, in one value that another process can be given."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -5,8 +5,6 @@ used; 4 a model, training, service or disk cannot be used; 5 the rule of promoti
 ``--fail-on-drift`` asks for it; 7 a repeated run differs; 130 interrupted.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

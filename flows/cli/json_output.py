@@ -1,7 +1,5 @@
 """Results as ``--json`` prints them: one JSON object each, with null for numbers that JSON has not."""
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import asdict

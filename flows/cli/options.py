@@ -1,7 +1,5 @@
 """Arguments, messages and exit codes of all commands, and the API of Prefect that they use."""
 
-from __future__ import annotations
-
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress

@@ -1,7 +1,5 @@
 """Progress bars of a run on the terminal."""
 
-from __future__ import annotations
-
 import os
 import threading
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Outcomes of the commands on the terminal: tables, findings and addresses."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from rich.console import Console

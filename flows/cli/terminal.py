@@ -1,7 +1,5 @@
 """Results on the terminal: tables, findings and addresses."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 from rich.box import HEAVY_HEAD, SIMPLE_HEAD

@@ -1,7 +1,5 @@
 """Automations of Prefect: mark runs whose process is gone, notify people, retrain on drift."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any

@@ -3,8 +3,6 @@
 ``python -m flows.hosting.deployments OPERATIONS WORKSPACE TRACKING_FILE`` serves them in its own process.
 """
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """``braid up``: Prefect's server, MLflow's server and the deployments, on one machine, until interrupted."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """Private names of Prefect's task runners, engine and deployments."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor

@@ -3,8 +3,6 @@
 It is imported where it is used, since only the process that serves needs it.
 """
 
-from __future__ import annotations
-
 from functools import wraps
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Run folder of a flow run: a new one, or that of a run that was cut off."""
 
-from __future__ import annotations
-
 import json
 import os
 import uuid

@@ -1,7 +1,5 @@
 """Beginning and end of every flow run: its folder, its MLflow run, its tags."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Steps of a retraining as tasks of the flow that calls them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast

@@ -1,7 +1,5 @@
 """Prefect's server as braid runs it: on SQLite, where many may write at once."""
 
-from __future__ import annotations
-
 import gc
 import threading
 import time

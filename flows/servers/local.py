@@ -4,8 +4,6 @@ It listens on 127.0.0.1, has its database in the workspace, and ends with the pr
 started it, however that ends. Where ``braid up`` serves the workspace, its server is used.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Prefect's and MLflow's servers as processes of ours: on 127.0.0.1, with their data in the workspace."""
 
-from __future__ import annotations
-
 import socket
 import subprocess
 import sys

@@ -5,8 +5,6 @@ refuses one at once ("database is locked"), and Prefect responds with 503. Prefe
 again; a browser, ``curl`` and Prefect's own services do not.
 """
 
-from __future__ import annotations
-
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping

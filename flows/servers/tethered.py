@@ -3,8 +3,6 @@
 ``python -m flows.servers.tethered PARENT COMMAND ...``: PARENT is the id of the process that starts this one.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

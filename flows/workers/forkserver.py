@@ -4,8 +4,6 @@ The imports take ten seconds on a slow core. This process does them once, while 
 and Prefect's server starts; then a worker begins in a tenth of a second.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import signal
 import sys

@@ -1,7 +1,5 @@
 """Imports that take seconds."""
 
-from __future__ import annotations
-
 import gc
 from collections.abc import Iterable
 from importlib import import_module

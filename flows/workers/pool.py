@@ -1,7 +1,5 @@
 """Worker processes of the flows, and names of their runs in the dashboard."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Start of a worker process."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import threading

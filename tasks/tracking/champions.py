@@ -5,8 +5,6 @@ kill between two writes, the tag lacks the champion of the alias; the next move 
 MLflow run is tagged ``champion: yes``, the runs of those before it ``former``.
 """
 
-from __future__ import annotations
-
 import getpass
 import json
 import socket

@@ -1,7 +1,5 @@
 """Descriptions of an experiment, a run and a registered model in MLflow, in Markdown."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from components.config import PipelineConfig

@@ -3,8 +3,6 @@
 Written for mlflow 3.17 (``mlflow>=3.17,<4`` in pyproject.toml). Each entry says what lets it go.
 """
 
-from __future__ import annotations
-
 from mlflow.data.dataset import Dataset
 from mlflow.entities import Dataset as DatasetEntity
 

@@ -1,7 +1,5 @@
 """Model for MLflow to serve ("models from code"): the bundle behind pyfunc's interface."""
 
-from __future__ import annotations
-
 import math
 import os
 from pathlib import Path

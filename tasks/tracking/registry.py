@@ -1,7 +1,5 @@
 """Logged models and their versions in the registry."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from importlib.metadata import version as installed
 from pathlib import Path

@@ -4,8 +4,6 @@ A run is looked up by its key, or by its parent and part. So a retried or resume
 and skips what the run has already.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re

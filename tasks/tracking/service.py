@@ -1,7 +1,5 @@
 """Services that a run needs: MLflow, Prefect's API and space on the disk; and errors at their loss."""
 
-from __future__ import annotations
-
 import errno
 import re
 import time

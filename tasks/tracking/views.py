@@ -4,8 +4,6 @@ A view is a tag of the experiment, in the form that MLflow's own "share view" st
 MLflow omits columns that no run has.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 

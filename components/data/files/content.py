@@ -1,7 +1,5 @@
 """Content of a media cell."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from components.data.files.location import read_bytes

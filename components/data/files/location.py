@@ -1,7 +1,5 @@
 """Locations of files: local paths, and URLs that fsspec reads (s3://, gs://, https://, ...)."""
 
-from __future__ import annotations
-
 import os
 import stat
 from pathlib import Path

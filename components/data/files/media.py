@@ -1,7 +1,5 @@
 """Checks of media files: each is decoded once, and only its digest and its faults are recorded."""
 
-from __future__ import annotations
-
 import io
 import os
 import struct

@@ -1,7 +1,5 @@
 """Columns of a media input in the samples table: the file, or files, of each row."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 

@@ -3,8 +3,6 @@
 A file whose path, size and time of change are in the index is not opened again.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import sqlite3

@@ -10,8 +10,6 @@
 Items of a list are separated by commas.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import os
 import socket

@@ -4,8 +4,6 @@ A connection is made to the very address that was checked. So neither a redirect
 its address between the check and the connection can lead to a forbidden one.
 """
 
-from __future__ import annotations
-
 import io
 import time
 import uuid

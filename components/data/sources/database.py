@@ -1,7 +1,5 @@
 """SQL databases by URL; no message or file shows their passwords."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

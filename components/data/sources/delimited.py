@@ -1,7 +1,5 @@
 """CSV and TSV files, whose cells are read as text."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Iterator, Sequence

@@ -5,8 +5,6 @@ digits", UCI; 8 × 8 pixels, 43 writers), enlarged, partly covered and with nois
 generated from the label. Each input alone leaves several digits possible; all together leave one.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 from pathlib import Path

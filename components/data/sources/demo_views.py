@@ -5,8 +5,6 @@ a flower by dany13, CC BY 2.0). They stand for views of a house and of its garde
 are generated; each input explains a part of the price.
 """
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 

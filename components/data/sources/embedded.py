@@ -1,7 +1,5 @@
 """Data sets that braid generates itself, without any file or network."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

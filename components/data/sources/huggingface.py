@@ -1,7 +1,5 @@
 """Data sets of the Hugging Face `datasets` library: saved on disk, a folder of files, or from the hub."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Manifest, the result of every reader: names of the columns at once, rows in batches."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any

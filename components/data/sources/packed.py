@@ -1,7 +1,5 @@
 """Text files, possibly compressed, read in lines of bounded length."""
 
-from __future__ import annotations
-
 import lzma
 import zipfile
 import zlib

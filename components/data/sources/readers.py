@@ -1,7 +1,5 @@
 """Readers, which open ``data.source`` as a manifest."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections import Counter

@@ -1,7 +1,5 @@
 """Manifests from a query to a SQL database."""
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Iterator, Sequence

@@ -4,8 +4,6 @@ A new encoder is one file with an `Encoder`, a section in components/config/enco
 an entry in `ENCODERS`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Convolutional network on the log-mel spectrogram, from scratch. The spectrogram is made on the device."""
 
-from __future__ import annotations
-
 import itertools
 import math
 

@@ -1,7 +1,5 @@
 """Convolutional network for images, from scratch."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """Feature-tokenizer transformer for tables (Gorishniy et al. 2021, arXiv:2106.11959)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """Recurrent text network, from scratch (gated recurrent unit, Cho et al. 2014, arXiv:1406.1078)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence

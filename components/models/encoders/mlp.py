@@ -1,7 +1,5 @@
 """Feed-forward network for tables, from scratch."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """Bag of hashed word and character n-grams (fastText, Joulin et al. 2017, arXiv:1607.01759)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

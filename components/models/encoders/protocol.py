@@ -1,7 +1,5 @@
 """Interface of every encoder: a network from the batch of one input to embeddings."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 import torch

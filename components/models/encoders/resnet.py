@@ -1,7 +1,5 @@
 """Residual network for images, from scratch (He et al. 2016, arXiv:1512.03385), sized for small ones."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F

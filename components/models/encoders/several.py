@@ -1,7 +1,5 @@
 """One embedding of several images or audio clips."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

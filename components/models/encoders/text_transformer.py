@@ -1,7 +1,5 @@
 """Transformer for text, from scratch (Vaswani et al. 2017, arXiv:1706.03762)."""
 
-from __future__ import annotations
-
 import math
 
 import torch

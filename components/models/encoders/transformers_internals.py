@@ -3,8 +3,6 @@
 Written for transformers 5 (``transformers>=5.0`` in pyproject.toml). Each entry says what lets it go.
 """
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 

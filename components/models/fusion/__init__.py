@@ -4,8 +4,6 @@ A new fusion is one file with a `Fusion`, a section in components/config/fusion.
 one that lives in a distribution of its own is a plugin (components/models/fusion/plugin.py).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

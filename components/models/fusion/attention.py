@@ -1,7 +1,5 @@
 """Attention with padding: the block that the attending fusions are built from."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F

@@ -1,7 +1,5 @@
 """Attention bottlenecks: inputs talk to each other through a few shared tokens."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -1,7 +1,5 @@
 """Concatenation: the embeddings side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

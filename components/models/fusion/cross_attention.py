@@ -1,7 +1,5 @@
 """Directional cross-modal attention: each input reads every other."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

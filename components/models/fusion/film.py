@@ -1,7 +1,5 @@
 """FiLM: each input scales and shifts the features of the others."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -1,7 +1,5 @@
 """Gated multimodal unit."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

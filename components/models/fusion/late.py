@@ -1,7 +1,5 @@
 """Late fusion: each input decides, the decisions are pooled."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -1,7 +1,5 @@
 """Low-rank multimodal fusion: the tensor product without the tensor."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -1,7 +1,5 @@
 """Masking of absent inputs and of padding, which every fusion needs before it fuses."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -1,7 +1,5 @@
 """Multiplicative interactions: a bilinear form of each pair of inputs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from itertools import combinations
 

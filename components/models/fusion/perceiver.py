@@ -1,7 +1,5 @@
 """Perceiver: a few latent vectors read the tokens of all inputs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -10,8 +10,6 @@ a :class:`components.models.fusion.protocol.Fusion`, made as ``MyFusion(widths, 
 example is tests/components/models/fusion/example_plugin.py.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points

@@ -1,7 +1,5 @@
 """Product of experts: each input says what it believes and how sure it is."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

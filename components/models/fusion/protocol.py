@@ -1,7 +1,5 @@
 """Interface of every fusion: a network from the embeddings of the present inputs to one vector."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from torch import Tensor, nn

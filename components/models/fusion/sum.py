@@ -1,7 +1,5 @@
 """Sum or mean of the projected inputs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Tensor fusion network: the outer product of all inputs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import reduce
 

@@ -1,7 +1,5 @@
 """Self-attention over the tokens of all inputs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -5,8 +5,6 @@ and a generator. It returns a raw value of the same kind for the model's own pre
 nested: a part damaged at one is damaged at every higher one, from the same draws.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """Corruptions of audio. Each takes a file and returns a WAV of the same rate and channels, in floats."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Mapping
 

@@ -5,8 +5,6 @@ more than 256 pixels is reduced to that size first. Noise and JPEG blocks then h
 ImageNet-C (224 pixels), and do not vanish when the image is resized for the encoder.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Mapping
 

@@ -1,7 +1,5 @@
 """Corruptions of tables: noisy numbers and empty cells."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any

@@ -1,7 +1,5 @@
 """Corruptions of text: typos and lost words. A text never becomes empty."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Callable, Mapping
