@@ -1,4 +1,4 @@
-"""What each input of a row added to the delivered model's answer."""
+"""Shares of each input in a prediction of the delivered model."""
 
 from collections.abc import Mapping, Sequence
 

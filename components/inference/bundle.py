@@ -48,12 +48,12 @@ REFERENCE = "reference.parquet"
 
 @dataclass(frozen=True)
 class Searchable:
-    """What search across modalities needs.
+    """Parts of a model that search across modalities needs.
 
     Attributes:
         network: Projections of the embeddings that the fusion takes.
         config: Their options.
-        gallery: What is searched.
+        gallery: Rows that are searched.
     """
 
     network: Aligned
@@ -212,15 +212,15 @@ def load_bundle(folder: Path, device: torch.device | None = None) -> Bundle:
         name: load_preprocessor(json.loads((folder / f"{name}.preprocessor.json").read_text("utf-8")))
         for name in inputs
     }
-    opened: dict[str, Encoder] = {}
+    by_file: dict[str, Encoder] = {}
     encoders: dict[str, dict[str, Encoder]] = {}
     for purpose, files in values["encoders"].items():
         for name, file in files.items():
             key = file or name
-            if key not in opened:
+            if key not in by_file:
                 reference = EncoderWeights(name, str(folder / file) if file else None, "", "", 0)
-                opened[key] = open_encoder(reference, inputs[name].encoder, preprocessors[name]).to(device)
-            encoders.setdefault(purpose, {})[name] = opened[key]
+                by_file[key] = open_encoder(reference, inputs[name].encoder, preprocessors[name]).to(device)
+            encoders.setdefault(purpose, {})[name] = by_file[key]
 
     tensors = load_tensors(folder / "delivered.safetensors")
     targets, spellings = _spelled_targets(values)
@@ -300,7 +300,7 @@ def _delivered(
             config = TypeAdapter(FusionConfig).validate_python(values["fusion"])
         except ValidationError as error:  # a plugin that is not installed where the model is used
             reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-            raise ModelError(f"the model's fusion cannot be opened here: {reason}") from error
+            raise ModelError(f"the model's fusion cannot be by_file here: {reason}") from error
         widths = {name: encoder.width for name, encoder in encoders["fusion"].items()}
         fused = Fused(build_fusion(config, widths, targets), targets)
     return CandidateEnsemble(heads, fused, targets, torch.zeros(targets.width))

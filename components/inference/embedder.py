@@ -169,8 +169,8 @@ def without_padding(embeddings: np.ndarray) -> list[np.ndarray]:
 
 
 def _in_order(rows: int, batches: list[tuple[list[int], Future[list[np.ndarray]]]]) -> list[np.ndarray]:
-    found: list[np.ndarray] = [np.empty(0)] * rows
+    ordered: list[np.ndarray] = [np.empty(0)] * rows
     for positions, embeddings in batches:
         for position, embedding in zip(positions, embeddings.result(), strict=True):
-            found[position] = embedding
-    return found
+            ordered[position] = embedding
+    return ordered

@@ -1,8 +1,8 @@
 """The delivered model: every candidate, calibrated, and for each subset of the inputs the best of them.
 
 Candidates are each input alone, the average of their decisions, and the fusion. For every subset
-the one that did best on validation rows predicts, so that a row is never scored by something worse than
-the best input it has, as far as validation can tell.
+the one that did best on validation rows predicts. So, as far as validation can tell, no row is scored by
+something worse than its best input.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is kept of some rows to compare them with others: embeddings, columns, answers, targets."""
+"""Rows in the form that is compared with others: embeddings, columns, predictions, targets."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ class Sample:
         rows: N.
         present: Which rows have an input, (N,) by input.
         vectors: Embeddings of the rows that have it, (n, D) by input.
-        files: Digests (N,) of the pictures or sounds of a row, None where it has none; by input.
+        files: Digests (N,) of the images or audio of a row, None where it has none; by input.
         columns: By input, then by name: numbers that summarise it, or the cells of a table.
         answers: The model's predictions (N, P) by target.
         targets: Cells by target; those that the table lacks are left out.
@@ -82,7 +82,7 @@ def write_sample(sample: Sample, path: Path) -> None:
 
 
 def read_sample(path: Path) -> Sample:
-    """What :func:`write_sample` wrote."""
+    """Read what :func:`write_sample` wrote."""
     table = pq.read_table(path)
     facts = json.loads(table.schema.metadata[b"sample"])
     names = [name.removeprefix(_VECTOR) for name in table.column_names if name.startswith(_VECTOR)]
@@ -118,22 +118,22 @@ def table_columns(preprocessor: Preprocessor, rows: Sequence[Mapping[str, object
     """
     if not isinstance(preprocessor, TabularPreprocessor):
         return {}
-    found: dict[str, Cells] = {}
+    columns: dict[str, Cells] = {}
     for name, learned in preprocessor.state()["learned"].items():
         cells = [row.get(name) for row in rows]
         match learned["type"]:
             case "numeric":
-                found[name] = _numbers(map(to_number, cells))
+                columns[name] = _numbers(map(to_number, cells))
             case "datetime":
                 moments = map(to_datetime, cells, repeat(learned["format"]))
-                found[name] = _numbers(
+                columns[name] = _numbers(
                     None if moment is None else (moment - _EPOCH).total_seconds() / 86400
                     for moment in moments
                 )
             case _:
                 spelling = preprocessor.spellings[name]
-                found[name] = [None if is_missing(cell) else name_of(cell, spelling) for cell in cells]
-    return found
+                columns[name] = [None if is_missing(cell) else name_of(cell, spelling) for cell in cells]
+    return columns
 
 
 def _numbers(values: Iterator[float | None]) -> FloatArray:

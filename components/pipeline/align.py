@@ -201,7 +201,7 @@ def with_auxiliary(
 
 
 def auxiliary_facts(config: PipelineConfig) -> dict[str, Any] | None:
-    """What a joint training depends on through :func:`with_auxiliary`, for its key."""
+    """List what a joint training depends on through :func:`with_auxiliary`, for its key."""
     options = config.alignment
     return _facts(options, "weight") if options is not None and options.use == "auxiliary" else None
 

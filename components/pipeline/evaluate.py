@@ -146,7 +146,7 @@ def _balance(
     """Each input alone, inside the fused model and in its own fit, on the rows that have it."""
     if model.fused is None:
         return {}
-    found = {}
+    balance = {}
     for column, name in enumerate(model.inputs):
         rows = val.embeddings.present[:, column].numpy() & known
         if not rows.any():
@@ -159,10 +159,12 @@ def _balance(
         solo = score(model.predict(target, val.embeddings, (name,), name).numpy()[rows])
         inside = score(model.predict(target, val.embeddings, (name,), FUSION).numpy()[rows])
         prior = score(np.tile(model.prior_prediction(target).numpy(), (len(values), 1)))
-        gained = solo - prior if higher_is_better(target.metric) else prior - solo
-        kept = inside - prior if higher_is_better(target.metric) else prior - inside
-        found[name] = BalanceResult(solo, inside, prior, kept / gained if gained > 0 else math.nan)
-    return found
+        solo_gain = solo - prior if higher_is_better(target.metric) else prior - solo
+        inside_gain = inside - prior if higher_is_better(target.metric) else prior - inside
+        balance[name] = BalanceResult(
+            solo, inside, prior, inside_gain / solo_gain if solo_gain > 0 else math.nan
+        )
+    return balance
 
 
 def _media(dataset: Dataset, evaluation: Evaluation, config: PipelineConfig) -> dict[str, dict[str, Media]]:

@@ -130,9 +130,9 @@ def probe(dataset: Dataset, features: Features, cache: Path) -> Single:
         digest_json(dataset.targets.to_json()),
         code_digest(fit_probe, load_embeddings, as_vector),
     )
-    with work(cache, f"{name}-probe-{key}") as place:
-        weights = place.folder / BEST
-        if not is_trained(place):
+    with work(cache, f"{name}-probe-{key}") as job:
+        weights = job.folder / BEST
+        if not is_trained(job):
             vectors = as_vector(load_embeddings(samples, name, features)).numpy()
             is_train = (samples["split"] == "train").to_numpy()
             head = fit_probe(
@@ -143,5 +143,5 @@ def probe(dataset: Dataset, features: Features, cache: Path) -> Single:
                 dataset.targets.encode(samples[~is_train]),
             )
             save_tensors(weights, head.state_dict())
-            place.finish({})
+            job.finish({})
     return Single(features.encoder, str(weights), "", None)

@@ -136,7 +136,7 @@ def _pool(
     network: Fused,
     facts: str,
 ) -> Generator[Epoch, None, Trained]:
-    """Late fusion on top of fitted inputs: one pass over the validation rows."""
+    """Pool fitted inputs by late fusion, in one pass over the validation rows."""
     late = network.fusion
     assert isinstance(late, Late)
     heads = {name: read_tensors(Path(single.head), single.prefix) for name, single in singles.items()}
@@ -145,11 +145,11 @@ def _pool(
         code_digest(stack, held_out, Supervised, load_embeddings, as_vector),
         *(digest_tensors(heads[name]) for name in late.inputs),
     )
-    with work(cache, f"fusion-{key}") as place:
-        if not is_trained(place):
+    with work(cache, f"fusion-{key}") as job:
+        if not is_trained(job):
             samples = learning_rows(dataset, list(features))
             val = samples[samples["split"] == "val"]
-            there = torch.from_numpy(presence(val, list(features)))
+            present = torch.from_numpy(presence(val, list(features)))
             values = dataset.targets.encode(val)
             prior = training_prior(dataset)
             natural = {}
@@ -158,12 +158,12 @@ def _pool(
                 with torch.no_grad():
                     natural[name] = late.heads[name](as_vector(load_embeddings(val, name, features[name])))
             objective = Supervised(dataset.targets, config.training, values)
-            (fair,) = held_out(dataset.targets, natural, there, values, prior, [there])
-            stack(late, natural, there, values, prior)
+            (fair,) = held_out(dataset.targets, natural, present, values, prior, [present])
+            stack(late, natural, present, values, prior)
             train_loss, _ = objective.evaluate(
-                late.pool(late.scale(natural, there), there).detach(), values, there
+                late.pool(late.scale(natural, present), present).detach(), values, present
             )
-            val_loss, value = objective.evaluate(fair, values, there)
+            val_loss, value = objective.evaluate(fair, values, present)
             epoch = Epoch(
                 epoch=0,
                 train_loss=train_loss,
@@ -172,14 +172,14 @@ def _pool(
                 learning_rate=0.0,
                 seconds=0.0,
             )
-            save_tensors(place.folder / BEST, network.state_dict())
-            place.finish({"history": [asdict(epoch)]})
-    history = read_history(place.folder)
+            save_tensors(job.folder / BEST, network.state_dict())
+            job.finish({"history": [asdict(epoch)]})
+    history = read_history(job.folder)
     yield from history
     learned = (
         late.log_weight.numel() * 2 + late.bias.numel()
     )  # temperatures, weights, correction of the prior
-    return Trained("fusion", str(place.folder), 1, 0, history[0].metric, learned)
+    return Trained("fusion", str(job.folder), 1, 0, history[0].metric, learned)
 
 
 def train_jointly(

@@ -61,25 +61,25 @@ def train_once(
     """
     code = code_digest(*TRAINING, type(network))
     shared = [f"{engine.trainers} trainers"] if engine.trainers > 1 else []
-    with work(root, f"{name}-{digest(key, code, *shared)}") as place:
-        if not is_trained(place):
+    with work(root, f"{name}-{digest(key, code, *shared)}") as job:
+        if not is_trained(job):
             training = Training(
-                network, objective, sources, config, seed, place.folder, modality_dropout, tuple(inputs)
+                network, objective, sources, config, seed, job.folder, modality_dropout, tuple(inputs)
             )
             history = []
             for epoch in open_engine(engine).train(training):
                 history.append(epoch)
                 yield epoch
-            place.finish({"history": [asdict(epoch) for epoch in history]})
+            job.finish({"history": [asdict(epoch) for epoch in history]})
         else:
-            network.load_state_dict(load_tensors(place.folder / BEST))
+            network.load_state_dict(load_tensors(job.folder / BEST))
             network.eval()
-            history = read_history(place.folder)
+            history = read_history(job.folder)
             yield from history
     best = best_epoch(history, metric_name)
     return Trained(
         name=name,
-        folder=str(place.folder),
+        folder=str(job.folder),
         epochs=len(history),
         best_epoch=best.epoch,
         metric=best.metric,
@@ -87,11 +87,11 @@ def train_once(
     )
 
 
-def is_trained(place: Work) -> bool:
-    """Whether a training is finished and its weights are whole; else it is forgotten."""
-    if place.result is None:
+def is_trained(job: Work) -> bool:
+    """Check that a training is finished and its weights are whole; else forget it."""
+    if job.result is None:
         return False
-    if is_whole(place.folder / BEST):
+    if is_whole(job.folder / BEST):
         return True
-    place.forget()
+    job.forget()
     return False

@@ -1,4 +1,4 @@
-"""How far each input comes on its own."""
+"""Validation scores of each input on its own."""
 
 import math
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from components.targets.metrics import higher_is_better
 def solo_scores(
     dataset: Dataset, features: Mapping[str, Features], singles: Mapping[str, Single]
 ) -> dict[str, float]:
-    """The primary target's metric of each input's own fit on the validation rows that have it.
+    """Measure each input's own fit by the primary target's metric, on the validation rows that have it.
 
     Turned so that higher is better; minus infinity where no row has the input.
     """
@@ -48,7 +48,7 @@ def balance_key(
     features: Mapping[str, Features],
     singles: Mapping[str, Single],
 ) -> object:
-    """What a training depends on by its cure, JSON-serialisable."""
+    """List what a training depends on by its cure, JSON-serialisable."""
     options = balance.model_dump(mode="json", exclude={"warn_below"})
     if not isinstance(balance, Sequential):
         return options

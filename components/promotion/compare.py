@@ -1,4 +1,4 @@
-"""Whether a challenger replaces the champion: both on the same test rows, by a rule of several clauses."""
+"""Decision on a challenger: it and the champion on the same test rows, by a rule of several clauses."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -62,11 +62,11 @@ class Scores:
     def of(self, target: AnyTarget, inputs: Sequence[str] | None = None) -> FloatArray:
         """Predictions (N, P) of a target that the model knows."""
         chosen = self.inputs if inputs is None else tuple(inputs)
-        found = predictions_of(target, self.predictions[chosen], several=len(self.targets) > 1)
-        if isinstance(target, Classification):  # it may not know all classes
-            found = np.clip(found, 1e-12, None)
-            found = found / found.sum(axis=1, keepdims=True)
-        return found
+        scores = predictions_of(target, self.predictions[chosen], several=len(self.targets) > 1)  # (N, P)
+        if isinstance(target, Classification):  # the model may not know all classes
+            scores = np.clip(scores, 1e-12, None)
+            scores = scores / scores.sum(axis=1, keepdims=True)
+        return scores
 
 
 def compare(dataset: Dataset, challenger: Rival, champion: Rival, config: PipelineConfig) -> Verdict:
@@ -159,7 +159,7 @@ def compare(dataset: Dataset, challenger: Rival, champion: Rival, config: Pipeli
 
 
 def loss(name: str, champion: float, challenger: float) -> float:
-    """How much worse the challenger is: points of a metric that rises, the share by which an error grew."""
+    """Measure how much worse the challenger is: in points of a metric that rises, in shares of an error."""
     if higher_is_better(name):
         return champion - challenger
     return (challenger - champion) / max(abs(champion), 1e-12)
@@ -171,7 +171,7 @@ def _score(
     asked: Sequence[tuple[str, ...]],
     spellings: Mapping[str, Spelling],
 ) -> Scores:
-    """Answer all rows with all inputs and with each of the subsets; every file is read once."""
+    """Score all rows with all inputs and with each of the subsets; every file is read once."""
     names, delivered = tuple(model.inputs), model.bundle.delivered
     parts: dict[tuple[str, ...], list[pd.DataFrame]] = {}
     for start in range(0, len(table), _BATCH):
@@ -186,8 +186,8 @@ def _score(
                 quantiles = delivered.quantiles(target, embeddings, subset)
                 prefix = f"{target.name}_" if len(delivered.targets) > 1 else ""
                 named = spelled_as(target, spellings.get(target.name, Spelling()))
-                found = prediction_columns(named, predictions, quantiles, answered)
-                columns |= {f"{prefix}{column}": cells for column, cells in found.items()}
+                own = prediction_columns(named, predictions, quantiles, answered)
+                columns |= {f"{prefix}{column}": cells for column, cells in own.items()}
             parts.setdefault(subset, []).append(pd.DataFrame(columns))
     by_subset = {subset: pd.concat(frames, ignore_index=True) for subset, frames in parts.items()}
     return Scores(names, tuple(target.name for target in delivered.targets), by_subset)
@@ -204,7 +204,7 @@ def subset_check(
     bound: float,
 ) -> Check:
     """The subset of shared inputs in which the challenger loses most, both given only those inputs."""
-    found = {
+    losses = {
         subset: loss(
             name,
             metric(target, name, values[rows], old.of(target, subset)[rows]),
@@ -213,12 +213,12 @@ def subset_check(
         for subset in asked
         if not set(subset) == set(new.inputs) == set(old.inputs)
     }
-    found = {subset: each for subset, each in found.items() if math.isfinite(each)}
-    if not found:
+    losses = {subset: each for subset, each in losses.items() if math.isfinite(each)}
+    if not losses:
         note = f"no subset of up to {MOST_INPUTS} shared inputs to compare"
         return Check("loss in the worst subset", math.nan, bound, True, note)
-    worst = max(found, key=lambda subset: found[subset])
-    return _bounded("loss in the worst subset", found[worst], bound, f"{name}, {' + '.join(worst)} alone")
+    worst = max(losses, key=lambda subset: losses[subset])
+    return _bounded("loss in the worst subset", losses[worst], bound, f"{name}, {' + '.join(worst)} alone")
 
 
 def calibration_check(
@@ -268,9 +268,9 @@ def robustness_checks(
         note = f"mean {name} under {len(shared)} kinds of damage, recorded by each model's run"
         yield _bounded("loss under damage", loss(name, *means), bound, note)
     if new.half is not None and old.half is not None and new.half.rate == old.half.rate:
-        found = loss(name, old.half.masked.value, new.half.masked.value)
+        half_loss = loss(name, old.half.masked.value, new.half.masked.value)
         note = f"{name} with {new.half.rate:.0%} of the inputs gone, recorded by each model's run"
-        yield _bounded("loss under missing inputs", found, bound, note)
+        yield _bounded("loss under missing inputs", half_loss, bound, note)
 
 
 def _kind_of(curve: CorruptionCurve) -> tuple[str, str, tuple[int, ...]]:
@@ -296,5 +296,5 @@ def further_check(name: str, shared: Common | None, new: Scores, old: Scores, ru
     return _bounded(title, loss(target.metric, before, after), bound, note)
 
 
-def _bounded(name: str, found: float, bound: float, note: str) -> Check:
-    return Check(name, found, bound, math.isnan(found) or found <= bound + 1e-9, note)
+def _bounded(name: str, value: float, bound: float, note: str) -> Check:
+    return Check(name, value, bound, math.isnan(value) or value <= bound + 1e-9, note)

@@ -19,9 +19,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 # Files whose paths begin with one of these are not rewritten yet. The list only shrinks.
 WAITING: tuple[str, ...] = (
-    "components/inference/",
-    "components/pipeline/",
-    "components/promotion/",
+    "components/promotion/verdict.py",  # `found` is a field of stored verdicts
     "tests/acceptance/bad_input/",
     "tests/acceptance/e2e/",
     "tests/acceptance/faults/",
