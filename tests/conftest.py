@@ -29,22 +29,19 @@ os.environ["PREFECT_TASKS_RUNNER_PROCESS_POOL_MAX_WORKERS"] = "1"
 configure_process()  # tests that run a command in this process pass its main() by
 
 
-# Tests that share a Prefect server, the process that workers are forked from, and the first run.
-SHARING = (
-    "tests/acceptance/security/test_secrets.py",
-    "tests/acceptance/e2e/",
-    "tests/acceptance/faults/",
-    "tests/flows/",
-    "tests/tasks/",
-)
+# Tests that share what takes seconds to make: the first run, a Prefect server, the process of all workers.
+SHARING = {
+    "run": ("tests/acceptance/security/test_secrets.py", "tests/acceptance/e2e/", "tests/acceptance/faults/"),
+    "server": ("tests/flows/", "tests/tasks/"),
+}
 
 
 class BySharing(LoadScopeScheduling):
-    """Scheduling by file; files that share what takes seconds to make go to one process."""
+    """Scheduling by file; files that share something go to one process."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "sharing" if file.startswith(SHARING) else file
+        return next((group for group, files in SHARING.items() if file.startswith(files)), file)
 
 
 @pytest.hookimpl(wrapper=True)

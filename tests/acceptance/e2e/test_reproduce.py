@@ -24,6 +24,7 @@ def done(tmp_path_factory: pytest.TempPathFactory, api: str) -> tuple[Project, d
     return project, project.run("--set", "fusion.width=24")
 
 
+@pytest.mark.slow
 def test_the_same_settings_and_data_give_the_same_bits(done: tuple[Project, dict[str, Any]]) -> None:
     project, first = done
     elsewhere = {"MLFLOW_TRACKING_URI": project.tracking_uri}  # as of a team that has set it
@@ -41,6 +42,7 @@ def test_the_same_settings_and_data_give_the_same_bits(done: tuple[Project, dict
     assert run.data.params["fusion.width"] == "24"
 
 
+@pytest.mark.slow
 def test_nothing_of_it_is_in_the_registry_or_among_the_runs_of_the_team(
     done: tuple[Project, dict[str, Any]],
 ) -> None:

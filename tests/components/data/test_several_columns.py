@@ -69,6 +69,7 @@ def test_one_bad_file_makes_the_row_bad(
     assert "r8" not in samples_of(dataset).index
 
 
+@pytest.mark.slow
 def test_the_embedded_views_are_read(run: Run) -> None:
     inputs = {"photos": {"modality": "image", "columns": ["view_1", "view_2", "view_3", "view_4"]}}
     dataset = run(

@@ -110,6 +110,7 @@ def test_a_lock_of_another_process_costs_a_request_seconds_and_other_requests_no
     assert max(seconds) < HELD / 2
 
 
+@pytest.mark.slow
 def test_servers_that_begin_at_once_on_a_new_database_all_serve(tmp_path: Path) -> None:
     def begin(_: int) -> int:
         with prefect_server(tmp_path, port_near(0), ephemeral=True) as server:
