@@ -36,12 +36,22 @@ SHARING = {
 }
 
 
+def scope_of(nodeid: str) -> str:
+    """Name the tests that go to the same process: those of a file, or of all files that share something."""
+    file = nodeid.partition("::")[0]
+    return next((group for group, files in SHARING.items() if file.startswith(files)), file)
+
+
 class BySharing(LoadScopeScheduling):
     """Scheduling by file; files that share something go to one process."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return next((group for group, files in SHARING.items() if file.startswith(files)), file)
+        return scope_of(nodeid)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that share something, as a process takes all of a group."""
+    items.sort(key=lambda item: scope_of(item.nodeid) not in SHARING)
 
 
 @pytest.hookimpl(wrapper=True)
