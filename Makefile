@@ -27,9 +27,9 @@ demo: $(READY)
 up: $(READY)
 	$(BIN)/braid up
 
-# Tests of one file stay together, those that share a server and a run too: tests/conftest.py says which.
+# Three processes on two cores: one that runs commands waits for what it starts. tests/conftest.py divides the tests.
 test: $(READY_ALL)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --no-loadscope-reorder -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --no-loadscope-reorder -m "not slow"
 
 test-slow: $(READY_ALL) packages
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow

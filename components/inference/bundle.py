@@ -300,7 +300,7 @@ def _delivered(
             config = TypeAdapter(FusionConfig).validate_python(values["fusion"])
         except ValidationError as error:  # a plugin that is not installed where the model is used
             reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-            raise ModelError(f"the model's fusion cannot be by_file here: {reason}") from error
+            raise ModelError(f"the model's fusion cannot be opened here: {reason}") from error
         widths = {name: encoder.width for name, encoder in encoders["fusion"].items()}
         fused = Fused(build_fusion(config, widths, targets), targets)
     return CandidateEnsemble(heads, fused, targets, torch.zeros(targets.width))

@@ -65,7 +65,13 @@ def _write(frame: pd.DataFrame, folder: Path, source: str) -> Path:
                 path, index=False
             )
         case "csv with decomposed letters":
-            decomposed = frame.map(lambda c: c.replace("ü", "u\u0308") + " " if isinstance(c, str) else c)
+            decomposed = frame.map(
+                lambda cell: cell.replace("ü", "u\u0308") if isinstance(cell, str) else cell
+            )
+            names = [name for name in decomposed if name != "text"]  # running text keeps the space around it
+            decomposed[names] = decomposed[names].map(
+                lambda cell: f"{cell} " if isinstance(cell, str) else cell
+            )
             decomposed.to_csv(path, index=False)
         case "parquet":
             frame.to_parquet(path)
