@@ -18,8 +18,8 @@ from components.runtime.environ import keep_variables
 from flows.process_settings import configure_process
 from flows.servers.processes import port_near, prefect_server
 
-# How long an example takes says how busy the machine is, not whether the code is right. Every run tries the same
-# examples, so that a change is judged by what it changed; make fuzz looks for new ones.
+# How long an example takes says how busy the machine is, not whether the code is right. Every run tries the
+# same examples, so that a change is judged by what it changed; make fuzz looks for new ones.
 settings.register_profile(
     "shared-machine", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
