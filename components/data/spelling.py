@@ -7,6 +7,7 @@ cells of a column together can, so the rule is learned from a column and kept wi
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -60,11 +61,14 @@ class Spelling:
                 return word
 
     def text(self, value: Any) -> str | None:
-        """Spell a cell of running text: words stay as they are, with the space around them.
+        """Spell a cell of running text in composed letters; words keep the space around them.
 
         See :meth:`name` for argument, result and errors.
         """
-        return text_of(value) if self.kind == "word" else self.name(value)
+        if self.kind != "word":
+            return self.name(value)
+        text = text_of(value)
+        return text if text is None or text.isascii() else unicodedata.normalize("NFC", text)
 
     def names(self, names: Iterable[str]) -> tuple[str, ...] | None:
         """Spell names that differ; None if two of them became one."""
