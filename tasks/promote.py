@@ -299,7 +299,7 @@ def _record(
         known = runs.get_run(at, run).data.tags.get(runs.CHAMPION_TAG)
         runs.set_tags(at, run, {runs.CHAMPION_TAG: known or "no"})
     runs.log_text(at, run, verdict.to_json(), EVIDENCE)
-    with optional(context, "promotion in the dashboard"):  # the alias may have moved
+    with optional(context, "record of the promotion"):  # the alias may have moved
         log_result(context, replace(verdict, reason=decision))
         if not verdict.checks:
             show_page("promotion", f"{decision}.")
