@@ -159,6 +159,7 @@ class Dataset:
         splits: Number of rows per split.
         missing: Number of rows in which an input is missing, per input.
         spellings: Kind of spelling of each target and of each column of text or tables.
+        findings: What was decided about the source without being certain.
     """
 
     samples: str
@@ -171,6 +172,7 @@ class Dataset:
     splits: dict[str, int]
     missing: dict[str, int]
     spellings: dict[str, str] = field(default_factory=dict)  # empty in references of an earlier braid
+    findings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from components.config.section import Section
 
 _PASSWORD = re.compile(r"[^/]+://[^/@]*:(?!\$\{)[^/]*@")
-Format = Literal["auto", "csv", "tsv", "parquet", "jsonl", "folder", "huggingface", "sql", "demo"]
+Format = Literal[
+    "auto", "csv", "tsv", "parquet", "arrow", "orc", "jsonl", "excel", "delta", "iceberg", "folder",
+    "huggingface", "sql", "demo",
+]  # fmt: skip
 
 
 class SplitConfig(Section):
@@ -41,6 +44,12 @@ class DataConfig(Section):
         "A relative path is looked up beside the pipeline file, then in the working directory."
     )
     format: Format = Field("auto", description="Format of the source; auto chooses by its name.")
+    encoding: str = Field(
+        "auto",
+        description="Encoding of a text file, such as cp1252 or utf-16. With auto its mark decides; "
+        "else it is UTF-8 if all bytes are valid, else an older encoding by its letters: see `braid check`.",
+    )
+    sheet: str | None = Field(None, description="Sheet of an Excel workbook; null takes the first.")
     query: str | None = Field(
         None,
         description="SELECT whose rows are the manifest, if the source is a database. In its URL `${NAME}` "
@@ -65,6 +74,18 @@ class DataConfig(Section):
         False,
         description="Treat a media file that does not exist as a missing input, not as a bad sample.",
     )
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name != "auto":
+            try:
+                "".encode(name)
+            except LookupError:
+                raise ValueError(
+                    f"{name!r} is no encoding that Python knows, such as utf-8, cp1252, utf-16"
+                ) from None
+        return name
 
     @model_validator(mode="after")
     def _a_database_is_asked(self) -> DataConfig:

@@ -132,6 +132,7 @@ def ingest(
         splits={split: counts[split] for split in SPLITS},
         missing=missing,
         spellings={column: spelling.kind for column, spelling in keys.spellings.items()},
+        findings=manifest.findings,
     )
 
 

@@ -49,6 +49,7 @@ def open_table(source: str, format: Format = "auto") -> Manifest:
         return open_manifest(data, Path.cwd(), Path.cwd())
     except DataError as error:  # as the readers name options of the pipeline file
         text = str(error).replace("data.source", "manifest").replace("data.format:", "--format")
+        text = text.replace("data.encoding: ", "")
         raise DataError(text) from error
 
 

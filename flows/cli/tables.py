@@ -134,6 +134,8 @@ def show_check(console: Console, config: PipelineConfig, dataset: Dataset, devic
         "device": device,
     }
     print_places(console, places)
+    if dataset.findings:
+        print_findings(console, dataset.findings)
 
 
 def show_hits(console: Console, hits: Sequence[Hit], wanted: str) -> None:

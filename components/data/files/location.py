@@ -2,7 +2,7 @@
 
 import os
 import stat
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 import fsspec
@@ -48,6 +48,16 @@ def parent(path: str) -> str:
 def filename(path: str) -> str:
     """Return the last part of a path or URL."""
     return path.rstrip("/").rsplit("/", 1)[-1]
+
+
+def below(folder: str, file: str) -> PurePosixPath:
+    """Return the path of a file relative to the folder that holds it."""
+    return PurePosixPath(file).relative_to(folder)
+
+
+def visible(folder: str, file: str) -> bool:
+    """Return True if no part of the file's path below the folder begins with a dot or underscore."""
+    return not any(part.startswith((".", "_")) for part in below(folder, file).parts)
 
 
 def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:

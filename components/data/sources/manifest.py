@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from components.errors import DataError
+
 Batch = dict[str, list[Any]]
 """Cells of some rows: a list per column, all of one length."""
 
@@ -22,6 +24,7 @@ class Manifest:
         own_split: Column of the split that the source itself has (folders named train, val, test; splits of
             a Hugging Face dataset); None if it has none.
         roots: Further folders in which its media may lie, such as the cache of a library.
+        findings: Sentences about what the reader guessed or left out, for people; without full stops.
     """
 
     name: str
@@ -32,3 +35,27 @@ class Manifest:
     numbered: bool = False
     own_split: str | None = None
     roots: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+
+
+def check_header(columns: Sequence[str], name: str) -> tuple[str, ...]:
+    """Check the names of a table's columns, as its header gives them, and return them.
+
+    Args:
+        columns: Names without surrounding spaces.
+        name: Name of the table, for messages.
+
+    Raises:
+        DataError: If there is none, one is empty, or one is there twice.
+    """
+    if not columns:
+        raise DataError(f"{name}: empty; expected a header line with the names of the columns")
+    listed = ", ".join(columns)
+    if "" in columns:
+        raise DataError(
+            f"{name}: column {list(columns).index('') + 1} of the header has no name ({listed}). Name it."
+        )
+    duplicates = sorted({column for column in columns if columns.count(column) > 1})
+    if duplicates:
+        raise DataError(f"{name}: column {duplicates[0]!r} is in the header twice ({listed}). Rename one.")
+    return tuple(columns)

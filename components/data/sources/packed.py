@@ -1,15 +1,17 @@
 """Text files, possibly compressed, read in lines of bounded length."""
 
+import bz2
+import gzip
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterator
-from typing import Any, AnyStr, Protocol, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import IO, Any, AnyStr, Protocol, TypeVar
 
-import fsspec
-from fsspec.utils import infer_compression
+import pyarrow as pa
 
-from components.data.files.location import filesystem, plain
+from components.data.files.location import filename, filesystem
 from components.errors import DataError
 
 LONGEST_LINE = 2**26  # characters; no real cell is longer, but a decompression bomb is
@@ -26,6 +28,34 @@ UNREADABLE = (
 """Errors that a damaged or truncated compressed file raises; the last two come from odd or locked ZIPs."""
 
 
+def _only_member(file: IO[bytes]) -> IO[bytes]:
+    """Open the one file in a ZIP.
+
+    Raises:
+        DataError: If it holds several, as one of them would be chosen and the others lost.
+    """
+    archive = zipfile.ZipFile(file)
+    members = [
+        name
+        for name in archive.namelist()
+        if not name.endswith("/") and not name.startswith("__MACOSX/") and not filename(name).startswith(".")
+    ]
+    if len(members) != 1:
+        raise DataError(
+            f"a ZIP with {len(members)} files ({', '.join(members[:5])}); expected one table. Unpack it"
+        )
+    return archive.open(members[0])
+
+
+_OPENERS: dict[bytes, Callable[[Any], Any]] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\0": lzma.LZMAFile,
+    b"\x28\xb5\x2f\xfd": lambda file: pa.CompressedInputStream(file, "zstd"),
+    b"PK\x03\x04": _only_member,
+}
+"""Function that opens a compressed file, by the bytes with which such a file begins."""
+
 Line = TypeVar("Line", str, bytes, covariant=True)
 
 
@@ -33,10 +63,26 @@ class _Lines(Protocol[Line]):
     def readline(self, size: int = -1, /) -> Line: ...
 
 
-def open_unpacked(path: str) -> Any:
-    """Open a file in binary mode, decompressed as its suffix says; the result is a context manager."""
+@contextmanager
+def open_unpacked(path: str) -> Iterator[Any]:
+    """Open a file in binary mode, decompressed as its first bytes say; all compressed text passes here.
+
+    Raises:
+        DataError: If it is a ZIP of several files.
+    """
     system, inner = filesystem(path)
-    return fsspec.core.OpenFile(system, inner, "rb", compression=infer_compression(plain(path)))
+    with ExitStack() as stack:
+        file = stack.enter_context(system.open(inner, "rb"))
+        head = file.read(max(map(len, _OPENERS)))
+        file.seek(0)
+        for magic, opener in _OPENERS.items():
+            if head.startswith(magic):
+                try:
+                    file = stack.enter_context(opener(file))
+                except DataError as error:
+                    raise DataError(f"{filename(path)}: {error}") from None
+                break
+        yield file
 
 
 def bounded_lines(file: _Lines[AnyStr], name: str) -> Iterator[AnyStr]:

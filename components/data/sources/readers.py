@@ -1,43 +1,40 @@
 """Readers, which open ``data.source`` as a manifest."""
 
-import json
-import logging
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any
-
-import fsspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from components.config.data import DataConfig
-from components.data.files.location import filename, filesystem, is_url, parent, plain
+from components.data.files.location import below, filesystem, is_url, plain, visible
+from components.data.sources.arrow_files import ARROW, ORC, PARQUET, open_arrow
+from components.data.sources.class_folder import open_folder
 from components.data.sources.delimited import open_delimited
 from components.data.sources.embedded import EMBEDDED, materialise
 from components.data.sources.huggingface import is_saved_dataset, open_huggingface
-from components.data.sources.manifest import Batch, Manifest
-from components.data.sources.packed import UNREADABLE, bounded_lines, open_unpacked
+from components.data.sources.json_lines import open_jsonl
+from components.data.sources.lakes import is_delta, is_iceberg, open_delta, open_iceberg
+from components.data.sources.manifest import Manifest
+from components.data.sources.spreadsheet import open_excel
 from components.data.sources.sql import open_query
-from components.data.splits import normal_split
 from components.errors import DataError
 from components.runtime.environ import filled
 
-logger = logging.getLogger(__name__)
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp"})
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf"})
-_BATCH = 64  # rows; few, as they may hold images
 _COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst", ".zip")
 _FORMATS = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".tab": "tsv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".xlsx": "excel",
+    ".xlsm": "excel",
+    ".xls": "excel",  # refused by that reader, which names the remedy
+    ".ods": "excel",
+    **{
+        suffix: name
+        for name, kind in (("parquet", PARQUET), ("arrow", ARROW), ("orc", ORC))
+        for suffix in kind.suffixes
+    },
 }
 
 
@@ -65,106 +62,7 @@ def open_manifest(config: DataConfig, folder: Path, base: Path) -> Manifest:
     name = config.format if config.format != "auto" else _guess(source, path)
     if name not in ("huggingface", "demo") and path is None:
         raise _missing_source(source, base)
-    return READERS[name](path or source, folder)
-
-
-def open_parquet(path: str) -> Manifest:
-    """Open a Parquet file, or a folder of Parquet files with the same columns.
-
-    Raises:
-        DataError: If a file is not Parquet, or the folder holds none.
-    """
-    system, inner = filesystem(path)
-    files = [inner]
-    if system.isdir(inner):
-        files = sorted(
-            file
-            for file in system.find(inner)
-            if file.endswith((".parquet", ".pq")) and _visible(inner, file)
-        )
-        if not files:
-            raise DataError(f"{path}: no *.parquet file in this folder")
-    columns = _parquet_columns(system, files[0])
-
-    def batches(wanted: Sequence[str]) -> Iterator[Batch]:
-        for name in files:
-            try:
-                with system.open(name, "rb") as handle:
-                    for batch in _open_parquet(handle).iter_batches(_BATCH, columns=list(wanted)):
-                        if batch.num_rows:
-                            yield {column: _parquet_cells(batch.column(column)) for column in wanted}
-            except (pa.ArrowException, KeyError, OSError, ValueError, OverflowError) as error:
-                raise DataError(
-                    f"{name}: cannot be read as Parquet with columns {', '.join(wanted)}: {error}"
-                ) from error
-
-    root = path if system.isdir(inner) else parent(path)
-    return Manifest(filename(path), path, root, tuple(columns), batches)
-
-
-def open_jsonl(path: str) -> Manifest:
-    """Open a file with a JSON object per line; a key that a line lacks is an empty cell.
-
-    Raises:
-        DataError: If a line is not a JSON object, or the file is empty. The message gives the line.
-    """
-    columns = tuple(dict.fromkeys(column for row in _json_rows(path) for column in row))
-    if not columns:
-        raise DataError(f"{filename(path)}: empty; expected a JSON object on each line")
-
-    def batches(wanted: Sequence[str]) -> Iterator[Batch]:
-        for row in _json_rows(path):
-            yield {column: [row.get(column)] for column in wanted}
-
-    return Manifest(filename(path), path, parent(path), columns, batches)
-
-
-def open_folder(path: str) -> Manifest:
-    """Open a folder with a sub-folder of image or audio files per class.
-
-    Columns are ``id`` (path below the folder), ``path`` and ``label`` (name of the sub-folder). There is a
-    column ``split`` too if the top folders are named train, val (valid, validation, dev) and test.
-    Files with other suffixes are ignored with a warning.
-
-    Raises:
-        DataError: If no sub-folder has an image or audio file.
-    """
-    system, inner = filesystem(path)
-    if not system.isdir(inner):
-        raise DataError(f"{path}: not a folder; data.format: folder reads one with a sub-folder per class")
-    below = [_below(inner, file) for file in system.find(inner) if _visible(inner, file)]
-    media = sorted(file for file in below if file.suffix.lower() in IMAGE_SUFFIXES | AUDIO_SUFFIXES)
-    tops = {file.parts[0] for file in media if len(file.parts) > 1}
-    has_splits = "train" in map(normal_split, tops) and all(normal_split(top) for top in tops)
-    depth = 1 if has_splits else 0
-    rows = [file for file in media if len(file.parts) > depth + 1]
-    if not rows:
-        raise DataError(
-            f"{path}: no image or audio files in sub-folders ({len(below)} files found). Expected "
-            "CLASS/file.png, or train/CLASS/file.png, val/CLASS/..., test/CLASS/..."
-        )
-    ignored = Counter(file.suffix.lower() or "(no suffix)" for file in set(below) - set(rows))
-    if ignored:
-        kinds = ", ".join(f"{count} × {suffix}" for suffix, count in ignored.most_common(8))
-        logger.warning(
-            "%s: %d files are not image or audio files of a class and are ignored: %s",
-            path,
-            ignored.total(),
-            kinds,
-        )
-    cells: dict[str, list[Any]] = {
-        "id": [str(file) for file in rows],
-        "label": [file.parts[depth] for file in rows],
-        "path": [str(file) for file in rows],
-    }
-    if has_splits:
-        cells["split"] = [file.parts[0] for file in rows]
-
-    def batches(wanted: Sequence[str]) -> Iterator[Batch]:
-        yield {column: cells[column] for column in wanted}
-
-    own_split = "split" if has_splits else None
-    return Manifest(filename(path), path, path, tuple(cells), batches, numbered=True, own_split=own_split)
+    return READERS[name](path or source, config, folder)
 
 
 def open_embedded(name: str, folder: Path) -> Manifest:
@@ -180,16 +78,21 @@ def open_embedded(name: str, folder: Path) -> Manifest:
     return replace(manifest, name=name, numbered=True, own_split="split")
 
 
-READERS: dict[str, Callable[[str, Path], Manifest]] = {
-    "csv": lambda path, folder: open_delimited(path, ","),
-    "tsv": lambda path, folder: open_delimited(path, "\t"),
-    "parquet": lambda path, folder: open_parquet(path),
-    "jsonl": lambda path, folder: open_jsonl(path),
-    "folder": lambda path, folder: open_folder(path),
-    "huggingface": lambda path, folder: open_huggingface(path),
-    "demo": lambda path, folder: open_embedded(path, folder),
+READERS: dict[str, Callable[[str, DataConfig, Path], Manifest]] = {
+    "csv": lambda path, data, _: open_delimited(path, ",", data.encoding),
+    "tsv": lambda path, data, _: open_delimited(path, "\t", data.encoding),
+    "parquet": lambda path, *_: open_arrow(path, PARQUET),
+    "arrow": lambda path, *_: open_arrow(path, ARROW),
+    "orc": lambda path, *_: open_arrow(path, ORC),
+    "jsonl": lambda path, data, _: open_jsonl(path, data.encoding),
+    "excel": lambda path, data, _: open_excel(path, data.sheet),
+    "delta": lambda path, *_: open_delta(path),
+    "iceberg": lambda path, *_: open_iceberg(path),
+    "folder": lambda path, *_: open_folder(path),
+    "huggingface": lambda path, *_: open_huggingface(path),
+    "demo": lambda name, _, folder: open_embedded(name, folder),
 }
-"""Reader by ``data.format``; it takes the source's path, URL or id, and the folder for generated files."""
+"""Reader by ``data.format``; it takes the source's path, URL or id, the section, a folder for its files."""
 
 
 def _find(source: str, base: Path) -> str | None:
@@ -212,19 +115,34 @@ def _guess(source: str, path: str | None) -> str:
         return _FORMATS.get(suffix, "folder")
     system, inner = filesystem(path)
     if system.isdir(inner):
-        if not is_url(path) and is_saved_dataset(Path(path)):
-            return "huggingface"
-        return (
-            "parquet"
-            if any(str(file).endswith(".parquet") for file in system.ls(inner, detail=False))
-            else "folder"
-        )
+        return _guess_folder(path)
     if suffix not in _FORMATS:
         known = ", ".join(name for name in READERS if name != "demo")
         raise DataError(
             f"data.source: the name of {source} does not show its format. Set data.format: one of {known}."
         )
     return _FORMATS[suffix]
+
+
+def _guess_folder(path: str) -> str:
+    """Guess the format of a folder by the files in it; media files in folders of classes by default."""
+    if not is_url(path) and is_saved_dataset(Path(path)):
+        return "huggingface"
+    if is_delta(path):
+        return "delta"
+    if is_iceberg(path):
+        return "iceberg"
+    system, inner = filesystem(path)
+    for file in system.find(inner):
+        name = _FORMATS.get(PurePosixPath(file).suffix.lower())
+        folders = below(inner, file).parts[:-1]
+        if (
+            name in ("parquet", "arrow", "orc")
+            and visible(inner, file)
+            and all("=" in each for each in folders)
+        ):
+            return name
+    return "folder"
 
 
 def _missing_source(source: str, base: Path) -> DataError:
@@ -239,78 +157,3 @@ def _missing_source(source: str, base: Path) -> DataError:
         else ""
     )
     return DataError(f"data.source: there is no {source}{inside}.{hub}")
-
-
-def _below(inner: str, file: str) -> PurePosixPath:
-    return PurePosixPath(file).relative_to(inner)
-
-
-def _visible(inner: str, file: str) -> bool:
-    """Return True if no part of the file's path below the folder begins with a dot or underscore."""
-    return not any(part.startswith((".", "_")) for part in _below(inner, file).parts)
-
-
-def _parquet_columns(system: fsspec.AbstractFileSystem, path: str) -> list[str]:
-    """Read the names of a Parquet file's columns."""
-    try:
-        with system.open(path, "rb") as handle:
-            return list(_open_parquet(handle).schema_arrow.names)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as Parquet: {error}") from error
-
-
-def _parquet_cells(column: pa.Array) -> list[Any]:
-    """Convert a column to Python's objects; a short float to the number that its shortest digits show."""
-    if pa.types.is_float32(column.type) or pa.types.is_float16(column.type):
-        numbers = column.to_numpy(zero_copy_only=False)
-        return [
-            None if null else float(str(n))
-            for n, null in zip(numbers, column.is_null().to_pylist(), strict=True)
-        ]
-    return column.to_pylist()
-
-
-def _open_parquet(handle: Any) -> pq.ParquetFile:
-    """Open a Parquet file so that pages with a checksum are verified."""
-    return pq.ParquetFile(handle, page_checksum_verification=True)
-
-
-def _json_rows(path: str) -> Iterator[dict[str, Any]]:
-    """Read the objects of a file of JSON lines; see :func:`open_jsonl` for the errors."""
-    name = filename(path)
-    number = 0
-    try:
-        with open_unpacked(path) as file:
-            for number, line in enumerate(bounded_lines(file, name), start=1):
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-                if not text.strip():
-                    continue
-                row = json.loads(text, object_pairs_hook=_distinct_keys)
-                if not isinstance(row, dict):
-                    raise DataError(
-                        f"{name}, line {number}: expected a JSON object, found {type(row).__name__}"
-                    )
-                yield row
-    except UnicodeDecodeError as error:
-        raise DataError(f"{name}, line {number}: not UTF-8 text ({error.reason})") from error
-    except json.JSONDecodeError as error:
-        raise DataError(f"{name}, line {number}: not JSON: {error.msg} at column {error.colno}") from error
-    except RecursionError as error:
-        raise DataError(f"{name}, line {number}: brackets are nested too deep to be read") from error
-    except ValueError as error:  # a repeated key, or a number of thousands of digits
-        raise DataError(f"{name}, line {number}: {str(error)[:200]}") from error
-    except UNREADABLE as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
-
-
-def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build a JSON object, and refuse a repeated key, of which one value would be lost.
-
-    Raises:
-        ValueError: If a key is repeated.
-    """
-    row = dict(pairs)
-    if len(row) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is repeated")
-    return row

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from components.config import ConfigError, load_pipeline
+from components.data.sources.arrow_files import PARQUET, open_arrow
 from components.data.sources.delimited import open_delimited
-from components.data.sources.readers import open_jsonl, open_parquet
+from components.data.sources.json_lines import open_jsonl
 from components.errors import DataError
 from tests.acceptance.bad_input import audio, configs, images, manifests
 from tests.acceptance.bad_input.case import Case
@@ -65,7 +66,7 @@ def json_lines(data: bytes) -> None:
 def parquet(data: bytes) -> None:
     """The same of Parquet."""
     try:
-        manifest = open_parquet(_written(data, ".parquet"))
+        manifest = open_arrow(_written(data, ".parquet"), PARQUET)
         for batch in manifest.batches(manifest.columns):
             if len({len(cells) for cells in batch.values()}) != 1:
                 raise SubstitutedError("columns of different lengths")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from components.data.sources.delimited import open_delimited
-from components.data.sources.readers import open_jsonl
+from components.data.sources.json_lines import open_jsonl
 from components.preprocess.audio import AudioPreprocessor
 from components.preprocess.image import ImagePreprocessor
 from components.preprocess.pcm import unpack

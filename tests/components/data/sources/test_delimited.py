@@ -72,8 +72,6 @@ def test_tabs_divide_a_tsv(tmp_path: Path) -> None:
             b'id,n\n1,"a\nb"\n2\n', "m.csv, line 4: 1 cells, but the header has 2", id="too few cells"
         ),
         pytest.param(b'id,n\n1,"a\n', "m.csv, line 2: unexpected end of data", id="quote left open"),
-        pytest.param(b"id,n\n1,caf\xe9\n", "m.csv: not UTF-8 text .byte 0xe9", id="Latin-1"),
-        pytest.param("id,n\n1,a\n".encode("utf-16"), "m.csv: not UTF-8 text .byte 0xff", id="UTF-16"),
         pytest.param(b"", "m.csv: empty; expected a header line", id="empty file"),
         pytest.param(b"id,n,id\n1,a,2\n", "column 'id' is in the header twice", id="column twice"),
     ],
@@ -85,12 +83,11 @@ def test_a_broken_table_is_refused_with_its_place(tmp_path: Path, content: bytes
         read(path)
 
 
-def test_a_bad_byte_far_down_is_found_when_the_rows_are_read(tmp_path: Path) -> None:
+def test_a_bad_byte_far_down_is_found(tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
-    path.write_bytes(b"id,n\n" + b"1,a\n" * 50_000 + b"2,\xff\n")
-    table = open_delimited(str(path), ",")
-    with pytest.raises(DataError, match="not UTF-8"):
-        list(table.batches(["id"]))
+    path.write_bytes(b"id,n\n" + b"1,\xc3\xa4\n" * 500_000 + b"2,\xff\n")
+    with pytest.raises(DataError, match="UTF-8 text, except in places"):
+        open_delimited(str(path), ",")
 
 
 def test_rows_come_in_batches(tmp_path: Path) -> None:

@@ -1,0 +1,170 @@
+"""Parquet, Arrow (Feather) and ORC files, alone or in a folder, which may be divided by columns (Hive)."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+import fsspec
+import pyarrow as pa
+import pyarrow.orc
+import pyarrow.parquet as pq
+
+from components.data.files.location import below, filename, filesystem, parent, visible
+from components.data.sources.manifest import Batch, Manifest
+from components.errors import DataError
+
+_BATCH = 64  # rows; few, as they may hold images
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+_UNREADABLE = (pa.ArrowException, KeyError, OSError, ValueError, OverflowError)
+
+
+@dataclass(frozen=True)
+class ArrowFormat:
+    """Format of files that pyarrow reads in parts.
+
+    Attributes:
+        name: Name for messages.
+        suffixes: Ends of the names of such files in a folder.
+        columns: Function that reads the names of an open file's columns.
+        batches: Function that reads some columns of an open file, a bounded number of rows at a time.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    columns: Callable[[Any], list[str]]
+    batches: Callable[[Any, list[str]], Iterator[pa.RecordBatch]]
+
+
+def open_arrow(path: str, kind: ArrowFormat) -> Manifest:
+    """Open a file, or a folder of files and sub-folders.
+
+    The columns are those of all files together. A file that lacks one has empty cells there, and the findings
+    say so. A folder named ``column=value`` gives that cell to all its rows, as Hive and Spark write tables.
+
+    Raises:
+        DataError: If a file is not of this format, or the folder holds none.
+    """
+    system, inner = filesystem(path)
+    is_folder = system.isdir(inner)
+    files = [inner]
+    if is_folder:
+        named = (file for file in system.find(inner) if file.endswith(kind.suffixes))
+        files = sorted(file for file in named if visible(inner, file))
+        if not files:
+            raise DataError(f"{path}: no *{kind.suffixes[0]} file in this folder")
+    own = {file: _columns(system, file, kind) for file in files}
+    partitions = {file: _partitions(inner, file) if is_folder else {} for file in files}
+    columns = dict.fromkeys(column for file in files for column in (*own[file], *partitions[file]))
+    findings = []
+    for column in columns:
+        lacking = [file for file in files if column not in own[file] and column not in partitions[file]]
+        if lacking:
+            findings.append(
+                f"{len(lacking)} of {len(files)} files of {filename(path)} have no column {column!r}, so its "
+                f"cells are empty there ({filename(lacking[0])})"
+            )
+
+    def batches(wanted: Sequence[str]) -> Iterator[Batch]:
+        for file in files:
+            read = [column for column in wanted if column in own[file]]
+            try:
+                with system.open(file, "rb") as handle:
+                    # A file without any of the columns is read for its number of rows.
+                    for part in kind.batches(handle, read or own[file][:1]):
+                        for start in range(0, part.num_rows, _BATCH):
+                            rows = part.slice(start, _BATCH)
+                            yield {
+                                column: cells_of(rows.column(column))
+                                if column in own[file]
+                                else [partitions[file].get(column)] * rows.num_rows
+                                for column in wanted
+                            }
+            except _UNREADABLE as error:
+                raise DataError(
+                    f"{file}: cannot be read as {kind.name} with columns {', '.join(wanted)}: {error}"
+                ) from error
+
+    root = path if is_folder else parent(path)
+    return Manifest(filename(path), path, root, tuple(columns), batches, findings=tuple(findings))
+
+
+def cells_of(column: pa.Array) -> list[Any]:
+    """Convert a column to Python's objects; a short float to the number that its shortest digits show."""
+    if pa.types.is_float32(column.type) or pa.types.is_float16(column.type):
+        numbers = column.to_numpy(zero_copy_only=False)
+        return [
+            None if null else float(str(n))
+            for n, null in zip(numbers, column.is_null().to_pylist(), strict=True)
+        ]
+    return column.to_pylist()
+
+
+def _columns(system: fsspec.AbstractFileSystem, file: str, kind: ArrowFormat) -> list[str]:
+    """Read the names of a file's columns."""
+    try:
+        with system.open(file, "rb") as handle:
+            return kind.columns(handle)
+    except _UNREADABLE as error:
+        raise DataError(f"{file}: cannot be read as {kind.name}: {error}") from error
+
+
+def _partitions(folder: str, file: str) -> dict[str, str | None]:
+    """Return the cells that the folders between ``folder`` and ``file`` give to all rows of the file."""
+    pairs = [part.partition("=") for part in below(folder, file).parts[:-1] if "=" in part]
+    cells = {unquote(column): unquote(value) for column, _, value in pairs}
+    return {column: None if value == _NO_VALUE else value for column, value in cells.items()}
+
+
+def _open_parquet(handle: Any) -> pq.ParquetFile:
+    """Open a Parquet file so that pages with a checksum are verified."""
+    return pq.ParquetFile(handle, page_checksum_verification=True)
+
+
+def _is_ipc_file(handle: Any) -> bool:
+    head = handle.read(6)
+    handle.seek(0)
+    return bool(head == b"ARROW1")
+
+
+def _ipc_reader(handle: Any, columns: list[str] | None = None) -> Any:
+    """Open a file in Arrow's format for files or in that for streams, with some columns or all."""
+    opener = pa.ipc.open_file if _is_ipc_file(handle) else pa.ipc.open_stream
+    if columns is None:
+        return opener(handle)
+    fields = opener(handle).schema
+    handle.seek(0)
+    options = pa.ipc.IpcReadOptions(included_fields=[fields.get_field_index(column) for column in columns])
+    return opener(handle, options=options)
+
+
+def _ipc_batches(handle: Any, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    reader = _ipc_reader(handle, columns)
+    if hasattr(reader, "get_batch"):
+        return (reader.get_batch(number) for number in range(reader.num_record_batches))
+    return iter(reader)
+
+
+def _orc_batches(handle: Any, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    file = pyarrow.orc.ORCFile(handle)
+    return (file.read_stripe(number, columns) for number in range(file.nstripes))
+
+
+PARQUET = ArrowFormat(
+    "Parquet",
+    (".parquet", ".pq"),
+    lambda handle: list(_open_parquet(handle).schema_arrow.names),
+    lambda handle, columns: _open_parquet(handle).iter_batches(_BATCH, columns=columns),
+)
+ARROW = ArrowFormat(
+    "Arrow",
+    (".feather", ".arrow", ".ipc", ".arrows"),
+    lambda handle: list(_ipc_reader(handle).schema.names),
+    _ipc_batches,
+)
+ORC = ArrowFormat(
+    "ORC",
+    (".orc",),
+    lambda handle: list(pyarrow.orc.ORCFile(handle).schema.names),
+    _orc_batches,
+)
