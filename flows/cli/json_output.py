@@ -1,11 +1,16 @@
-"""Results as ``--json`` prints them: one JSON object each, with null for numbers that JSON has not."""
+"""Results as ``--json`` prints them: one JSON value each, with null for numbers that JSON has not."""
 
 import json
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from components.config import PipelineConfig
 from components.evaluation.results import Evaluation
+from components.redaction import without_secrets
+from components.references import Dataset
+from components.retrieval.search import Hit
 from flows.distill import Distilled
 from flows.monitor import Monitored
 from flows.reproduce import Reproduced
@@ -13,6 +18,7 @@ from flows.retrain import Outcome
 from flows.score import Scored
 from flows.sweep import SweepOutcome
 from tasks.promote import Promotion
+from tasks.tracking.champions import Moved
 
 
 def outcome_json(outcome: Outcome) -> str:
@@ -34,7 +40,7 @@ def outcome_json(outcome: Outcome) -> str:
     )
 
 
-def promotion_json(promotion: Promotion) -> str:
+def promotion_json(promotion: Promotion, challenger: str = "") -> str:
     """Write a promotion; ``source`` says whether its evidence was recorded, or scored now."""
     evidence = promotion.evidence
     return _dumped(
@@ -87,7 +93,7 @@ def _evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _dumped(value: dict[str, Any]) -> str:
+def _dumped(value: Any) -> str:
     return json.dumps(_finite(value), allow_nan=False)
 
 
@@ -179,3 +185,30 @@ def monitored_json(monitored: Monitored) -> str:
             "not_compared": list(drift.notes),
         }
     )
+
+
+def check_json(dataset: Dataset, config: PipelineConfig, device: str) -> str:
+    checked = {"dataset": asdict(dataset), "device": device, "config": config.model_dump(mode="json")}
+    return _dumped(without_secrets(checked))
+
+
+def hits_json(hits: Sequence[Hit], wanted: str) -> str:
+    return _dumped([asdict(hit) for hit in hits])
+
+
+def moved_json(moved: Moved) -> str:
+    return _dumped(asdict(moved))
+
+
+JSON: dict[type, Callable[..., str]] = {
+    Outcome: outcome_json,
+    SweepOutcome: sweep_json,
+    Distilled: distilled_json,
+    Scored: scored_json,
+    Monitored: monitored_json,
+    Reproduced: reproduced_json,
+    Promotion: promotion_json,
+    Moved: moved_json,
+    Dataset: check_json,
+    list: hits_json,
+}

@@ -91,6 +91,23 @@ def serving(
         yield
 
 
+def show(as_json: bool, outcome: object, *about: Any) -> None:
+    """Print the outcome of a command: one JSON value for programs, or tables and findings for people.
+
+    Args:
+        as_json: True for programs.
+        outcome: What the command gives.
+        about: What else is shown of it.
+    """
+    from flows.cli.json_output import JSON
+    from flows.cli.tables import TABLES
+
+    if as_json:
+        print(JSON[type(outcome)](outcome, *about))
+    else:
+        TABLES[type(outcome)](Console(), outcome, *about)
+
+
 def checked(form: type[Filled], given: dict[str, Any], command: str) -> Filled:
     """Check the arguments of a command and return them as the form that its flow takes.
 

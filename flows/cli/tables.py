@@ -1,6 +1,6 @@
 """Outcomes of the commands on the terminal: tables, findings and addresses."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
@@ -17,6 +17,7 @@ from flows.retrain import Outcome
 from flows.score import Scored
 from flows.sweep import SweepOutcome
 from tasks.promote import Promotion
+from tasks.tracking.champions import Moved
 
 _EVIDENCE = {"recorded": "recorded by its run", "scored": "scored now", "none": ""}
 
@@ -95,7 +96,7 @@ def show_promotion(console: Console, promotion: Promotion, challenger: str) -> N
     else:
         reason = evidence.verdict.reason if evidence is not None else ""
         line = f"refused, the champion stays: {reason}. --force skips the rule."
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    _print_line(console, line)
 
 
 def show_sweep(console: Console, outcome: SweepOutcome) -> None:
@@ -115,7 +116,7 @@ def show_sweep(console: Console, outcome: SweepOutcome) -> None:
     print_places(console, {"MLflow run": _mlflow(outcome.mlflow_run)})
 
 
-def show_check(console: Console, config: PipelineConfig, dataset: Dataset, device: str) -> None:
+def show_check(console: Console, dataset: Dataset, config: PipelineConfig, device: str) -> None:
     """Print the data, options and device that a run would use."""
     rows = tuple(
         (name, each.modality, ", ".join(each.columns), each.encoder.name, f"{dataset.missing[name]} rows")
@@ -149,6 +150,15 @@ def show_hits(console: Console, hits: Sequence[Hit], wanted: str) -> None:
     print_table(console, Table("The nearest first.", columns, rows))
 
 
+def show_moved(console: Console, moved: Moved) -> None:
+    """Print the move of an alias."""
+    _print_line(console, f"{moved.name} version {moved.champion} is champion: {moved.reason}.")
+
+
+def _print_line(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def _described(target: AnyTarget) -> str:
     if isinstance(target, Regression):
         return f"{target.name}: a number, {target.mean:.4g} ± {target.std:.4g} in the training rows"
@@ -161,3 +171,17 @@ def _mlflow(run: str) -> str:
 
 def _version(name: str, version: str | None) -> str:
     return f"{name} version {version}" if version else name
+
+
+TABLES: dict[type, Callable[..., None]] = {
+    Outcome: show_outcome,
+    SweepOutcome: show_sweep,
+    Distilled: show_distilled,
+    Scored: show_scored,
+    Monitored: show_monitored,
+    Reproduced: show_reproduced,
+    Promotion: show_promotion,
+    Moved: show_moved,
+    Dataset: show_check,
+    list: show_hits,
+}

@@ -1,0 +1,159 @@
+"""Commands that train: run, sweep, distill, reproduce; and check and report beside them."""
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.config import load_pipeline, load_tracking
+from components.config.engine import EngineConfig
+from components.errors import BraidError
+from flows.cli.options import (
+    DIFFERENT,
+    HERE,
+    MLFLOW,
+    AsJson,
+    Config,
+    Overrides,
+    RunName,
+    TrackingFile,
+    Workspace,
+    console,
+    reported,
+    serving,
+    show,
+)
+
+
+def run(
+    config: Config,
+    overrides: Overrides = None,
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+    as_json: AsJson = False,
+) -> None:
+    """Run a pipeline: data to a registered, evaluated model. Resumes a killed run."""
+    with reported(workspace):
+        load_pipeline(config, overrides or [])  # a fault in the file is reported before servers start
+        with serving("flows.retrain", workspace, mlflow):
+            from flows.retrain import retrain
+
+            outcome = retrain(
+                config, overrides=tuple(overrides or ()), workspace=workspace, tracking_file=mlflow
+            )
+    show(as_json, outcome)
+
+
+def sweep(
+    config: Annotated[Path, typer.Argument(help="Sweep file (YAML), for example configs/bakeoff.yaml.")],
+    overrides: Overrides = None,
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+    as_json: AsJson = False,
+) -> None:
+    """Compare fusions over seeds, search their options, register the winner. Resumes a killed sweep."""
+    with reported(workspace):
+        from components.config.sweep import load_sweep
+
+        parallel = load_sweep(config, overrides or []).parallel
+        with serving("flows.sweep", workspace, mlflow):
+            from flows.sweep import sweep_flow
+
+            outcome = sweep_flow(parallel)(
+                config, overrides=tuple(overrides or ()), workspace=workspace, tracking_file=mlflow
+            )
+    show(as_json, outcome)
+
+
+def distill(
+    config: Annotated[Path, typer.Argument(help="Distill file (YAML), such as configs/emoji-distill.yaml.")],
+    overrides: Overrides = None,
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+    as_json: AsJson = False,
+) -> None:
+    """Train students with fewer inputs with a model's help, and measure the gain of that help."""
+    with reported(workspace):
+        from components.config.distill import load_distill
+
+        load_distill(config, overrides or [])
+        with serving("flows.distill", workspace, mlflow):
+            from flows.distill import distill as distill_flow
+
+            distilled = distill_flow(
+                config, overrides=tuple(overrides or ()), workspace=workspace, tracking_file=mlflow
+            )
+    show(as_json, distilled)
+
+
+def check(
+    config: Config, overrides: Overrides = None, workspace: Workspace = HERE, as_json: AsJson = False
+) -> None:
+    """Check a pipeline file and its data; show what would be used. Trains nothing."""
+    with reported(workspace):
+        from components.data.ingest import ingest
+
+        pipeline = load_pipeline(config, overrides or [])
+        device = _device(pipeline.engine)
+        folder = workspace / "data" / pipeline.name
+        with console.status("checking every file"):
+            dataset = ingest(pipeline, folder, config.resolve().parent)
+    show(as_json, dataset, pipeline, device)
+
+
+def _device(engine: EngineConfig) -> str:
+    """Name the device of networks. Raises a BraidError if this machine does not have it."""
+    from components.engine.cluster import import_ray
+    from components.runtime.device import choose_device
+
+    if engine.name == "local":
+        return str(choose_device(engine.device))
+    import_ray()
+    return f"{engine.device} on Ray"
+
+
+def report(
+    name: RunName,
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+) -> None:
+    """Print the path of a run's HTML report, fetched from MLflow if need be."""
+    with reported(workspace):
+        from tasks.tracking import runs
+
+        at = load_tracking(mlflow, workspace.resolve())
+        run = runs.find_run(at, name)
+        if run is None:
+            raise BraidError(f"there is no run {name!r} in {at.tracking_uri}; `braid ui` lists all runs")
+        path = runs.download(at, run.info.run_id, "report.html", workspace / "reports" / run.info.run_id)
+    print(path.resolve())
+    if open_page:
+        webbrowser.open(path.resolve().as_uri())
+
+
+def reproduce(
+    name: RunName,
+    overrides: Overrides = None,
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+    as_json: AsJson = False,
+) -> None:
+    """Repeat a finished run from nothing and compare both to the last bit; exit code 7 if results differ."""
+    with reported(workspace):
+        from flows.reproduce import check_data, repetition_folder
+        from flows.reproduce import reproduce as reproduce_run
+        from tasks.reproduce import carried
+
+        original = carried(load_tracking(mlflow, workspace.resolve()), name)
+        pipeline = original.pipeline(overrides or [])
+        folder = repetition_folder(workspace.resolve(), original)
+        if not overrides:  # they may choose other rows
+            with console.status("comparing the data"):
+                check_data(original, pipeline, folder)
+        with serving("flows.reproduce", workspace, folder / "mlflow.yaml", folder):
+            reproduced = reproduce_run(original, pipeline, folder)
+    show(as_json, reproduced)
+    if not reproduced.comparison.same_results:
+        raise typer.Exit(DIFFERENT)

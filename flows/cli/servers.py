@@ -1,0 +1,77 @@
+"""Commands that serve and deploy: up, deploy, ui."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.config import load_tracking
+from components.errors import BraidError
+from flows.cli.options import HERE, MLFLOW, TrackingFile, Workspace, reported
+
+
+def up(
+    operations: Annotated[
+        Path, typer.Argument(help="Operations file (YAML): deployments and their schedules.")
+    ] = Path("configs/operations.yaml"),
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+) -> None:
+    """Serve Prefect's and MLflow's pages and all flows on this machine, until interrupted."""
+    with reported(workspace, "stopped; the same command resumes"):
+        from flows.hosting.up import up as serve
+
+        serve(operations, workspace.resolve(), mlflow.resolve(), lambda line: print(line, flush=True))
+
+
+def deploy(
+    operations: Annotated[
+        Path, typer.Argument(help="Operations file (YAML), at a path that the workers have too.")
+    ] = Path("configs/operations.yaml"),
+    pool: Annotated[str, typer.Option(help="Work pool of flows that do not train.")] = "cpu",
+    heavy_pool: Annotated[
+        str | None,
+        typer.Option(envvar="BRAID_HEAVY_POOL", help="Work pool of flows that train; by default the same."),
+    ] = None,
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+) -> None:
+    """Deploy all flows to work pools of the Prefect server at PREFECT_API_URL."""
+    with reported(workspace):
+        from prefect.settings import get_current_settings
+
+        from flows.hosting.deployments import Paths
+        from flows.hosting.deployments import deploy as deploy_flows
+
+        if not get_current_settings().api.url:
+            raise BraidError(
+                "PREFECT_API_URL is not set: give the address of the server to deploy to, for example "
+                "http://127.0.0.1:4200/api. On one machine `braid up` needs none"
+            )
+        paths = Paths(workspace.resolve(), mlflow.resolve())
+        for name, chosen in deploy_flows(operations.resolve(), paths, pool, heavy_pool or pool).items():
+            print(f"{name} goes to the work pool {chosen}")
+
+
+def ui(
+    workspace: Workspace = HERE,
+    mlflow: TrackingFile = MLFLOW,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,
+) -> None:
+    """Serve MLflow's page of runs and models, until interrupted."""
+    with reported(workspace):
+        at = load_tracking(mlflow, workspace.resolve())
+        uri = str(at.tracking_uri)
+        if uri.startswith("http"):
+            print(f"mlflow.yaml names a server: {uri}")
+            return
+        artifacts = ["--default-artifact-root", at.artifact_location] if at.artifact_location else []
+        command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, *artifacts]
+        print(f"MLflow is at http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
+        server = subprocess.run([*command, "--host", "127.0.0.1", "--port", str(port)], check=False)
+        if server.returncode not in (0, -2, 130):
+            raise BraidError(
+                f"MLflow's server ended with code {server.returncode}; is port {port} free? Try --port."
+            )
