@@ -159,7 +159,7 @@ class Dataset:
         splits: Number of rows per split.
         missing: Number of rows in which an input is missing, per input.
         spellings: Kind of spelling of each target and of each column of text or tables.
-        findings: What was decided about the source without being certain.
+        findings: What was decided without being certain, and files that hold next to nothing.
     """
 
     samples: str

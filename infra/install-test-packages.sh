@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the tests use beside Python's packages, from Debian: PostgreSQL's programs, a compose that reads files
-# without an engine, and Chromium. Does nothing where they are.
+# without an engine, Chromium, and ffmpeg. Does nothing where they are.
 set -eu
 missing=""
 if ! { command -v pg_dump && { command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; }; } >/dev/null 2>&1; then
@@ -18,6 +18,7 @@ fi
 if ! { command -v chromium || command -v google-chrome; } >/dev/null 2>&1; then
     missing="$missing chromium"
 fi
+command -v ffmpeg >/dev/null 2>&1 || missing="$missing ffmpeg"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ]; then
     echo "install-test-packages: root has to install: $missing" >&2

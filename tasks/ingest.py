@@ -31,6 +31,8 @@ def ingest_task(context: Context) -> Dataset:
     )
     get_run_logger().info("%s: %s rows, digest %s", redacted(dataset.source), dataset.rows, dataset.digest)
 
+    for finding in dataset.findings:
+        get_run_logger().warning(finding)
     quarantine = pd.read_parquet(dataset.quarantine)
     at, run = context.tracking, context.mlflow_run
     runs.log_dataset(

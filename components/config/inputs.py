@@ -97,7 +97,7 @@ class _MediaInput(_Input):
 
 
 class ImageInput(_MediaInput):
-    """Images: JPEG, PNG, WebP, GIF (first frame), TIFF or BMP."""
+    """Images: JPEG, PNG, WebP, AVIF, GIF (first frame), TIFF, BMP or JPEG 2000."""
 
     modality: Literal["image"] = Field("image", description="Images.")
     size: int | None = Field(
@@ -109,6 +109,13 @@ class ImageInput(_MediaInput):
     )
     fit_mode: Literal["crop", "pad", "stretch"] = Field(
         "pad", description="Way to a square image: centre crop, white border, or stretch."
+    )
+    bits: int | None = Field(
+        None,
+        ge=1,
+        le=16,
+        description="Bits per value of images that are stored in 16 or 32 bits and do not tell how many they "
+        "use; null learns them from the largest value of the training rows.",
     )
     augment: ImageAugment = Field(default_factory=ImageAugment, description="Random changes in training.")
     encoder: ImageEncoder = Field(default_factory=CNNConfig, description="Encoder of this input.")

@@ -10,7 +10,7 @@ from components.config.inputs import AudioInput, ImageInput, InputConfig, Tabula
 from components.config.pipeline import PipelineConfig
 from components.data.cells import cells_as_text, media_of
 from components.data.files.location import is_url
-from components.data.files.media_columns import media_columns
+from components.data.files.media_columns import FACTS, media_columns
 from components.data.files.media_index import Media, MediaIndex
 from components.data.quarantine import Quarantine
 from components.data.sources.manifest import Manifest
@@ -33,7 +33,7 @@ def content_schema(config: PipelineConfig) -> pa.Schema:
         names.append(f"{name}.digest")
         match section:
             case ImageInput() | AudioInput():
-                names.append(f"{name}.path")
+                names += [f"{name}.{column}" for column in ("path", *FACTS[section.modality])]
             case TextInput():
                 names.append(f"{name}.text")
             case TabularInput():

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from components.config.pipeline import PipelineConfig
 from components.data.checks import check_columns, check_splits
 from components.data.contents import content_schema, read_contents
+from components.data.findings import MediaFindings
 from components.data.keys import check_targets, read_keys
 from components.data.labels import build_targets, spell_orders, strata
 from components.data.quarantine import Quarantine
@@ -111,6 +112,7 @@ def ingest(
         audit_columns = {
             f"{AUDIT_GROUP}{name}": cells.keep(usable) for name, cells in keys.audit_groups.items()
         }
+        media = MediaFindings(config.inputs)
         digest, missing = _write(
             {"id": ids, "split": splits, **target_columns, "group": groups},
             audit_columns,
@@ -118,6 +120,7 @@ def ingest(
             usable,
             list(config.inputs),
             samples,
+            media,
         )
 
     counts = Counter(splits)
@@ -132,7 +135,7 @@ def ingest(
         splits={split: counts[split] for split in SPLITS},
         missing=missing,
         spellings={column: spelling.kind for column, spelling in keys.spellings.items()},
-        findings=manifest.findings,
+        findings=(*manifest.findings, *media.sentences()),
     )
 
 
@@ -143,6 +146,7 @@ def _write(
     usable: np.ndarray,
     inputs: Sequence[str],
     path: Path,
+    media: MediaFindings,
 ) -> tuple[str, dict[str, int]]:
     """Write the samples table: the keys beside the contents of the same rows.
 
@@ -153,6 +157,7 @@ def _write(
         usable: (N,) bool, True for each usable row among all rows.
         inputs: Names of the inputs.
         path: File to write.
+        media: Collection that receives the facts of media files.
 
     Returns:
         Digest of keys and contents; number of rows in which an input is missing, per input.
@@ -174,6 +179,7 @@ def _write(
             ]
             table = pa.table([*cells, *part.columns], schema=schema)
             table_digest.add(table)
+            media.add(table)
             for name in inputs:
                 missing[name] += table.column(f"{name}.digest").null_count
             writer.write_table(table, row_group_size=_ROW_GROUP)

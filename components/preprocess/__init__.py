@@ -37,7 +37,7 @@ def build_preprocessor(config: InputConfig) -> Preprocessor:
         case ImageInput():
             facts = _facts(config)
             size = config.size or (facts and facts.image_size) or DEFAULT_SIZE
-            return _several(config, ImagePreprocessor(size, config.fit_mode))
+            return _several(config, ImagePreprocessor(size, config.fit_mode, config.bits))
         case TextInput():
             return TextPreprocessor(build_tokenizer(config.encoder, config.max_tokens, config.lowercase))
         case AudioInput():

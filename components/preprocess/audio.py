@@ -8,8 +8,8 @@ import soundfile as sf
 import soxr
 import torch
 
+from components.data.files.audio import Mixdown, UnfitAudioError, audio_file, blocks, fewer_than_declared
 from components.data.files.content import MediaValue, media_bytes, named
-from components.data.files.media import declared_frames, missing_at_the_end, sound_file, too_long, unfit_sound
 from components.errors import DataError
 from components.preprocess.pcm import pack, unpack
 from components.preprocess.protocol import Samples
@@ -18,8 +18,6 @@ Keep = Literal["start", "middle", "end", "loudest"]
 
 LEVEL = 0.1  # RMS that clips are brought to: -20 dBFS
 _SILENCE = 0.01  # 40 dB below the peak
-_BLOCK = 65536  # frames
-_CANCELLED = 1e-3  # of the energy of the louder channel: 30 dB below it
 _MARGIN = 0.1  # seconds read beyond a kept part, so that the resampling filter has no edge in it
 
 
@@ -96,14 +94,10 @@ class AudioPreprocessor:
         """Mono at ``rate``; of long audio only the part that is kept, where that is known beforehand.
 
         Raises:
-            ValueError: If the file lacks what it announces, announces days, or holds what is not a number,
-                as :func:`components.data.files.media.inspect_audio` has it.
+            UnfitAudioError: If the file lacks what it promises, declares days, or holds what is not a
+                number, as :func:`components.data.files.audio.inspect_audio` has it.
         """
-        if short := missing_at_the_end(data):
-            raise ValueError(f"truncated ({short} bytes are missing at the end)")
-        with sound_file(data) as sound:
-            if unfit := unfit_sound(sound):
-                raise ValueError(unfit)
+        with audio_file(data) as sound:
             frames = max(1, round(self.seconds * sound.samplerate))  # at 1 Hz a short part is one frame
             margin = round(_MARGIN * sound.samplerate)
             if not sound.seekable() and self.keep == "start" and not self.trim_silence:
@@ -111,8 +105,8 @@ class AudioPreprocessor:
             known = self.keep != "loudest" and not self.trim_silence and sound.seekable()
             if not known or sound.frames <= frames + 4 * margin:
                 wave = mono(sound)
-                if len(wave) < (declared := declared_frames(data) or 0):
-                    raise ValueError(f"truncated ({len(wave)} of {declared} frames)")
+                if short := fewer_than_declared(data, len(wave)):
+                    raise UnfitAudioError(short)
                 return resample(wave, sound.samplerate, self.rate)
             rest = sound.frames - frames
             start = {"start": 0, "middle": rest // 2, "end": rest}[self.keep]
@@ -122,7 +116,7 @@ class AudioPreprocessor:
                 wave = resample(part, sound.samplerate, self.rate)
                 skip = round((start - first) / sound.samplerate * self.rate)
                 return wave[skip : skip + self.samples]
-        with sound_file(data) as sound:  # from its start, as ingest has read it
+        with audio_file(data) as sound:  # from its start, as ingest has read it
             return resample(mono(sound), sound.samplerate, self.rate)
 
 
@@ -140,34 +134,23 @@ def _between(sound: sf.SoundFile, first: int, last: int) -> np.ndarray | None:
 def mono(sound: sf.SoundFile, frames: int | None = None) -> np.ndarray:
     """Mean of the channels of the next ``frames``, or of all that is left: float32 (S,). Read in blocks.
 
-    Channels of opposite phase cancel in a mean. Where next to nothing is left of them, the first channel
-    that holds a signal is taken instead.
+    Where channels cancel each other, one of them is taken: see :class:`components.data.files.audio.Mixdown`.
 
     Raises:
-        ValueError: If a sample is not a number, or there are more of them than may be decoded.
+        UnfitAudioError: If a sample is not a number, or there are more of them than may be decoded.
     """
-    left = 2**62 if frames is None else frames
-    blocks: list[np.ndarray] = []
-    channels: list[np.ndarray] = []  # the blocks before they are mixed, of more than one channel
-    energy, mixed, count = np.zeros(sound.channels), 0.0, 0
-    while left and len(block := sound.read(min(_BLOCK, left), dtype="float32", always_2d=True)):
-        if not np.isfinite(block).all():
-            raise ValueError("samples that are not numbers (NaN or infinite)")
-        count += len(block)
-        if excess := too_long(count, sound.samplerate):
-            raise ValueError(excess)
-        blocks.append(block.mean(axis=1))
+    mixdown = Mixdown(sound.channels)
+    mixed: list[np.ndarray] = []
+    unmixed: list[np.ndarray] = []  # of more than one channel
+    for block in blocks(sound, frames):
+        mixed.append(mixdown.add(block))
         if sound.channels > 1:
-            channels.append(block)
-            energy += np.square(block, dtype=np.float64).sum(axis=0)
-            mixed += float(np.square(blocks[-1], dtype=np.float64).sum())
-        left -= len(block)
-    if not blocks:
+            unmixed.append(block)
+    if not mixed:
         return np.zeros(0, np.float32)
-    if mixed < _CANCELLED * energy.max():
-        loud = int(np.argmax(energy > 0.1 * energy.max()))
-        return np.concatenate([block[:, loud] for block in channels])
-    return np.concatenate(blocks)
+    if (channel := mixdown.channel) is not None:
+        mixed = [block[:, channel] for block in unmixed]
+    return np.concatenate(mixed)
 
 
 def resample(wave: np.ndarray, rate: int, to: int) -> np.ndarray:

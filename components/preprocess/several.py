@@ -30,7 +30,8 @@ class SeveralPreprocessor:
         self.modality = each.modality
 
     def fit(self, samples: Samples) -> None:
-        """Nothing is learned."""
+        """Learn what each item's preprocessor learns."""
+        self.each.fit(samples)
 
     def state(self) -> dict[str, Any]:
         return {**self.each.state(), "several": self.pooling}

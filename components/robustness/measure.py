@@ -112,9 +112,17 @@ def find_corruptions(predictor: Predictor, config: PipelineConfig) -> list[Input
     return [
         InputCorruption(name, kind, apply)
         for name, section in config.inputs.items()
-        for kind, apply in corruptions(section.modality, _scales(predictor, name)).items()
+        for kind, apply in corruptions(
+            section.modality, _scales(predictor, name), _bits(predictor, name)
+        ).items()
         if wanted is None or kind in wanted
     ]
+
+
+def _bits(predictor: Predictor, name: str) -> int | None:
+    """Look up the depth that an image input learned."""
+    bits: int | None = predictor.bundle.preprocessors[name].state().get("bits")
+    return bits
 
 
 def _scales(predictor: Predictor, name: str) -> dict[str, float]:

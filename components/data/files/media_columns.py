@@ -9,6 +9,8 @@ from components.data.files.media_index import MISSING, Media
 from components.storage.digest import digest_json
 
 Column = list[str | None]
+FACTS = {"image": ("contrast", "top"), "audio": ("peak",)}
+"""Facts of files that stand in the samples table: see :class:`components.data.files.media.MediaFacts`."""
 
 
 def media_columns(
@@ -28,11 +30,13 @@ def media_columns(
         allow_missing: Treat a file that does not exist as a missing input.
 
     Returns:
-        Columns ``digest`` and ``path``; row, path and reason of each file that cannot be used. For an input
-        of several columns a path is a JSON list with an item per column, null where there is no file.
+        Columns ``digest``, ``path`` and :data:`FACTS`; row, path and reason of each file that cannot be used.
+        For an input of several columns a path is a JSON list with an item per column, null where there is no
+        file. A fact is then the largest of the files.
     """
     rows = list(zip(*cells.values(), strict=True))
-    columns: dict[str, Column] = {"digest": [None] * len(rows), "path": [None] * len(rows)}
+    names = ("digest", "path", *FACTS[section.modality])
+    columns: dict[str, Column] = {name: [None] * len(rows) for name in names}
     faults = []
     for row, paths in enumerate(rows):
         usable_paths, digests, faulty = [], [], False
@@ -48,6 +52,13 @@ def media_columns(
         several = len(paths) > 1
         columns["digest"][row] = row_digest(digests) if several else digests[0]
         columns["path"][row] = json.dumps(usable_paths, ensure_ascii=False) if several else usable_paths[0]
+        for name in FACTS[section.modality]:
+            known = [
+                getattr(facts[path, section.modality], name) for path in usable_paths if path is not None
+            ]
+            columns[name][row] = max(
+                (repr(fact) for fact in known if fact is not None), key=float, default=None
+            )
     return columns, faults
 
 

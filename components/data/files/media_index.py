@@ -5,10 +5,12 @@ A file whose path, size and time of change are in the index is not opened again.
 
 import logging
 import os
+import shutil
 import sqlite3
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -26,11 +28,11 @@ from components.storage.digest import digest
 logger = logging.getLogger(__name__)
 
 MISSING = "no such file"
-_TABLES = """
+_TABLE = """
 CREATE TABLE IF NOT EXISTS media (
-    path TEXT, modality TEXT, version TEXT, digest TEXT, reason TEXT, peak REAL, PRIMARY KEY (path, modality)
+    path TEXT, modality TEXT, version TEXT, digest TEXT, reason TEXT, peak REAL, contrast REAL, top REAL,
+    PRIMARY KEY (path, modality)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS judges (code TEXT);
 """
 _CHUNK = 512  # files per query and transaction
 _PER_THREAD = 32  # files that a thread inspects before it returns
@@ -53,7 +55,10 @@ class MediaIndex:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        code = digest(code_digest(inspect), PIL.__version__, sf.__version__, sf.__libsndfile_version__)
+        program = shutil.which("ffmpeg") or ""  # its arrival makes more files readable
+        code = digest(
+            code_digest(inspect), PIL.__version__, sf.__version__, sf.__libsndfile_version__, program
+        )
         try:
             self._database = _open(path, code)
         except sqlite3.DatabaseError as error:
@@ -88,11 +93,11 @@ class MediaIndex:
                 for file, (stamp, fact) in zip(chunk, self._inspect(chunk, known), strict=True):
                     facts[file] = fact
                     if stamp is not None and known.get(file) != (stamp, fact):
-                        fresh.append((*file, stamp, fact.digest, fact.reason, fact.peak))
+                        fresh.append((*file, stamp, *astuple(fact)))
                 if fresh:
                     with self._database:
                         self._database.executemany(
-                            "INSERT OR REPLACE INTO media VALUES (?, ?, ?, ?, ?, ?)", fresh
+                            "INSERT OR REPLACE INTO media VALUES (?, ?, ?, ?, ?, ?, ?, ?)", fresh
                         )
         return facts
 
@@ -113,24 +118,23 @@ class MediaIndex:
         """Return version and facts of the files that are in the index."""
         parameters = ", ".join("?" * len(files))
         rows = self._database.execute(
-            f"SELECT path, modality, version, digest, reason, peak FROM media WHERE path IN ({parameters})",
+            f"SELECT * FROM media WHERE path IN ({parameters})",
             [path for path, _ in files],
         )
-        return {
-            (path, modality): (stamp, MediaFacts(key, reason, peak))
-            for path, modality, stamp, key, reason, peak in rows
-        }
+        return {(path, modality): (stamp, MediaFacts(*facts)) for path, modality, stamp, *facts in rows}
 
 
 def _open(path: Path, code: str) -> sqlite3.Connection:
     """Open the index, and empty it if other code made it."""
     database = sqlite3.connect(path, timeout=_WAIT)
-    database.executescript(_TABLES)
+    database.execute("CREATE TABLE IF NOT EXISTS judges (code TEXT)")
     with database:
+        database.execute("BEGIN IMMEDIATE")
         if database.execute("SELECT code FROM judges").fetchall() != [(code,)]:
-            database.execute("DELETE FROM media")
+            database.execute("DROP TABLE IF EXISTS media")  # other code may have had other columns
             database.execute("DELETE FROM judges")
             database.execute("INSERT INTO judges VALUES (?)", [code])
+        database.execute(_TABLE)
     return database
 
 

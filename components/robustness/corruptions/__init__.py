@@ -28,14 +28,19 @@ CORRUPTIONS: dict[str, Mapping[str, Corruption]] = {
 SEVERITIES = (1, 2, 3, 4, 5)
 
 
-def corruptions(modality: str, scales: Mapping[str, float] | None = None) -> dict[str, Corruption]:
+def corruptions(
+    modality: str, scales: Mapping[str, float] | None = None, bits: int | None = None
+) -> dict[str, Corruption]:
     """List the corruptions of a modality by name.
 
     Args:
         modality: image, audio, text or tabular.
         scales: Standard deviation of each numeric column in training, for tabular alone.
+        bits: Depth of images whose file does not tell it, for image alone.
     """
     kinds = dict(CORRUPTIONS[modality])
+    if modality == "image":
+        kinds = {name: partial(kind, bits=bits) for name, kind in IMAGE.items()}
     if modality == "tabular":
         kinds["number_noise"] = partial(number_noise, scales=scales or {})
     return kinds

@@ -7,6 +7,7 @@ import numpy as np
 import soundfile as sf
 from scipy.io import wavfile
 
+from components.data.files.audio import audio_file, blocks
 from components.data.files.content import MediaValue, media_bytes, named
 from components.errors import DataError
 
@@ -52,15 +53,16 @@ AUDIO: Mapping[str, Callable[[MediaValue, int, np.random.Generator], bytes]] = {
 
 
 def _read(value: MediaValue) -> tuple[np.ndarray, int]:
-    """Decode samples float32 (S, channels), S ≥ 1, NaN as silence; and the rate in Hz."""
+    """Decode samples (S, channels), S ≥ 1, and the rate in Hz."""
     data = media_bytes(value)
     try:
-        wave, rate = sf.read(io.BytesIO(data), dtype="float32", always_2d=True)
+        with audio_file(data) as sound:
+            wave, rate = np.concatenate([np.zeros((0, sound.channels)), *blocks(sound)]), sound.samplerate
     except (sf.SoundFileError, RuntimeError, TypeError, ValueError) as error:
         raise DataError(f"{named(value)}: cannot be decoded as audio: {error}") from error
     if len(wave) == 0:
         raise DataError(f"{named(value)}: audio without samples")
-    return np.nan_to_num(wave, nan=0.0, posinf=0.0, neginf=0.0), rate
+    return wave, rate
 
 
 def _rms(wave: np.ndarray) -> float:

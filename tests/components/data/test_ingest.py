@@ -53,7 +53,8 @@ class TestSamples:
         samples = pd.read_parquet(dataset.samples)
         assert samples.columns.tolist() == [
             *("id", "split", "target.label", "group"),
-            *("image.digest", "image.path", "voice.digest", "voice.path", "note.digest", "note.text"),
+            *("image.digest", "image.path", "image.contrast", "image.top"),
+            *("voice.digest", "voice.path", "voice.peak", "note.digest", "note.text"),
         ]
         assert samples["image.path"][3] == str(tmp_path / "pics/3.png")
         assert samples["image.digest"][3] == digest_file(tmp_path / "pics/3.png")

@@ -62,6 +62,7 @@ def values(name: str) -> list[Any]:
 def fitted(name: str, **changes: Any) -> Preprocessor:
     preprocessor = build_preprocessor(config(name, **changes))
     columns = {
+        "x.top": [None] * 5,
         "x.text": ["the cat sat on the mat"] * 5,
         "x.n": ["1", "2", "3", "4", ""],
         "x.c": list("aabbc"),

@@ -13,7 +13,9 @@ import pytest
 import soundfile as sf
 from PIL import Image
 
-from components.data.files.media import MediaFacts, inspect, inspect_audio, inspect_image
+from components.data.files.audio import inspect_audio
+from components.data.files.images import inspect_image
+from components.data.files.media import MediaFacts, inspect
 from components.data.files.media_index import MISSING, MediaIndex
 from components.storage.digest import digest_bytes
 
@@ -55,32 +57,32 @@ def test_pictures_of_every_kind_are_fine(format: str, mode: str) -> None:
     if mode == "I;16":
         file = io.BytesIO()
         Image.fromarray(NOISE[..., 0].astype(np.uint16) * 257).save(file, format)
-        assert inspect_image(file.getvalue()) is None
+        assert inspect_image(file.getvalue())[0] is None
     else:
-        assert inspect_image(encoded(format, mode)) is None
+        assert inspect_image(encoded(format, mode))[0] is None
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP"])
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.02])
 def test_a_cut_picture_is_noticed(format: str, share: float) -> None:
     data = encoded(format)
-    assert inspect_image(data[: int(len(data) * share)]) is not None
+    assert inspect_image(data[: int(len(data) * share)])[0] is not None
 
 
 def test_a_truncated_jpeg_is_called_so() -> None:
     data = encoded("JPEG")
-    assert str(inspect_image(data[: len(data) // 2])).startswith("truncated image")
+    assert str(inspect_image(data[: len(data) // 2])[0]).startswith("truncated image")
 
 
 def test_a_damaged_png_is_noticed() -> None:
     data = bytearray(encoded("PNG"))
     data[len(data) // 2] ^= 0xFF
-    assert inspect_image(bytes(data)) is not None
+    assert inspect_image(bytes(data))[0] is not None
 
 
 def test_what_is_no_picture_is_called_so() -> None:
-    assert str(inspect_image(b"<html>404</html>" * 20)).startswith("not an image")
-    assert str(inspect_image(recorded())).startswith("not an image")
+    assert str(inspect_image(b"<html>404</html>" * 20)[0]).startswith("not an image")
+    assert str(inspect_image(recorded())[0]).startswith("not an image")
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
@@ -88,7 +90,7 @@ def test_what_is_no_picture_is_called_so() -> None:
 def test_a_picture_that_would_fill_memory_is_not_decoded(width: int, height: int) -> None:
     file = io.BytesIO()
     Image.new("1", (width, height)).save(file, "PNG")
-    assert str(inspect_image(file.getvalue())).startswith("decompression bomb")
+    assert str(inspect_image(file.getvalue())[0]).startswith("decompression bomb")
 
 
 @pytest.mark.parametrize(
