@@ -16,6 +16,7 @@ from components.references import Missing
 from components.results import markdown
 from components.results.protocol import Result
 from components.results.table import Table
+from components.storage.digest import digest
 from tasks.tracking import runs
 
 
@@ -80,13 +81,13 @@ def optional(run: Logged, part: str) -> Iterator[None]:
 def show_table(name: str, table: Table) -> None:
     """A table artifact."""
     create_table_artifact(
-        without_secrets(table.records()), key=_key(name), description=redacted(table.caption)
+        without_secrets(table.records()), key=key(name), description=redacted(table.caption)
     )
 
 
 def show_page(name: str, text: str) -> None:
     """A page of Markdown as artifact."""
-    create_markdown_artifact(redacted(text), key=_key(name))
+    create_markdown_artifact(redacted(text), key=key(name))
 
 
 def show_result(name: str, title: str, result: Result) -> str:
@@ -96,9 +97,10 @@ def show_result(name: str, title: str, result: Result) -> str:
     return text
 
 
-def _key(name: str) -> str:
-    """The name as Prefect takes it: lower case with dashes."""
-    return "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in name.lower())
+def key(name: str) -> str:
+    """The name as Prefect takes it, lower case with dashes; no two names become one."""
+    plain = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in name.lower())
+    return plain if plain.replace("-", "_") == name else f"{plain}-{digest(name)[:8]}"
 
 
 def show_run(at: TrackingConfig, run: str) -> None:

@@ -50,7 +50,7 @@ def compare_task(
     helps = {f"teacher_helps_{student.name}": student.verdict for student in result.students}
     runs.set_tags(at, run, {**helps, runs.NOTE: "\n\n".join(map(markdown.plain, result.findings))})
     log_result(context, result, path, lambda: {"distillation": gains(result)})
-    show_result("distillation-summary", context.key, result)
+    show_result("distillation_summary", context.key, result)
     progress.finish(result.headline)
     return str(path)
 

@@ -1,6 +1,5 @@
 """Task: select, package and evaluate the model."""
 
-import re
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from components.pipeline.evaluate import evaluate_model
 from components.pipeline.package import package_model
 from components.references import Dataset, Features, FusedModel, Prepared, Single, Trained
 from components.storage.atomic import replacing, write_bytes
+from components.storage.names import outside_name
 from components.training.checkpoint import read_history
 from components.training.loop import best_epoch
 from tasks.artifacts import log_result
@@ -85,8 +85,8 @@ def evaluate_task(
     _log_parts(context, evaluation, fused)
     log_result(context, evaluation, result, lambda: all_figures(evaluation, read_curves(evaluated)))
     for other in further:
-        prefix = re.sub(r"[^\w.-]", "_", other.target)  # as MLflow takes few characters in a name
-        log_result(context, other, figures=partial(all_figures, other), prefix=f"{prefix}_")
+        prefix = f"{outside_name(other.target)}_"
+        log_result(context, other, figures=partial(all_figures, other), prefix=prefix)
     runs.log_file(at, run, predictions)
     progress.finish(evaluation.headline)
     return evaluated

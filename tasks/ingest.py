@@ -39,6 +39,10 @@ def ingest_task(context: Context) -> Dataset:
         at, run, open_samples_table(dataset).rows(), dataset.source, context.config.name, dataset.digest
     )
     runs.log_table(at, run, quarantine, "quarantine")
+    inputs = context.config.inputs.values()
+    runs.log_names(at, run, [*context.config.targets, *(name for each in inputs for name in each.columns)])
+    for finding in dataset.findings:
+        get_run_logger().warning("%s", redacted(finding))
     runs.set_tags(at, run, {runs.DATA_TAG: dataset.digest})
     runs.log_metrics(
         at,

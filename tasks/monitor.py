@@ -62,10 +62,11 @@ def compare_task(run: Run, config: MonitorConfig, model: Model) -> Drift:
     runs.set_tags(at, id, {**_tags(model, drift), runs.NOTE: drift.headline})
     file = run.folder / "drift.json"
     write_json(file, asdict(drift))
+    runs.log_names(at, id, [name for test in drift.tests for name in (test.part, test.column) if name])
     log_result(run, drift, file, lambda: {"drift": drift_figure(drift)})
     _quarantine(run, incoming.quarantine)
     version = f" version {model.version}" if model.version else ""
-    show_result("drift-summary", f"{model.name}{version} and {config.manifest}", drift)
+    show_result("drift_summary", f"{model.name}{version} and {config.manifest}", drift)
     for note in drift.notes:
         get_run_logger().warning("not compared: %s", note)
     return drift

@@ -46,6 +46,8 @@ def score_task(run: Run, job: Job) -> Summary:
     )
     if summary.absent:
         get_run_logger().warning("%s lacks the columns %s", job.config.manifest, ", ".join(summary.absent))
+    targets = [target.name for target in predictor.bundle.delivered.targets]
+    runs.log_names(at, id, [*targets, *schema(predictor, job.config.explain).names])
     log_result(run, summary, job.quarantine)
     faults = next(pq.ParquetFile(job.quarantine).iter_batches(SHOWN), SCHEMA.empty_table())
     shown = f"{summary.faulty} rows with faults; the first entries are shown, all are in {job.quarantine}"

@@ -150,7 +150,7 @@ def rank_task(
             f"{name}_{config.name}": ranking_figure(ranking, rows) for name, rows in drawn.items() if rows
         },
     )
-    text = show_result(f"sweep-{config.name}", config.name, ranking)
+    text = show_result(f"sweep_{config.name}", config.name, ranking)
     runs.log_text(at, run, text, f"ranking_{config.name}.md")
     runs.set_tags(at, run, {f"winner.{config.name}": ranking.winner})
     _describe(at, run, ranking)

@@ -93,7 +93,7 @@ class DistillConfig(Section):
     """Content of a distill file."""
 
     name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Students are registered as NAME-STUDENT."
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$", description="Students are registered as NAME-STUDENT."
     )
     pipeline: str = Field(
         description="Pipeline file, relative to this one, whose data, split, target and options are used."

@@ -24,7 +24,19 @@ from components.config.training import TrainingConfig
 from components.errors import nearest
 
 RESERVED = frozenset(
-    {"id", "split", "target", "group", "average", "fusion", "joint", "delivered", "alignment", "pretraining"}
+    {
+        "id",
+        "row",
+        "split",
+        "target",
+        "group",
+        "average",
+        "fusion",
+        "joint",
+        "delivered",
+        "alignment",
+        "pretraining",
+    }
 )
 
 
@@ -40,7 +52,9 @@ def _modules() -> tuple[Any, ...]:
 class PipelineConfig(Section):
     """A whole pipeline file."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Name of runs and of the model.")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$", description="Name of runs and of the model."
+    )
     data: DataConfig = Field(description="Manifest of the samples.")
     target: TargetConfig = Field(
         default_factory=ClassificationTarget,
@@ -92,8 +106,8 @@ class PipelineConfig(Section):
     @classmethod
     def _names_are_identifiers(cls, inputs: dict[str, InputConfig]) -> dict[str, InputConfig]:
         for name in inputs:
-            if not name.isidentifier():
-                raise ValueError(f"{name!r} cannot name an input: use letters, digits and _")
+            if not name.isidentifier() or len(name) > 60:
+                raise ValueError(f"{name!r} cannot name an input: use up to 60 letters, digits and _")
             if name in RESERVED or any(hasattr(module, name) for module in _modules()):
                 raise ValueError(f"{name!r} cannot name an input: the name is reserved. Take {name}_input")
         return inputs

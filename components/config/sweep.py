@@ -79,7 +79,7 @@ class SearchConfig(Section):
 class SweepConfig(Section):
     """Content of a sweep file."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Name of the runs.")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$", description="Name of the runs.")
     pipelines: list[str] = Field(min_length=1, description="Pipeline files, relative to this one.")
     fusions: list[str] | None = Field(
         None, min_length=1, description="Fusions to compare; null, or the word `all`, is all but plugin."

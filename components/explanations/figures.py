@@ -1,7 +1,6 @@
 """One figure per sample: the share of each input, and what was decisive inside it."""
 
 import io
-import re
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,16 +11,16 @@ from PIL import Image
 from components.evaluation.style import GREEN, INK, RED, new_figure, short, sober
 from components.explanations.heatmap import overlay
 from components.explanations.results import ExplainedSample, Explanations, Heatmap, Inside
+from components.storage.names import outside_name
 
 _PANEL = (2.5, 2.6)  # inches
 _MOST = 12  # bars
-_UNSAFE = re.compile(r"[^\w.-]+")
 
 
 def explanation_figures(explanations: Explanations) -> dict[str, Figure]:
     """Draw a figure for each sample, by file name without ending."""
     return {
-        f"explanations/{sample.kind}-{number:02d}-{_UNSAFE.sub('_', sample.id)[:60]}": sample_figure(sample)
+        f"explanations/{sample.kind}-{number:02d}-{outside_name(sample.id)}": sample_figure(sample)
         for number, sample in enumerate(explanations.samples, start=1)
     }
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from components.results.table import Table, number, p_value, text
+from components.storage.names import outside_name
 
 Kind = Literal["embedding", "classifier", "column", "missing", "quarantine", "label", "answer", "confidence"]
 MEASURES: dict[Kind, str] = {
@@ -73,7 +74,7 @@ class Test:
             "quarantine": ["quarantine"],
         }
         parts = words.get(self.kind, [self.kind, self.part])
-        return "_".join([*map(str, parts), _SHORT[MEASURES[self.kind]]])
+        return "_".join([*(outside_name(str(part)) for part in parts), _SHORT[MEASURES[self.kind]]])
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ A job's folder is named by the digest of everything that its predictions depend 
     done.json                         the totals at the end
 """
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from components.data.files.location import content_version
 from components.data.rows import open_table
 from components.storage.atomic import write_json
 from components.storage.digest import digest_file, digest_json
+from components.storage.names import outside_name
 
 _DIGITS = 12  # digits of the digest in a job's name
 
@@ -94,9 +94,8 @@ def plan(config: ScoreConfig, model: Model) -> Job:
             "out": str(out),
         }
     )
-    stem = re.sub(r"[^\w-]+", "-", Path(source).name.partition(".")[0]) or "table"
-    name = re.sub(r"[^\w.-]+", "-", "-".join(filter(None, [model.name, model.version])))
-    key = f"{stem}-{name}-{digest[:_DIGITS]}"
+    words = [Path(source).name.partition(".")[0] or "table", model.name, model.version, digest[:_DIGITS]]
+    key = "-".join(outside_name(word) for word in words if word)
     try:
         (out / key).mkdir(parents=True, exist_ok=True)
         write_json(

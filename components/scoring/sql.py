@@ -11,12 +11,15 @@ import sqlalchemy as sa
 
 from components.data.sources.database import open_database
 from components.errors import BraidError
+from components.storage.names import outside_names
 
 _KEY = ("run_id", "row")  # as a job has one run, and in it each row of the table has one prediction
 
 
 class Sink:
     """Table that predictions are written to.
+
+    A column is named as its prediction if databases take that name, else as :func:`outside_names` writes it.
 
     Args:
         url: SQLAlchemy URL. ``${NAME}`` stands for an environment variable.
@@ -44,7 +47,7 @@ class Sink:
             if not inspector.has_table(self.table):
                 return
             known = {column["name"] for column in inspector.get_columns(self.table)}
-        absent = [name for name in schema.names if name not in known]
+        absent = [name for name in outside_names(schema.names).values() if name not in known]
         if absent:
             raise BraidError(
                 f"--table {self.table}: exists in {self.shown} without column "
@@ -77,11 +80,12 @@ class Sink:
 
 
 def _table(name: str, schema: pa.Schema) -> sa.Table:
+    columns = outside_names(schema.names)
     return sa.Table(
         name,
         sa.MetaData(),
         *(
-            sa.Column(field.name, _type(field), primary_key=field.name in _KEY, autoincrement=False)
+            sa.Column(columns[field.name], _type(field), primary_key=field.name in _KEY, autoincrement=False)
             for field in schema
         ),
     )
@@ -101,7 +105,7 @@ def _write(connection: sa.Connection, table: sa.Table, part: pa.Table) -> int:
     """Write the rows of one part, unless all of them are in the table; count them."""
     if not len(part):
         return 0
-    rows = part.to_pylist()
+    rows = part.rename_columns(outside_names(part.column_names)).to_pylist()
     own = sa.and_(table.c.run_id == rows[0]["run_id"], table.c.row.between(rows[0]["row"], rows[-1]["row"]))
     if connection.scalar(sa.select(sa.func.count()).select_from(table).where(own)) == len(rows):
         return 0

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from components.results.table import Table, number, text
 from components.scoring.job import Job
 from components.scoring.rows import Rows
+from components.storage.names import outside_name
 from components.targets import Multilabel, Regression, Targets
 
 
@@ -62,7 +63,7 @@ class Summary:
         """Counts and rates: ``rows_scored``, ``quarantine_rate``, ``image_missing_rate``, ..."""
         scored = max(self.scored, 1)
         several = len(self.abstained) > 1  # as names then begin with the target
-        prefixes = {name: f"{name}_" if several else "" for name in self.abstained}
+        prefixes = {name: f"{outside_name(name)}_" if several else "" for name in self.abstained}
         return {
             "rows": self.rows,
             "rows_scored": self.scored,

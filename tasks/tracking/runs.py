@@ -6,9 +6,8 @@ and skips what the run has already.
 
 import json
 import math
-import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +25,7 @@ from components.config.tracking import VARIABLES
 from components.redaction import redacted, without_login, without_secrets
 from components.references import Missing
 from components.runtime.environ import keep_variables
+from components.storage.names import outside_name, outside_names
 from components.training.checkpoint import Epoch
 from tasks.tracking.descriptions import of_experiment
 from tasks.tracking.mlflow_internals import EXPERIMENT_KIND, LOGGED_ARTIFACTS, TRAINING, entity_of
@@ -38,9 +38,9 @@ CHAMPION_TAG = "champion"
 MISSING_TAG = "braid.missing"
 DATA_TAG, MODEL_TAG = "dataset_digest", "model_digest"
 CONFIG, ENVIRONMENT = "config.yaml", "environment.json"  # artifacts that a run is repeated from
+NAMES = "names.json"  # artifact: names of columns and targets, by what metrics and tables call them
 _OF_THE_RUN = ("config", "git_commit", DATA_TAG)  # tags that its parts have too
 _LONGEST_PARAM = 6000  # characters that every MLflow backend takes
-_FORBIDDEN = re.compile(r"[^\w.:/ -]")  # in a name of MLflow; columns of a table may have any
 
 
 def connect(tracking: TrackingConfig) -> MlflowClient:
@@ -140,11 +140,10 @@ def end_run(tracking: TrackingConfig, run_id: str, status: Literal["FINISHED", "
 
 
 def log_params(tracking: TrackingConfig, run_id: str, values: Mapping[str, Any]) -> None:
-    """Log parameters that the run lacks; nested mappings are flattened to dotted names."""
+    """Log parameters that the run lacks; nested mappings are flattened by :func:`flatten`."""
     client = connect(tracking)
     known = client.get_run(run_id).data.params
-    given = {_FORBIDDEN.sub("_", name): value for name, value in flatten(values).items()}
-    texts = {name: redacted(str(value)) for name, value in given.items() if name not in known}
+    texts = {name: redacted(str(value)) for name, value in flatten(values).items() if name not in known}
     new = [Param(name, text[:_LONGEST_PARAM]) for name, text in texts.items()]
     for start in range(0, len(new), 100):
         client.log_batch(run_id, params=new[start : start + 100])
@@ -173,9 +172,12 @@ def log_epoch(tracking: TrackingConfig, run_id: str, epoch: Epoch, metric: str) 
 
 
 def log_metrics(tracking: TrackingConfig, run_id: str, values: Mapping[str, float]) -> None:
-    """Log final metrics, except those that the run has already and those that are not finite."""
+    """Log final metrics, except those that the run has already and those that are not finite.
+
+    Whoever makes a name of a column or class passes that through :func:`outside_name`.
+    """
     client = connect(tracking)
-    values = {_FORBIDDEN.sub("_", name): value for name, value in values.items() if math.isfinite(value)}
+    values = {name: value for name, value in values.items() if math.isfinite(value)}
     known = client.get_run(run_id).data.metrics
     now = int(time.time() * 1000)
     new = [Metric(name, float(value), now, 0) for name, value in values.items() if name not in known]
@@ -216,7 +218,7 @@ def tag_missing(tracking: TrackingConfig, run_id: str, missing: Sequence[Missing
 
 def tag_missing_part(tracking: TrackingConfig, run_id: str, part: str, missing: Missing | None) -> None:
     """Tag a run with a part of a step that failed to be shown; None takes an earlier tag away."""
-    name = MISSING_TAG + "." + re.sub(r"[^\w. -]", "_", part)
+    name = f"{MISSING_TAG}.{outside_name(part)}"
     if missing is not None:
         set_tags(tracking, run_id, {name: str(missing)})
     elif name in get_run(tracking, run_id).data.tags:
@@ -262,6 +264,13 @@ def log_table(tracking: TrackingConfig, run_id: str, table: pd.DataFrame, name: 
     entry = {"path": f"tables/{name}.json", "type": "table"}
     if entry not in shown:
         client.set_tag(run_id, LOGGED_ARTIFACTS, json.dumps([*shown, entry]))
+
+
+def log_names(tracking: TrackingConfig, run_id: str, names: Iterable[str]) -> None:
+    """Log the names that :func:`outside_names` changes, by what it makes of them."""
+    changed = {written: name for name, written in outside_names(names).items() if written != name}
+    if changed:
+        connect(tracking).log_dict(run_id, without_secrets(changed), NAMES)
 
 
 def log_file(tracking: TrackingConfig, run_id: str, file: Path, folder: str | None = None) -> None:
@@ -343,9 +352,13 @@ def download(tracking: TrackingConfig, run_id: str, path: str, to: Path) -> Path
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten ``{"a": {"b": 1}}`` to ``{"a.b": 1}``; lists become text such as ``32, 64``."""
+    """Flatten ``{"a": {"b": 1}}`` to ``{"a.b": 1}``; lists become text such as ``32, 64``.
+
+    Each part of a name is one that MLflow takes, as some are names of columns.
+    """
     flat: dict[str, Any] = {}
-    for name, value in values.items():
+    for key, value in values.items():
+        name = outside_name(key)
         if isinstance(value, Mapping):
             flat |= flatten(value, f"{prefix}{name}.")
         elif isinstance(value, Sequence) and not isinstance(value, str):

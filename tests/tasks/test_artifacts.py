@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
 
@@ -63,10 +66,10 @@ def test_a_result_is_metrics_tables_figures_and_a_file(run: Run, shown: Shown, t
     assert (
         csv.read_text().splitlines()[0].startswith("pipeline,model,kind,val accuracy,test accuracy,low,high")
     )
-    rows, caption = shown["age-ranking-tiny"]
+    rows, caption = shown[artifacts.key("age_ranking_Tiny")]
     assert rows[1]["parameters"] is None
     assert caption.startswith("gated wins on validation")
-    assert set(shown) == {"age-ranking-tiny", "age-budget-tiny"}
+    assert set(shown) == {artifacts.key("age_ranking_Tiny"), artifacts.key("age_budget_Tiny")}
 
 
 def test_a_figure_and_a_table_of_the_dashboard_may_fail_without_the_step(
@@ -94,8 +97,16 @@ def test_a_page_has_all_of_a_result_and_no_secret(
     run: Run, shown: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STORE_PASSWORD", "no column")
-    text = artifacts.show_result("drift-summary", "tiny and new.csv", DRIFT)
+    text = artifacts.show_result("drift_summary", "tiny and new.csv", DRIFT)
     page, _ = shown["drift-summary"]
     assert text.startswith("# tiny and new.csv\n\nDrift in voice: 190 of 1000 rows compared")
     assert "- Not compared: text: *** of it." in page
     assert "| voice: embeddings | MMD | 0.3123 | 0.05 | 0.000123 | 0.000988 | yes |" in page
+
+
+@given(st.lists(st.text("aAbB_-. é😀", max_size=5), unique=True, max_size=8))
+def test_no_two_names_have_one_key(names: list[str]) -> None:
+    keys = [artifacts.key(name) for name in names]
+    assert len(set(keys)) == len(names)
+    assert all(re.fullmatch("[a-z0-9-]*", key) for key in keys)
+    assert artifacts.key("test_rows") == "test-rows"

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from components.config import ConfigError
 from components.errors import BraidError
 from components.scoring.sql import Sink
+from components.storage.names import outside_names
 
 SCHEMA = pa.schema(
     [
@@ -117,3 +118,16 @@ def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hunter2" not in str(refused.value)
     with pytest.raises(ConfigError, match="environment variable NOT_SET_HERE is not set"):
         Sink("sqlite:///${NOT_SET_HERE}", "scores")
+
+
+def test_columns_of_any_name_are_written_and_read_again(tmp_path: Path, url: str) -> None:
+    names = ["probability_A", "probability_a", "p (€)", "p [€]", "a.b", "a b", "x" * 80, "x" * 81, "50 %:y"]
+    values = {name: [float(number)] for number, name in enumerate(names)}
+    table = pa.table({"run_id": ["one"], "row": pa.array([0]), **values})
+    pq.write_table(table, tmp_path / "part-0.parquet")
+    sink = Sink(url, "odd")
+    assert sink.write([tmp_path / "part-0.parquet"]) == 1
+    sink.check(table.schema)
+    stored = pd.read_sql("select * from odd", sa.create_engine(url)).iloc[0]
+    columns = outside_names(table.column_names)
+    assert {name: stored[columns[name]] for name in names} == {name: values[name][0] for name in names}

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from mlflow import MlflowClient
 
 from components.config import TrackingConfig, load_tracking
+from components.storage.names import outside_name
 from components.training.checkpoint import Epoch
 from tasks.tracking import runs
 from tasks.tracking.views import VIEWS
@@ -189,12 +190,15 @@ class TestParams:
         assert set(map(len, params.values())) == {6000}
 
     def test_names_of_columns_may_have_any_letters(
-        self, at: TrackingConfig, client: MlflowClient, run: str
+        self, at: TrackingConfig, client: MlflowClient, run: str, tmp_path: Path
     ) -> None:
         types = {"Fare ($)": "numeric", "größe%": "numeric", "a/b": "boolean"}
         runs.log_params(at, run, {"types": types})
         runs.log_params(at, run, {"types": types})
-        assert set(client.get_run(run).data.params) == {"types.Fare ___", "types.größe_", "types.a/b"}
+        assert set(client.get_run(run).data.params) == {f"types.{outside_name(name)}" for name in types}
+        runs.log_names(at, run, ["size", *types])
+        stored = runs.download(at, run, runs.NAMES, tmp_path)
+        assert set(json.loads(stored.read_text("utf-8")).values()) == set(types)
 
 
 class TestMetrics:
@@ -226,16 +230,14 @@ class TestMetrics:
         runs.log_metrics(at, run, {"data_größe_missing": 3, "data_写真_missing": 4})
         assert client.get_run(run).data.metrics["data_写真_missing"] == 4
 
-    def test_names_of_columns_are_made_fit_and_undefined_ones_left_out(
-        self, at: TrackingConfig, client: MlflowClient, run: str
-    ) -> None:
-        values = {"drift_size (m²)_psi": 0.1, "test_roc_auc": float("nan"), "test_r2": -float("inf")}
+    def test_undefined_ones_are_left_out(self, at: TrackingConfig, client: MlflowClient, run: str) -> None:
+        values = {"drift_size_psi": 0.1, "test_roc_auc": float("nan"), "test_r2": -float("inf")}
         for _ in range(2):
             runs.log_metrics(at, run, values)
-        assert client.get_run(run).data.metrics == {"drift_size _m²__psi": 0.1}
-        assert len(client.get_metric_history(run, "drift_size _m²__psi")) == 1
+        assert client.get_run(run).data.metrics == {"drift_size_psi": 0.1}
+        assert len(client.get_metric_history(run, "drift_size_psi")) == 1
         runs.log_final(at, run, {"val_loss": 0.5, "val_roc_auc": float("nan")}, 3)
-        assert set(client.get_run(run).data.metrics) == {"drift_size _m²__psi", "val_loss"}
+        assert set(client.get_run(run).data.metrics) == {"drift_size_psi", "val_loss"}
 
 
 class TestData:
