@@ -1,5 +1,6 @@
 """Progress of a step: a file for the command line, an artifact for the dashboard."""
 
+import glob
 import json
 import time
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ from components.storage.atomic import write_json
 
 _EVERY = 2.0  # seconds between two updates of an artifact
 _FILE_EVERY = 0.2
+_LAST = 5  # runs
 
 
 class Placed(Protocol):
@@ -32,6 +34,7 @@ class Standing:
         done, total: Rows or epochs.
         note: Result of the newest of them.
         finished: True once the step has ended.
+        seconds: Duration of a step that has ended.
     """
 
     step: str
@@ -39,6 +42,7 @@ class Standing:
     total: int
     note: str = ""
     finished: bool = False
+    seconds: float = 0.0
 
 
 class Progress:
@@ -48,6 +52,7 @@ class Progress:
         self._file = folder(context.folder) / f"{step.replace(' ', '-')}.json"
         self._step = step
         self._artifact: UUID = create_progress_artifact(0.0, description=step)  # type: ignore[assignment]  # typed as if it may be a coroutine
+        self._began = time.monotonic()
         self._updated = self._written = 0.0
         self._reachable = True
 
@@ -65,7 +70,8 @@ class Progress:
 
     def finish(self, note: str) -> None:
         """Report the end of the step and its result."""
-        write_json(self._file, asdict(Standing(self._step, 1, 1, note, finished=True)))
+        seconds = time.monotonic() - self._began
+        write_json(self._file, asdict(Standing(self._step, 1, 1, note, finished=True, seconds=seconds)))
         self._update(100.0, f"{self._step}: {note}")
 
     def _update(self, percent: float, description: str) -> None:
@@ -87,3 +93,23 @@ def standings(run: Path) -> list[Standing]:
     """Read the progress of the steps of a run, in the order in which they began."""
     files = sorted(folder(run).glob("[!.]*.json"), key=lambda file: file.stat().st_mtime)
     return [Standing(**json.loads(file.read_text("utf-8"))) for file in files]
+
+
+def seconds_by_input(runs: Path, name: str) -> dict[str, float]:
+    """Sum up the durations of the steps of each input, each in that of the last runs where it took longest.
+
+    Steps found in a cache take no time and say nothing.
+
+    Args:
+        runs: Folder of all runs.
+        name: Name of the pipeline.
+    """
+    longest: dict[str, float] = {}
+    for run in sorted(runs.glob(f"{glob.escape(name)}-[0-9]*"), reverse=True)[:_LAST]:
+        for standing in standings(run):
+            longest[standing.step] = max(standing.seconds, longest.get(standing.step, 0.0))
+    seconds: dict[str, float] = {}
+    for step, duration in longest.items():
+        _, _, input = step.partition(" ")
+        seconds[input] = seconds.get(input, 0.0) + duration
+    return seconds

@@ -1,8 +1,8 @@
 """Private names of Prefect's task runners, engine and deployments."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from multiprocessing.context import BaseContext
 from typing import Any, Self
@@ -10,13 +10,18 @@ from typing import Any, Self
 from prefect.deployments.runner import RunnerDeployment
 from prefect.task_runners import ProcessPoolTaskRunner, _initialize_process_pool_worker
 
+from flows.workers.longest_first import LongestFirst, seconds_left
+
+_WAITING_TASKS = 64  # most tasks of a flow that wait for their arguments at a time
+
 
 class ContextTaskRunner(ProcessPoolTaskRunner):
-    """A pool whose processes come from a multiprocessing context of the subclass's choice.
+    """A pool whose processes come from a multiprocessing context, and that begins what takes longest first.
 
-    Prefect starts them by "spawn", each to import everything.
+    Prefect starts its processes by "spawn", each to import everything. It has as many threads that wait for
+    the arguments of tasks as processes, so a task whose arguments are there may wait behind others.
 
-    Goes when Prefect's runner takes a context, as it takes an initializer (Prefect issue 22589).
+    Goes when Prefect's runner takes an executor, as it takes an initializer (Prefect issue 22589).
     """
 
     @abstractmethod
@@ -27,11 +32,23 @@ class ContextTaskRunner(ProcessPoolTaskRunner):
     def process_start(self) -> tuple[Callable[..., None], tuple[Any, ...]]:
         """Return a function that each process calls as it begins, with its arguments."""
 
+    @abstractmethod
+    def seconds_left(self, task: str, parameters: Mapping[str, Any]) -> float:
+        """Return how long a task and all that waits for it take, as far as is known."""
+
+    def _resolve_futures_and_submit(
+        self, task: Any, task_run_id: Any, parameters: Any, *others: Any, **more: Any
+    ) -> Any:
+        seconds_left.set(self.seconds_left(task.name, parameters))
+        return super()._resolve_futures_and_submit(task, task_run_id, parameters, *others, **more)
+
     def __enter__(self) -> Self:
         super().__enter__()
-        if self._executor is not None:
-            self._executor.shutdown()  # it has started nothing yet
-        self._executor = ProcessPoolExecutor(
+        if self._executor is not None and self._resolver_executor is not None:
+            self._executor.shutdown()  # they have started nothing yet
+            self._resolver_executor.shutdown()
+        self._resolver_executor = ThreadPoolExecutor(_WAITING_TASKS)
+        self._executor = LongestFirst(
             self._max_workers,
             mp_context=self.process_context(),
             initializer=_initialize_process_pool_worker,

@@ -18,6 +18,7 @@ from flows.servers.local import has_pages
 from flows.workers.pool import start_workers, stop_workers
 from tasks import artifacts
 from tasks.context import Context
+from tasks.progress import seconds_by_input
 from tasks.report import git_commit
 from tasks.tracking import runs
 from tasks.tracking.service import service_errors
@@ -87,7 +88,7 @@ def begin_run(
     purpose = digest_json({"kind": kind, "config": dict(settings), "base": str(base), "facts": facts})
     workspace.mkdir(parents=True, exist_ok=True)
     with claim(workspace, name, purpose, str(flow_run.id), key) as record, service_errors():
-        start_workers()
+        start_workers(seconds_by_input(workspace / "runs", name))
         tags = {"config": name, "prefect_flow_run": str(flow_run.id), "kind": kind, **(more_tags or {})}
         tags |= {"prefect_flow_run_url": flow_run.ui_url} if flow_run.ui_url and has_pages() else {}
         tags |= {"git_commit": commit} if (commit := git_commit()) else {}

@@ -66,7 +66,7 @@ def has_imported_the_steps() -> bool:
 def two_workers() -> tuple[int, bool]:
     """Give the number of workers before the first step, and what that step finds."""
     before = len(multiprocessing.active_children())
-    start_workers()
+    start_workers({})
     until = time.monotonic() + 60
     while len(multiprocessing.active_children()) < before + 2 and time.monotonic() < until:
         time.sleep(0.1)
