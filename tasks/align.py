@@ -31,14 +31,14 @@ class Retrieved:
 @step(name="pretrain", task_run_name="align encoders before their fits", tags=["training"])
 def pretrain_task(context: Context, dataset: Dataset, prepared: dict[str, Prepared]) -> Trained:
     """Train encoders from scratch across modalities."""
-    with gpu_slot(context.config.engine):
+    with gpu_slot(context, context.config.engine):
         return TrackedSteps(context).pretrain(dataset, prepared)
 
 
 @step(name="align", task_run_name="align", tags=["training"])
 def align_task(context: Context, dataset: Dataset, fused: FusedModel) -> Trained:
     """Train the projections that search goes by, on the features that the fusion takes."""
-    with gpu_slot(context.config.engine):
+    with gpu_slot(context, context.config.engine):
         return TrackedSteps(context).align(dataset, fused)
 
 

@@ -34,7 +34,7 @@ class Explained:
 def explain_task(context: Context, dataset: Dataset, evaluated: Evaluated) -> Explained:
     """Look into the worst and some typical test rows; figures to MLflow, in short to the dashboard."""
     progress = Progress(context, "explain")
-    with gpu_slot():
+    with gpu_slot(context):
         predictions = evaluated.read_predictions()
         explanations = explain_samples(dataset, context.bundle, predictions, context.config, progress)
     file = context.folder / "explanations.json"

@@ -21,7 +21,7 @@ def extract_task(
     label = f"{name}{purpose}"
     progress = Progress(context, f"extract {label}")
     weights = encoder.encoder if isinstance(encoder, Single) else encoder
-    with gpu_slot(context.config.engine):
+    with gpu_slot(context, context.config.engine):
         features = extract(dataset, prepared, weights, context.config, context.cache / "features", progress)
     progress.finish(f"{features.extracted} of {features.rows} rows extracted")
     runs.log_metrics(

@@ -15,7 +15,7 @@ def fit_task(
     """Train the input's encoder with a head of its own; a frozen encoder is taken as it is."""
     steps = TrackedSteps(context)
     if needs_fit(context.config.inputs[name].encoder):
-        with gpu_slot(context.config.engine):
+        with gpu_slot(context, context.config.engine):
             return steps.fit(dataset, prepared, name, pretrained)
     progress = Progress(context, f"fit {name}")
     weights = steps.fit(dataset, prepared, name, pretrained)

@@ -11,7 +11,7 @@ def fuse_task(
     context: Context, dataset: Dataset, features: dict[str, Features], singles: dict[str, Single]
 ) -> FusedModel:
     """Train fusion and head on cached features."""
-    with gpu_slot(context.config.engine):
+    with gpu_slot(context, context.config.engine):
         return TrackedSteps(context).fuse(dataset, features, singles)
 
 
@@ -26,5 +26,5 @@ def joint_task(
     pretrained: Trained | None = None,
 ) -> tuple[Trained, dict[str, EncoderWeights]]:
     """Train encoders, fusion and head together, from nothing or from a staged training."""
-    with gpu_slot(context.config.engine):
+    with gpu_slot(context, context.config.engine):
         return TrackedSteps(context).joint(dataset, prepared, features, singles, start, pretrained)

@@ -59,7 +59,7 @@ def learn_task(
     """
     config, at = context.config, context.tracking
     steps = StudentSteps(context, dataset, prepared, distillation, part)
-    with gpu_slot(config.engine):
+    with gpu_slot(context, config.engine):
         parts = train(steps, config)
     model_evaluation = steps.evaluate(dataset, prepared, parts.singles, parts.features, parts.fused, None)
     only, *_ = parts.singles.values()

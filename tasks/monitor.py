@@ -54,7 +54,7 @@ def compare_task(run: Run, config: MonitorConfig, model: Model) -> Drift:
     at, id = run.tracking, run.mlflow_run
     predictor = Predictor(Path(model.bundle))
     old = respelled(read_sample(Path(model.bundle) / REFERENCE), predictor.bundle)
-    with gpu_slot():
+    with gpu_slot(run):
         incoming = look(config, predictor, old, progress)
     drift = compare(old, incoming, predictor.bundle.inputs, predictor.bundle.delivered.targets, config)
     progress.finish(drift.headline)

@@ -34,7 +34,7 @@ class Stressed:
 def robustness_task(context: Context, dataset: Dataset, evaluated: Evaluated) -> Stressed:
     """Score damaged and incomplete copies of test rows; curves to MLflow, tables to the dashboard."""
     progress = Progress(context, "robustness")
-    with gpu_slot():
+    with gpu_slot(context):
         robustness = measure_robustness(dataset, context.bundle, evaluated.read(), context.config, progress)
     file = context.folder / "robustness.json"
     write_bytes(file, robustness.to_json().encode())

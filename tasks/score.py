@@ -39,7 +39,7 @@ def score_task(run: Run, job: Job) -> Summary:
     at, id = run.tracking, run.mlflow_run
     runs.set_tags(at, id, _tags(job))
     predictor = Predictor(Path(job.model.bundle))
-    with gpu_slot():
+    with gpu_slot(run):
         summary = score(job, predictor, id, progress)
     progress.finish(
         f"{summary.scored} of {summary.rows} rows scored, {summary.not_scored} in quarantine alone"

@@ -1,17 +1,21 @@
 """Settings that all steps share: retries, time limit, and slots of a GPU."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, TypeVar
 
-from prefect import Task, task
+from prefect import Task, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.concurrency.sync import concurrency
+from prefect.runtime import task_run
 from prefect.tasks import exponential_backoff
 
 from components.config.engine import EngineConfig
 from components.errors import BraidError, ServiceError
+from components.runtime.device import choose_device
+from components.runtime.slots import SLOTS, slot
+from tasks.context import Context, Run
 from tasks.tracking.service import service_errors
 
 _DAY = 24 * 3600
@@ -61,13 +65,23 @@ def step(
 
 
 @contextmanager
-def gpu_slot(engine: EngineConfig | None = None) -> Iterator[None]:
-    """Hold a slot of the global concurrency limit ``gpu``, if that limit exists.
+def gpu_slot(run: Context | Run, engine: EngineConfig | None = None) -> Iterator[None]:
+    """Hold one of this machine's slots of the GPU for the block, where ``braid up`` or ``deploy`` set them.
 
-    An engine that divides the GPUs of a cluster itself takes no slot.
+    A CPU has no slots, and an engine that divides the GPUs of a cluster itself takes none.
+
+    Args:
+        run: The run; its workspace has the slots.
+        engine: Engine of the step; None for one that takes the best device of this machine.
+
+    Raises:
+        BraidError: If other steps hold all slots for half a day.
     """
-    if engine is not None and engine.name == "ray":
+    slots = int(os.environ.get(SLOTS, 0))
+    on_ray = engine is not None and engine.name == "ray"
+    if not slots or on_ray or choose_device(engine.device if engine else "auto").type == "cpu":
         yield
         return
-    with concurrency("gpu", occupy=1, strict=False):
+    purpose = f"{task_run.name} of {run.key}"
+    with slot(run.workspace / "slots", "gpu", slots, purpose, lambda message: get_run_logger().info(message)):
         yield

@@ -69,7 +69,7 @@ def trial_task(
     def tell(epoch: Epoch) -> None:
         runs.log_epoch(at, run, epoch, metric)
 
-    with gpu_slot(config.engine):
+    with gpu_slot(arm.context, config.engine):
         cache = arm.context.cache / "trainings"
         steps = begin_trial(arm.dataset, arm.features, arm.singles, config, cache, pruner)
         result = follow(steps, tell)

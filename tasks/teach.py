@@ -24,7 +24,7 @@ def teach_task(context: Context, dataset: Dataset, teacher: str | None, pipeline
     """
     progress = Progress(context, "teach")
     bundle = _bundle(context, teacher, pipeline)
-    with gpu_slot():
+    with gpu_slot(context):
         predictions = teach(dataset, context.config, bundle, context.cache / "teachers", progress)
     runs.log_metrics(context.tracking, context.mlflow_run, {"teacher_rows_answered": predictions.answered})
     progress.finish(

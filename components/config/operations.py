@@ -81,7 +81,7 @@ class Operations(Section):
         2, ge=1, description="Most flow runs at a time on this machine, of all deployments together."
     )
     gpu_slots: int = Field(
-        1, ge=1, description="Most steps that use the GPU at a time, of all runs together."
+        1, ge=1, description="Most steps that use a GPU at a time, of all runs on one machine."
     )
     heartbeat: int = Field(30, ge=30, description="Seconds between two heartbeats of a run.")
     silence: int = Field(

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import psutil
 
+from components.runtime.living import is_held
 from components.storage.atomic import write_json
+
+LOCK = "up.lock"
+"""File in the workspace that ``braid up`` holds a lock on."""
 
 
 @dataclass(frozen=True)
@@ -17,13 +21,13 @@ class Services:
         prefect_api: Address of Prefect's API.
         mlflow: Address of MLflow's server, or the tracking URI that it stands for.
         process: Id of the process of ``braid up``.
-        started: Seconds since the epoch at which it began: another process may get its id later.
+        gpu_slots: Most steps that use the GPU at a time.
     """
 
     prefect_api: str
     mlflow: str
     process: int
-    started: float
+    gpu_slots: int
 
     @property
     def dashboard(self) -> str:
@@ -44,16 +48,14 @@ def running_services(workspace: Path) -> Services | None:
     services = last_services(workspace)
     if services is None:
         return None
-    try:
-        alive = abs(psutil.Process(services.process).create_time() - services.started) < 1
-    except psutil.Error:
-        return None
-    return services if alive else None
+    # The lock alone would do, were it not held while the servers start and the record is that of last time.
+    is_running = psutil.pid_exists(services.process) and is_held(workspace / LOCK)
+    return services if is_running else None
 
 
-def remember(workspace: Path, prefect_api: str, mlflow: str, process: int) -> Services:
+def remember(workspace: Path, prefect_api: str, mlflow: str, process: int, gpu_slots: int) -> Services:
     """Record that a process serves this workspace."""
-    services = Services(prefect_api, mlflow, process, psutil.Process(process).create_time())
+    services = Services(prefect_api, mlflow, process, gpu_slots)
     write_json(_record(workspace), asdict(services))
     return services
 

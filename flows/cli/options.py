@@ -1,9 +1,11 @@
 """Arguments, messages and exit codes of all commands, and the API of Prefect that they use."""
 
+import signal
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -82,13 +84,17 @@ def serving(
     shown = shown or workspace
 
     def prepare() -> None:
-        imported([module])
+        imported([module, "flows.run.lost"])
         from tasks.tracking.service import make_database
 
         make_database(str(load_tracking(mlflow, shown.resolve()).tracking_uri))
 
     with followed(console, shown), prefect_api(workspace.resolve(), prepare):
-        yield
+        from flows.run.lost import end_lost_runs, marked
+
+        end_lost_runs(workspace.resolve(), load_tracking(mlflow, shown.resolve()), shown.resolve())
+        with marked(workspace.resolve()):
+            yield
 
 
 def show(as_json: bool, outcome: object, *about: Any) -> None:
@@ -127,7 +133,8 @@ def reported(
     """End with a message and an exit code instead of a traceback."""
     try:
         try:
-            yield
+            with _interruptible():
+                yield
         except BraidError:
             raise
         except Exception:
@@ -150,6 +157,21 @@ def reported(
             log.write_text(redacted(traceback.format_exc()), "utf-8")
         message = redacted(f"{type(error).__name__}: {error}")
         raise _ended(f"unexpected: {message}\nThe details are in {log}", UNEXPECTED) from None
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM and the end of the terminal end the block as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    with ExitStack() as stack:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores the end of the terminal
+                signal.signal(number, interrupt)
+                stack.callback(signal.signal, number, signal.SIG_DFL)
+        yield
 
 
 def _ended(message: str, code: int) -> typer.Exit:

@@ -29,6 +29,9 @@ CRASHED, RETRAIN, FAILURE, DRIFT = (
     "braid: tell of drift",
 )
 _BLOCK = "braid-notification"
+_ENDED = ("Completed", "Failed", "TimedOut", "Cancelled", "Crashed")
+_WAITING = ("Paused", "Suspended", "Cancelling", "Scheduled", "AwaitingRetry", "AwaitingConcurrencySlot")
+"""States in which no process has to be alive: waiting is no sign of death."""
 
 
 async def ensure_automations(operations: Operations, deployments: Mapping[str, UUID]) -> None:
@@ -68,7 +71,7 @@ def _crashed(silence: int) -> AutomationCore:
             after={"prefect.flow-run.heartbeat"},
             expect={
                 "prefect.flow-run.heartbeat",
-                *(f"prefect.flow-run.{end}" for end in ("Completed", "Failed", "Cancelled", "Crashed")),
+                *(f"prefect.flow-run.{state}" for state in (*_ENDED, *_WAITING)),
             },
             for_each={"prefect.resource.id"},
             threshold=1,

@@ -24,13 +24,15 @@ from prefect.utilities.annotations import freeze
 from components.config import ConfigError
 from components.config.operations import DeploymentConfig, FileDeploymentConfig, Operations, load_operations
 from components.errors import BraidError
+from components.runtime.slots import SLOTS
 from flows.distill import distill
 from flows.hosting.automations import TAG, ensure_automations
 from flows.monitor import monitor
-from flows.prefect_internals.runs import offer_choices
+from flows.prefect_internals.runs import offer_choices, start_runs_by
 from flows.process_settings import configure_process
 from flows.retrain import retrain
 from flows.score import score
+from flows.servers import tethered
 from flows.sweep import sweep
 
 HEAVY = {"retrain", "sweep", "distill"}
@@ -145,14 +147,15 @@ def serve(file: Path, workspace: Path, tracking_file: Path) -> None:
     """Serve the deployments of an operations file, until interrupted."""
     operations = load_operations(file)
     made = deployments(operations, file, Paths(workspace, tracking_file))
+    start_runs_by(tethered.command("prefect.engine"))
     asyncio.run(_serve(operations, made, workspace))
 
 
 def deploy(file: Path, paths: Paths, light: str, heavy: str) -> dict[str, str]:
     """Deploy the flows of an operations file to work pools, whose workers have braid installed.
 
-    Deployments, automations and the limit ``gpu`` become what the file asks for. Schedules stay paused or
-    active as somebody set them in the dashboard.
+    Deployments and automations become what the file asks for. Schedules stay paused or active as somebody set
+    them in the dashboard.
 
     Args:
         file: Operations file. It and the files that it names have the same paths on the workers.
@@ -171,7 +174,12 @@ def deploy(file: Path, paths: Paths, light: str, heavy: str) -> dict[str, str]:
     made = deployments(operations, file, paths)
     for each in made:
         each.work_pool_name = heavy if each.name in HEAVY else light
-        each.job_variables = {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(operations.heartbeat)}}
+        each.job_variables = {
+            "env": {
+                "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(operations.heartbeat),
+                SLOTS: str(operations.gpu_slots),
+            }
+        }
     asyncio.run(_deploy(operations, made))
     return {each.name: str(each.work_pool_name) for each in made}
 
@@ -203,7 +211,7 @@ async def _serve(operations: Operations, made: list[RunnerDeployment], workspace
 
 
 async def _settled(operations: Operations, ids: Mapping[str, UUID]) -> None:
-    """Set what the deployments need besides: automations, and the limit on devices.
+    """Set the automations.
 
     Deployments of an earlier file that this one lacks are deleted: no process would run their flow runs.
     """
@@ -213,7 +221,6 @@ async def _settled(operations: Operations, ids: Mapping[str, UUID]) -> None:
             with suppress(ObjectNotFound):
                 gone = await client.read_deployment_by_name(f"{name}/{name}")
                 await client.delete_deployment(gone.id)
-        await client.upsert_global_concurrency_limit_by_name("gpu", operations.gpu_slots)
 
 
 def main() -> None:

@@ -1,30 +1,36 @@
 """``braid up``: Prefect's server, MLflow's server and the deployments, on one machine, until interrupted."""
 
 import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 
 from filelock import FileLock, Timeout
 from prefect.settings import get_current_settings
 
 from components.config import load_tracking
 from components.config.operations import load_operations
-from components.errors import BraidError
-from components.runtime.services import Services, last_services, remember, running_services
+from components.errors import BraidError, ServiceError
+from components.runtime.services import LOCK, Services, last_services, remember, running_services
+from components.runtime.slots import SLOTS
 from flows.hosting.deployments import READY, Paths, deployments
+from flows.run.lost import end_lost_runs, end_served_runs
+from flows.servers.local import configured_as
 from flows.servers.processes import Server, mlflow_server, port_near, prefect_server, tethered
+from tasks.tracking.service import service_errors
 
 _START_SECONDS = 180
+_LOST_SECONDS = 15.0  # between two looks for runs whose process is gone
 
 
-def up(file: Path, workspace: Path, tracking_file: Path, show: Callable[[str], None]) -> None:
-    """Serve a workspace until Ctrl-C or SIGTERM.
+def up(
+    file: Path,
+    workspace: Path,
+    tracking_file: Path,
+    show: Callable[[str], None],
+) -> None:
+    """Serve a workspace until it is interrupted.
 
     A server that the environment (``PREFECT_API_URL``) or mlflow.yaml names is used and not started.
 
@@ -41,13 +47,15 @@ def up(file: Path, workspace: Path, tracking_file: Path, show: Callable[[str], N
     operations = load_operations(file)
     deployments(operations, file, Paths(workspace, tracking_file))  # reports faults before anything starts
     workspace.mkdir(parents=True, exist_ok=True)
-    with _alone(workspace), _interruptible(), ExitStack() as stack:
+    with _alone(workspace), ExitStack() as stack:
         before = last_services(workspace)
         servers: list[Server] = []
         api = get_current_settings().api.url
         if not api:
             port = _port(operations.prefect_port, before.prefect_api if before else None)
-            servers.append(stack.enter_context(prefect_server(workspace, port, ephemeral=False)))
+            servers.append(
+                stack.enter_context(prefect_server(workspace, port, ephemeral=False))
+            )
             api = servers[-1].address
         at = load_tracking(tracking_file, workspace)
         mlflow = str(at.tracking_uri)
@@ -55,17 +63,23 @@ def up(file: Path, workspace: Path, tracking_file: Path, show: Callable[[str], N
             port = _port(operations.mlflow_port, before.mlflow if before else None)
             servers.append(stack.enter_context(mlflow_server(workspace, at, port)))
             mlflow = servers[-1].address
-        serving = remember(workspace, api, mlflow, os.getpid())
+        serving = remember(workspace, api, mlflow, os.getpid(), operations.gpu_slots)
+        stack.enter_context(configured_as(api))
+        end_served_runs(workspace)
         runner = stack.enter_context(_deployments(file, workspace, tracking_file, serving))
         show(f"Prefect  {serving.dashboard}")
         show(f"MLflow   {serving.mlflow}")
         show(f"Serving  {', '.join((workspace / READY).read_text().split())}  (Ctrl-C ends all)")
+        at = load_tracking(tracking_file, workspace)
         while True:
-            for server in [*servers, runner]:
-                if server.process.poll() is not None:
-                    code = server.process.returncode
-                    raise BraidError(f"{server.name} ended with code {code}; its output is in {server.log}")
-            time.sleep(0.5)
+            with suppress(ServiceError), service_errors():  # whoever needs the service says that it is gone
+                end_lost_runs(workspace, at)
+            looked = time.monotonic()
+            while time.monotonic() - looked < _LOST_SECONDS:
+                for server in [*servers, runner]:
+                    if how := server.ending():
+                        raise BraidError(how)
+                time.sleep(0.5)
 
 
 @contextmanager
@@ -75,9 +89,9 @@ def _alone(workspace: Path) -> Iterator[None]:
     Raises:
         BraidError: If another ``braid up`` holds it; names its addresses.
     """
-    lock = FileLock(workspace / "up.lock")
+    lock = FileLock(workspace / LOCK)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=1)  # another command may be looking whether it is held
     except Timeout:
         running = running_services(workspace)
         where = f": {running.dashboard} and {running.mlflow}" if running else ""
@@ -86,20 +100,6 @@ def _alone(workspace: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _port(wanted: int, before: str | None) -> int:
@@ -116,23 +116,26 @@ def _deployments(file: Path, workspace: Path, tracking_file: Path, serving: Serv
     ready, log = workspace / READY, workspace / "deployments.log"
     ready.unlink(missing_ok=True)
     paths = [str(path.resolve()) for path in (file, workspace, tracking_file)]
-    command = [sys.executable, "-m", "flows.hosting.deployments", *paths]
     environment = {
-        "PREFECT_API_URL": serving.prefect_api,
+        SLOTS: str(serving.gpu_slots),
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
     }
-    process = tethered.start(command, log, environment)
+    process = tethered.start("flows.hosting.deployments", paths, log, environment)
     try:
-        _wait(process, ready, log)
-        yield Server("the process that serves the deployments", serving.prefect_api, process, log)
+        server = Server("the process that serves the deployments", serving.prefect_api, process, log)
+        _wait(server, ready)
+        yield server
     finally:
         tethered.end(process, patience=60)
 
 
-def _wait(process: subprocess.Popen[bytes], ready: Path, log: Path) -> None:
+def _wait(server: Server, ready: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while not ready.exists():
-        if process.poll() is not None or time.monotonic() > deadline:
-            last = log.read_text("utf-8", "replace").strip().rpartition("\n")[2]
-            raise BraidError(f"the deployments could not be served: {last} (all of it: {log})")
+        if how := server.ending():
+            raise BraidError(f"the deployments could not be served: {how}")
+        if time.monotonic() > deadline:
+            raise BraidError(
+                f"{server.name} was not ready in {_START_SECONDS} s; its output is in {server.log}"
+            )
         time.sleep(0.1)

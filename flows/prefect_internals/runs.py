@@ -1,12 +1,15 @@
 """Private names of Prefect's task runners, engine and deployments."""
 
+import shlex
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from functools import partial
 from multiprocessing.context import BaseContext
 from typing import Any, Self
 
+import prefect.runner.runner
 from prefect.deployments.runner import RunnerDeployment
 from prefect.task_runners import ProcessPoolTaskRunner, _initialize_process_pool_worker
 
@@ -78,6 +81,15 @@ def replace_engine_signals(handler: Callable[[Any], AbstractContextManager[None]
     import prefect.engine
 
     prefect.engine.handle_engine_signals = handler  # type: ignore[assignment]
+
+
+def start_runs_by(command: Sequence[str]) -> None:
+    """Have the runner of this process start flow runs by a command instead of ``python -m prefect.engine``.
+
+    Goes when ``Runner`` takes a command.
+    """
+    starter = prefect.runner.runner.EngineCommandStarter
+    prefect.runner.runner.EngineCommandStarter = partial(starter, command=shlex.join(command))  # type: ignore[misc, assignment]
 
 
 def offer_choices(deployment: RunnerDeployment, parameter: str, choices: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from components.errors import BraidError, ServiceError
+from components.runtime.living import is_held
 from components.storage.atomic import write_json
 
 
@@ -122,6 +123,15 @@ def _read(file: Path) -> RunRecord:
 
 def _write(runs: Path, record: RunRecord) -> None:
     write_json(runs / record.key / "run.json", asdict(record))
+
+
+def may_be_at_work(workspace: Path, key: str) -> bool:
+    """Return whether a process may be working on a run: one does, or the run is not of this workspace."""
+    runs = workspace / "runs"
+    if not (runs / key / "lock").exists():
+        return True
+    with FileLock(runs / "lock"):  # nobody who is about to resume the run finds its lock held
+        return is_held(runs / key / "lock")
 
 
 def newest_of(workspace: Path, process: int) -> Path | None:

@@ -15,6 +15,7 @@ from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_se
 
 from components.runtime.environ import variables
 from components.runtime.services import running_services
+from components.runtime.slots import SLOTS
 from flows.servers.processes import port_near, prefect_server
 
 _started: set[str] = set()  # addresses of servers that end with this process
@@ -35,7 +36,7 @@ def prefect_api(workspace: Path, meanwhile: Callable[[], object] = lambda: None)
         yield configured
     elif running is not None:
         meanwhile()
-        with configured_as(running.prefect_api):
+        with configured_as(running.prefect_api), variables({SLOTS: str(running.gpu_slots)}):
             yield running.prefect_api
     else:
         workspace.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """Prefect's and MLflow's servers as processes of ours: on 127.0.0.1, with their data in the workspace."""
 
+import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,12 +36,31 @@ class Server:
     process: subprocess.Popen[bytes]
     log: Path
 
+    def ending(self) -> str | None:
+        """Say how the process ended and what it wrote last; None while it runs."""
+        return ending(self.name, self.process, self.log)
+
+
+def ending(name: str, process: subprocess.Popen[bytes], log: Path) -> str | None:
+    """Say how a process ended and what it wrote last; None while it runs."""
+    code = process.poll()
+    if code is None:
+        return None
+    how = f"ended with code {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
+    if code == -signal.SIGKILL:
+        how += " (by hand, or by the system as memory ran out)"
+    last = log.read_text("utf-8", "replace").strip().rpartition("\n")[2]
+    return f"{name} {how}; its output is in {log}" + (f", last: {last}" if last else "")
+
 
 @contextmanager
 def prefect_server(
-    workspace: Path, port: int, ephemeral: bool, meanwhile: Callable[[], object] = lambda: None
+    workspace: Path,
+    port: int,
+    ephemeral: bool,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> Iterator[Server]:
-    """Run Prefect's server on ``prefect.db`` of the workspace, until the block ends.
+    """Run Prefect's server, until the block ends.
 
     Args:
         workspace: Absolute path of the folder.
@@ -61,10 +80,10 @@ def prefect_server(
     }
     if ephemeral:
         environment[EPHEMERAL] = "1"
-    command = [sys.executable, "-m", "uvicorn", "--factory", "flows.servers.application:create_app"]
-    command += ["--host", _HOST, "--port", str(port), "--log-level", "error"]
+    arguments = ["--factory", "flows.servers.application:create_app"]
+    arguments += ["--host", _HOST, "--port", str(port), "--log-level", "error"]
     log = workspace / "prefect-server.log"
-    with _running("Prefect's server", command, log, environment, address, meanwhile) as server:
+    with _running("Prefect's server", "uvicorn", arguments, log, environment, address, meanwhile) as server:
         yield server
 
 
@@ -78,13 +97,13 @@ def mlflow_server(workspace: Path, at: TrackingConfig, port: int) -> Iterator[Se
         port: Port to listen on.
     """
     address = f"http://{_HOST}:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
-    command += ["--host", _HOST, "--port", str(port)]
-    command += ["--backend-store-uri", str(at.tracking_uri), "--serve-artifacts"]
-    command += ["--artifacts-destination", at.artifact_location or (workspace / "mlartifacts").as_uri()]
+    arguments = ["--workers", "1", "--host", _HOST, "--port", str(port)]
+    arguments += ["--backend-store-uri", str(at.tracking_uri), "--serve-artifacts"]
+    arguments += ["--artifacts-destination", at.artifact_location or (workspace / "mlartifacts").as_uri()]
     if at.registry_uri:
-        command += ["--registry-store-uri", at.registry_uri]
-    with _running("MLflow's server", command, workspace / "mlflow-server.log", {}, address) as server:
+        arguments += ["--registry-store-uri", at.registry_uri]
+    log = workspace / "mlflow-server.log"
+    with _running("MLflow's server", "flows.servers.mlflow_process", arguments, log, {}, address) as server:
         yield server
 
 
@@ -104,13 +123,14 @@ def port_near(wanted: int) -> int:
 @contextmanager
 def _running(
     name: str,
-    command: list[str],
+    module: str,
+    arguments: list[str],
     log: Path,
     environment: dict[str, str],
     address: str,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> Iterator[Server]:
-    process = tethered.start(command, log, environment)
+    process = tethered.start(module, arguments, log, environment)
     try:
         meanwhile()
         _wait_until_healthy(name, address, process, log)
@@ -128,9 +148,5 @@ def _wait_until_healthy(name: str, address: str, process: subprocess.Popen[bytes
                     return
             except httpx.TransportError:
                 time.sleep(0.1)
-    how = (
-        f"ended with code {process.poll()}"
-        if process.poll() is not None
-        else f"did not start in {_START_SECONDS} s"
-    )
-    raise BraidError(f"{name} {how}; its output is in {log}")
+    did_not_start = f"{name} did not start in {_START_SECONDS} s; its output is in {log}"
+    raise BraidError(ending(name, process, log) or did_not_start)

@@ -1,33 +1,41 @@
-"""Run of a command that ends when the process that started it ends, however that ends.
+"""Start of a module as a process that ends when the process that started it ends, however that ends.
 
-``python -m flows.servers.tethered PARENT COMMAND ...``: PARENT is the id of the process that starts this one.
+``python -m flows.servers.tethered PARENT MODULE ARGUMENT ...``: PARENT is the id of the process that starts
+this one. It has no process of its own: it is bound to its parent, then runs the module.
 """
 
 import os
-import signal
+import runpy
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
-from types import FrameType
+
+from components.runtime.parent import end_with
 
 _PATIENCE = 30.0  # seconds to end in after SIGTERM
-_LOOK = 0.5  # seconds between two looks at the parent
 
 
-def start(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start a command on this tether, in a session of its own: Ctrl-C reaches only who started it.
+def command(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs a module as a process that ends with this one."""
+    return [sys.executable, "-m", "flows.servers.tethered", str(os.getpid()), module, *arguments]
+
+
+def start(
+    module: str, arguments: Sequence[str], log: Path, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start a module so, in a session of its own: Ctrl-C reaches only who started it.
 
     Args:
-        command: Program and arguments.
+        module: Module that ``python -m`` can run.
+        arguments: Arguments of the module.
         log: File to which its output is appended.
         environment: Variables besides those of this process.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "flows.servers.tethered", str(os.getpid()), *command],
+            command(module, *arguments),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -36,7 +44,7 @@ def start(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> 
         )
 
 
-def end(process: subprocess.Popen[bytes], patience: float = _PATIENCE + 5) -> None:
+def end(process: subprocess.Popen[bytes], patience: float = _PATIENCE) -> None:
     """Ask a process of :func:`start` to end, and wait; kill it where it does not."""
     process.terminate()
     try:
@@ -46,28 +54,13 @@ def end(process: subprocess.Popen[bytes], patience: float = _PATIENCE + 5) -> No
         process.wait()
 
 
-def main(parent: int, command: Sequence[str]) -> int:
-    """Run the command until it, the parent or a signal ends it; return its exit code."""
-    asked: list[int] = []
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, ask)
-    child = subprocess.Popen(command, start_new_session=True)
-    while os.getppid() == parent and not asked:
-        with suppress(subprocess.TimeoutExpired):
-            return child.wait(timeout=_LOOK)
-    child.terminate()
-    try:
-        code = child.wait(timeout=_PATIENCE)
-    except subprocess.TimeoutExpired:
-        code = -signal.SIGKILL
-    with suppress(ProcessLookupError):  # kills children that it left
-        os.killpg(child.pid, signal.SIGKILL)
-    return code
+def main() -> None:
+    """Bind this process to its parent and run the module."""
+    parent, module, *arguments = sys.argv[1:]
+    end_with(int(parent))
+    sys.argv[1:] = arguments
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), sys.argv[2:]))
+    main()

@@ -3,6 +3,10 @@
 Written for mlflow 3.17 (``mlflow>=3.17,<4`` in pyproject.toml). Each entry says what lets it go.
 """
 
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from mlflow.data.dataset import Dataset
 from mlflow.entities import Dataset as DatasetEntity
 
@@ -24,3 +28,24 @@ def entity_of(dataset: Dataset) -> DatasetEntity:
     Goes when the client takes the data set itself, as ``mlflow.log_input`` does.
     """
     return dataset._to_mlflow_entity()
+
+
+def become_server(options: Sequence[str]) -> None:
+    """Replace this process by MLflow's server.
+
+    MLflow's command line starts the server as a child. Killed, it would leave that behind, and both hold the
+    whole of MLflow.
+
+    Goes when ``mlflow server`` is one process.
+
+    Args:
+        options: Options of ``mlflow server``.
+    """
+    import mlflow.server
+    from mlflow.cli import cli
+
+    def become(command: list[str], *, extra_env: Mapping[str, str], **options: Any) -> None:
+        os.execvpe(command[0], command, {**os.environ, **extra_env})
+
+    mlflow.server._exec_cmd = become  # type: ignore[assignment]
+    cli(["server", *options])

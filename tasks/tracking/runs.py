@@ -7,7 +7,7 @@ and skips what the run has already.
 import json
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -137,6 +137,23 @@ def end_run(tracking: TrackingConfig, run_id: str, status: Literal["FINISHED", "
         for run in client.search_runs([experiment], below, max_results=1000):
             client.set_terminated(run.info.run_id, status)
     client.set_terminated(run_id, status)
+
+
+def end_lost(tracking: TrackingConfig, is_at_work: Callable[[str], bool]) -> None:
+    """Set running runs to KILLED, with those below them, where nobody works on them any more.
+
+    Args:
+        tracking: Address of MLflow.
+        is_at_work: Tells from the key of a run whether a process may be working on it.
+    """
+    client = connect(tracking)
+    experiment = client.get_experiment_by_name(tracking.experiment)
+    if experiment is None:
+        return
+    running = f"attributes.status = 'RUNNING' and tags.`{PART}` = 'run'"
+    for run in client.search_runs([experiment.experiment_id], running, max_results=1000):
+        if not is_at_work(run.data.tags[KEY]):
+            end_run(tracking, run.info.run_id, "KILLED")
 
 
 def log_params(tracking: TrackingConfig, run_id: str, values: Mapping[str, Any]) -> None:

@@ -29,7 +29,7 @@ def test_a_flow_is_imported_while_the_server_starts(tmp_path: Path, monkeypatch:
 
     def start(*arguments: object) -> subprocess.Popen[bytes]:
         assert "a_flow_of_this_test" not in sys.modules
-        started.append(begun([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log", {}))
+        started.append(begun("http.server", ["0"], tmp_path / "log", {}))
         return started[0]
 
     def wait(*arguments: object) -> None:

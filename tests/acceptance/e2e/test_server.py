@@ -1,8 +1,7 @@
-"""A run in the dashboard's API: names, artifacts, the gpu limit."""
+"""A run in the dashboard's API: names and artifacts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,6 @@ from mlflow import MlflowClient
 from components.models.weights import read_tensors
 from tests.acceptance.e2e.project import PIPELINE, THOROUGH, Project
 
-BY_DEVICE = (
-    "align",
-    "fit ",
-    "extract ",
-    "train ",
-    "robustness",
-    "explain",
-)  # steps that hold a slot of `gpu`
 pytestmark = pytest.mark.e2e
 SLOW = {"epochs": 1, "batch_size": 16, "learning_rate": 1e-7}
 CHANGES: dict[str, Any] = {
@@ -40,25 +31,13 @@ CHANGES: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def limited(api: str) -> Iterator[str]:
-    """Address of a Prefect server with a ``gpu`` limit of one slot."""
-    limit = {"name": "gpu", "limit": 1, "active": True}
-    httpx.post(f"{api}/v2/concurrency_limits/", json=limit).raise_for_status()
-    yield api
-    httpx.delete(f"{api}/v2/concurrency_limits/gpu").raise_for_status()
-
-
-@pytest.fixture(scope="module")
-def outcome(project: Project, limited: str) -> dict[str, Any]:
+def outcome(project: Project) -> dict[str, Any]:
     """Result of a run that trains everything anew, and encoders across inputs before their fits."""
     (project.folder / "served.yaml").write_text(yaml.safe_dump({**PIPELINE, **CHANGES}, sort_keys=False))
     return project.json("run", str(project.folder / "served.yaml"))
 
 
-def test_a_run_shows_names_artifacts_and_keeps_the_gpu_limit(
-    project: Project, outcome: dict[str, Any], limited: str
-) -> None:
-    api = limited
+def test_a_run_shows_names_and_artifacts(project: Project, outcome: dict[str, Any], api: str) -> None:
     named = {"flow_runs": {"name": {"like_": "served "}}}
     (flow_run,) = httpx.post(f"{api}/flow_runs/filter", json=named).json()
     assert flow_run["name"].startswith("served 20")
@@ -85,16 +64,6 @@ def test_a_run_shows_names_artifacts_and_keeps_the_gpu_limit(
     progress = [artifact for artifact in artifacts if artifact["type"] == "progress"]
     assert progress
     assert all(artifact["data"] == 100.0 for artifact in progress)
-
-    holders = [run for run in task_runs if run["name"].startswith(BY_DEVICE)]
-    spans = sorted((run["start_time"], run["end_time"]) for run in holders)
-    assert len(spans) == 11
-    limit = httpx.get(f"{api}/v2/concurrency_limits/gpu").json()
-    assert limit["active_slots"] == 0  # every slot was given back
-    ids = [f"prefect.task-run.{run['id']}" for run in holders]
-    filters = {"event": {"name": ["prefect.concurrency-limit.acquired"]}, "related": {"id": ids}}
-    acquired = httpx.post(f"{api}/events/filter", json={"filter": filters, "limit": 50}).raise_for_status()
-    assert len(acquired.json()["events"]) == len(holders)
 
 
 def test_fits_go_on_from_encoders_that_were_aligned(project: Project, outcome: dict[str, Any]) -> None:

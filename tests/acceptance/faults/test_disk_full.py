@@ -103,14 +103,14 @@ def test_the_run_whose_disk_was_full_is_gone_on_with(tmp_path: Path) -> None:
 
 
 def test_what_was_caused_by_a_service_that_is_gone_is_told_as_that() -> None:
-    def ask_for_a_slot() -> None:
+    def set_a_state() -> None:
         try:
             raise httpx.ConnectError("refused")
         except httpx.ConnectError as error:  # as Prefect does
-            raise RuntimeError("Unable to acquire concurrency slots on ['gpu']") from error
+            raise RuntimeError("the state could not be set") from error
 
     with pytest.raises(ServiceError, match=r"Prefect's API .* .ConnectError: refused"), service_errors():
-        ask_for_a_slot()
+        set_a_state()
 
 
 def test_an_error_of_a_file_that_is_not_about_room_stays_what_it_is() -> None:

@@ -123,36 +123,43 @@ def write_operations(project: Project, **changes: Any) -> Path:
     return file
 
 
-@contextmanager
-def running(project: Project, operations: Path | None = None) -> Iterator[Up]:
-    """``braid up`` until the block ends; then Ctrl-C, after which nothing of it may be left.
+def started(project: Project, operations: Path | None = None, **environment: str) -> Up:
+    """Start ``braid up`` and wait until it serves.
 
     Args:
         project: Project whose workspace is served.
         operations: Operations file; by default that of the project.
+        environment: Variables besides those of every project.
     """
     process = subprocess.Popen(
         project.command("up", str(operations or project.folder / "operations.yaml")),
         cwd=project.folder,
-        env=project.environment(PREFECT_TASKS_RUNNER_PROCESS_POOL_MAX_WORKERS="1"),
+        env=project.environment(PREFECT_TASKS_RUNNER_PROCESS_POOL_MAX_WORKERS="1", **environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         preexec_fn=interruptible,
     )
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("Serving"):
+            addresses = running_services(project.workspace)
+            assert addresses is not None
+            return Up(project, process, addresses)
+    process.wait()
+    raise AssertionError("".join(lines))
+
+
+@contextmanager
+def running(project: Project, operations: Path | None = None, **environment: str) -> Iterator[Up]:
+    """``braid up`` until the block ends; then Ctrl-C, after which nothing of it may be left."""
+    up = started(project, operations, **environment)
+    process = up.process
     children: list[psutil.Process] = []
     try:
-        assert process.stdout is not None
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if line.startswith("Serving"):
-                break
-        else:
-            raise AssertionError("".join(lines))
-        addresses = running_services(project.workspace)
-        assert addresses is not None
-        yield Up(project, process, addresses)
+        yield up
     finally:
         if process.poll() is None:
             children = psutil.Process(process.pid).children(recursive=True)

@@ -41,7 +41,6 @@ def deployment(
     for each in client.post("/automations/filter", json={}).json():
         client.delete(f"/automations/{each['id']}").raise_for_status()
     client.delete(f"/work_pools/{POOL}").raise_for_status()
-    client.delete("/v2/concurrency_limits/gpu").raise_for_status()
 
 
 def test_the_form_has_a_typed_field_for_what_people_change(deployment: dict[str, Any]) -> None:
@@ -54,12 +53,10 @@ def test_the_form_has_a_typed_field_for_what_people_change(deployment: dict[str,
     assert schema["properties"]["workspace"]["readOnly"]
 
 
-def test_deployments_have_a_limit_and_a_rule_for_more(
-    client: httpx.Client, deployment: dict[str, Any]
-) -> None:
+def test_deployments_have_a_limit_and_a_rule_for_more(deployment: dict[str, Any]) -> None:
     assert deployment["global_concurrency_limit"]["limit"] == 1
     assert deployment["concurrency_options"]["collision_strategy"] == "ENQUEUE"
-    assert client.get("/v2/concurrency_limits/gpu").json()["limit"] == 1
+    assert deployment["job_variables"]["env"]["BRAID_GPU_SLOTS"] == "1"
 
 
 def test_a_value_that_is_not_allowed_is_refused_by_the_api(
