@@ -19,6 +19,7 @@ from flows.cli.options import (
     Why,
     Workspace,
     checked,
+    readable,
     reported,
     serving,
     show,
@@ -71,10 +72,10 @@ def score(
         }  # fmt: skip
         config = checked(ScoreConfig, given, "braid score")
         open_table(config.manifest, config.format)  # a table that is missing is reported before servers start
-        with serving("flows.score", workspace, mlflow, workers=False):
+        with readable(workspace) as folder, serving("flows.score", folder, mlflow, workers=False):
             from flows.score import score as score_flow
 
-            scored = score_flow(config, workspace, mlflow)
+            scored = score_flow(config, folder, mlflow)
     show(as_json, scored)
 
 
@@ -132,9 +133,10 @@ def search(
         from components.retrieval.search import Search
         from tasks.tracking import registry
 
-        at = load_tracking(mlflow, workspace.resolve())
-        bundle = registry.cached_bundle(at, registry.find_model(at, model), workspace / "models")
-        hits = Search(bundle).find(query, source, wanted, top, manifest)
+        with readable(workspace) as folder:
+            at = load_tracking(mlflow, folder.resolve())
+            bundle = registry.cached_bundle(at, registry.find_model(at, model), folder / "models")
+            hits = Search(bundle).find(query, source, wanted, top, manifest)
     show(as_json, hits, wanted)
 
 

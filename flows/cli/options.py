@@ -1,10 +1,12 @@
 """Arguments, messages and exit codes of all commands, and the API of Prefect that they use."""
 
+import shutil
 import signal
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import mkdtemp
 from types import FrameType
 from typing import Annotated, Any, TypeVar
 
@@ -15,8 +17,9 @@ from rich.console import Console
 from components.config import ConfigError, load_tracking
 from components.config.section import Form
 from components.config.validation import explain
-from components.errors import BraidError, DataError
+from components.errors import BraidError, DataError, ServiceError
 from components.redaction import redacted
+from components.storage.writable import require_writable
 from flows.workers import forkserver
 
 UNEXPECTED, USAGE, DATA, MODEL, REFUSED, DRIFTED, DIFFERENT, INTERRUPTED = 1, 2, 3, 4, 5, 6, 7, 130
@@ -75,6 +78,7 @@ def serving(
         shown: Workspace of the run, where it has one of its own.
         workers: True for a flow with worker processes.
     """
+    require_writable(workspace)
     if workers:
         forkserver.begin()
     from flows.cli.progress_bars import followed
@@ -112,6 +116,34 @@ def show(as_json: bool, outcome: object, *about: Any) -> None:
         print(JSON[type(outcome)](outcome, *about))
     else:
         TABLES[type(outcome)](Console(), outcome, *about)
+
+
+@contextmanager
+def readable(workspace: Path, keep: bool = False) -> Iterator[Path]:
+    """Give the workspace to a command that reads it, or a temporary copy of its records if it is read-only.
+
+    Args:
+        workspace: The workspace.
+        keep: True if the command shows paths: then the copy stays.
+    """
+    try:
+        require_writable(workspace)
+    except ServiceError as error:
+        reason = str(error)
+    else:
+        yield workspace
+        return
+    from tasks.tracking.service import copy_records
+
+    folder = Path(mkdtemp(prefix="braid-"))
+    try:
+        copy_records(workspace, folder)
+        note = f"nothing is left in the workspace: {reason}"
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
+        yield folder
+    finally:
+        if not keep:
+            shutil.rmtree(folder)
 
 
 def checked(form: type[Filled], given: dict[str, Any], command: str) -> Filled:

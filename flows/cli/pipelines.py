@@ -20,6 +20,7 @@ from flows.cli.options import (
     TrackingFile,
     Workspace,
     console,
+    readable,
     reported,
     serving,
     show,
@@ -96,9 +97,8 @@ def check(
 
         pipeline = load_pipeline(config, overrides or [])
         device = _device(pipeline.engine)
-        folder = workspace / "data" / pipeline.name
-        with console.status("checking every file"):
-            dataset = ingest(pipeline, folder, config.resolve().parent)
+        with readable(workspace, keep=True) as folder, console.status("checking every file"):
+            dataset = ingest(pipeline, folder / "data" / pipeline.name, config.resolve().parent)
     show(as_json, dataset, pipeline, device)
 
 
@@ -123,11 +123,12 @@ def report(
     with reported(workspace):
         from tasks.tracking import runs
 
-        at = load_tracking(mlflow, workspace.resolve())
-        run = runs.find_run(at, name)
-        if run is None:
-            raise BraidError(f"there is no run {name!r} in {at.tracking_uri}; `braid ui` lists all runs")
-        path = runs.download(at, run.info.run_id, "report.html", workspace / "reports" / run.info.run_id)
+        with readable(workspace, keep=True) as folder:
+            at = load_tracking(mlflow, folder.resolve())
+            run = runs.find_run(at, name)
+            if run is None:
+                raise BraidError(f"there is no run {name!r} in {at.tracking_uri}; `braid ui` lists all runs")
+            path = runs.download(at, run.info.run_id, "report.html", folder / "reports" / run.info.run_id)
     print(path.resolve())
     if open_page:
         webbrowser.open(path.resolve().as_uri())

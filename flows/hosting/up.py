@@ -14,6 +14,7 @@ from components.config.operations import load_operations
 from components.errors import BraidError, ServiceError
 from components.runtime.services import LOCK, Services, last_services, remember, running_services
 from components.runtime.slots import SLOTS
+from components.storage.writable import require_writable
 from flows.hosting.deployments import READY, Paths, deployments
 from flows.run.lost import end_lost_runs, end_served_runs
 from flows.servers.local import configured_as
@@ -46,7 +47,7 @@ def up(
     """
     operations = load_operations(file)
     deployments(operations, file, Paths(workspace, tracking_file))  # reports faults before anything starts
-    workspace.mkdir(parents=True, exist_ok=True)
+    require_writable(workspace)
     with _alone(workspace), ExitStack() as stack:
         before = last_services(workspace)
         servers: list[Server] = []

@@ -1,10 +1,12 @@
 """Services that a run needs: MLflow, Prefect's API and space on the disk; and errors at their loss."""
 
 import errno
+import getpass
 import re
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,11 +17,13 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from components.errors import BraidError, ServiceError
+from components.storage.writable import owner
 
 _RESUME = "finished steps are stored, and the same command resumes where it stopped"
 _SQLITE = "sqlite:///"
 _TRIES, _PAUSE, _PATIENCE = 4, 2.0, 10.0  # seconds
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _PASSWORD = re.compile(r"//[^/@\s]*@")
 _GONE = ("API request to", "TEMPORARILY_UNAVAILABLE")
 
@@ -90,6 +94,36 @@ def _make_tables(uri: str) -> None:
         MlflowClient(uri, uri)
 
 
+def copy_records(workspace: Path, to: Path) -> None:
+    """Copy MLflow's database of a workspace that cannot be written to into one that can.
+
+    What is logged from now on goes to the folder of the copy; artifacts of earlier runs stay where they are.
+
+    Args:
+        workspace: The workspace; one without a database of its own is left alone.
+        to: Folder of the copy.
+
+    Raises:
+        ServiceError: If this user may not read the database.
+    """
+    file = workspace / "mlflow.db"
+    if not file.exists():
+        return
+    try:
+        with (
+            closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as source,
+            closing(sqlite3.connect(to / file.name)) as copy,
+        ):
+            source.backup(copy)
+            copy.execute(
+                "UPDATE experiments SET artifact_location = ? || '/' || experiment_id",
+                ((to / "mlartifacts").as_uri(),),
+            )
+            copy.commit()
+    except sqlite3.Error as error:
+        raise ServiceError(f"{file} cannot be read ({error}): let {getpass.getuser()} read it") from error
+
+
 def _loss(error: BaseException) -> str | None:
     """Name the service whose loss an error means; None if it means none."""
     match error:
@@ -101,6 +135,11 @@ def _loss(error: BaseException) -> str | None:
         case OSError() if error.errno in _NO_ROOM:
             where = f" for {error.filename}" if error.filename else ""
             return f"there is no room left{where} ({error.strerror}): make some"
+        case OSError() if error.errno in _REFUSED and error.filename:
+            whose = f"it belongs to {owner(Path(error.filename))}"
+            return (
+                f"{error.filename} cannot be used ({error.strerror}; {whose}): let {getpass.getuser()} do so"
+            )
     return None
 
 
