@@ -1,7 +1,5 @@
 """Commands that serve and deploy: up, deploy, ui."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -18,12 +16,27 @@ def up(
     ] = Path("configs/operations.yaml"),
     workspace: Workspace = HERE,
     mlflow: TrackingFile = MLFLOW,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            envvar="BRAID_DATABASE",
+            metavar="URL",
+            help="PostgreSQL database of Prefect's server instead of SQLite, for many runs at once; "
+            "${NAME} is an environment variable.",
+        ),
+    ] = None,
 ) -> None:
     """Serve Prefect's and MLflow's pages and all flows on this machine, until interrupted."""
     with reported(workspace, "stopped; the same command resumes"):
         from flows.hosting.up import up as serve
 
-        serve(operations, workspace.resolve(), mlflow.resolve(), lambda line: print(line, flush=True))
+        serve(
+            operations,
+            workspace.resolve(),
+            mlflow.resolve(),
+            lambda line: print(line, flush=True),
+            database,
+        )
 
 
 def deploy(
@@ -67,11 +80,12 @@ def ui(
         if uri.startswith("http"):
             print(f"mlflow.yaml names a server: {uri}")
             return
-        artifacts = ["--default-artifact-root", at.artifact_location] if at.artifact_location else []
-        command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, *artifacts]
+        from flows.servers.processes import port_near
+        from tasks.tracking.mlflow_internals import become_server
+
+        if port_near(port) != port:
+            raise BraidError(f"port {port} of 127.0.0.1 is in use: name another by --port")
         print(f"MLflow is at http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
-        server = subprocess.run([*command, "--host", "127.0.0.1", "--port", str(port)], check=False)
-        if server.returncode not in (0, -2, 130):
-            raise BraidError(
-                f"MLflow's server ended with code {server.returncode}; is port {port} free? Try --port."
-            )
+        artifacts = ["--default-artifact-root", at.artifact_location] if at.artifact_location else []
+        address = ["--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
+        become_server(["--backend-store-uri", uri, *artifacts, *address])

@@ -9,9 +9,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from prefect.settings import get_current_settings
 
-from components.config import load_tracking
+from components.config import ConfigError, load_tracking
 from components.config.operations import load_operations
 from components.errors import BraidError, ServiceError
+from components.runtime.environ import filled
 from components.runtime.services import LOCK, Services, last_services, remember, running_services
 from components.runtime.slots import SLOTS
 from components.storage.writable import require_writable
@@ -22,6 +23,7 @@ from flows.servers.processes import Server, mlflow_server, port_near, prefect_se
 from tasks.tracking.service import service_errors
 
 _START_SECONDS = 180
+_POSTGRESQL = "postgresql+asyncpg"
 _LOST_SECONDS = 15.0  # between two looks for runs whose process is gone
 
 
@@ -30,6 +32,7 @@ def up(
     workspace: Path,
     tracking_file: Path,
     show: Callable[[str], None],
+    database: str | None = None,
 ) -> None:
     """Serve a workspace until it is interrupted.
 
@@ -40,6 +43,7 @@ def up(
         workspace: Folder with everything that a restart needs.
         tracking_file: mlflow.yaml.
         show: Prints a line on the terminal.
+        database: URL of a PostgreSQL database for Prefect's server; None takes SQLite in the workspace.
 
     Raises:
         ConfigError: If a file is not valid.
@@ -47,6 +51,7 @@ def up(
     """
     operations = load_operations(file)
     deployments(operations, file, Paths(workspace, tracking_file))  # reports faults before anything starts
+    url = None if database is None else _postgresql(filled(database, "--database"))
     require_writable(workspace)
     with _alone(workspace), ExitStack() as stack:
         before = last_services(workspace)
@@ -55,7 +60,7 @@ def up(
         if not api:
             port = _port(operations.prefect_port, before.prefect_api if before else None)
             servers.append(
-                stack.enter_context(prefect_server(workspace, port, ephemeral=False))
+                stack.enter_context(prefect_server(workspace, port, ephemeral=False, database=url))
             )
             api = servers[-1].address
         at = load_tracking(tracking_file, workspace)
@@ -81,6 +86,14 @@ def up(
                     if how := server.ending():
                         raise BraidError(how)
                 time.sleep(0.5)
+
+
+def _postgresql(url: str) -> str:
+    """Name the driver that Prefect's server uses in the URL of a PostgreSQL database."""
+    scheme, separator, rest = url.partition("://")
+    if scheme not in ("postgres", "postgresql", _POSTGRESQL) or not separator:
+        raise ConfigError(f"--database: expected postgresql://USER:PASSWORD@HOST/NAME, found {url}")
+    return f"{_POSTGRESQL}://{rest}"
 
 
 @contextmanager

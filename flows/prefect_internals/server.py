@@ -3,6 +3,7 @@
 It is imported where it is used, since only the process that serves needs it.
 """
 
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -133,9 +134,12 @@ def _migrate_one_by_one() -> None:
     block_registration.run_block_auto_registration = register_alone
 
 
-def _start_of_server(database: Any) -> AsyncFileLock:
-    """Lock that one server at a time holds while it prepares a database."""
+def _start_of_server(database: Any) -> AbstractAsyncContextManager[Any]:
+    """Lock that one server at a time holds while it prepares a SQLite database."""
     from sqlalchemy.engine import make_url
 
-    file = Path(str(make_url(database.database_config.connection_url).database))
+    url = make_url(database.database_config.connection_url)
+    if url.get_backend_name() != "sqlite":
+        return nullcontext()
+    file = Path(str(url.database))
     return AsyncFileLock(file.with_name(f".{file.name}.lock"))

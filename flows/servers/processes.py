@@ -59,6 +59,7 @@ def prefect_server(
     port: int,
     ephemeral: bool,
     meanwhile: Callable[[], object] = lambda: None,
+    database: str | None = None,
 ) -> Iterator[Server]:
     """Run Prefect's server, until the block ends.
 
@@ -67,10 +68,12 @@ def prefect_server(
         port: Port to listen on.
         ephemeral: True for one command: no schedulers and no pages.
         meanwhile: Called while it starts, which takes seconds.
+        database: URL of its database; by default ``prefect.db`` of the workspace.
     """
     address = f"http://{_HOST}:{port}/api"
     environment = {
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{workspace / 'prefect.db'}",
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": database
+        or f"sqlite+aiosqlite:///{workspace / 'prefect.db'}",
         "PREFECT_UI_ENABLED": "0" if ephemeral else "1",
         "PREFECT_UI_API_URL": address,
         "PREFECT_API_URL": address,
