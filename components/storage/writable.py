@@ -44,4 +44,6 @@ def _reason(folder: Path, error: OSError) -> str:
         return f"{folder} is on a read-only file system: mount it writable"
     if error.errno in _NO_LOCKS:
         return f"the file system of {folder} has no locks ({error.strerror}): mount it with them"
+    if folder.is_file():
+        return f"{folder} is a file and no folder: remove it"
     return f"{folder} cannot be used ({error.strerror}): mend that"
