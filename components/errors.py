@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 from components.redaction import redacted
 
+_MOST = 20  # lines
 _LONGEST = 600  # characters per line, as names of columns may have any length
 
 
@@ -14,7 +15,10 @@ class BraidError(Exception):
     """Fault outside of braid; the message gives the place, what was found, what was expected, the remedy."""
 
     def __str__(self) -> str:
-        return "\n".join(map(_shortened, redacted(super().__str__()).splitlines()))
+        lines = redacted(super().__str__()).splitlines()
+        if len(lines) > _MOST:  # such as one per column
+            lines[_MOST - 3 : -2] = [f"... {len(lines) - _MOST + 1} more lines"]
+        return "\n".join(map(_shortened, lines))
 
 
 class ConfigError(BraidError):

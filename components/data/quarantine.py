@@ -1,6 +1,6 @@
 """Rows that cannot be used, and why."""
 
-from collections import Counter
+import re
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -22,7 +22,9 @@ SCHEMA = pa.schema(
         ("row", pa.int64()),
     ]
 )
-_SHOWN = 5
+_SHOWN = 12  # kinds of faults in a message
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+_NUMBER = re.compile(r"(?<![\w.])-?[0-9][0-9.,]*(?!\w)")
 
 
 @dataclass(frozen=True)
@@ -111,15 +113,23 @@ class Quarantine:
         advice = [f"All are in {path}. Correct or remove them, or raise {option}."]
         if any(fault.reason == MISSING for fault in self.faults):
             advice.append(f"Relative paths start from {root}. {for_missing}".rstrip())
-        raise DataError("\n".join([head, *self._causes(), *self._first(), *advice]))
+        raise DataError("\n".join([head, *self._kinds(), *advice]))
 
-    def _causes(self) -> Iterator[str]:
-        causes = Counter((fault.input, fault.reason.partition(" (")[0]) for fault in self.faults)
-        for (input, cause), count in causes.most_common():
-            yield f"  {count} × {input}: {cause}"
+    def _kinds(self) -> Iterator[str]:
+        """Describe each kind of fault in a line: its count and its first row; rows are counted from 0."""
+        kinds: dict[tuple[str, str], list[Fault]] = {}
+        for fault in sorted(self.faults, key=lambda fault: fault.row):
+            kinds.setdefault((fault.input, _kind(fault.reason)), []).append(fault)
+        frequent = sorted(kinds.items(), key=lambda item: -len(item[1]))
+        for (input, kind), faults in frequent[:_SHOWN]:
+            first = faults[0]
+            detail = f": {first.message}" if first.path or first.reason != kind else ""
+            yield f"  {len(faults)} × {input}: {kind}, first in row {first.row}, id {first.id}{detail}"
+        if len(frequent) > _SHOWN:
+            rest = sum(len(faults) for _, faults in frequent[_SHOWN:])
+            yield f"  {rest} × {len(frequent) - _SHOWN} other kinds"
 
-    def _first(self) -> Iterator[str]:
-        yield "The first of them (rows are counted from 0):"
-        for fault in sorted(self.faults, key=lambda fault: fault.row)[:_SHOWN]:
-            path = f" {fault.path}" if fault.path else ""
-            yield f"  row {fault.row}, id {fault.id}, {fault.input}:{path} {fault.reason}"
+
+def _kind(reason: str) -> str:
+    """Return a reason without what differs from row to row: details in brackets, quoted cells, numbers."""
+    return _NUMBER.sub("N", _QUOTED.sub("'...'", reason.partition(" (")[0]))

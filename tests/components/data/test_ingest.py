@@ -230,7 +230,7 @@ class TestQuarantine:
         assert "m.csv: 5 of 40 rows (12.5%) cannot be used; data.max_bad allows 5.0%" in message
         assert "4 × image: no such file" in message
         assert "1 × image: empty file" in message
-        assert f"row 10, id r10, image: {tmp_path}/pics/10.png no such file" in message
+        assert f"row 10, id r10: {tmp_path}/pics/10.png: no such file" in message
         assert "data.allow_missing_files" in message
         assert len(pd.read_parquet(tmp_path / "out/quarantine.parquet")) == 5
 
