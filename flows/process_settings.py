@@ -26,6 +26,9 @@ _DEFAULTS = {
     "MALLOC_TRIM_THRESHOLD_": "8589934592",
 }
 
+_NO_PROXY = ("no_proxy", "NO_PROXY")  # libraries read the one or the other
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
+
 
 def configure_process() -> None:
     """Set what libraries read as they are imported, and redact what this process logs.
@@ -35,4 +38,16 @@ def configure_process() -> None:
     """
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
+    _keep_this_machine_direct()
     guard_logs()
+
+
+def _keep_this_machine_direct() -> None:
+    """Except this machine from the proxies of the environment, as braid's own servers listen there."""
+    variables = {name.lower() for name, value in os.environ.items() if value}
+    if not any(name.endswith("_proxy") and name != "no_proxy" for name in variables):
+        return  # where the system names the proxies, an exception alone would replace its settings
+    given = ",".join(os.environ.get(name, "") for name in _NO_PROXY)
+    hosts = dict.fromkeys(host.strip() for host in given.split(",") if host.strip())
+    exceptions = "*" if "*" in hosts else ",".join(dict.fromkeys([*hosts, *_THIS_MACHINE]))
+    os.environ.update(dict.fromkeys(_NO_PROXY, exceptions))
