@@ -4,20 +4,26 @@ It listens on 127.0.0.1, has its database in the workspace, and ends with the pr
 started it, however that ends. Where ``braid up`` serves the workspace, its server is used.
 """
 
+import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from prefect.context import refresh_global_settings_context
+import httpx
+from prefect.context import refresh_global_settings_context, root_settings_context
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
+from components.errors import ServiceError
+from components.redaction import without_login
 from components.runtime.environ import variables
 from components.runtime.services import running_services
 from components.runtime.slots import SLOTS
 from flows.servers.processes import port_near, prefect_server
 
+_PAUSES = (0.0, 1.0, 2.0)  # seconds before each try
 _started: set[str] = set()  # addresses of servers that end with this process
 
 
@@ -29,7 +35,7 @@ def prefect_api(workspace: Path, meanwhile: Callable[[], object] = lambda: None)
         workspace: Workspace of the command.
         meanwhile: Called while a server starts, which takes seconds; at once where a server runs already.
     """
-    configured = get_current_settings().api.url
+    configured = configured_api()
     running = running_services(workspace)
     if configured:
         meanwhile()
@@ -46,6 +52,38 @@ def prefect_api(workspace: Path, meanwhile: Callable[[], object] = lambda: None)
         ):
             _started.add(server.address)
             yield server.address
+
+
+def configured_api() -> str | None:
+    """Return the address of the Prefect server that the settings name; None if they name none.
+
+    Raises:
+        ServiceError: If it does not respond; names the address and the place of the setting.
+    """
+    address = get_current_settings().api.url
+    if not address:
+        return None
+    for pause in _PAUSES:
+        time.sleep(pause)
+        try:
+            httpx.get(f"{address.rstrip('/')}/health", timeout=10, verify=False)  # any status will do
+            return address
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            reason = f"{type(error).__name__}: {error}".removesuffix(": ")
+    raise ServiceError(
+        f"Prefect's API does not answer at {without_login(address)} ({reason}), which {_origin()} names. "
+        "Start that server, or remove the setting: then braid starts a server of its own"
+    )
+
+
+def _origin() -> str:
+    """Name the place of the setting of the API's address."""
+    if os.environ.get("PREFECT_API_URL"):
+        return "the environment variable PREFECT_API_URL"
+    profile = root_settings_context().profile
+    if PREFECT_API_URL in profile.settings:
+        return f"the profile {profile.name!r} in {profile.source}"
+    return "a file prefect.toml, pyproject.toml or .env of the working directory"
 
 
 def has_pages() -> bool:
