@@ -2,6 +2,9 @@
 
 import math
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,36 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from components.errors import BraidError
-from components.inference.predictor import Predictor
+_CODE = Path(__file__).parent / "code"  # stored with the model; absent while the model is logged
+_PACKAGE = "components"
+
+
+@contextmanager
+def _own_code() -> Iterator[None]:
+    """Import the code that is stored with this model, also where the process has that of another model.
+
+    MLflow puts the folder on the path, but Python imports a package of one name only once.
+    """
+    loaded = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == _PACKAGE}
+    foreign = _CODE.is_dir() and loaded and not Path(str(loaded[_PACKAGE].__file__)).is_relative_to(_CODE)
+    if not foreign:
+        yield
+        return
+    for name in loaded:
+        del sys.modules[name]
+    sys.path.insert(0, str(_CODE))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(_CODE))
+        for name in [name for name in sys.modules if name.partition(".")[0] == _PACKAGE]:
+            del sys.modules[name]
+        sys.modules.update(loaded)
+
+
+with _own_code():
+    from components.errors import BraidError
+    from components.inference.predictor import Predictor
 
 FILES = "BRAID_SERVE_FILES"  # 1: requests to `mlflow models serve` may name files and URLs that it reads
 
