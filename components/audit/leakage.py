@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeClassifier
 
+from components.preprocess.scripts import is_unspaced
 from components.preprocess.values import to_number
 
 _FEW = 64  # distinct values; a column of more is fitted by a tree if it is numeric
@@ -78,11 +79,18 @@ def label_in_text_share(texts: Sequence[str | None], labels: Sequence[str]) -> t
     if not pairs:
         return 0.0, 0.0
     counts = Counter(label for _, label in pairs).most_common(_MOST_LABELS)
-    words = {label: re.compile(rf"(?<!\w){re.escape(label)}(?!\w)", re.IGNORECASE) for label, _ in counts}
+    words = {label: _word(label) for label, _ in counts}
     own = [bool(words[label].search(text)) for text, label in pairs if label in words]
     random = sum(count * sum(bool(words[label].search(text)) for text, _ in pairs) for label, count in counts)
     total = sum(count for _, count in counts)
     return sum(own) / len(own), random / total / len(pairs)
+
+
+def _word(label: str) -> re.Pattern[str]:
+    """Compile the pattern of a label as a word; where words have no spaces around them, anywhere."""
+    before = "" if is_unspaced(label[0]) else r"(?<!\w)"
+    after = "" if is_unspaced(label[-1]) else r"(?!\w)"
+    return re.compile(before + re.escape(label) + after, re.IGNORECASE)
 
 
 def divided_groups(groups: Sequence[str | None], splits: Sequence[str]) -> tuple[int, int, float]:

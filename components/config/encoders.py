@@ -46,7 +46,9 @@ class NgramsConfig(Section):
     buckets: int = Field(2**14, ge=16, description="Rows of the hashed embedding table.")
     words: int = Field(2, ge=0, description="Longest word n-gram; 0 uses none.")
     characters: tuple[int, int] = Field(
-        (3, 5), description="Shortest and longest character n-gram; 0, 0 uses none."
+        (3, 5),
+        description="Shortest and longest character n-gram within a word; 0, 0 uses none. Scripts without "
+        "spaces between words, such as Chinese and Thai, always take 1 to 3 signs.",
     )
     dropout: float = Field(0.5, ge=0, lt=1, description="Share of a text's n-grams that training drops.")
 

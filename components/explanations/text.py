@@ -9,9 +9,9 @@ import numpy as np
 from components.explanations.parts import Score, leave_out, runs
 from components.explanations.results import Effect, Inside
 from components.preprocess import Preprocessor
+from components.preprocess.scripts import WORD
 
-_OWN = "\u3040-\u30ff\u3400-\u9fff"  # scripts without blanks between words: each sign is one
-_WORD = re.compile(rf"[{_OWN}]|[^\s{_OWN}]+")
+_WORD = re.compile(WORD)
 _CHARACTERS = 2000  # the rest of a longer text stays as it is, and is not shown
 
 

@@ -3,11 +3,19 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from sklearn.utils import murmurhash3_32
 
+from components.preprocess.scripts import SIGN, UNSPACED, is_unspaced
+
+Parts = TypeVar("Parts", str, list[str])
+
 _WORD = re.compile(r"\w+|[^\w\s]+")  # a smiley or a run of signs is a word too
+_WORD_OR_RUN = re.compile(rf"[{UNSPACED}]+|[^\W{UNSPACED}]+|[^\w\s{UNSPACED}]+")
+_SIGN = re.compile(SIGN)
+_SIGNS = 3  # longest n-gram of signs; most words of Chinese have two
+_LONGEST_WORD = 100  # characters whose n-grams are taken
 _WORDS, _CHARACTERS = 0, 1  # seeds: the word "cat" and the characters "cat" are different n-grams
 
 
@@ -19,20 +27,29 @@ class NgramTokenizer:
         words: Longest n-gram of words; 0 for none.
         characters: Shortest and longest n-gram of characters within a word, its ends marked by ``<``
             and ``>``; (0, 0) for none.
-        max_words: Further words are cut.
+        max_words: Further words are cut; each sign of a script without spaces is one.
         lowercase: Ignore case.
+        signs: Take n-grams of one to three signs in scripts without spaces, where words cannot be told; a
+            model of an earlier braid takes each run for a word.
     """
 
     name = "ngrams"
 
     def __init__(
-        self, buckets: int, words: int, characters: Sequence[int], max_words: int, lowercase: bool
+        self,
+        buckets: int,
+        words: int,
+        characters: Sequence[int],
+        max_words: int,
+        lowercase: bool,
+        signs: bool = False,
     ) -> None:
         self.buckets = buckets
         self.words = words
         self.characters = (characters[0], characters[1])
         self.max_words = max_words
         self.lowercase = lowercase
+        self.signs = signs
 
     @property
     def vocabulary_size(self) -> int:
@@ -49,6 +66,7 @@ class NgramTokenizer:
             "characters": list(self.characters),
             "max_words": self.max_words,
             "lowercase": self.lowercase,
+            "signs": self.signs,
         }
 
     @classmethod
@@ -58,29 +76,29 @@ class NgramTokenizer:
     def encode(self, text: str) -> list[int]:
         """Buckets of all n-grams; a text without any has the bucket of the empty n-gram."""
         text = text.casefold() if self.lowercase else text
-        words = [match.group() for match in islice(_WORD.finditer(text), self.max_words)]
-        ids = [self._bucket(gram, _WORDS) for gram in word_ngrams(words, self.words)]
-        ids += [
-            self._bucket(gram, _CHARACTERS)
-            for word in words
-            for gram in character_ngrams(word, *self.characters)
-        ]
+        words, grams, left = [], [], self.max_words
+        for match in (_WORD_OR_RUN if self.signs else _WORD).finditer(text):
+            if left <= 0:
+                break
+            if self.signs and is_unspaced(match.group()):
+                # Cut before anything is hashed: a run may be as long as the whole text.
+                signs = [sign.group() for sign in islice(_SIGN.finditer(match.group()), left)]
+                grams += ["".join(gram) for gram in ngrams(signs, 1, _SIGNS)]
+                left -= len(signs)
+            else:
+                words.append(match.group())
+                left -= 1
+        ids = [self._bucket(" ".join(gram), _WORDS) for gram in ngrams(words, 1, self.words)]
+        grams += [gram for word in words for gram in ngrams(f"<{word[:_LONGEST_WORD]}>", *self.characters)]
+        ids += [self._bucket(gram, _CHARACTERS) for gram in grams]
         return ids or [self._bucket("", _WORDS)]
 
     def _bucket(self, gram: str, seed: int) -> int:
         return 1 + int(murmurhash3_32(gram, seed=seed, positive=True)) % self.buckets
 
 
-def word_ngrams(words: Sequence[str], longest: int) -> Iterator[str]:
-    """All runs of one to ``longest`` words."""
-    for length in range(1, longest + 1):
-        for start in range(len(words) - length + 1):
-            yield " ".join(words[start : start + length])
-
-
-def character_ngrams(word: str, shortest: int, longest: int) -> Iterator[str]:
-    """All runs of ``shortest`` to ``longest`` characters of a word with its ends marked."""
-    marked = f"<{word}>"
+def ngrams(parts: Parts, shortest: int, longest: int) -> Iterator[Parts]:
+    """All runs of ``shortest`` to ``longest`` neighbours, such as words of a list or letters of a text."""
     for length in range(max(1, shortest), longest + 1):
-        for start in range(len(marked) - length + 1):
-            yield marked[start : start + length]
+        for start in range(len(parts) - length + 1):
+            yield parts[start : start + length]

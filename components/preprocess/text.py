@@ -44,7 +44,9 @@ def build_tokenizer(
     """The tokenizer that goes with an encoder."""
     match encoder:
         case NgramsConfig():
-            return NgramTokenizer(encoder.buckets, encoder.words, encoder.characters, max_tokens, lowercase)
+            return NgramTokenizer(
+                encoder.buckets, encoder.words, encoder.characters, max_tokens, lowercase, signs=True
+            )
         case GRUConfig() | TextTransformerConfig():
             return SubwordTokenizer(encoder.vocabulary, max_tokens, lowercase)
         case PretrainedConfig():

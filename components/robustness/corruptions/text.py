@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from components.preprocess.scripts import WORD
+
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _NEIGHBOURS = {
     key: "".join(row[at] for at in (column - 1, column + 1) if 0 <= at < len(row))
     for row in _ROWS
     for column, key in enumerate(row)
 }
-_WORD = re.compile(r"\s*\S+")
+_WORD = re.compile(rf"\s*(?:{WORD})")
 
 
 def typos(text: str, severity: int, rng: np.random.Generator) -> str:
@@ -42,7 +44,7 @@ def word_dropout(text: str, severity: int, rng: np.random.Generator) -> str:
     """Drop words with a chance of .1, .2, .35, .5, .7 each; one always stays.
 
     Source: word dropout of Iyyer et al. 2015 (Deep Averaging Networks); the chances are ours. A word that is
-    lost is lost at every higher severity. A text without white space is one word.
+    lost is lost at every higher severity. In scripts without spaces each sign is a word.
     """
     words = _WORD.findall(text)
     if not words:

@@ -91,3 +91,8 @@ def test_groups_in_two_splits_are_counted() -> None:
     groups = ["a", "a", "b", "b", "c", None, "d", "d"]
     splits = ["train", "test", "train", "train", "test", "test", "val", "val"]
     assert divided_groups(groups, splits) == (3, 1, pytest.approx(1 / 3))
+
+
+def test_a_label_is_seen_where_words_have_no_spaces() -> None:
+    texts, labels = ["我要退款谢谢", "快递没有到", "ขอคืนเงินครับ"] * 10, ["退款", "快递", "คืนเงิน"] * 10
+    assert label_in_text_share(texts, labels)[0] == 1.0

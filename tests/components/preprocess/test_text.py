@@ -102,6 +102,35 @@ class TestNgrams:
         words = built("ngrams", encoder={"words": 1, "characters": [0, 0]})
         assert len(words.canonical("🎉🎉 wow :-)")) == 3
 
+    @pytest.mark.parametrize(
+        ("text", "signs"),
+        [
+            ("快递员", 3),
+            ("カタカナ", 4),
+            ("ภาษา", 4),
+            ("ខ្មែរ", 3),
+            ("ພາສາ", 4),
+            ("မြန်မာ", 3),
+            ("か\u3099く", 2),
+        ],
+    )
+    def test_scripts_without_spaces_have_runs_of_one_to_three_signs(self, text: str, signs: int) -> None:
+        ngrams = built("ngrams", encoder={"words": 1, "characters": [0, 0]})
+        assert len(ngrams.canonical(text)) == signs + signs - 1 + max(0, signs - 2)
+        # Each run counts alone, and words around it stay words.
+        both = ngrams.canonical(f"ok {text}🎉 ok").tolist()
+        assert set(both) == {*ngrams.canonical("ok 🎉").tolist(), *ngrams.canonical(text).tolist()}
+
+    @pytest.mark.parametrize("text", ["字" * 10**6, "ก" * 10**6, "x" * 10**6, "字 " * 10**5, "🎉" * 10**6])
+    def test_a_long_text_is_cut_before_it_is_hashed(self, text: str) -> None:
+        ngrams = built("ngrams", max_tokens=50, encoder={"words": 2, "characters": [1, 3]})
+        assert len(ngrams.canonical(text)) <= 400
+
+    def test_a_model_of_an_earlier_braid_reads_as_it_learned(self) -> None:
+        state = built("ngrams", encoder={"words": 1, "characters": [0, 0]}).state()
+        del state["signs"]
+        assert len(TextPreprocessor.from_state(state).canonical("快递员 ok")) == 2
+
     def test_ids_fill_the_buckets(self) -> None:
         ids = built("ngrams", encoder={"buckets": 16}).canonical(" ".join(map(str, range(200))))
         assert set(ids.tolist()) == set(range(1, 17))

@@ -48,6 +48,12 @@ class TestText:
         for severity in SEVERITIES:
             assert isinstance(damaged("text", name, severity, text), str)
 
+    @pytest.mark.parametrize("text", ["世界平和", "ภาษาไทย"])
+    def test_scripts_without_spaces_lose_signs_one_at_a_time(self, text: str) -> None:
+        left = damaged("text", "word_dropout", 4, text * 500)
+        assert len(left) / len(text * 500) == pytest.approx(0.5, abs=0.05)  # four standard errors
+        assert set(left) == set(text)
+
     def test_punctuation_and_spaces_stay(self) -> None:
         signs = [letter for letter in VALUES["text"] if not letter.isalnum()]
         assert [letter for letter in damaged("text", "typos", 5) if not letter.isalnum()] == signs
