@@ -1,7 +1,7 @@
 """References that tasks hand to each other: paths, keys and counts, never data."""
 
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from components.redaction import redacted
 from components.targets.collection import Targets
@@ -158,7 +158,8 @@ class Dataset:
         targets: Targets, with the classes or the scale of the training rows.
         splits: Number of rows per split.
         missing: Number of rows in which an input is missing, per input.
-        spellings: Kind of spelling of each target and of each column of text or tables.
+        spellings: Rule of each target and of each column of the inputs, by column.
+        readings: The rule in words, for people, by column of text or tables and by target.
         findings: What was decided without being certain, and files that hold next to nothing.
     """
 
@@ -171,7 +172,8 @@ class Dataset:
     targets: Targets
     splits: dict[str, int]
     missing: dict[str, int]
-    spellings: dict[str, str] = field(default_factory=dict)  # empty in references of an earlier braid
+    spellings: dict[str, Any] = field(default_factory=dict)  # empty in references of an earlier braid
+    readings: dict[str, str] = field(default_factory=dict)
     findings: tuple[str, ...] = ()
 
 

@@ -32,7 +32,7 @@ def ingest_task(context: Context) -> Dataset:
     get_run_logger().info("%s: %s rows, digest %s", redacted(dataset.source), dataset.rows, dataset.digest)
 
     for finding in dataset.findings:
-        get_run_logger().warning(finding)
+        get_run_logger().warning("%s", redacted(finding))
     quarantine = pd.read_parquet(dataset.quarantine)
     at, run = context.tracking, context.mlflow_run
     runs.log_dataset(
@@ -41,8 +41,8 @@ def ingest_task(context: Context) -> Dataset:
     runs.log_table(at, run, quarantine, "quarantine")
     inputs = context.config.inputs.values()
     runs.log_names(at, run, [*context.config.targets, *(name for each in inputs for name in each.columns)])
-    for finding in dataset.findings:
-        get_run_logger().warning("%s", redacted(finding))
+    readings = pd.DataFrame(list(dataset.readings.items()), columns=["column", "read as"])
+    runs.log_table(at, run, readings, "columns")
     runs.set_tags(at, run, {runs.DATA_TAG: dataset.digest})
     runs.log_metrics(
         at,

@@ -36,6 +36,22 @@ class SplitConfig(Section):
         return self
 
 
+class ColumnConfig(Section):
+    """Reading of a column's cells, where the guess is wrong."""
+
+    decimal: Literal[".", ","] | None = Field(
+        None, description="Decimal mark of numbers in text; null takes the one that the cells show."
+    )
+    dates: Literal["day-first", "month-first"] | None = Field(
+        None, description="Order of day and month where both are numbers; null takes the one that dates show."
+    )
+    empty: list[str] | None = Field(
+        None,
+        description="Words that stand for an empty cell; [] keeps every word, as for the country code NA; "
+        "null takes NA, NaN, null, None, -, ? and their like.",
+    )
+
+
 class DataConfig(Section):
     """Manifest: a table with a row per sample."""
 
@@ -67,6 +83,9 @@ class DataConfig(Section):
         "besides those in its own folder. A path that leads elsewhere, also by .. or a link, is quarantined.",
     )
     split: SplitConfig = Field(default_factory=SplitConfig, description="Division into train, val and test.")
+    columns: dict[str, ColumnConfig] = Field(
+        {}, description="Reading of numbers, dates and empty cells by column, where the guess is wrong."
+    )
     max_bad: float = Field(
         0.05, ge=0, le=1, description="Largest share of rows that may be unusable before the run stops."
     )

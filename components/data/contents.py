@@ -103,7 +103,9 @@ def _read_chunks(
         for (name, column), (to_text, kind) in converters.items():
             texts, faults = cells_as_text(batch[column], to_text, manifest.name, column, row, kind)
             chunk[name][column] += texts
-            unreadable += [(at, name, reason) for at, reason in faults]
+            # Of several columns the reason names the one at fault.
+            prefix = f"column {column!r}: " if isinstance(config.inputs[name], TabularInput) else ""
+            unreadable += [(at, name, f"{prefix}{reason}") for at, reason in faults]
         rows = len(batch[columns[0]])
         row, rows_in_chunk = row + rows, rows_in_chunk + rows
         if rows_in_chunk >= _ROWS:
@@ -119,7 +121,9 @@ def _converter(
     """Return the function that makes text of a column's cell, and the expected kind of cell for messages."""
     match section:
         case ImageInput() | AudioInput():
-            return to_media, "a path, or the bytes of a file"
+            return (
+                lambda value: None if spelling.is_empty(value) else to_media(value)
+            ), "a path, or the bytes of a file"
         case TextInput():
             return spelling.text, "text"
         case TabularInput():

@@ -8,6 +8,7 @@ import pandas as pd
 from components.config.inputs import InputConfig
 from components.data.files.content import media_bytes
 from components.data.samples import media_paths
+from components.data.spelling import typed
 
 _LARGEST = 256 * 1024  # bytes per file, as every model is stored with an example
 
@@ -34,7 +35,11 @@ def as_table(samples: pd.DataFrame, inputs: Mapping[str, InputConfig]) -> pd.Dat
             case "text":
                 columns[config.columns[0]] = samples[f"{name}.text"]
             case _:
-                columns |= {column: samples[f"{name}.{column}"] for column in config.columns}
+                # As numbers, which no rule of a model reads a second time.
+                columns |= {
+                    column: samples[f"{name}.{column}"].astype(object).map(typed, na_action="ignore")
+                    for column in config.columns
+                }
     table = pd.DataFrame(columns, index=samples.index).astype(object)
     return table.where(table.notna(), None)
 

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.config.inputs import TabularInput
 from components.config.pipeline import PipelineConfig
 from components.data.checks import check_columns, check_splits
 from components.data.contents import content_schema, read_contents
@@ -134,9 +135,21 @@ def ingest(
         targets=known_targets,
         splits={split: counts[split] for split in SPLITS},
         missing=missing,
-        spellings={column: spelling.kind for column, spelling in keys.spellings.items()},
-        findings=(*manifest.findings, *media.sentences()),
+        spellings={column: spelling.to_json() for column, spelling in keys.spellings.items()},
+        readings={
+            column: str(keys.readings[column]) for column in [*config.targets, *_table_columns(config)]
+        },
+        findings=(
+            *manifest.findings,
+            *(finding for reading in keys.readings.values() for finding in reading.findings),
+            *media.sentences(),
+        ),
     )
+
+
+def _table_columns(config: PipelineConfig) -> list[str]:
+    tables = [section for section in config.inputs.values() if isinstance(section, TabularInput)]
+    return [column for section in tables for column in section.columns]
 
 
 def _write(

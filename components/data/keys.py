@@ -1,17 +1,22 @@
 """Keys of the rows: id, targets, group and split. They are read before the contents, which take longer."""
 
+import logging
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.config.data import ColumnConfig
 from components.config.inputs import TabularInput, TextInput
 from components.config.pipeline import PipelineConfig
-from components.config.targets import MultilabelTarget, RegressionTarget
-from components.data.cells import cells_as_text, word_of
+from components.config.targets import MultilabelTarget, RegressionTarget, TargetConfig
+from components.data.cells import UnusableCellError, cells_as_text, word_of
 from components.data.checks import check_keys
+from components.data.guess import Reading, TableGuess, Wanted, empty_words
 from components.data.labels import unusable_target
+from components.data.numbers import Mark
 from components.data.quarantine import Quarantine
 from components.data.sources.manifest import Manifest
 from components.data.spelling import Spelling, SpellingGuess, guess_spelling
@@ -19,6 +24,8 @@ from components.data.splits import normal_split
 from components.errors import DataError
 from components.storage.column import Column
 from components.targets.multilabel import split_labels
+
+logger = logging.getLogger(__name__)
 
 _ROWS = 4096  # in Python's objects at a time; Arrow's arrays take far less memory
 
@@ -34,7 +41,7 @@ class Keys:
         splits: ``train``, ``val`` or ``test`` of each row; None where braid draws them.
         audit_groups: Cells of group columns that only the audit reads, by column.
         unreadable: Row and reason of each target that cannot be read as text.
-        spellings: Rule of each target and of each column of text or tables.
+        readings: Rule of each target and of each column of the inputs, by column.
     """
 
     ids: Column
@@ -43,10 +50,15 @@ class Keys:
     splits: list[str] | None
     audit_groups: dict[str, Column]
     unreadable: list[tuple[int, str]]
-    spellings: dict[str, Spelling]
+    readings: dict[str, Reading]
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def spellings(self) -> dict[str, Spelling]:
+        """Rule of each column."""
+        return {column: reading.spelling for column, reading in self.readings.items()}
 
 
 def read_keys(config: PipelineConfig, manifest: Manifest) -> Keys:
@@ -71,19 +83,21 @@ def read_keys(config: PipelineConfig, manifest: Manifest) -> Keys:
     columns, count, unreadable = _read_columns(
         config, manifest, [*dict.fromkeys([*required, *audit_columns])], required, guesses
     )
-    spellings = {column: guess.spelling for column, guess in guesses.items()}
+    readings = _readings(config, guesses, manifest.decimal)
     for column, words in columns.items():
         section = config.targets.get(column)
-        if isinstance(section, MultilabelTarget):
-            spelling, columns[column] = _spell_labels(words, section)
-        else:
-            # A number that is a target is read as one, whatever else the column holds.
-            spelling = Spelling("number") if isinstance(section, RegressionTarget) else guess_spelling(words)
+        if section is None:
+            empty = (
+                frozenset() if column == id_column else empty_words(data.columns.get(column, ColumnConfig()))
+            )
+            spelling = replace(guess_spelling(words), empty=empty)
             columns[column] = _spelled(words, spelling)
-        if column == id_column and _merges(words, columns[column]):  # 1.1 and 1.10 may be two chapters
-            columns[column] = words
-        if section is not None:
-            spellings[column] = spelling
+            if column == id_column and _merges(words, columns[column]):  # 1.1 and 1.10 may be two chapters
+                columns[column] = words
+        else:
+            readings[column], columns[column] = _read_target(
+                section, words, readings.get(column), data.columns
+            )
     ids = columns[id_column] if id_column else Column.of(str(row) for row in range(count))
     splits = columns[split_column] if split_column else None
     check_keys(ids, splits, manifest.name)
@@ -95,28 +109,105 @@ def read_keys(config: PipelineConfig, manifest: Manifest) -> Keys:
         splits=None if splits is None else [str(normal_split(split)) for split in splits],
         audit_groups={column: columns[column] for column in audit_columns},
         unreadable=unreadable,
-        spellings=spellings,
+        readings=readings,
     )
 
 
-def _first_guesses(config: PipelineConfig, manifest: Manifest) -> dict[str, SpellingGuess]:
-    """Guess kinds of columns of text and tables by the first rows, which show most columns of words."""
-    columns = dict.fromkeys(
-        column
-        for section in config.inputs.values()
-        if isinstance(section, TextInput | TabularInput)
-        for column in section.columns
+def _guesses(config: PipelineConfig) -> dict[str, SpellingGuess | TableGuess]:
+    """Make a guess for each column of text, of tables and of numbers that are targets."""
+    guesses: dict[str, SpellingGuess | TableGuess] = {}
+    wanted: dict[str, Wanted | None] = {
+        column: "numeric" for column, target in config.targets.items() if isinstance(target, RegressionTarget)
+    }
+    for section in config.inputs.values():
+        for column in section.columns if isinstance(section, TextInput | TabularInput) else ():
+            kind = section.types.get(column) if isinstance(section, TabularInput) else "text"
+            if kind is None or kind == "numeric" or kind == "datetime":
+                wanted[column] = kind
+            else:
+                guesses[column] = SpellingGuess()
+    options = config.data.columns
+    for column, kind in wanted.items():
+        guesses[column] = TableGuess(column, kind, options.get(column, ColumnConfig()))
+    return guesses
+
+
+def _first_guesses(config: PipelineConfig, manifest: Manifest) -> dict[str, SpellingGuess | TableGuess]:
+    """Guess kinds of columns by the first rows, which show most columns of words; the rest begin anew."""
+    guesses, first = _guesses(config), _guesses(config)
+    cells = next(iter(manifest.batches(list(guesses))), {}) if guesses else {}
+    for column, guess in first.items():
+        if not guess.add(cells.get(column, ())).is_open:
+            guesses[column] = guess
+    return guesses
+
+
+def _readings(
+    config: PipelineConfig, guesses: dict[str, SpellingGuess | TableGuess], decimal: Mark
+) -> dict[str, Reading]:
+    """Read the columns of the inputs and the numbers that are targets.
+
+    A column of numbers that do not tell their decimal mark has that of the other columns, if these agree.
+    """
+    tables = [guess for guess in guesses.values() if isinstance(guess, TableGuess)]
+    marks = {guess.mark for guess in tables if guess.mark is not None}
+    usual = marks.pop() if len(marks) == 1 else decimal
+    readings: dict[str, Reading] = {}
+    for section in config.inputs.values():
+        for column in section.columns:
+            guess = guesses.get(column)
+            if isinstance(guess, TableGuess):
+                continue
+            spelling = Spelling() if guess is None else guess.spelling
+            empty = empty_words(config.data.columns.get(column, ColumnConfig()))
+            readings[column] = Reading(replace(spelling, empty=empty))
+    return readings | {guess.name: guess.reading(usual) for guess in tables}
+
+
+def _read_target(
+    section: TargetConfig, words: Column, reading: Reading | None, options: Mapping[str, ColumnConfig]
+) -> tuple[Reading, Column]:
+    """Spell the cells of a target."""
+    column = section.column
+    words_of_options = (
+        {section.none}
+        if isinstance(section, MultilabelTarget)
+        else set(getattr(section, "order", None) or ())
     )
-    first = next(iter(manifest.batches(list(columns))), {}) if columns else {}
-    return {column: SpellingGuess().add(first.get(column, ())) for column in columns}
+    empty = empty_words(options.get(column, ColumnConfig())) - words_of_options
+    filled = _spelled(words, Spelling(empty=empty))
+    findings: tuple[str, ...] = reading.findings if reading else ()
+    if lost := filled.values.null_count - words.values.null_count:
+        word = next(word for word in words if word is not None and word in empty)
+        findings += (
+            f"{column}: {lost} cells such as {word!r} stand for an empty cell (to keep them as words: "
+            f"data.columns.{column}.empty)",
+        )
+        logger.warning("%s", findings[-1])
+    if isinstance(section, MultilabelTarget):
+        spelling, cells = _spell_labels(filled, section)
+    else:
+        spelling = replace(reading.spelling if reading else guess_spelling(filled), empty=empty)
+        cells = _spelled(filled, spelling)
+    return Reading(replace(spelling, empty=empty), findings), cells
 
 
 def _spelled(words: Column, spelling: Spelling) -> Column:
-    """Spell the words of a column, each distinct one once."""
+    """Spell the words of a column, each distinct one once; one that is not what the column holds stays."""
     if spelling.kind in ("word", "moment"):
-        return words
+        empty = pa.array(sorted(spelling.empty), pa.string())
+        is_empty = pc.is_in(words.values, value_set=empty)
+        none = pa.scalar(None, pa.string())
+        return Column(pc.if_else(is_empty, none, words.values)) if pc.any(is_empty).as_py() else words
+
+    def name(word: str) -> str | None:
+        try:
+            return spelling.name(word)
+        except UnusableCellError:
+            return word
+
     encoded = words.values.combine_chunks().dictionary_encode()
-    names = pa.array([spelling.name(word) for word in encoded.dictionary.to_pylist()], pa.string())
+    names = pa.array([name(word) for word in encoded.dictionary.to_pylist()], pa.string())
     return Column(pa.chunked_array([names.take(encoded.indices)]))
 
 
@@ -148,7 +239,7 @@ def _read_columns(
     manifest: Manifest,
     names: list[str],
     required: dict[str, None],
-    guesses: dict[str, SpellingGuess],
+    guesses: dict[str, SpellingGuess | TableGuess],
 ) -> tuple[dict[str, Column], int, list[tuple[int, str]]]:
     """Read columns as text.
 

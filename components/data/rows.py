@@ -4,7 +4,7 @@ Cells become what training made of its own, and media files are opened and check
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -130,14 +130,20 @@ def usable_rows(
     return table, faults
 
 
-def text_cell(cell: Any, name: str, column: str, row: int) -> str | None:
-    """Read an id or a target as text; None for an empty cell.
+def text_cell(
+    cell: Any,
+    name: str,
+    column: str,
+    row: int,
+    read: Callable[[Any], str | None] = word_of,
+) -> str | None:
+    """Read an id or a target as text, by ``read``; None for an empty cell.
 
     Raises:
         DataError: If it is neither text nor a number, with table ``name``, column and row.
     """
     try:
-        return word_of(cell)
+        return read(cell)
     except (TypeError, NotUnicodeError) as error:
         raise unusable(error, name, column, row, "text or a number") from error
 
@@ -151,7 +157,9 @@ def _cell(cell: Any, section: InputConfig, manifest: Manifest, column: str, row:
     if isinstance(section, ImageInput | AudioInput):
         return _media(cell, manifest)
     try:
-        return text_of(cell) if isinstance(section, TextInput) else word_of(cell)
+        # A number stays one: the rule of a column reads text alone.
+        text = text_of(cell) if isinstance(section, TextInput) else word_of(cell)
+        return text if text is None or isinstance(cell, str) or isinstance(section, TextInput) else cell
     except TypeError as error:
         kind = "text" if isinstance(section, TextInput) else "text, a number, a date or true/false"
         raise unusable(error, manifest.name, column, row, kind) from error

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from components.config.inputs import InputConfig
+from components.data.cells import UnusableCellError
 from components.data.spelling import Spelling
 
 
@@ -24,16 +25,30 @@ def cells_by_column(
         files: Takes text in a media cell as path or URL, else as base64.
 
     Raises:
-        ValueError: As :func:`read_media`; also if a cell of text holds bytes, or is not Unicode.
+        ValueError: As :func:`read_media`; also if a cell of text or of a table holds bytes, is not Unicode,
+            or is not what its column holds.
     """
-    filled = {column: None if is_null(cell := cells.get(column)) else cell for column in config.columns}
+    rules = {column: spellings.get(column, Spelling()) for column in config.columns}
+    filled = {
+        column: None if is_null(cell := cells.get(column)) or rule.is_empty(cell) else cell
+        for column, rule in rules.items()
+    }
     if config.modality in ("image", "audio"):
         return {column: None if cell is None else read_media(cell, files) for column, cell in filled.items()}
-    if config.modality == "text":
-        return {
-            column: _text(cell, column, spellings.get(column, Spelling())) for column, cell in filled.items()
-        }
-    return filled
+    read = _text if config.modality == "text" else _table_cell
+    return {column: read(cell, column, rules[column]) for column, cell in filled.items()}
+
+
+def _table_cell(cell: Any, column: str, spelling: Spelling) -> Any:
+    """Read a cell of a table as training did; see :func:`cells_by_column` for the errors."""
+    try:
+        return spelling.cell(cell)
+    except TypeError as error:
+        raise ValueError(
+            f"column {column!r} holds {error}; expected text, a number, a date or true/false"
+        ) from error
+    except UnusableCellError as error:
+        raise UnusableCellError(f"column {column!r}: {error}") from error
 
 
 def _text(cell: Any, column: str, spelling: Spelling) -> str | None:

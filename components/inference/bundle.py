@@ -22,7 +22,7 @@ from components.config.alignment import AlignmentConfig
 from components.config.encoders import PretrainedConfig
 from components.config.fusion import FusionConfig
 from components.config.inputs import InputConfig
-from components.data.cells import word_of
+from components.data.cells import UnusableCellError, word_of
 from components.data.spelling import Spelling, guess_spelling
 from components.errors import ModelError
 from components.inference.ensemble import CandidateEnsemble
@@ -73,7 +73,7 @@ class Bundle:
         delivered: Candidates and choice.
         facts: Name, seed, digests and versions, for people and reports.
         aligned: Projections for search; None where the pipeline has no ``alignment``.
-        spellings: Rule of each target and of each column of text or tables.
+        spellings: Rule of each target and of each column of the inputs.
     """
 
     inputs: dict[str, InputConfig]
@@ -98,10 +98,13 @@ class Bundle:
         """
         spelling = self.spelling(name)
         target = next(target for target in self.delivered.targets if target.name == name)
-        if not isinstance(target, Multilabel):
-            return spelling.name(cell)
         word = word_of(cell)
-        if word is None:
+        if not isinstance(target, Multilabel):
+            try:
+                return spelling.name(cell)
+            except UnusableCellError:  # a number in another unit, which is no target
+                return word
+        if word is None or spelling.is_empty(cell):
             return None
         labels = split_labels(word, target.separator, target.none)
         return target.separator.join(str(spelling.name(label)) for label in labels) or target.none
@@ -117,7 +120,7 @@ def save_bundle(
     single: Mapping[str, EncoderWeights],
     fused: Mapping[str, EncoderWeights],
     facts: Mapping[str, Any],
-    spellings: Mapping[str, str],
+    spellings: Mapping[str, Any],
     search: Searchable | None = None,
     sample: Sample | None = None,
 ) -> None:
@@ -130,7 +133,7 @@ def save_bundle(
         prepared: Preprocessors by input.
         single, fused: Encoders by input of the single fits and of the fusion.
         facts: Kept as they are.
-        spellings: Kind of spelling of each target and of each column of text or tables.
+        spellings: Rule of each column, as :meth:`Spelling.to_json` describes it.
         search: What search needs, if it shall be possible.
         sample: What new data can be compared with, if the model shall carry it.
     """
@@ -276,7 +279,7 @@ def _spelled_targets(values: dict[str, Any]) -> tuple[Targets, dict[str, Spellin
     """Read the targets and the rules of spelling; a model of an earlier braid gets them from its classes."""
     targets = Targets.from_json(values["targets"])
     if "spellings" in values:
-        return targets, {column: Spelling(kind) for column, kind in values["spellings"].items()}
+        return targets, {column: Spelling.from_json(rule) for column, rule in values["spellings"].items()}
     spelled: list[AnyTarget] = []
     spellings: dict[str, Spelling] = {}
     for target in targets:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -160,8 +161,8 @@ class _Parts:
         good = [position for row, position in position_of.items() if row not in bad]
         for name, cells in self._targets.items():
             for row in good:
-                word = text_cell(batch[name][row], manifest.name, name, numbers[row])
-                cells.append(predictor.bundle.target_cell(name, word))
+                cell, read = batch[name][row], partial(predictor.bundle.target_cell, name)
+                cells.append(text_cell(cell, manifest.name, name, numbers[row], read))
         if good:
             self._keep(rows.take(good), table.iloc[good])
 

@@ -15,6 +15,7 @@ import torch
 
 from components.config.pipeline import PipelineConfig
 from components.data.samples import SampleRows, input_value, open_samples_table
+from components.data.spelling import typed
 from components.inference.bundle import Bundle
 from components.inference.ensemble import CandidateEnsemble, Embeddings
 from components.inference.reference_rows import MEDIA, Cells, Sample, table_columns
@@ -83,7 +84,8 @@ def make_reference(
 def respelled(sample: Sample, bundle: Bundle) -> Sample:
     """Spell targets and categories as those of new rows, as an earlier braid spelled them otherwise."""
     targets = {
-        name: [bundle.target_cell(name, cell) for cell in cells] for name, cells in sample.targets.items()
+        name: [bundle.target_cell(name, typed(cell)) for cell in cells]
+        for name, cells in sample.targets.items()
     }
     columns = {name: dict(cells) for name, cells in sample.columns.items()}
     for name, preprocessor in bundle.preprocessors.items():

@@ -9,19 +9,13 @@ from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
+from components.data.guess import FITS, CodeGuess
 from components.data.spelling import Spelling, guess_spelling
-from components.preprocess.values import (
-    best_format,
-    is_missing,
-    to_boolean,
-    to_datetime,
-    to_number,
-)
+from components.preprocess.values import ISO, is_missing, to_boolean, to_datetime, to_number
 
 ColumnState = dict[str, Any]
 
 _WORDS = 4096
-_FITS = 0.95  # share of filled cells that must be of a type; the rest are slips of the pen
 
 
 class Column(Protocol):
@@ -111,19 +105,18 @@ class Datetime:
     Times with a zone are taken in UTC, others as they stand.
     """
 
-    format: str
     day: tuple[float, float]
     year: tuple[float, float]
+    format: str = ISO  # a model of an earlier braid has others
     numbers: ClassVar[int] = 8
     codes: ClassVar[int] = 0
     spelling: ClassVar[None] = None
 
     @classmethod
     def fit(cls, values: Iterable[Any], max_categories: int) -> Self:
-        format = best_format(values)
-        moments = (moment for value in values if (moment := to_datetime(value, format)) is not None)
+        moments = (moment for value in values if (moment := to_datetime(value)) is not None)
         both = np.fromiter(((_days(moment), moment.year) for moment in moments), np.dtype((float, 2)))
-        return cls(format, _centre_and_scale(both[:, 0]), _centre_and_scale(both[:, 1]))
+        return cls(_centre_and_scale(both[:, 0]), _centre_and_scale(both[:, 1]))
 
     def state(self) -> ColumnState:
         return {"type": "datetime", "format": self.format, "day": list(self.day), "year": list(self.year)}
@@ -131,7 +124,7 @@ class Datetime:
     @classmethod
     def from_state(cls, state: ColumnState) -> Self:
         (day, day_scale), (year, year_scale) = state["day"], state["year"]
-        return cls(state["format"], (day, day_scale), (year, year_scale))
+        return cls((day, day_scale), (year, year_scale), state["format"])
 
     def encode(self, value: Any) -> list[float]:
         moment = to_datetime(value, self.format)
@@ -212,23 +205,27 @@ COLUMNS: dict[str, type[Column]] = {
 }
 
 
-def guess_type(values: Iterable[Any]) -> str:
-    """Type that at least 95 % of the filled cells have; categorical if none fits.
+def guess_type(name: str, values: Iterable[Any]) -> str:
+    """Type that at least 95 % of the filled cells have; categorical if none fits, and for codes.
 
     0 and 1 alone are numeric, which scales them just as well.
 
     Args:
+        name: Name of the column, which may tell a code.
         values: Cells, which are gone through several times.
     """
+    code = CodeGuess(name)
+    for value in values:
+        if not is_missing(value):
+            code.add(str(value), to_number(value) is not None)
     share = _share(values, to_number)
-    if math.isnan(share):
+    if math.isnan(share) or code.is_code:
         return "categorical"
-    if share >= _FITS:
+    if share >= FITS:
         return "numeric"
-    if _share(values, to_boolean) >= _FITS:
+    if _share(values, to_boolean) >= FITS:
         return "boolean"
-    form = best_format(values)
-    return "datetime" if _share(values, lambda value: to_datetime(value, form)) >= _FITS else "categorical"
+    return "datetime" if _share(values, to_datetime) >= FITS else "categorical"
 
 
 def _share(values: Iterable[Any], parse: Callable[[Any], Any]) -> float:

@@ -60,7 +60,7 @@ class TabularPreprocessor:
         self._learned = {}
         for name in self.columns:
             values = cells(samples, name)
-            kind = self.types.get(name) or guess_type(values)
+            kind = self.types.get(name) or guess_type(name, values)
             self._learned[name] = COLUMNS[kind].fit(values, self.max_categories)
 
     def state(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from components.config.pipeline import PipelineConfig
 from components.config.promotion import PromotionConfig
 from components.data.examples import as_table
 from components.data.samples import open_samples_table
-from components.data.spelling import Spelling
+from components.data.spelling import Spelling, typed
 from components.evaluation.bootstrap import paired_gain
 from components.evaluation.shapley import subsets
 from components.inference.attribution import MOST_INPUTS
@@ -101,7 +101,7 @@ def compare(dataset: Dataset, challenger: Rival, champion: Rival, config: Pipeli
     for target in targets:
         if target.name in known:
             cells = cells_of(samples, target.name)
-            words = [new_model.bundle.target_cell(target.name, cell) for cell in cells]
+            words = [new_model.bundle.target_cell(target.name, typed(cell)) for cell in cells]
             shared_targets[target.name] = common(target, words, known[target.name])
     deciding = shared_targets[targets.primary.name]
     unknown = deciding.check(rule.max_unknown)

@@ -33,6 +33,7 @@ class DataSummary(Stored):
     class_rows: dict[str, dict[str, int]] = field(default_factory=dict)  # class or label → split → rows
     quarantined: int = 0
     quarantine: tuple[QuarantineRow, ...] = ()
+    readings: dict[str, str] = field(default_factory=dict)  # column → how its cells were read
     findings: tuple[str, ...] = ()
 
 

@@ -25,8 +25,9 @@ def summarise(dataset: Dataset) -> DataSummary:
         missing=dataset.missing,
         class_rows={} if isinstance(target, Regression) else _class_rows(target, samples),
         quarantined=dataset.quarantined,
-        findings=dataset.findings,
         quarantine=tuple(QuarantineRow(*map(redacted, row)) for row in shown.to_numpy().tolist()),
+        readings=dataset.readings,
+        findings=tuple(map(redacted, dataset.findings)),
     )
 
 

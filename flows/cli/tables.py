@@ -128,6 +128,11 @@ def show_check(console: Console, dataset: Dataset, config: PipelineConfig, devic
     print_places(console, {"rows": ", ".join(f"{split} {count}" for split, count in dataset.splits.items())})
     for target in dataset.targets:
         print_places(console, {"target": _described(target)})
+    if dataset.readings:
+        columns = tuple(map(text, ("column", "read as")))
+        print_table(
+            console, Table("Columns of tables and targets.", columns, tuple(dataset.readings.items()))
+        )
     reasons = f"  (reasons in {dataset.quarantine})" if dataset.quarantined else ""
     places = {
         "quarantined": f"{dataset.quarantined}{reasons}",

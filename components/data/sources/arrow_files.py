@@ -90,14 +90,32 @@ def open_arrow(path: str, kind: ArrowFormat) -> Manifest:
 
 
 def cells_of(column: pa.Array) -> list[Any]:
-    """Convert a column to Python's objects; a short float to the number that its shortest digits show."""
+    """Convert a column to Python's objects.
+
+    A short float becomes the number that its shortest digits show, a moment beyond Python's years text.
+    """
     if pa.types.is_float32(column.type) or pa.types.is_float16(column.type):
         numbers = column.to_numpy(zero_copy_only=False)
         return [
             None if null else float(str(n))
             for n, null in zip(numbers, column.is_null().to_pylist(), strict=True)
         ]
-    return column.to_pylist()
+    if not pa.types.is_temporal(column.type):
+        return column.to_pylist()
+    if pa.types.is_timestamp(column.type) and column.type.tz is not None:
+        column = column.cast(pa.timestamp(column.type.unit, "UTC"))  # not every name of a zone is known here
+    try:
+        return column.to_pylist()
+    except (OverflowError, ValueError):
+        return [_moment(column.slice(row, 1)) for row in range(len(column))]
+
+
+def _moment(cell: pa.Array) -> Any:
+    """Convert one moment, or write it as text where it is beyond Python's years."""
+    try:
+        return cell[0].as_py()
+    except (OverflowError, ValueError):
+        return cell.cast(pa.string())[0].as_py()
 
 
 def _columns(system: fsspec.AbstractFileSystem, file: str, kind: ArrowFormat) -> list[str]:

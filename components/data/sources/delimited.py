@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
 from components.data.files.location import filename, parent
 from components.data.sources.encoding import encoding_of, open_lines
@@ -61,7 +62,10 @@ def open_delimited(path: str, delimiter: str, wanted_encoding: str = "auto") -> 
             if count:
                 yield batch
 
-    return Manifest(name, path, parent(path), tuple(columns), batches, findings=encoding.findings)
+    decimal: Literal[".", ","] = "," if delimiter == ";" else "."
+    return Manifest(
+        name, path, parent(path), tuple(columns), batches, findings=encoding.findings, decimal=decimal
+    )
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from components.errors import DataError
 
@@ -25,6 +25,7 @@ class Manifest:
             a Hugging Face dataset); None if it has none.
         roots: Further folders in which its media may lie, such as the cache of a library.
         findings: Sentences about what the reader guessed or left out, for people; without full stops.
+        decimal: Decimal mark of numbers in text, where these do not tell.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Manifest:
     own_split: str | None = None
     roots: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
+    decimal: Literal[".", ","] = "."
 
 
 def check_header(columns: Sequence[str], name: str) -> tuple[str, ...]:

@@ -118,7 +118,7 @@ def test_classes_of_a_model_without_rules_are_spelled_when_it_is_opened(
     shutil.copytree(tiny.bundle, tmp_path / "old")
     file = tmp_path / "old" / "model.json"
     values = json.loads(file.read_text("utf-8"))
-    assert values.pop("spellings")["age"] == "number"
+    assert values.pop("spellings")["age"]["kind"] == "number"
     values["targets"][0]["classes"] = ["1.0", "2.0", "3.50"]
     file.write_text(json.dumps(values), "utf-8")
     bundle = load_bundle(tmp_path / "old")

@@ -100,8 +100,10 @@ def test_a_model_of_an_earlier_braid_gets_the_rule_of_its_categories() -> None:
         (["yes", "no", "", "yes"], "boolean"),
         (["true", "FALSE"], "boolean"),
         (["2024-01-02", "2024-01-02T03:04:05Z", ""], "datetime"),
-        (["31.12.2023", "01.02.2024"], "datetime"),
-        (["12/31/2023", "01/02/2024"], "datetime"),
+        (["31.12.2023", "01.02.2024"], "categorical"),  # ingest writes what is a date in ISO 8601
+        (["10115", "01067"], "categorical"),
+        (["4006381333931", "9783161484100"], "categorical"),
+        (["1700000000", "1700003600"], "numeric"),
         (["red", "blue", "3"], "categorical"),
         (["1"] * 30 + ["many"], "numeric"),
         (["1"] * 10 + ["many"], "categorical"),
@@ -110,7 +112,7 @@ def test_a_model_of_an_earlier_braid_gets_the_rule_of_its_categories() -> None:
     ],
 )
 def test_the_type_is_guessed_from_training_rows(values: list[Any], kind: str) -> None:
-    assert guess_type(values) == kind
+    assert guess_type("x", values) == kind
 
 
 class TestNumeric:
@@ -182,14 +184,6 @@ class TestDatetime:
         preprocessor = fitted({"d": ["2024-01-01", "2024-07-01"]})
         for cell in (None, "someday", pd.NaT):
             assert preprocessor.canonical({"d": cell}).tolist() == [0.0] * 8 + [1.0] * 8
-
-    def test_the_order_of_day_and_month_is_learned(self) -> None:
-        european, american = (
-            fitted({"d": ["31/01/2024", "01/02/2024"]}),
-            fitted({"d": ["01/31/2024", "02/01/2024"]}),
-        )
-        assert european.canonical({"d": "01/07/2024"})[3] == pytest.approx(-1)
-        assert american.canonical({"d": "07/01/2024"})[3] == pytest.approx(-1)
 
     def test_zones_are_brought_to_utc(self) -> None:
         assert to_datetime("2024-01-01T02:00:00+02:00", "iso") == datetime(2024, 1, 1)
