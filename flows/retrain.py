@@ -7,6 +7,7 @@ from prefect import flow
 
 from components.config import load_pipeline
 from components.config.forms import RetrainChanges
+from components.data.tasks import settle_tasks
 from components.engine.cluster import running
 from components.evaluation.results import Evaluation
 from components.pipeline import run as pipeline
@@ -71,6 +72,7 @@ def retrain(
         tracking_file: mlflow.yaml.
     """
     settings = load_pipeline(config, [*changes.overrides(), *overrides])
+    settings = settle_tasks(settings, workspace.resolve() / "data" / settings.name, config.resolve().parent)
     with running(settings.engine), open_run(config, settings, workspace.resolve(), tracking_file) as run:
         return run_steps(run)
 

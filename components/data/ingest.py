@@ -20,7 +20,7 @@ from components.data.checks import check_columns, check_splits
 from components.data.contents import content_schema, read_contents
 from components.data.findings import MediaFindings
 from components.data.keys import check_targets, read_keys
-from components.data.labels import build_targets, spell_orders, strata
+from components.data.labels import build_targets, check_classes, spell_orders, strata
 from components.data.quarantine import Quarantine
 from components.data.sources.readers import open_manifest
 from components.data.splits import SPLITS, assign
@@ -97,6 +97,8 @@ def ingest(
         usable[list(quarantine.rows)] = False
         ids, groups = keys.ids.keep(usable), keys.groups.keep(usable)
         targets = {name: cells.keep(usable) for name, cells in keys.targets.items()}
+        for column, section in config.targets.items():
+            check_classes(section, targets[column], manifest.name)
         splits = assign(
             None if keys.splits is None else [keys.splits[row] for row in np.flatnonzero(usable)],
             ids,

@@ -16,8 +16,9 @@ from components.config.targets import (
     TargetConfig,
 )
 from components.data.checks import check_labels
-from components.data.spelling import Spelling
+from components.data.spelling import Spelling, plain_number
 from components.data.splits import SPLITS
+from components.data.tasks import MANY, is_given, measures
 from components.errors import DataError
 from components.targets import AnyTarget, Classification, Multilabel, Ordinal, Regression, Targets
 from components.targets.multilabel import split_labels
@@ -53,6 +54,33 @@ def unusable_target(config: TargetConfig, cell: str | None) -> str | None:
     if isinstance(config, OrdinalTarget) and config.order is not None and cell not in config.order:
         return f"{cell!r} is not in order ({', '.join(config.order)})"
     return None
+
+
+def check_classes(config: TargetConfig, cells: Iterable[str | None], name: str) -> None:
+    """Refuse a column that names or measures its rows instead of dividing them into classes.
+
+    Args:
+        config: Configuration of the target.
+        cells: Its cells.
+        name: Name of the manifest, for messages.
+
+    Raises:
+        DataError: If nearly each row has a class of its own, or the cells are numbers and no task is given.
+    """
+    if not isinstance(config, ClassificationTarget | OrdinalTarget):
+        return
+    rows = Counter(cell for cell in cells if cell is not None)
+    counts = f"{name}: {config.column!r} has {len(rows)} different values in {rows.total()} rows"
+    if len(rows) > max(MANY, rows.total() / 2):
+        raise DataError(
+            f"{counts}, so nearly each row would be a class of its own. Choose another column "
+            "(target.column), or target.task: regression if they are quantities"
+        )
+    if not is_given(config) and all(plain_number(cell) is not None for cell in rows) and measures(rows):
+        raise DataError(
+            f"{counts}, all of them numbers. Set target.task: regression to predict a number, or "
+            "target.task: classification to take each for a class"
+        )
 
 
 def strata(config: TargetConfig, cells: Sequence[str | None]) -> list[str]:

@@ -94,11 +94,15 @@ def check(
     """Check a pipeline file and its data; show what would be used. Trains nothing."""
     with reported(workspace):
         from components.data.ingest import ingest
+        from components.data.tasks import settle_tasks
 
         pipeline = load_pipeline(config, overrides or [])
         device = _device(pipeline.engine)
+        base = config.resolve().parent
         with readable(workspace, keep=True) as folder, console.status("checking every file"):
-            dataset = ingest(pipeline, folder / "data" / pipeline.name, config.resolve().parent)
+            files = folder / "data" / pipeline.name
+            pipeline = settle_tasks(pipeline, files, base)
+            dataset = ingest(pipeline, files, base)
     show(as_json, dataset, pipeline, device)
 
 
