@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components.data.files.location import filename
+from components.data.sources.arrow_files import cells_of
 from components.data.sources.manifest import Batch, Manifest
 from components.data.splits import normal_split
 from components.errors import DataError
@@ -49,13 +50,14 @@ def open_huggingface(source: str) -> Manifest:
             classes = {column: _class_names(part.features[column]) for column in present}
             for start in range(0, len(part), _BATCH):
                 rows = range(start, min(start + _BATCH, len(part)))
-                cells = part.select_columns(present)[rows.start : rows.stop] if present else {}
+                table = part.select_columns(present)[rows.start : rows.stop] if present else None
                 batch: Batch = {}
                 for column in wanted:
                     if column == own_split:
                         batch[column] = [name] * len(rows)
-                    elif column in cells:
-                        batch[column] = _to_names(cells[column], classes[column])
+                    elif table is not None and column in present:
+                        cells = cells_of(table.column(column).combine_chunks())
+                        batch[column] = _to_names(cells, classes[column])
                     else:
                         batch[column] = [None] * len(rows)
                 yield batch
@@ -105,7 +107,7 @@ def _undecoded(part: Any) -> Any:
     for column, feature in part.features.items():
         if isinstance(feature, Image | Audio):
             part = part.cast_column(column, type(feature)(decode=False))
-    return part.with_format(None)
+    return part.with_format("arrow")
 
 
 def _class_names(feature: Any) -> list[str] | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import soundfile as sf
 from PIL import Image
@@ -95,3 +96,12 @@ def test_a_hub_id_without_network_says_what_to_do(run: Make, monkeypatch: pytest
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     with pytest.raises(DataError, match=r"save_to_disk\('folder'\) and give that folder"):
         run("braid-tests/no-such-set", INPUTS, format="huggingface")
+
+
+def test_an_impossible_date_costs_its_row_alone(tmp_path: Path, run: Make) -> None:
+    days = np.array(["2024-01-01"] * 39 + ["20239-01-08"], "datetime64[us]")
+    table = pa.table({"id": [f"r{n}" for n in range(40)], "label": ["a", "b"] * 20, "when": days})
+    datasets.Dataset(table).save_to_disk(str(tmp_path / "d"))
+    inputs = {"facts": {"modality": "tabular", "columns": ["when"]}}
+    dataset = run(tmp_path / "d", inputs, split={"column": None})
+    assert pd.read_parquet(dataset.quarantine)["id"].tolist() == ["r39"]
