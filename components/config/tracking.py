@@ -10,6 +10,7 @@ from components.config.validation import explain
 from components.config.yaml_file import read_mapping
 from components.errors import ConfigError
 from components.runtime.services import running_services
+from components.storage.sqlite_url import sqlite_url
 
 VARIABLES = {
     "MLFLOW_TRACKING_URI": "tracking_uri",
@@ -69,7 +70,7 @@ def load_tracking(path: Path | None, workspace: Path) -> TrackingConfig:
     config = config.model_copy(update={key: value for key, value in environment.items() if value})
     if config.tracking_uri is None:
         running = running_services(workspace)
-        local = {"tracking_uri": running.mlflow if running else f"sqlite:///{workspace / 'mlflow.db'}"}
+        local = {"tracking_uri": running.mlflow if running else sqlite_url(workspace / "mlflow.db")}
         if config.artifact_location is None:
             local["artifact_location"] = (workspace / "mlartifacts").as_uri()
         config = config.model_copy(update=local)

@@ -181,7 +181,7 @@ def media_of(value: Any, root: str, media: Path, roots: Sequence[str] = ()) -> s
         return None
     if not isinstance(value, str):
         raise TypeError(type(value).__name__)
-    path = word_of(value)
+    path = text_of(value)
     return allowed(root, path, roots) if path is not None else None
 
 
@@ -200,9 +200,16 @@ def allowed(root: str, path: str, roots: Sequence[str] = ()) -> str:
         UnusableCellError: If it lies outside of ``root``, ``roots`` and ``BRAID_DATA_ROOTS``.
     """
     try:
-        return require_inside(resolve(root, path), (root, *roots, *policy().roots))
+        return require_inside(_resolved(root, path), (root, *roots, *policy().roots))
     except OutsideError as error:
         raise UnusableCellError(str(error)) from error
+
+
+def _resolved(root: str, path: str) -> str:
+    """Resolve a path, without the white space around it unless a file is named so."""
+    if path != path.strip(_OUTER) and Path(exact := resolve(root, path)).exists():
+        return exact
+    return resolve(root, path.strip(_OUTER))
 
 
 def cells_as_text(

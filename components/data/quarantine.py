@@ -111,7 +111,7 @@ class Quarantine:
         share = f"{bad} of {total} rows ({bad / total:.1%})"
         head = f"{name}: {share} cannot be used; {option} allows {max_bad:.1%}."
         advice = [f"All are in {path}. Correct or remove them, or raise {option}."]
-        if any(fault.reason == MISSING for fault in self.faults):
+        if any(fault.reason.startswith(MISSING) for fault in self.faults):
             advice.append(f"Relative paths start from {root}. {for_missing}".rstrip())
         raise DataError("\n".join([head, *self._kinds(), *advice]))
 

@@ -174,7 +174,7 @@ def _media(cell: Any, manifest: Manifest) -> Any:
         return cell
     path = resolve(manifest.root, whole(cell.strip()))
     if os.path.exists(path):  # noqa: PTH110  (Path.exists raises where base64 text is too long for a name)
-        return allowed(manifest.root, cell.strip(), manifest.roots)
+        return allowed(manifest.root, cell, manifest.roots)
     try:
         value = read_media(cell.strip())
     except ValueError:  # a data: URL that is not base64: the model says so

@@ -148,7 +148,7 @@ class _Parts:
             if (position, name) not in known
         ]
         if self._allow_missing_files:
-            faults = [fault for fault in faults if fault.reason != MISSING]
+            faults = [fault for fault in faults if not fault.reason.startswith(MISSING)]
         given = {position for each in rows.inputs.values() for position in each.arrays}
         wrong = {fault.row for fault in faults}
         faults += [

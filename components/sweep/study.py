@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from components.config.sweep import SpaceConfig, is_whole, option
 from components.errors import ConfigError
 from components.seeding import seed_of
+from components.storage.sqlite_url import sqlite_url
 from components.sweep.plan import Trial
 from components.sweep.trial import TrialResult, direction
 from components.targets.metrics import rank
@@ -25,7 +26,7 @@ _STATES = {
 
 def open_storage(file: Path) -> optuna.storages.BaseStorage:
     """Open the database of a sweep's studies, to which only the flow's process writes."""
-    return optuna.storages.RDBStorage(f"sqlite:///{file}")
+    return optuna.storages.RDBStorage(sqlite_url(file))
 
 
 class Study:

@@ -13,6 +13,7 @@ import httpx
 
 from components.config import TrackingConfig
 from components.errors import BraidError
+from components.storage.sqlite_url import sqlite_url
 from flows.prefect_internals.server import EPHEMERAL
 from flows.servers import tethered
 
@@ -73,7 +74,7 @@ def prefect_server(
     address = f"http://{_HOST}:{port}/api"
     environment = {
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": database
-        or f"sqlite+aiosqlite:///{workspace / 'prefect.db'}",
+        or sqlite_url(workspace / "prefect.db", "aiosqlite"),
         "PREFECT_UI_ENABLED": "0" if ephemeral else "1",
         "PREFECT_UI_API_URL": address,
         "PREFECT_API_URL": address,

@@ -17,10 +17,10 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from components.errors import BraidError, ServiceError
+from components.storage.sqlite_url import sqlite_file
 from components.storage.writable import owner
 
 _RESUME = "finished steps are stored, and the same command resumes where it stopped"
-_SQLITE = "sqlite:///"
 _TRIES, _PAUSE, _PATIENCE = 4, 2.0, 10.0  # seconds
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -83,13 +83,13 @@ def make_database(uri: str) -> None:
     Args:
         uri: URI of tracking or registry; any other than a SQLite file in an existing folder is skipped.
     """
-    if uri.startswith(_SQLITE) and Path(uri.removeprefix(_SQLITE)).parent.is_dir():
-        _make_tables(uri)
+    file = sqlite_file(uri)
+    if file is not None and file.parent.is_dir():
+        _make_tables(uri, file)
 
 
 @cache
-def _make_tables(uri: str) -> None:
-    file = Path(uri.removeprefix(_SQLITE))
+def _make_tables(uri: str, file: Path) -> None:
     with FileLock(file.with_name(f".{file.name}.lock")):
         MlflowClient(uri, uri)
 

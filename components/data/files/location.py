@@ -1,9 +1,13 @@
 """Locations of files: local paths, and URLs that fsspec reads (s3://, gs://, https://, ...)."""
 
 import os
+import re
 import stat
+import unicodedata
+from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -12,6 +16,9 @@ from components.data.files.policy import policy
 from components.data.files.web import Web
 from components.errors import DataError
 
+_WEB = ("http://", "https://")
+_exists = os.path.exists  # pathlib's raises where text is too long for a name, and is slow
+_composed = partial(unicodedata.normalize, "NFC")
 _STAMPS = ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "created")
 
 
@@ -21,22 +28,50 @@ def is_url(path: str) -> bool:
 
 
 def resolve(root: str, path: str) -> str:
-    """Return the absolute path or URL of a cell that may be relative to ``root``."""
+    """Return the absolute path or URL of a cell that may be relative to ``root``.
+
+    A local path is spelled as on the disk: letters may be composed or decomposed.
+    """
     if path.startswith("file://"):
-        return unquote(urlsplit(path).path)
+        return spelled(local_path(path))
     if is_url(path):
         return path
-    if "\\" in path and "/" not in path:
+    if "\\" in path and "/" not in path and not _exists(f"{root}/{path}"):
         path = path.replace("\\", "/")  # a manifest written on Windows
     if is_url(root):
-        return f"{root.rstrip('/')}/{path.lstrip('/')}"
+        name = _in_url(path) if root.lower().startswith(_WEB) else path
+        return f"{root.rstrip('/')}/{name.lstrip('/')}"
     joined = os.path.join(root, path)  # noqa: PTH118  (runs for every row, and pathlib is slow)
-    return str(Path(joined)) if "/." in joined or "//" in joined or joined.endswith("/") else joined
+    if "/." in joined or "//" in joined or joined.endswith("/"):
+        joined = str(Path(joined))
+    return spelled(joined)
+
+
+def local_path(source: str) -> str:
+    """Return the path of a local file, which may be given as ``file://``: encoded, or as it is."""
+    if not source.startswith("file://"):
+        return source
+    path = source.removeprefix("file://")
+    path = path.removeprefix("localhost") if path.startswith("localhost/") else path
+    return path if _exists(path) else unquote(path)
+
+
+def spelled(path: str) -> str:
+    """Return a local path with its letters composed or decomposed as on the disk; unchanged if none fits."""
+    return path if path.isascii() or _exists(path) else _alike(path, _composed) or path
+
+
+def other_case(path: str) -> str | None:
+    """Return the part of a local path that the disk spells in other letters, small or large; None if none."""
+    alike = _alike(path, str.casefold)
+    if alike is None:
+        return None
+    return alike.removeprefix(os.path.commonpath([path, alike])).lstrip("/")
 
 
 def plain(path: str) -> str:
     """Return a URL without its query, or a local path unchanged."""
-    return path.partition("?")[0] if is_url(path) else path
+    return path.partition("?")[0] if path.lower().startswith(_WEB) else path
 
 
 def parent(path: str) -> str:
@@ -68,9 +103,9 @@ def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
         DataError: If the package for that kind of URL is not installed.
     """
     if not is_url(url):
-        return LocalFileSystem(), url.removeprefix("file://")
+        return LocalFileSystem(), local_path(url)
     policy().check(url)
-    if url.lower().startswith(("http://", "https://")):
+    if url.lower().startswith(_WEB):
         return Web(), url
     try:
         return fsspec.core.url_to_fs(url)
@@ -147,3 +182,32 @@ def content_version(source: str) -> str:
         return ",".join(f"{file}:{version(resolve('', system.unstrip_protocol(file)))}" for file in files)
     except FileNotFoundError:  # the id of a data set on a hub
         return source
+
+
+def _in_url(name: str) -> str:
+    """Return a file's name as a part of a URL; what is encoded already stays."""
+    return quote(re.sub("%(?![0-9A-Fa-f]{2})", "%25", name), safe="/%!$&'()*+,;=:@~")
+
+
+def _alike(path: str, fold: Callable[[str], str]) -> str | None:
+    """Find a local file whose path is equal when both are folded, part by part; None without one."""
+    whole, *parts = Path(path).absolute().parts
+    for part in parts:
+        joined = f"{whole.rstrip('/')}/{part}"
+        if not _exists(joined):
+            try:
+                names = _names(whole, os.stat(whole).st_mtime_ns, fold)  # noqa: PTH116
+            except OSError:
+                return None
+            name = names.get(fold(part))
+            if name is None:
+                return None
+            joined = f"{whole.rstrip('/')}/{name}"
+        whole = joined
+    return whole
+
+
+@lru_cache(maxsize=64)
+def _names(folder: str, modified: int, fold: Callable[[str], str]) -> dict[str, str]:
+    """Return the names in a folder by their folded form; a changed folder is listed anew."""
+    return {fold(name): name for name in sorted(os.listdir(folder), reverse=True)}  # noqa: PTH208

@@ -73,7 +73,7 @@ def _check_file(
         return None, None
     file = facts[path, section.modality]
     silence = section.silent if isinstance(section, AudioInput) and file.silent else "keep"
-    if (file.reason == MISSING and allow_missing) or silence == "missing":
+    if (allow_missing and (file.reason or "").startswith(MISSING)) or silence == "missing":
         return None, None
     if file.reason is not None:
         return None, file.reason

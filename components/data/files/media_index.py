@@ -20,7 +20,7 @@ import PIL
 import soundfile as sf
 from PIL import Image
 
-from components.data.files.location import is_url, read_bytes, version
+from components.data.files.location import is_url, other_case, read_bytes, version
 from components.data.files.media import MediaFacts, inspect
 from components.storage.closure import code_digest
 from components.storage.digest import digest
@@ -28,6 +28,7 @@ from components.storage.digest import digest
 logger = logging.getLogger(__name__)
 
 MISSING = "no such file"
+"""Beginning of the reason of a file that does not exist."""
 _TABLE = """
 CREATE TABLE IF NOT EXISTS media (
     path TEXT, modality TEXT, version TEXT, digest TEXT, reason TEXT, peak REAL, contrast REAL, top REAL,
@@ -155,7 +156,8 @@ def look(file: Media, known: Known | None = None) -> tuple[str | None, MediaFact
             return known
         return stamp, inspect(read_bytes(path), modality)
     except FileNotFoundError:
-        return None, MediaFacts(None, MISSING)
+        other = None if is_url(path) else other_case(path)
+        return None, MediaFacts(None, f"{MISSING} (did you mean {other!r}?)" if other else MISSING)
     except (OSError, ValueError) as error:  # ValueError: the path holds a NUL character
         return None, MediaFacts(None, f"cannot be read ({getattr(error, 'strerror', None) or error})")
 

@@ -88,6 +88,7 @@ def fetch(url: str, method: str) -> tuple[dict[str, str], bytes]:
             the policy forbids the URL.
     """
     allowed = policy()
+    url = _with_hash(url)
     deadline = time.monotonic() + allowed.seconds
     for _ in range(_REDIRECTIONS + 1):
         allowed.check(url)
@@ -104,6 +105,14 @@ def fetch(url: str, method: str) -> tuple[dict[str, str], bytes]:
             raise OSError(f"the server responds with status {status}")
         return headers, body
     raise OSError(f"more than {_REDIRECTIONS} redirections")
+
+
+def _with_hash(url: str) -> str:
+    """Encode each # in a URL: a client would cut the URL there, though files are named so."""
+    server, slash, path = url.partition("://")[2].partition("/")
+    if not slash or "#" in server or "?" in server:
+        return url
+    return f"{url.partition('://')[0]}://{server}/{path.replace('#', '%23')}"
 
 
 def _once(url: str, method: str, most: int, deadline: float) -> tuple[dict[str, str], bytes, int]:

@@ -5,7 +5,16 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from components.config.data import DataConfig
-from components.data.files.location import below, filesystem, is_url, plain, visible
+from components.data.files.location import (
+    below,
+    filesystem,
+    is_url,
+    local_path,
+    plain,
+    spelled,
+    visible,
+)
+from components.data.files.stores import store_roots, without_dots
 from components.data.sources.arrow_files import ARROW, ORC, PARQUET, open_arrow
 from components.data.sources.class_folder import open_folder
 from components.data.sources.delimited import open_delimited
@@ -62,7 +71,10 @@ def open_manifest(config: DataConfig, folder: Path, base: Path) -> Manifest:
     name = config.format if config.format != "auto" else _guess(source, path)
     if name not in ("huggingface", "demo") and path is None:
         raise _missing_source(source, base)
-    return READERS[name](path or source, config, folder)
+    manifest = READERS[name](path or source, config, folder)
+    if path is None or is_url(path):
+        return manifest
+    return replace(manifest, roots=(*manifest.roots, *store_roots(Path(path))))
 
 
 def open_embedded(name: str, folder: Path) -> Manifest:
@@ -100,9 +112,10 @@ def _find(source: str, base: Path) -> str | None:
     if is_url(source):
         system, inner = filesystem(source)
         return source if system.exists(inner) else None
-    path = Path(source.removeprefix("file://")).expanduser()
-    candidates = [path] if path.is_absolute() else [base / path, Path.cwd() / path]
-    return next((str(candidate.resolve()) for candidate in candidates if candidate.exists()), None)
+    path = Path(local_path(source)).expanduser()
+    candidates = [path] if path.is_absolute() else [base.absolute() / path, Path.cwd() / path]
+    existing = next((each for each in map(Path, map(spelled, map(str, candidates))) if each.exists()), None)
+    return None if existing is None else without_dots(existing)
 
 
 def _guess(source: str, path: str | None) -> str:
