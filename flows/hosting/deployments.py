@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import psutil
 from prefect import Flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
@@ -37,6 +38,7 @@ from flows.sweep import sweep
 
 HEAVY = {"retrain", "sweep", "distill"}
 """Flows that train: where there are GPUs, they go to the work pool that has them."""
+_PATIENCE = 20.0  # seconds for runs to end in
 READY = "deployments-ready"
 """File in the workspace that is written once everything is served."""
 
@@ -143,6 +145,17 @@ async def _as_toggled(deployment: RunnerDeployment) -> RunnerDeployment:
     return deployment
 
 
+class _Runner(Runner):
+    """A runner that ends its runs before itself, so that each tells Prefect and MLflow that it was ended."""
+
+    def handle_sigterm(self, *arguments: Any, **named: Any) -> None:
+        runs = psutil.Process().children()
+        for run in runs:
+            run.terminate()
+        psutil.wait_procs(runs, timeout=_PATIENCE)
+        super().handle_sigterm(*arguments, **named)
+
+
 def serve(file: Path, workspace: Path, tracking_file: Path) -> None:
     """Serve the deployments of an operations file, until interrupted."""
     operations = load_operations(file)
@@ -197,7 +210,7 @@ async def _deploy(operations: Operations, made: list[RunnerDeployment]) -> None:
 
 
 async def _serve(operations: Operations, made: list[RunnerDeployment], workspace: Path) -> None:
-    runner = Runner(
+    runner = _Runner(
         name="braid",
         query_seconds=2,
         heartbeat_seconds=operations.heartbeat,
