@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from components.redaction import redacted
-from components.targets.collection import Targets
+from components.targets import Targets
 
 _LONGEST_REASON = 600  # letters; a message may quote a whole cell
 

@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import task_run
 from prefect.tasks import exponential_backoff
 
-from components.config.engine import EngineConfig
+from components.config import EngineConfig
 from components.errors import BraidError, ServiceError
 from components.runtime.device import choose_device
 from components.runtime.slots import SLOTS, slot

@@ -11,8 +11,7 @@ from components.audit import leakage
 from components.audit.descriptors import describe, standardised
 from components.audit.results import Agreement, Audit, Duplicates, Leak, Shuffled, SplitGroups
 from components.audit.votes import Votes, shuffled_blocks, vote
-from components.config.inputs import InputConfig, TabularInput, TextInput
-from components.config.pipeline import PipelineConfig
+from components.config import InputConfig, PipelineConfig, TabularInput, TextInput
 from components.data.labels import strata
 from components.data.samples import load_embeddings, open_samples_table
 from components.evaluation.results import Evaluation
@@ -24,8 +23,7 @@ from components.references import Dataset, Features, Prepared
 from components.seeding import seed_of
 from components.storage.digest import digest
 from components.storage.shards import ShardStore
-from components.targets import AnyTarget, Classification, Multilabel, Ordinal, cells_of
-from components.targets.metrics import higher_is_better
+from components.targets import AnyTarget, Classification, Multilabel, Ordinal, cells_of, higher_is_better
 
 _NOTHING = 0.01  # Shapley share of a metric, up to which an input contributes nothing
 

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from components.config.pipeline import PipelineConfig
+from components.config import PipelineConfig
 from components.data.examples import as_table
 from components.data.samples import open_samples_table
 from components.errors import ModelError

@@ -1,6 +1,6 @@
 """Engines: they run the same functions in this process or on a Ray cluster."""
 
-from components.config.engine import EngineConfig
+from components.config import EngineConfig
 from components.engine.local import Local
 from components.engine.on_ray import OnRay
 from components.engine.protocol import Engine

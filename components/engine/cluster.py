@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from components.config.engine import EngineConfig
+from components.config import EngineConfig
 from components.engine.ray_internals import LOOPBACK, cause_of
 from components.errors import BraidError
 from components.runtime.environ import variables

@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Iterator
 
 import torch
 
-from components.config.engine import EngineConfig
+from components.config import EngineConfig
 from components.engine.protocol import Answer, Arguments, Returned, Table, Worker, Yielded
 from components.runtime.device import choose_device
 from components.training.checkpoint import Epoch

@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Iterator
 
 import torch
 
-from components.config.engine import EngineConfig
+from components.config import EngineConfig
 from components.engine import ray_data, ray_steps, ray_train
 from components.engine.cluster import connect, gpus_each
 from components.engine.protocol import Answer, Arguments, Returned, Table, Worker, Yielded

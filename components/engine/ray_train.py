@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from components.config.engine import EngineConfig
+from components.config import EngineConfig
 from components.engine.cluster import followed
 from components.storage.atomic import write_json
 from components.storage.tensors import load_tensors

@@ -10,8 +10,7 @@ from scipy import stats
 
 from components.evaluation.results import Gain, Interval
 from components.metrics.classification import BINNED, COUNTED, RANKED, FloatArray
-from components.targets import Classification
-from components.targets.metrics import higher_is_better
+from components.targets import Classification, higher_is_better
 from components.targets.target import Scorer, Target
 
 # Weights per block, 16 MB: small enough for the CPU's cache, large enough for NumPy to be efficient.

@@ -24,9 +24,8 @@ from components.evaluation.results import (
 from components.evaluation.samples import Sample
 from components.evaluation.shapley import interactions, leaning_shares, shapley_shares, subsets
 from components.metrics.calibration import label_reliability, quantile_reliability, reliability
-from components.targets import AnyTarget, Classification, Multilabel, Regression, metrics
+from components.targets import AnyTarget, Classification, FloatArray, Multilabel, Regression, metrics
 from components.targets.conformal import abstains, covered, sizes
-from components.targets.target import FloatArray
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from math import factorial
 import numpy as np
 from numpy.typing import ArrayLike
 
-from components.targets import AnyTarget
-from components.targets.target import FloatArray
+from components.targets import AnyTarget, FloatArray
 
 
 def subsets(names: Sequence[str]) -> list[tuple[str, ...]]:

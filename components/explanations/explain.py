@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from components.config.pipeline import PipelineConfig
+from components.config import PipelineConfig
 from components.data.examples import as_table
 from components.data.samples import open_samples_table
 from components.data.values import cells_by_column
@@ -19,8 +19,7 @@ from components.inference.attribution import share_columns, subset_predictions
 from components.inference.ensemble import Embeddings
 from components.inference.predictor import Predictor, predictions_of
 from components.references import Dataset
-from components.targets import AnyTarget, Multilabel, Regression, cells_of, known_rows
-from components.targets.target import FloatArray
+from components.targets import AnyTarget, FloatArray, Multilabel, Regression, cells_of, known_rows
 
 
 @dataclass(frozen=True)

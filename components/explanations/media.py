@@ -11,7 +11,7 @@ from components.preprocess import Preprocessor
 from components.preprocess.audio import AudioPreprocessor
 from components.preprocess.image import ImagePreprocessor
 from components.preprocess.several import SeveralPreprocessor
-from components.targets.target import FloatArray
+from components.targets import FloatArray
 
 MakeHeatmap = Callable[[Score, str, np.ndarray, int], Heatmap]
 """Maker of a heatmap of one canonical image or clip.

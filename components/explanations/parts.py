@@ -13,7 +13,7 @@ import torch
 from captum.attr import FeatureAblation, Occlusion, ShapleyValues, ShapleyValueSampling
 from torch import Tensor
 
-from components.targets.target import FloatArray
+from components.targets import FloatArray
 
 Score = Callable[[Sequence[np.ndarray | None]], FloatArray]
 """Leaning of the row with each of N canonical arrays as the input, None for a missing input: (N,)."""

@@ -7,8 +7,7 @@ import numpy as np
 from components.errors import ModelError
 from components.evaluation.shapley import leaning_shares, subsets
 from components.inference.ensemble import CandidateEnsemble, Embeddings
-from components.targets import AnyTarget
-from components.targets.target import FloatArray
+from components.targets import AnyTarget, FloatArray
 
 MOST_INPUTS = 6  # 63 subsets, of which the model is asked each
 

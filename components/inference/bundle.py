@@ -18,10 +18,8 @@ import pyarrow.parquet as pq
 import torch
 from pydantic import TypeAdapter, ValidationError
 
+from components.config import FusionConfig, InputConfig, PretrainedConfig
 from components.config.alignment import AlignmentConfig
-from components.config.encoders import PretrainedConfig
-from components.config.fusion import FusionConfig
-from components.config.inputs import InputConfig
 from components.data.cells import UnusableCellError, word_of
 from components.data.spelling import Spelling, guess_spelling
 from components.errors import ModelError
@@ -38,8 +36,7 @@ from components.references import EncoderWeights, Prepared
 from components.storage.atomic import replacing, write_json
 from components.storage.digest import digest_file, digest_json
 from components.storage.tensors import load_tensors, save_tensors
-from components.targets import AnyTarget, Head, Multilabel, Regression, Targets
-from components.targets.multilabel import split_labels
+from components.targets import AnyTarget, Head, Multilabel, Regression, Targets, split_labels
 
 VERSION = 2
 GALLERY = "gallery.parquet"

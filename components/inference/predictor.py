@@ -19,9 +19,8 @@ from components.inference.canonical import CanonicalInput, CanonicalRows
 from components.inference.ensemble import Embeddings, InputEmbeddings
 from components.models.encoders import Encoder
 from components.runtime.device import choose_device
-from components.targets import AnyTarget, Multilabel, Regression
+from components.targets import AnyTarget, FloatArray, Multilabel, Regression
 from components.targets.conformal import abstains, describe
-from components.targets.target import FloatArray
 
 
 class Predictor:

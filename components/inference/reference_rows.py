@@ -18,7 +18,7 @@ from components.preprocess.tabular import TabularPreprocessor
 from components.preprocess.values import is_missing, to_datetime, to_number
 from components.storage.atomic import replacing
 from components.storage.column import read_vectors, vector_column
-from components.targets.target import FloatArray
+from components.targets import FloatArray
 
 Cells = FloatArray | list[str | None]
 """A column: numbers (N,) with NaN where empty, or words."""

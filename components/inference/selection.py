@@ -8,9 +8,8 @@ from torch import Tensor
 
 from components.evaluation.bootstrap import paired_gain
 from components.inference.ensemble import FUSION, CandidateEnsemble, Embeddings, Subset, take
-from components.targets import AnyTarget, known_rows
+from components.targets import AnyTarget, known_rows, metric, rank
 from components.targets.conformal import fit_quantile
-from components.targets.metrics import metric, rank
 
 _RESAMPLES, _ONE_ERROR = 1000, 0.6827  # the interval of this level reaches one standard error to either side
 

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from components.config.encoders import EncoderConfig
+from components.config import EncoderConfig
 from components.config.fusion import FusionConfig, PluginConfig
 from components.models.encoders import ENCODERS, Encoder
 from components.models.fusion import FUSIONS

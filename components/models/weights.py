@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from components.config.encoders import EncoderConfig
+from components.config import EncoderConfig
 from components.models.code import encoder_code
 from components.models.encoders import Encoder, build_encoder
 from components.preprocess import Preprocessor, load_preprocessor

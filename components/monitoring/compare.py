@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from components.config.inputs import InputConfig
+from components.config import InputConfig
 from components.config.monitor import MonitorConfig
 from components.inference.reference_rows import Cells, Sample
 from components.monitoring.incoming import LEAST_ROWS, Incoming
@@ -16,8 +16,7 @@ from components.monitoring.results import Drift, Kind, Test
 from components.monitoring.statistics import Moved, categories, domain_auc, holm, labels, mmd, numbers, rates
 from components.preprocess.values import to_number
 from components.seeding import seed_of
-from components.targets import AnyTarget, Multilabel, Regression, Targets
-from components.targets.multilabel import split_labels
+from components.targets import AnyTarget, Multilabel, Regression, Targets, split_labels
 
 _NONE = Moved(0.0, 1.0)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from components.config.pipeline import PipelineConfig
+from components.config import PipelineConfig
 from components.data.samples import SampleRows, input_value, open_samples_table
 from components.data.spelling import typed
 from components.inference.bundle import Bundle
@@ -27,7 +27,7 @@ from components.preprocess.tabular import TabularPreprocessor
 from components.references import Dataset, Prepared
 from components.seeding import seed_of
 from components.storage.shards import ShardStore
-from components.targets.collection import cells_of
+from components.targets import cells_of
 
 HELD_OUT = ("val", "test")
 

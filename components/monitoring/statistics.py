@@ -11,7 +11,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from components.targets.target import FloatArray
+from components.targets import FloatArray
 
 _BINS = 10
 _LEAST_EXPECTED = 5  # rows of a category in each sample, below which the chi-square distribution is off

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from components.config import TrainingConfig
 from components.config.balance import (
     OGMGE,
     Auxiliary,
@@ -14,7 +15,6 @@ from components.config.balance import (
     NoCure,
     Sequential,
 )
-from components.config.training import TrainingConfig
 from components.models.networks import Batch
 from components.objectives.supervised import Supervised
 from components.targets import Targets, known_rows

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from components.config.training import TrainingConfig
+from components.config import TrainingConfig
 from components.models.networks import Batch
 from components.objectives.objective import Objective
-from components.targets import Regression, Targets, known_rows
-from components.targets.metrics import metric
+from components.targets import Regression, Targets, known_rows, metric
 
 
 class Supervised(Objective):

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from components.config.encoders import PretrainedConfig
-from components.config.inputs import AudioInput, ImageInput, InputConfig, TabularInput, TextInput
+from components.config import AudioInput, ImageInput, InputConfig, PretrainedConfig, TabularInput, TextInput
 from components.errors import ModelError
 from components.preprocess.audio import AudioPreprocessor
 from components.preprocess.image import ImagePreprocessor

@@ -5,7 +5,7 @@ from itertools import permutations
 
 import numpy as np
 
-from components.config.pipeline import PipelineConfig
+from components.config import PipelineConfig
 from components.data.samples import open_samples_table
 from components.models.projections import Aligned
 from components.references import Dataset, Features

@@ -15,15 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from components.config.inputs import InputConfig
-from components.config.pipeline import PipelineConfig
+from components.config import InputConfig, PipelineConfig
 from components.data.samples import SampleRows, input_value, load_embeddings, open_samples_table
 from components.models.projections import Aligned
 from components.references import Dataset, Features
 from components.seeding import seed_of
 from components.storage.column import read_vectors as vectors_of
 from components.storage.column import vector_column
-from components.targets.collection import PREFIX
+from components.targets import PREFIX
 
 _BATCH = 4096
 

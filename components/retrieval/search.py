@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
-from components.config.inputs import InputConfig
+from components.config import InputConfig
 from components.config.score import BATCH
 from components.data.rows import LOOKERS, chunked, model_columns, open_table, usable_rows
 from components.data.values import read_cells
@@ -19,7 +19,7 @@ from components.errors import DataError, ModelError, nearest
 from components.inference.bundle import GALLERY
 from components.inference.predictor import Predictor
 from components.retrieval.gallery import read_vectors, shown
-from components.targets.collection import PREFIX
+from components.targets import PREFIX
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,7 @@ from components.robustness.results import (
     effective_robustness,
     relative_robustness,
 )
-from components.targets import AnyTarget
-from components.targets.metrics import higher_is_better, metric
+from components.targets import AnyTarget, higher_is_better, metric
 
 
 class Scorer:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from components.config.pipeline import PipelineConfig
+from components.config import PipelineConfig
 from components.data.examples import as_table
 from components.data.samples import SampleRows, open_samples_table
 from components.evaluation.results import Evaluation

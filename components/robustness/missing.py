@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from components.config.inputs import InputConfig
+from components.config import InputConfig
 from components.inference.ensemble import InputEmbeddings
 from components.inference.predictor import Predictor
 from components.seeding import seed_of

@@ -15,7 +15,7 @@ import numpy as np
 
 from components.evaluation.intervals import Gain, Interval, Stored
 from components.results.table import Table, estimate, number, text
-from components.targets.metrics import higher_is_better
+from components.targets import higher_is_better
 
 
 @dataclass(frozen=True)

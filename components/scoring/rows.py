@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from components.config.inputs import InputConfig
+from components.config import InputConfig
 from components.config.score import ScoreConfig
 from components.data.cells import word_of
 from components.data.quarantine import Fault

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import torch
 
-from components.config.fusion import FusionConfig
+from components.config import FusionConfig
 from components.models.fusion import build_fusion
 from components.models.networks import Fused
 from components.targets import Targets

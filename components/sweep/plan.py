@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.config import PipelineConfig
 from components.config.load import ConfigError, as_override, configured, read_pipeline
-from components.config.pipeline import PipelineConfig
 from components.config.sweep import SweepConfig
 from components.storage.digest import digest_json
 

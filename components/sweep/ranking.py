@@ -12,8 +12,7 @@ from components.inference.ensemble import FUSION
 from components.results.table import Table, estimate, interval, number, text
 from components.sweep.plan import Trial
 from components.sweep.score import DELIVERED, Kind, Score, Scored
-from components.targets import AnyTarget
-from components.targets.metrics import rank
+from components.targets import AnyTarget, rank
 
 Comparison = Literal["selected", "budget"]
 

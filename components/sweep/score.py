@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from components.config.pipeline import PipelineConfig
+from components.config import PipelineConfig
 from components.evaluation.bootstrap import bootstrap_intervals
 from components.evaluation.intervals import Interval, Stored
 from components.inference.ensemble import AVERAGE, FUSION, CandidateEnsemble, Embeddings
@@ -19,8 +19,7 @@ from components.pipeline.package import assemble, open_split
 from components.references import Dataset, Features, Single, Trained
 from components.seeding import seed_of
 from components.storage.atomic import replacing
-from components.targets import AnyTarget, known_rows
-from components.targets.metrics import metric
+from components.targets import AnyTarget, known_rows, metric
 
 IDEAL, DELIVERED = "product rule", "delivered"
 Kind = Literal["single", "average", "ideal", "fusion", "delivered"]

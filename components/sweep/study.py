@@ -14,7 +14,7 @@ from components.seeding import seed_of
 from components.storage.sqlite_url import sqlite_url
 from components.sweep.plan import Trial
 from components.sweep.trial import TrialResult, direction
-from components.targets.metrics import rank
+from components.targets import rank
 
 _RESULT, _DIGEST = "result", "digest"
 _STATES = {

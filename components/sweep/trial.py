@@ -7,12 +7,12 @@ from typing import Literal
 
 import optuna
 
-from components.config.pipeline import PipelineConfig
+from components.config import PipelineConfig
 from components.engine import open_engine
 from components.evaluation.intervals import Stored
 from components.pipeline.fuse import fuse
 from components.references import Dataset, Features, Single, Trained
-from components.targets.metrics import higher_is_better, rank
+from components.targets import higher_is_better, rank
 from components.training.checkpoint import Epoch, read_history
 from components.training.faults import TrainingError
 

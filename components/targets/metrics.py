@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike
 
 from components.metrics.checks import check_probabilities
 from components.metrics.classification import Ranks
-from components.targets import Classification, Multilabel
+from components.targets.classification import Classification
+from components.targets.multilabel import Multilabel
 from components.targets.target import Target
 
 LOWER_IS_BETTER = frozenset(

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from components.config.inputs import InputConfig
+from components.config import InputConfig
 from components.data.samples import load_embeddings, presence
 from components.models.networks import Batch, Part
 from components.models.weights import open_preprocessor

@@ -11,12 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from components.config.fusion import ModalityDropout
-from components.config.training import LoopConfig
+from components.config import LoopConfig, ModalityDropout
 from components.objectives import Objective
 from components.runtime.device import out_of_memory, precision
 from components.storage.tensors import is_whole, load_tensors, save_tensors
-from components.targets.metrics import rank
+from components.targets import rank
 from components.training import checkpoint
 from components.training.batches import Source
 from components.training.checkpoint import Epoch, Progress

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from components.config.fusion import ModalityDropout
+from components.config import ModalityDropout
 
 
 def rate_at(config: ModalityDropout, epoch: int, epochs: int) -> float:

@@ -16,8 +16,9 @@ from components.targets import (
     Regression,
     Targets,
     known_rows,
+    metric,
+    rank,
 )
-from components.targets.metrics import metric, rank
 
 _STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
 _PENALTIES = (1000.0, 100.0, 10.0, 1.0, 0.1)

@@ -7,8 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from components.config.fusion import ModalityDropout
-from components.config.training import LoopConfig
+from components.config import LoopConfig, ModalityDropout
 from components.objectives import Objective
 from components.training.batches import Source
 from components.training.checkpoint import Epoch

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from components.config import load_pipeline, load_tracking
-from components.config.engine import EngineConfig
+from components.config import EngineConfig, load_pipeline, load_tracking
 from components.errors import BraidError
 from flows.cli.options import (
     DIFFERENT,
