@@ -6,11 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from components.models.fusion.attention import Block, learned_tokens
-from components.models.fusion.masking import as_tokens, hide_absent
-from components.models.fusion.protocol import Fusion
+from components.models.fusion.normed import NormedFusion
 
 
-class Bottleneck(Fusion):
+class Bottleneck(NormedFusion):
     """Multimodal bottleneck transformer (Nagrani et al. 2021, https://arxiv.org/abs/2107.00135).
 
     Section 3, "Fusion via attention bottlenecks": every input has transformer layers of its own over
@@ -29,10 +28,6 @@ class Bottleneck(Fusion):
         bottlenecks: Number of bottleneck tokens.
         heads: Attention heads; must divide ``width``.
         dropout: Dropout in every block.
-
-    Shape:
-        embeddings: (B, D_m) or (B, T_m, D_m) each; present: (B, M) bool, columns in the order of
-        :attr:`inputs`; result: (B, width).
     """
 
     def __init__(
@@ -44,10 +39,7 @@ class Bottleneck(Fusion):
         heads: int = 4,
         dropout: float = 0.2,
     ) -> None:
-        super().__init__()
-        self.inputs = tuple(sorted(widths))
-        self.width = width
-        self.norms = nn.ModuleDict({name: nn.LayerNorm(widths[name]) for name in self.inputs})
+        super().__init__(widths, width)
         self.projections = nn.ModuleDict({name: nn.Linear(widths[name], width) for name in self.inputs})
         self.class_tokens = nn.ParameterDict({name: learned_tokens(1, width) for name in self.inputs})
         self.bottlenecks = learned_tokens(bottlenecks, width)
@@ -57,13 +49,10 @@ class Bottleneck(Fusion):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        hidden = hide_absent(embeddings, present, self.inputs)
         rows, count = len(present), len(self.bottlenecks)
         shared = self.bottlenecks.expand(rows, -1, -1)  # (B, F, W)
         streams, real = {}, {}
-        for name in self.inputs:
-            value, mask = as_tokens(hidden[name])
-            value = self.projections[name](self.norms[name](value))
+        for name, (value, mask) in self.tokens(embeddings, present).items():
             streams[name] = torch.cat([self.class_tokens[name].expand(rows, 1, -1), value], dim=1)
             real[name] = torch.cat([mask.new_ones(rows, 1), mask, mask.new_ones(rows, count)], dim=1)
         for layer in self.layers:

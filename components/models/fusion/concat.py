@@ -5,11 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from components.models.fusion.masking import as_vector, hide_absent
-from components.models.fusion.protocol import Fusion
+from components.models.fusion.normed import NormedFusion
 
 
-class Concat(Fusion):
+class Concat(NormedFusion):
     """Normalised embeddings side by side, through hidden layers. An absent one is a learned vector.
 
     Args:
@@ -17,10 +16,6 @@ class Concat(Fusion):
         width: Length of the fused vector (with ``layers`` = 0 it is the sum of ``widths``).
         layers: Hidden layers.
         dropout: Dropout before each hidden layer and on the result.
-
-    Shape:
-        embeddings: (B, D_m) or (B, T_m, D_m) each; present: (B, M) bool, columns in the order of
-        :attr:`inputs`; result: (B, width).
 
     Example:
         >>> fusion = Concat({"image": 8, "text": 4}, width=16).eval()
@@ -37,9 +32,7 @@ class Concat(Fusion):
     def __init__(
         self, widths: Mapping[str, int], width: int = 128, layers: int = 1, dropout: float = 0.3
     ) -> None:
-        super().__init__()
-        self.inputs = tuple(sorted(widths))
-        self.norms = nn.ModuleDict({name: nn.LayerNorm(widths[name]) for name in self.inputs})
+        super().__init__(widths, width if layers else sum(widths.values()))
         self.missing = nn.ParameterDict(
             {name: nn.Parameter(torch.zeros(widths[name])) for name in self.inputs}
         )
@@ -49,12 +42,11 @@ class Concat(Fusion):
             blocks += [nn.Dropout(dropout), nn.Linear(total, width), nn.GELU()]
             total = width
         self.layers = nn.Sequential(*blocks, nn.Dropout(dropout))
-        self.width = total
 
     def forward(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        hidden = hide_absent(embeddings, present, self.inputs)
+        x = self.vectors(embeddings, present)
         parts = [
-            torch.where(present[:, [column]], self.norms[name](as_vector(hidden[name])), self.missing[name])
+            torch.where(present[:, [column]], x[name], self.missing[name])
             for column, name in enumerate(self.inputs)
         ]
         return self.layers(torch.cat(parts, dim=1))

@@ -6,11 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from components.models.fusion.attention import Block, learned_tokens
-from components.models.fusion.masking import as_tokens, hide_absent
-from components.models.fusion.protocol import Fusion
+from components.models.fusion.normed import NormedFusion
 
 
-class CrossAttention(Fusion):
+class CrossAttention(NormedFusion):
     """Multimodal transformer, MulT (Tsai et al. 2019, https://arxiv.org/abs/1906.00295, section 3).
 
     For every ordered pair of inputs a cross-modal transformer: the tokens of the target attend to those
@@ -46,10 +45,7 @@ class CrossAttention(Fusion):
         heads: int = 4,
         dropout: float = 0.2,
     ) -> None:
-        super().__init__()
-        self.inputs = tuple(sorted(widths))
-        self.width = width * len(self.inputs)
-        self.norms = nn.ModuleDict({name: nn.LayerNorm(widths[name]) for name in self.inputs})
+        super().__init__(widths, width * len(widths))
         self.projections = nn.ModuleDict({name: nn.Linear(widths[name], width) for name in self.inputs})
         self.first = nn.ParameterDict({name: learned_tokens(1, width) for name in self.inputs})
         self.cross = nn.ModuleDict(
@@ -70,12 +66,9 @@ class CrossAttention(Fusion):
         self.norm = nn.LayerNorm(self.width)
 
     def forward(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        hidden = hide_absent(embeddings, present, self.inputs)
         rows = len(present)
         tokens, real = {}, {}
-        for column, name in enumerate(self.inputs):
-            value, mask = as_tokens(hidden[name])
-            value = self.projections[name](self.norms[name](value))
+        for column, (name, (value, mask)) in enumerate(self.tokens(embeddings, present).items()):
             tokens[name] = torch.cat([self.first[name].expand(rows, 1, -1), value], dim=1)  # (B, 1 + T, W)
             real[name] = torch.cat([mask.new_ones(rows, 1), mask & present[:, [column]]], dim=1)
         results = []

@@ -6,11 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from components.models.fusion.masking import as_vector, hide_absent
-from components.models.fusion.protocol import Fusion
+from components.models.fusion.normed import NormedFusion
 
 
-class FiLM(Fusion):
+class FiLM(NormedFusion):
     """Feature-wise linear modulation (Perez et al. 2018, https://arxiv.org/abs/1709.07871, section 2).
 
     The paper modulates one input (the image) by one other (the question):
@@ -25,17 +24,10 @@ class FiLM(Fusion):
         widths: Length D_m of each input's embedding.
         width: Length of the fused vector.
         dropout: Dropout on the fused vector.
-
-    Shape:
-        embeddings: (B, D_m) or (B, T_m, D_m) each; present: (B, M) bool, columns in the order of
-        :attr:`inputs`; result: (B, width).
     """
 
     def __init__(self, widths: Mapping[str, int], width: int = 128, dropout: float = 0.3) -> None:
-        super().__init__()
-        self.inputs = tuple(sorted(widths))
-        self.width = width
-        self.norms = nn.ModuleDict({name: nn.LayerNorm(widths[name]) for name in self.inputs})
+        super().__init__(widths, width)
         self.features = nn.ModuleDict({name: nn.Linear(widths[name], width) for name in self.inputs})
         others = self.inputs if len(self.inputs) > 1 else ()
         self.conditions = nn.ModuleDict({name: nn.Linear(widths[name], width) for name in others})
@@ -43,8 +35,7 @@ class FiLM(Fusion):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        hidden = hide_absent(embeddings, present, self.inputs)
-        x = {name: self.norms[name](as_vector(hidden[name])) for name in self.inputs}
+        x = self.vectors(embeddings, present)
         known = {name: present[:, [column]] for column, name in enumerate(self.inputs)}  # (B, 1)
         conditions = {name: part(x[name]) * known[name] for name, part in self.conditions.items()}
         modulated = []

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from components.models.fusion.masking import as_vector, hide_absent
-from components.models.fusion.protocol import Fusion
+from components.models.fusion.normed import NormedFusion
 
 
-class LowRank(Fusion):
+class LowRank(NormedFusion):
     """Low-rank multimodal fusion (Liu et al. 2018, https://arxiv.org/abs/1806.00064, section 3.2).
 
     A linear layer behind the outer product of all ``[x_m; 1]``, whose weight is a sum of r rank-one
@@ -25,20 +24,13 @@ class LowRank(Fusion):
         width: Length of the fused vector.
         rank: Rank-one tensors r.
         dropout: Dropout on the fused vector.
-
-    Shape:
-        embeddings: (B, D_m) or (B, T_m, D_m) each; present: (B, M) bool, columns in the order of
-        :attr:`inputs`; result: (B, width).
     """
 
     def __init__(
         self, widths: Mapping[str, int], width: int = 128, rank: int = 4, dropout: float = 0.3
     ) -> None:
-        super().__init__()
-        self.inputs = tuple(sorted(widths))
-        self.width = width
+        super().__init__(widths, width)
         self.rank = rank
-        self.norms = nn.ModuleDict({name: nn.LayerNorm(widths[name]) for name in self.inputs})
         self.factors = nn.ModuleDict({name: nn.Linear(widths[name], rank * width) for name in self.inputs})
         for factor in self.factors.values():
             nn.init.ones_(factor.bias)  # type: ignore[arg-type]
@@ -46,11 +38,7 @@ class LowRank(Fusion):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        hidden = hide_absent(embeddings, present, self.inputs)
-        x = {
-            name: self.norms[name](as_vector(hidden[name])) * present[:, [column]]
-            for column, name in enumerate(self.inputs)
-        }
+        x = self.vectors(embeddings, present)
         factors = torch.stack([self.factors[name](x[name]) for name in self.inputs])  # (M, B, r * W)
         products = factors.prod(dim=0).unflatten(1, (self.rank, self.width))
         return self.dropout(products.mean(dim=1) + self.bias)

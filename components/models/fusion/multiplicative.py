@@ -6,11 +6,10 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
-from components.models.fusion.masking import as_vector, hide_absent
-from components.models.fusion.protocol import Fusion
+from components.models.fusion.normed import NormedFusion
 
 
-class Multiplicative(Fusion):
+class Multiplicative(NormedFusion):
     """Multiplicative interactions (Jayakumar et al. 2020, https://openreview.net/forum?id=rylnK6VtDH).
 
     The paper's layer, equation 1, is for two inputs: ``f(x, z) = z' W x + z' U + V x + b`` with a
@@ -28,10 +27,6 @@ class Multiplicative(Fusion):
         width: Length of the fused vector.
         factor_width: Features F of each input in the bilinear forms.
         dropout: Dropout on the fused vector.
-
-    Shape:
-        embeddings: (B, D_m) or (B, T_m, D_m) each; present: (B, M) bool, columns in the order of
-        :attr:`inputs`; result: (B, width).
     """
 
     def __init__(
@@ -41,10 +36,7 @@ class Multiplicative(Fusion):
         factor_width: int = 24,
         dropout: float = 0.3,
     ) -> None:
-        super().__init__()
-        self.inputs = tuple(sorted(widths))
-        self.width = width
-        self.norms = nn.ModuleDict({name: nn.LayerNorm(widths[name]) for name in self.inputs})
+        super().__init__(widths, width)
         self.linear = nn.ModuleDict(
             {name: nn.Linear(widths[name], width, bias=False) for name in self.inputs}
         )
@@ -58,11 +50,7 @@ class Multiplicative(Fusion):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        hidden = hide_absent(embeddings, present, self.inputs)
-        x = {
-            name: self.norms[name](as_vector(hidden[name])) * present[:, [column]]
-            for column, name in enumerate(self.inputs)
-        }
+        x = self.vectors(embeddings, present)
         z = {name: factor(x[name]) for name, factor in self.factors.items()}  # (B, F), zeros where absent
         terms = [self.linear[name](x[name]) for name in self.inputs]
         for (left, right), form in zip(self.pairs, self.forms, strict=True):

@@ -6,11 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from components.models.fusion.attention import Block, learned_tokens
-from components.models.fusion.masking import as_tokens, hide_absent
-from components.models.fusion.protocol import Fusion
+from components.models.fusion.normed import NormedFusion
 
 
-class Perceiver(Fusion):
+class Perceiver(NormedFusion):
     """Perceiver (Jaegle et al. 2021, https://arxiv.org/abs/2103.03206, section 3.1).
 
     Learned latents attend to the tokens of all inputs (cross-attention), then to each other
@@ -27,10 +26,6 @@ class Perceiver(Fusion):
         latents: Number of latents.
         heads: Attention heads; must divide ``width``.
         dropout: Dropout in every block.
-
-    Shape:
-        embeddings: (B, D_m) or (B, T_m, D_m) each; present: (B, M) bool, columns in the order of
-        :attr:`inputs`; result: (B, width).
     """
 
     def __init__(
@@ -42,10 +37,7 @@ class Perceiver(Fusion):
         heads: int = 4,
         dropout: float = 0.2,
     ) -> None:
-        super().__init__()
-        self.inputs = tuple(sorted(widths))
-        self.width = width
-        self.norms = nn.ModuleDict({name: nn.LayerNorm(widths[name]) for name in self.inputs})
+        super().__init__(widths, width)
         self.projections = nn.ModuleDict({name: nn.Linear(widths[name], width) for name in self.inputs})
         self.modality = nn.ParameterDict({name: learned_tokens(1, width) for name in self.inputs})
         self.latents = learned_tokens(latents, width)
@@ -54,11 +46,9 @@ class Perceiver(Fusion):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        hidden = hide_absent(embeddings, present, self.inputs)
         tokens, real = [], []
-        for column, name in enumerate(self.inputs):
-            value, mask = as_tokens(hidden[name])
-            tokens.append(self.projections[name](self.norms[name](value)) + self.modality[name])
+        for column, (name, (value, mask)) in enumerate(self.tokens(embeddings, present).items()):
+            tokens.append(value + self.modality[name])
             real.append(mask & present[:, [column]])
         context, seen = torch.cat(tokens, dim=1), torch.cat(real, dim=1)
         x = self.latents.expand(len(present), -1, -1)  # (B, L, W)

@@ -6,11 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from components.models.fusion.masking import as_vector, hide_absent
-from components.models.fusion.protocol import Fusion
+from components.models.fusion.normed import NormedFusion
 
 
-class ProductOfExperts(Fusion):
+class ProductOfExperts(NormedFusion):
     """Gaussian product of experts (Hinton 2002; Wu and Goodman 2018, section 2.2).
 
     https://arxiv.org/abs/1802.05335: each input present gives a Gaussian with mean mu_m and
@@ -26,24 +25,16 @@ class ProductOfExperts(Fusion):
         widths: Length D_m of each input's embedding.
         width: Length of the fused vector.
         dropout: Dropout on the fused vector.
-
-    Shape:
-        embeddings: (B, D_m) or (B, T_m, D_m) each; present: (B, M) bool, columns in the order of
-        :attr:`inputs`; result: (B, width).
     """
 
     def __init__(self, widths: Mapping[str, int], width: int = 128, dropout: float = 0.3) -> None:
-        super().__init__()
-        self.inputs = tuple(sorted(widths))
-        self.width = width
-        self.norms = nn.ModuleDict({name: nn.LayerNorm(widths[name]) for name in self.inputs})
+        super().__init__(widths, width)
         self.means = nn.ModuleDict({name: nn.Linear(widths[name], width) for name in self.inputs})
         self.precisions = nn.ModuleDict({name: nn.Linear(widths[name], width) for name in self.inputs})
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        hidden = hide_absent(embeddings, present, self.inputs)
-        x = {name: self.norms[name](as_vector(hidden[name])) for name in self.inputs}
+        x = self.vectors(embeddings, present)
         means = torch.stack([self.means[name](x[name]) for name in self.inputs], dim=1)  # (B, M, W)
         precisions = torch.stack([F.softplus(self.precisions[name](x[name])) for name in self.inputs], dim=1)
         precisions = precisions * present.unsqueeze(-1)

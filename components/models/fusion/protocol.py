@@ -21,5 +21,10 @@ class Fusion(nn.Module):
     width: int
 
     def forward(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        """(B, D_m) or (B, T_m, D_m) each and (B, M) bool to (B, width)."""
+        """Fuse the embeddings, (B, D_m) or (B, T_m, D_m) each, of the present inputs into (B, width).
+
+        Args:
+            embeddings: Embedding of each input.
+            present: (B, M) bool, columns in the order of :attr:`inputs`.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no forward")

@@ -7,11 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from components.models.fusion.masking import as_vector, hide_absent
-from components.models.fusion.protocol import Fusion
+from components.models.fusion.normed import NormedFusion
 
 
-class Sum(Fusion):
+class Sum(NormedFusion):
     """``gelu(sum_m W_m x_m + b_m)`` over the inputs present, or their mean.
 
     The sum decomposition of functions on sets (Zaheer et al. 2017, https://arxiv.org/abs/1703.06114,
@@ -24,10 +23,6 @@ class Sum(Fusion):
         width: Length of the fused vector.
         reduction: ``sum`` or ``mean``.
         dropout: Dropout on the fused vector.
-
-    Shape:
-        embeddings: (B, D_m) or (B, T_m, D_m) each; present: (B, M) bool, columns in the order of
-        :attr:`inputs`; result: (B, width).
     """
 
     def __init__(
@@ -37,17 +32,14 @@ class Sum(Fusion):
         reduction: Literal["sum", "mean"] = "sum",
         dropout: float = 0.3,
     ) -> None:
-        super().__init__()
-        self.inputs = tuple(sorted(widths))
-        self.width = width
+        super().__init__(widths, width)
         self.reduction = reduction
-        self.norms = nn.ModuleDict({name: nn.LayerNorm(widths[name]) for name in self.inputs})
         self.projections = nn.ModuleDict({name: nn.Linear(widths[name], width) for name in self.inputs})
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        hidden = hide_absent(embeddings, present, self.inputs)
-        parts = [self.projections[name](self.norms[name](as_vector(hidden[name]))) for name in self.inputs]
+        x = self.vectors(embeddings, present)
+        parts = [self.projections[name](x[name]) for name in self.inputs]
         pooled = (torch.stack(parts, dim=1) * present.unsqueeze(-1)).sum(dim=1)  # (B, W)
         if self.reduction == "mean":
             pooled = pooled / present.sum(1, keepdim=True).clamp(min=1)

@@ -8,11 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from components.config.fusion import tensor_entries
-from components.models.fusion.masking import as_vector, hide_absent
-from components.models.fusion.protocol import Fusion
+from components.models.fusion.normed import NormedFusion
 
 
-class TensorFusion(Fusion):
+class TensorFusion(NormedFusion):
     """Tensor fusion network (Zadeh et al. 2017, https://arxiv.org/abs/1707.07250, section 4.2).
 
     ``[1; z_1] x [1; z_2] x ... x [1; z_M]`` (outer product) holds every product of features of every
@@ -29,10 +28,6 @@ class TensorFusion(Fusion):
         factor_width: Features F of each input in the product.
         dropout: Dropout on the product and on the fused vector.
 
-    Shape:
-        embeddings: (B, D_m) or (B, T_m, D_m) each; present: (B, M) bool, columns in the order of
-        :attr:`inputs`; result: (B, width).
-
     Raises:
         ValueError: If the product would have too many entries.
     """
@@ -44,21 +39,18 @@ class TensorFusion(Fusion):
         factor_width: int = 12,
         dropout: float = 0.3,
     ) -> None:
-        super().__init__()
+        super().__init__(widths, width)
         entries = tensor_entries(factor_width, len(widths))
-        self.inputs = tuple(sorted(widths))
-        self.width = width
-        self.norms = nn.ModuleDict({name: nn.LayerNorm(widths[name]) for name in self.inputs})
         self.factors = nn.ModuleDict({name: nn.Linear(widths[name], factor_width) for name in self.inputs})
         self.layers = nn.Sequential(
             nn.Dropout(dropout), nn.Linear(entries, width), nn.GELU(), nn.Dropout(dropout)
         )
 
     def forward(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        hidden = hide_absent(embeddings, present, self.inputs)
+        x = self.vectors(embeddings, present)
         factors = []
         for column, name in enumerate(self.inputs):
-            z = F.gelu(self.factors[name](self.norms[name](as_vector(hidden[name])))) * present[:, [column]]
+            z = F.gelu(self.factors[name](x[name])) * present[:, [column]]
             factors.append(torch.cat([z.new_ones(len(z), 1), z], dim=1))  # (B, F + 1)
         return self.layers(reduce(_outer, factors))
 

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from components.models.fusion.masking import as_tokens, hide_absent
-from components.models.fusion.protocol import Fusion
+from components.models.fusion.normed import NormedFusion
 
 
-class Transformer(Fusion):
+class Transformer(NormedFusion):
     """A pre-norm transformer encoder over a class token and the tokens of every input.
 
     Each input gives one token (a vector embedding) or several (a sequence); its name is told by a
@@ -21,10 +20,6 @@ class Transformer(Fusion):
         layers: Blocks.
         heads: Attention heads; must divide ``width``.
         dropout: Dropout in every block.
-
-    Shape:
-        embeddings: (B, D_m) or (B, T_m, D_m) each; present: (B, M) bool, columns in the order of
-        :attr:`inputs`; result: (B, width).
     """
 
     def __init__(
@@ -35,12 +30,9 @@ class Transformer(Fusion):
         heads: int = 4,
         dropout: float = 0.2,
     ) -> None:
-        super().__init__()
+        super().__init__(widths, width)
         if width % heads:
             raise ValueError(f"fusion.heads: {heads} does not divide fusion.width {width}")
-        self.inputs = tuple(sorted(widths))
-        self.width = width
-        self.norms = nn.ModuleDict({name: nn.LayerNorm(widths[name]) for name in self.inputs})
         self.projections = nn.ModuleDict({name: nn.Linear(widths[name], width) for name in self.inputs})
         self.modality = nn.ParameterDict(
             {name: nn.Parameter(torch.randn(width) * 0.02) for name in self.inputs}
@@ -56,15 +48,12 @@ class Transformer(Fusion):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        hidden = hide_absent(embeddings, present, self.inputs)
         rows = present.shape[0]
         tokens = [self.class_token.expand(rows, 1, -1)]
         real = [present.new_ones(rows, 1)]
-        for column, name in enumerate(self.inputs):
+        for column, (name, (value, mask)) in enumerate(self.tokens(embeddings, present).items()):
             known = present[:, column].view(-1, 1, 1)
-            value, mask = as_tokens(hidden[name])  # an absent input keeps one token
-            value = self.projections[name](self.norms[name](value)) + self.modality[name]
-            tokens.append(torch.where(known, value, self.missing[name]))
+            tokens.append(torch.where(known, value + self.modality[name], self.missing[name]))
             real.append(mask)
         x = self.blocks(torch.cat(tokens, dim=1), src_key_padding_mask=~torch.cat(real, dim=1))
         return self.norm(x[:, 0])
