@@ -40,7 +40,7 @@ from components.monitoring.compare import compare
 from components.monitoring.incoming import Incoming, look
 from components.monitoring.reference import draw_reference
 from components.monitoring.results import Drift
-from components.pipeline.plain import BuiltModel, build_model
+from components.pipeline.run import BuiltModel, build_model
 from components.robustness.corruptions import corrupt, corruptions
 from components.storage.atomic import replacing
 from components.targets.collection import PREFIX

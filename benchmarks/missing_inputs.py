@@ -35,7 +35,7 @@ from components.models.fusion import build_fusion
 from components.models.networks import Batch, Fused
 from components.objectives import Supervised
 from components.pipeline.package import open_split
-from components.pipeline.plain import BuiltModel, build_model
+from components.pipeline.run import BuiltModel, build_model
 from components.robustness.missing import draws, filled, zero_parts
 from components.runtime.device import choose_device
 from components.seeding import seed_of

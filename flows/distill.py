@@ -15,10 +15,9 @@ from components.references import Dataset, TeacherPredictions
 from flows.run.lifecycle import open_run
 from flows.workers.pool import WORKERS, run_name, workers
 from tasks.context import Context
+from tasks.data import ingest_task, preprocess_task
 from tasks.distill import compare_task, register_task
-from tasks.ingest import ingest_task
 from tasks.learn import Learned, learn_task
-from tasks.preprocess import preprocess_task
 from tasks.promote import Registered
 from tasks.teach import teach_task
 
@@ -80,8 +79,7 @@ def distill(
         if plan.file.register_students:
             for name, trainings in learned.items():
                 registered[name] = register_task.submit(run, dataset, trainings, name).result()
-        result = Path(compared.result()).read_text("utf-8")
-        gains = DistillationResult.from_json(result)
+        gains = compared.result().read()
         return Distilled(run.key, run.mlflow_run, gains, registered, teacher.answered)
 
 

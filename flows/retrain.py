@@ -14,10 +14,9 @@ from components.pipeline import run as pipeline
 from components.references import Features, FusedModel, Missing
 from components.retrieval.results import Retrievals
 from flows.run.lifecycle import open_run
-from flows.run.steps import SubmittedSteps
+from flows.run.steps import submitted
 from flows.workers.pool import WORKERS, run_name, workers
 from tasks import artifacts
-from tasks.align import Retrieved
 from tasks.context import Context
 from tasks.promote import Registered
 from tasks.tracking import runs
@@ -79,7 +78,7 @@ def retrain(
 
 def run_steps(run: Context) -> Outcome:
     """Retrain within the flow that calls this, and record which optional steps are missing."""
-    steps = SubmittedSteps(run)
+    steps = submitted(run)
     result = pipeline.retrain(steps, run.config)
     runs.tag_missing(run.tracking, run.mlflow_run, result.missing)
     missing = (*result.missing, *runs.missing_parts(run.tracking, run.mlflow_run))
@@ -94,7 +93,7 @@ def run_steps(run: Context) -> Outcome:
         further=tuple(further),
         registered=result.promotion,
         report=None if isinstance(result.report, Missing) else Path(result.report),
-        retrieval=retrieval.read() if isinstance(retrieval, Retrieved) else None,
+        retrieval=retrieval.read() if isinstance(retrieval, artifacts.Written) else None,
         extracted=_extracted(steps.wait(result.parts.features), result.parts.fused),
         missing=missing,
     )

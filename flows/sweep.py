@@ -25,7 +25,7 @@ from components.sweep.study import Study, open_storage
 from components.sweep.trial import TrialResult
 from flows.retrain import retrain
 from flows.run.lifecycle import begin_run
-from flows.run.steps import SubmittedSteps
+from flows.run.steps import submitted
 from flows.workers.pool import WORKERS, Workers, run_name, workers
 from tasks.context import Context
 from tasks.progress import Progress
@@ -147,7 +147,7 @@ def _extract(sweep: Context, entry: Entry, seeds: list[int]) -> list[Arm]:
         run = runs.nested_run(at, sweep.mlflow_run, f"features {label}", tags)
         runs.log_params(at, run, config.model_dump(mode="json"))
         context = replace(sweep, key=f"{sweep.key}/{label}", config=config, mlflow_run=run)
-        steps = SubmittedSteps(context, before)
+        steps = submitted(context, before)
         parts = unimodal(steps, config)
         before = {name: [feature] for name, feature in parts.features.items()}
         begun_arms.append((context, steps, parts))

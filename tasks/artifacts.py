@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -16,7 +17,9 @@ from components.references import Missing
 from components.results import markdown
 from components.results.protocol import Result
 from components.results.table import Table
+from components.storage.atomic import write_bytes
 from components.storage.digest import digest
+from tasks.context import Context
 from tasks.tracking import runs
 
 
@@ -27,6 +30,51 @@ class Logged(Protocol):
     def tracking(self) -> TrackingConfig: ...
     @property
     def mlflow_run(self) -> str: ...
+
+
+class StoredResult(Result, Protocol):
+    """Outcome of one step that travels as JSON."""
+
+    def to_json(self) -> str: ...
+    @classmethod
+    def from_json(cls, text: str) -> Self: ...
+
+
+Kind = TypeVar("Kind", bound=StoredResult)
+
+
+@dataclass(frozen=True)
+class Written(Generic[Kind]):
+    """Reference to a result.
+
+    Attributes:
+        kind: Class of the result.
+        file: JSON of it.
+    """
+
+    kind: type[Kind]
+    file: str
+
+    def read(self) -> Kind:
+        """Read the result."""
+        return self.kind.from_json(Path(self.file).read_text("utf-8", "surrogatepass"))
+
+
+def write_result(
+    context: Context, result: Kind, name: str, figures: Callable[[], Mapping[str, Figure]] = dict
+) -> Written[Kind]:
+    """Write a result into the folder of its run, and log it.
+
+    Args:
+        context: The run.
+        result: Outcome of a step.
+        name: Name of the file.
+        figures: Draws them, by name.
+    """
+    file = context.folder / f"{name}.json"
+    write_bytes(file, result.to_json().encode("utf-8", "surrogatepass"))
+    log_result(context, result, file, figures)
+    return Written(type(result), str(file))
 
 
 def log_result(

@@ -14,10 +14,8 @@ from components.pipeline.fuse import training_prior
 from components.references import Dataset, TeacherPredictions
 from components.results import markdown
 from components.seeding import seed_of
-from components.storage.atomic import write_bytes
-from components.targets import known_rows
-from components.targets.metrics import rank
-from tasks.artifacts import log_result, show_result
+from components.targets import known_rows, rank
+from tasks.artifacts import Written, show_result, write_result
 from tasks.context import Context
 from tasks.learn import Learned
 from tasks.progress import Progress
@@ -32,8 +30,8 @@ def compare_task(
     dataset: Dataset,
     teacher: TeacherPredictions,
     learned: dict[str, list[Learned]],
-) -> str:
-    """Measure each student's gain; give the path of a :class:`DistillationResult` as JSON.
+) -> Written[DistillationResult]:
+    """Measure each student's gain.
 
     Args:
         context: The run.
@@ -44,15 +42,12 @@ def compare_task(
     at, run = context.tracking, context.mlflow_run
     progress = Progress(context, "compare")
     result = _compare(context, dataset, teacher, learned)
-    path = context.folder / "distillation.json"
-    write_bytes(path, result.to_json().encode())
-
     helps = {f"teacher_helps_{student.name}": student.verdict for student in result.students}
     runs.set_tags(at, run, {**helps, runs.NOTE: "\n\n".join(map(markdown.plain, result.findings))})
-    log_result(context, result, path, lambda: {"distillation": gains(result)})
+    written = write_result(context, result, "distillation", lambda: {"distillation": gains(result)})
     show_result("distillation_summary", context.key, result)
     progress.finish(result.headline)
-    return str(path)
+    return written
 
 
 @step(name="register student", task_run_name="register {student}", tags=["registry"])

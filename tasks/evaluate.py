@@ -10,13 +10,11 @@ from components.evaluation.figures import all_figures
 from components.evaluation.intervals import bounds
 from components.evaluation.results import Curve, Evaluation, Evaluations
 from components.inference.bundle import model_digest
-from components.pipeline.evaluate import evaluate_model
+from components.pipeline.evaluate import evaluate_model, read_curves, training_folders
 from components.pipeline.package import package_model
 from components.references import Dataset, Features, FusedModel, Prepared, Single, Trained
 from components.storage.atomic import replacing, write_bytes
 from components.storage.names import outside_name
-from components.training.checkpoint import read_history
-from components.training.loop import best_epoch
 from tasks.artifacts import log_result
 from tasks.context import Context
 from tasks.progress import Progress
@@ -50,6 +48,10 @@ class Evaluated:
         """Read one row per test sample; see :class:`components.pipeline.evaluate.ModelEvaluation`."""
         return pd.read_parquet(self.predictions)
 
+    def read_curves(self) -> tuple[Curve, ...]:
+        """Read the training curves of the fits and the fusion, except those of one pass."""
+        return read_curves(self.curves, self.read().metric)
+
 
 @step(name="evaluate", task_run_name="evaluate", tags=["evaluation"])
 def evaluate_task(
@@ -75,33 +77,18 @@ def evaluate_task(
     predictions = context.folder / "predictions.parquet"
     with replacing(predictions) as temporary:
         model_evaluation.predictions.to_parquet(temporary, index=False)
-    curves = {name: single.training.folder for name, single in singles.items() if single.training is not None}
-    if fused is not None:
-        curves[fused.training.name] = fused.training.folder
-    evaluated = Evaluated(str(result), str(predictions), curves)
+    evaluated = Evaluated(str(result), str(predictions), training_folders(singles, fused))
 
     tags = _tags(evaluation, config.fusion.name, config.strategy)
     runs.set_tags(at, run, {**tags, runs.MODEL_TAG: model_digest(context.bundle)})
     _log_parts(context, evaluation, fused)
-    log_result(context, evaluation, result, lambda: all_figures(evaluation, read_curves(evaluated)))
+    log_result(context, evaluation, result, lambda: all_figures(evaluation, evaluated.read_curves()))
     for other in further:
         prefix = f"{outside_name(other.target)}_"
         log_result(context, other, figures=partial(all_figures, other), prefix=prefix)
     runs.log_file(at, run, predictions)
     progress.finish(evaluation.headline)
     return evaluated
-
-
-def read_curves(evaluated: Evaluated) -> list[Curve]:
-    """Read the training curves of the fits and the fusion, except those of one pass."""
-    curves, metric = [], evaluated.read().metric
-    for name, folder in evaluated.curves.items():
-        history = read_history(folder)
-        if len(history) > 1:
-            best = best_epoch(history, metric).epoch
-            losses, values = ([getattr(epoch, key) for epoch in history] for key in ("train_loss", "metric"))
-            curves.append(Curve(name, tuple(losses), tuple(values), best))
-    return curves
 
 
 def _log_parts(context: Context, evaluation: Evaluation, fused: FusedModel | None) -> None:

@@ -1,7 +1,6 @@
 """Task: the report, as one HTML page in MLflow and in short in the dashboard."""
 
 import subprocess
-from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -10,20 +9,13 @@ import yaml
 from components.evaluation.results import Evaluation
 from components.redaction import without_secrets
 from components.references import Dataset, Missing
-from components.report.content import Report
-from components.report.data_summary import summarise
-from components.report.page import render_report
+from components.report.page import write_report
 from components.results import markdown
-from components.storage.atomic import write_bytes
 from tasks import artifacts
-from tasks.align import Retrieved
-from tasks.audit import Audited
 from tasks.context import Context
-from tasks.evaluate import Evaluated, read_curves
-from tasks.explain import Explained
+from tasks.evaluate import Evaluated
 from tasks.progress import Progress
 from tasks.promote import Registered
-from tasks.robustness import Stressed
 from tasks.step import step
 from tasks.tracking import descriptions, runs
 
@@ -34,7 +26,7 @@ def report_task(
     dataset: Dataset,
     evaluated: Evaluated,
     registered: Registered,
-    optional: dict[str, Retrieved | Stressed | Explained | Audited | Missing],
+    optional: dict[str, artifacts.Written[Any] | Missing],
 ) -> str:
     """Write the report; give its path.
 
@@ -47,20 +39,19 @@ def report_task(
     """
     config, at, run = context.config, context.tracking, context.mlflow_run
     progress = Progress(context, "report")
-    evaluation, *further = evaluated.read_all()
-    results: dict[str, Any] = {
-        step: each.read() for step, each in optional.items() if not isinstance(each, Missing)
-    }
+    evaluation, *_ = evaluations = evaluated.read_all()
+    results = {step: each if isinstance(each, Missing) else each.read() for step, each in optional.items()}
     options = without_secrets(config.model_dump(mode="json"))
-    settings = yaml.safe_dump(options, sort_keys=False, allow_unicode=True)
-    report = Report(
+    path = context.folder / "report.html"
+    report = write_report(
+        path,
+        dataset,
+        evaluations,
+        results,
+        runs.missing_parts(at, run),
         title=f"{config.name} · {context.key}",
-        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        evaluation=evaluation,
-        data=summarise(dataset),
-        further=tuple(further),
-        curves=tuple(read_curves(evaluated)),
-        config=settings,
+        curves=evaluated.read_curves(),
+        config=yaml.safe_dump(options, sort_keys=False, allow_unicode=True),
         reproduce={
             "MLflow run": run,
             "run folder": context.key,
@@ -71,18 +62,8 @@ def report_task(
             **{name: version(name) for name in ("torch", "mlflow", "prefect", "scikit-learn")},
         },
         promotion=registered.reason,
-        verdict=registered.verdict,
-        robustness=results.get("robustness"),
-        explanations=results.get("explain"),
-        retrieval=results.get("retrieval"),
-        audit=results.get("audit"),
-        missing=(
-            *(each for each in optional.values() if isinstance(each, Missing)),
-            *runs.missing_parts(at, run),
-        ),
+        checks=registered.verdict.tables().get("promotion"),
     )
-    path = context.folder / "report.html"
-    write_bytes(path, render_report(report).encode("utf-8", "surrogatepass"))
     runs.log_file(at, run, path)
 
     runs.set_tags(at, run, {runs.NOTE: _note(context, evaluation, registered)})

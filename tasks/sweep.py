@@ -15,7 +15,7 @@ from components.sweep.ranking import Comparison, Entrant, Ranking, rank_entrants
 from components.sweep.score import DELIVERED, Scored, score
 from components.sweep.trial import Pruner, TrialResult, begin_trial
 from components.training.checkpoint import Epoch
-from tasks.artifacts import log_result, show_result
+from tasks.artifacts import show_result, write_result
 from tasks.context import Context
 from tasks.progress import Progress
 from tasks.step import gpu_slot, step
@@ -139,13 +139,11 @@ def rank_task(
         budget=budget,
         skipped=skipped,
     )
-    path = context.folder / f"ranking-{config.name}.json"
-    write_bytes(path, ranking.to_json().encode("utf-8", "surrogatepass"))
     drawn = {"ranking": ranking.rows, "budget": ranking.matched}
-    log_result(
+    write_result(
         context,
         ranking,
-        path,
+        f"ranking-{config.name}",
         lambda: {
             f"{name}_{config.name}": ranking_figure(ranking, rows) for name, rows in drawn.items() if rows
         },

@@ -8,9 +8,8 @@ import pandas as pd
 import torch
 from torch import nn
 
+from components.config import PipelineConfig, PretrainedConfig
 from components.config.alignment import AlignmentConfig, DCCAConfig
-from components.config.encoders import PretrainedConfig
-from components.config.pipeline import PipelineConfig
 from components.data.samples import learning_rows, presence, rows_digest
 from components.errors import DataError
 from components.models.code import encoder_code

@@ -9,21 +9,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from components.config.pipeline import PipelineConfig
+from components.config import PipelineConfig
 from components.data.samples import SampleRows, input_value, open_samples_table
 from components.evaluation.evaluate import CandidatePredictions, DeliveredPredictions, evaluate
 from components.evaluation.media import Media, media_of
-from components.evaluation.results import BalanceResult, Evaluation
+from components.evaluation.results import BalanceResult, Curve, Evaluation
 from components.inference.attribution import Predictions, share_columns, subset_predictions
 from components.inference.bundle import load_bundle
 from components.inference.ensemble import AVERAGE, FUSION, CandidateEnsemble
 from components.inference.predictor import prediction_columns
 from components.pipeline.package import OpenedSplit, open_split
-from components.references import Dataset, Features, FusedModel
+from components.references import Dataset, Features, FusedModel, Single
 from components.seeding import seed_of
-from components.targets import AnyTarget, cells_of, known_rows
-from components.targets.collection import PREFIX
-from components.targets.metrics import higher_is_better, metric
+from components.targets import PREFIX, AnyTarget, cells_of, higher_is_better, known_rows, metric
+from components.training.checkpoint import read_history
+from components.training.loop import best_epoch
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,12 @@ class ModelEvaluation:
         evaluations: Everything that the report shows, of each target, the primary one first.
         predictions: One row a test sample: id, ``target.<column>`` of every target, and the columns of
             :meth:`components.inference.predictor.Predictor.predict`, those that explain among them.
+        curves: Trainings, where they are to be shown.
     """
 
     evaluations: tuple[Evaluation, ...]
     predictions: pd.DataFrame
+    curves: tuple[Curve, ...] = ()
 
 
 def evaluate_model(
@@ -77,6 +79,28 @@ def evaluate_model(
         evaluation = _evaluate(target, model, validation, test, by_subset, config)
         evaluations.append(evaluation.with_media(_media(dataset, evaluation, config)))
     return ModelEvaluation(tuple(evaluations), table)
+
+
+def training_folders(singles: Mapping[str, Single], fused: FusedModel | None) -> dict[str, str]:
+    """List the folders of the trainings of a model by name; a probe has none."""
+    folders = {name: each.training.folder for name, each in singles.items() if each.training is not None}
+    return folders if fused is None else {**folders, fused.training.name: fused.training.folder}
+
+
+def read_curves(folders: Mapping[str, str], metric: str) -> tuple[Curve, ...]:
+    """Read the curves of trainings, except those of one pass.
+
+    Args:
+        folders: Folder of each training by name.
+        metric: Metric of the primary target.
+    """
+    curves = []
+    for name, folder in folders.items():
+        history = read_history(folder)
+        if len(history) > 1:
+            losses, values = ([getattr(epoch, key) for epoch in history] for key in ("train_loss", "metric"))
+            curves.append(Curve(name, tuple(losses), tuple(values), best_epoch(history, metric).epoch))
+    return tuple(curves)
 
 
 def _evaluate(

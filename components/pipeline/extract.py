@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from components.config.encoders import EncoderConfig, PretrainedConfig
-from components.config.pipeline import PipelineConfig
+from components.config import EncoderConfig, PipelineConfig, PretrainedConfig
 from components.data.samples import open_samples_table
 from components.engine import open_engine
 from components.inference.embedder import Embedder

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from components.config.pipeline import PipelineConfig
+from components.config import PipelineConfig
 from components.data.samples import learning_rows, load_embeddings, rows_digest
 from components.distillation.setup import DistillationSetup
 from components.models.code import encoder_code

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from components.config.pipeline import PipelineConfig
+from components.config import PipelineConfig
 from components.data.samples import (
     learning_rows,
     load_embeddings,

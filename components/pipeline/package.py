@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from components.config.pipeline import PipelineConfig
+from components.config import PipelineConfig
 from components.data.samples import load_embeddings, open_samples_table, presence
 from components.inference.bundle import Searchable, save_bundle
 from components.inference.ensemble import CandidateEnsemble, Embeddings, Subset

@@ -1,29 +1,26 @@
 """A retraining in this process: each step is a call of its component, without Prefect and MLflow."""
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from components.audit.results import Audit
 from components.audit.run import audit
-from components.config.pipeline import PipelineConfig
+from components.config import PipelineConfig
 from components.data.ingest import ingest
 from components.distillation.setup import DistillationSetup
 from components.explanations.explain import explain_samples
 from components.explanations.results import Explanations
 from components.models.encoders import needs_fit
 from components.pipeline.align import align, open_aligned, pretrain
-from components.pipeline.evaluate import ModelEvaluation, evaluate_model
+from components.pipeline.evaluate import ModelEvaluation, evaluate_model, read_curves, training_folders
 from components.pipeline.extract import extract
 from components.pipeline.fit import fit, probe, take_frozen
 from components.pipeline.follow import follow
 from components.pipeline.fuse import fuse, fused_model, joint_encoders, train_jointly
-from components.pipeline.package import OpenedSplit, package_model
+from components.pipeline.package import package_model
 from components.pipeline.preprocess import prepare
-from components.pipeline.run import train
-from components.pipeline.steps import Parts, Steps
 from components.promotion.compare import FIRST, Rival, compare
 from components.promotion.verdict import Verdict
 from components.references import (
@@ -36,14 +33,11 @@ from components.references import (
     Single,
     Trained,
 )
-from components.report.content import Report
-from components.report.data_summary import summarise
-from components.report.page import render_report
+from components.report.page import write_report
 from components.retrieval.evaluate import evaluate_retrieval
 from components.retrieval.results import Retrievals
 from components.robustness.measure import measure_robustness
 from components.robustness.results import Robustness
-from components.storage.atomic import write_bytes
 from components.training.checkpoint import Epoch
 
 Value = TypeVar("Value")
@@ -51,36 +45,58 @@ Result = TypeVar("Result", Single, Trained)
 
 
 @dataclass(frozen=True)
-class BuiltModel(Parts):
-    """A packaged model beside the parts that it is made of.
+class Parts:
+    """Everything that a model is made of, as references.
 
     Attributes:
-        config: The pipeline.
-        folder: Folder of caches, samples and bundle.
-        bundle: Folder of the packaged model.
-        validation: Validation rows, with their embeddings and values.
+        dataset: The samples.
+        prepared: Canonical samples by input.
+        pretrained: Encoders aligned before their fits; None without such an alignment.
+        encoders: Fit or frozen encoder by input.
+        features: Embeddings by input.
+        singles: Each input on its own: encoder and head.
+        fused: The fusion; None with a single input.
     """
 
-    config: PipelineConfig
-    folder: Path
-    bundle: Path
-    validation: OpenedSplit
+    dataset: Dataset
+    prepared: dict[str, Prepared]
+    pretrained: Trained | None
+    encoders: dict[str, Single | EncoderWeights]
+    features: dict[str, Features]
+    singles: dict[str, Single]
+    fused: FusedModel | None
 
 
-def build_model(
-    config: PipelineConfig, folder: Path, base: Path, data: str = "data", bundle: str = "bundle"
-) -> BuiltModel:
-    """Train and package a model, without an evaluation; arguments as of :class:`PlainSteps`."""
-    steps = PlainSteps(config, folder, base, data, bundle)
-    parts = train(steps, config)
-    validation = package_model(
-        parts.dataset, parts.prepared, parts.singles, parts.features, parts.fused, config, steps.bundle
-    )
-    return BuiltModel(**vars(parts), config=config, folder=folder, bundle=steps.bundle, validation=validation)
+@dataclass(frozen=True)
+class Retrained:
+    """Results of a retraining, in the form that its runner gives them.
+
+    Attributes:
+        parts: What the model is made of.
+        evaluation: Of all candidates and the delivered model, on test.
+        optional: Results of the steps that the configuration asks for; :class:`Missing` where one failed.
+        promotion: Decision about the champion.
+        report: Path of the page, or :class:`Missing`.
+    """
+
+    parts: Parts
+    evaluation: Any
+    optional: dict[str, Any]
+    promotion: Any
+    report: Any
+
+    @property
+    def missing(self) -> tuple[Missing, ...]:
+        """Steps that failed without failing the run."""
+        results = [*self.optional.values(), self.report]
+        return tuple(result for result in results if isinstance(result, Missing))
 
 
-class PlainSteps(Steps):
-    """Calls the component of each step and gives its value; content that the folder holds is not made again.
+class PlainSteps:
+    """The steps that the text of :mod:`components.pipeline.run` calls: each is a call of its component.
+
+    Content that the folder holds is not made again. What runs the steps elsewhere gives stand-ins for their
+    values: the text hands these from step to step as they are, and calls :meth:`wait` where it needs a value.
 
     Args:
         config: The pipeline.
@@ -109,11 +125,15 @@ class PlainSteps(Steps):
         self.trainings = folder / "cache" / "trainings"
 
     def wait(self, value: Value) -> Value:
-        """Give the value as it is: its step has ended."""
+        """Give the value behind a stand-in, or behind each of a dictionary; here it is there already.
+
+        Raises:
+            Exception: The failure of the step, unless it was begun by :meth:`attempt`.
+        """
         return value
 
     def attempt(self, step: str, run: Callable[..., Value], *arguments: Any) -> Value | Missing:
-        """Run an optional step; give :class:`Missing` where it fails."""
+        """Run an optional step; :meth:`wait` gives :class:`Missing` where it fails."""
         try:
             return run(*arguments)
         except Exception as error:
@@ -130,14 +150,17 @@ class PlainSteps(Steps):
         return follow(training, lambda epoch: None)
 
     def ingest(self) -> Dataset:
+        """Check the manifest."""
         return ingest(self.config, self.data, self.base)
 
     def preprocess(self, dataset: Dataset, name: str) -> Prepared:
+        """Bring the samples of an input into their canonical form."""
         engine, canonical = self.config.engine, self.folder / "cache" / "canonical"
         section = self.config.inputs[name]
         return prepare(dataset, name, section, canonical, engine.shard_rows, engine=engine)
 
     def pretrain(self, dataset: Dataset, prepared: dict[str, Prepared]) -> Trained:
+        """Align encoders from scratch before their fits."""
         assert self.config.alignment is not None
         training = pretrain(dataset, prepared, self.config, self.trainings)
         return self.follow("pretraining", training, self.config.alignment.training.epochs)
@@ -145,6 +168,7 @@ class PlainSteps(Steps):
     def fit(
         self, dataset: Dataset, prepared: Prepared, name: str, pretrained: Trained | None
     ) -> Single | EncoderWeights:
+        """Train the encoder of an input with a head of its own, or take it frozen."""
         if needs_fit(self.config.inputs[name].encoder):
             return self.train_input(dataset, prepared, name, pretrained)
         return take_frozen(prepared, self.config)
@@ -169,9 +193,11 @@ class PlainSteps(Steps):
         return extract(dataset, prepared, weights, self.config, self.folder / "cache" / "features")
 
     def probe(self, dataset: Dataset, features: Features, name: str) -> Single:
+        """Fit a linear head to the features of a frozen encoder."""
         return probe(dataset, features, self.trainings)
 
     def fuse(self, dataset: Dataset, features: dict[str, Features], singles: dict[str, Single]) -> FusedModel:
+        """Train the fusion on cached features."""
         training = fuse(dataset, features, singles, self.config, self.trainings, self.distillation)
         return fused_model(self.follow("fusion", training, self.config.training.epochs), features)
 
@@ -184,6 +210,7 @@ class PlainSteps(Steps):
         start: FusedModel | None,
         pretrained: Trained | None,
     ) -> tuple[Trained, dict[str, EncoderWeights]]:
+        """Train encoders and fusion together, from nothing or from a staged fusion."""
         begin = None if start is None else start.training
         training = train_jointly(
             dataset, prepared, features, singles, self.config, self.trainings, begin, pretrained
@@ -193,6 +220,7 @@ class PlainSteps(Steps):
         return trained, joint_encoders(trained, prepared, self.config)
 
     def align(self, dataset: Dataset, fused: FusedModel | None) -> Trained:
+        """Train the projections for search."""
         assert fused is not None
         assert self.config.alignment is not None
         training = align(dataset, fused.features, self.config, self.trainings)
@@ -207,20 +235,25 @@ class PlainSteps(Steps):
         fused: FusedModel | None,
         aligned: Trained | None,
     ) -> ModelEvaluation:
+        """Choose on validation, write the bundle, evaluate it on test."""
         validation = package_model(
             dataset, prepared, singles, features, fused, self.config, self.bundle, aligned
         )
-        return evaluate_model(dataset, validation, features, fused, self.bundle, self.config)
+        made = evaluate_model(dataset, validation, features, fused, self.bundle, self.config)
+        return replace(made, curves=read_curves(training_folders(singles, fused), self.config.target.metric))
 
     def retrieval(self, dataset: Dataset, fused: FusedModel | None, aligned: Trained) -> Retrievals:
+        """Evaluate search between inputs on test."""
         assert fused is not None
         network = open_aligned(aligned, fused.features, self.config)
         return evaluate_retrieval(dataset, fused.features, network, self.config)
 
     def robustness(self, dataset: Dataset, evaluation: ModelEvaluation) -> Robustness:
+        """Measure the cost of damaged and of missing inputs."""
         return measure_robustness(dataset, self.bundle, evaluation.evaluations[0], self.config)
 
     def explain(self, dataset: Dataset, evaluation: ModelEvaluation) -> Explanations:
+        """Attribute predictions to parts of the inputs."""
         return explain_samples(dataset, self.bundle, evaluation.predictions, self.config)
 
     def audit(
@@ -230,11 +263,13 @@ class PlainSteps(Steps):
         features: dict[str, Features],
         evaluation: ModelEvaluation,
     ) -> Audit:
+        """Check labels, duplicates and leaks of the data."""
         return audit(dataset, prepared, features, evaluation.evaluations[0], self.config)
 
     def promote(
         self, dataset: Dataset, evaluation: ModelEvaluation, robustness: Robustness | Missing | None
     ) -> Verdict:
+        """Decide whether the model becomes champion; ``robustness`` may be None or :class:`Missing`."""
         if self.champion is None:
             return FIRST
         if isinstance(robustness, Missing):
@@ -246,22 +281,16 @@ class PlainSteps(Steps):
     def report(
         self, dataset: Dataset, evaluation: ModelEvaluation, promotion: Verdict, optional: dict[str, Any]
     ) -> Path:
-        primary, *further = evaluation.evaluations
-        results = {step: None if isinstance(each, Missing) else each for step, each in optional.items()}
-        report = Report(
-            title=self.config.name,
-            created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            evaluation=primary,
-            data=summarise(dataset),
-            further=tuple(further),
-            promotion=promotion.reason,
-            verdict=promotion,
-            robustness=results.get("robustness"),
-            explanations=results.get("explain"),
-            retrieval=results.get("retrieval"),
-            audit=results.get("audit"),
-            missing=tuple(each for each in optional.values() if isinstance(each, Missing)),
-        )
+        """Write the report page; ``optional`` holds results by step, or :class:`Missing`."""
         page = self.folder / "report.html"
-        write_bytes(page, render_report(report).encode("utf-8", "surrogatepass"))
+        write_report(
+            page,
+            dataset,
+            evaluation.evaluations,
+            optional,
+            title=self.config.name,
+            curves=evaluation.curves,
+            promotion=promotion.reason,
+            checks=promotion.tables().get("promotion"),
+        )
         return page

@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from components.config.engine import EngineConfig
-from components.config.inputs import InputConfig
+from components.config import EngineConfig, InputConfig
 from components.data.files.location import read_bytes
 from components.data.files.media_columns import row_digest
 from components.data.samples import (

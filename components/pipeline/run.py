@@ -1,16 +1,18 @@
 """The steps of a retraining: the one text that flows, sweeps, students, benchmarks and tests run."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, cast
 
-from components.config.pipeline import PipelineConfig
+from components.config import PipelineConfig
 from components.models.encoders import needs_fit
 from components.pipeline.fuse import fused_model
-from components.pipeline.steps import Parts, Retrained, Steps
+from components.pipeline.package import OpenedSplit, package_model
+from components.pipeline.plain import Parts, PlainSteps, Retrained
 from components.references import FusedModel, Single
 
 
-def retrain(steps: Steps, config: PipelineConfig) -> Retrained:
+def retrain(steps: PlainSteps, config: PipelineConfig) -> Retrained:
     """Train a model, measure it, and decide whether it replaces the champion.
 
     Promotion comes after every measurement, so that nothing which fails later contradicts the registry.
@@ -40,7 +42,7 @@ def retrain(steps: Steps, config: PipelineConfig) -> Retrained:
     return Retrained(parts, steps.wait(evaluation), optional, promotion, report)
 
 
-def train(steps: Steps, config: PipelineConfig) -> Parts:
+def train(steps: PlainSteps, config: PipelineConfig) -> Parts:
     """Train each input on its own, then their fusion; wait for both.
 
     Args:
@@ -53,7 +55,7 @@ def train(steps: Steps, config: PipelineConfig) -> Parts:
     return parts
 
 
-def unimodal(steps: Steps, config: PipelineConfig) -> Parts:
+def unimodal(steps: PlainSteps, config: PipelineConfig) -> Parts:
     """Go from the manifest to features and a fit of each input.
 
     Args:
@@ -77,7 +79,7 @@ def unimodal(steps: Steps, config: PipelineConfig) -> Parts:
     return Parts(dataset, prepared, pretrained, encoders, features, singles, fused=None)
 
 
-def fuse(steps: Steps, config: PipelineConfig, parts: Parts) -> FusedModel | None:
+def fuse(steps: PlainSteps, config: PipelineConfig, parts: Parts) -> FusedModel | None:
     """Train the fusion on cached features, and with the encoders where the configuration asks for it.
 
     Args:
@@ -104,7 +106,7 @@ def fuse(steps: Steps, config: PipelineConfig, parts: Parts) -> FusedModel | Non
     return fused_model(trained, steps.wait(extracted), joint=True)
 
 
-def settle(steps: Steps, parts: Parts) -> None:
+def settle(steps: PlainSteps, parts: Parts) -> None:
     """Wait for the parts in the order of their steps, so that the step that failed reports the failure.
 
     A step after it would only report that something before it is missing.
@@ -115,3 +117,32 @@ def settle(steps: Steps, parts: Parts) -> None:
     steps.wait(parts.features)
     steps.wait(parts.singles)
     steps.wait(parts.fused)
+
+
+@dataclass(frozen=True)
+class BuiltModel(Parts):
+    """A packaged model beside the parts that it is made of.
+
+    Attributes:
+        config: The pipeline.
+        folder: Folder of caches, samples and bundle.
+        bundle: Folder of the packaged model.
+        validation: Validation rows, with their embeddings and values.
+    """
+
+    config: PipelineConfig
+    folder: Path
+    bundle: Path
+    validation: OpenedSplit
+
+
+def build_model(
+    config: PipelineConfig, folder: Path, base: Path, data: str = "data", bundle: str = "bundle"
+) -> BuiltModel:
+    """Train and package a model, without an evaluation; arguments as of :class:`PlainSteps`."""
+    steps = PlainSteps(config, folder, base, data, bundle)
+    parts = train(steps, config)
+    validation = package_model(
+        parts.dataset, parts.prepared, parts.singles, parts.features, parts.fused, config, steps.bundle
+    )
+    return BuiltModel(**vars(parts), config=config, folder=folder, bundle=steps.bundle, validation=validation)

@@ -7,9 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from components.config.engine import EngineConfig
-from components.config.fusion import ModalityDropout
-from components.config.training import LoopConfig
+from components.config import EngineConfig, LoopConfig, ModalityDropout
 from components.engine import open_engine
 from components.objectives import Objective
 from components.objectives.balance import build_objective

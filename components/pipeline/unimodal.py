@@ -6,15 +6,14 @@ from pathlib import Path
 
 import torch
 
+from components.config import TrainingConfig
 from components.config.balance import BalanceConfig, Sequential
-from components.config.training import TrainingConfig
 from components.data.samples import load_embeddings, open_samples_table
 from components.models.fusion.masking import as_vector
 from components.models.weights import read_tensors
 from components.objectives import Supervised
 from components.references import Dataset, Features, Single
-from components.targets import Head
-from components.targets.metrics import higher_is_better
+from components.targets import Head, higher_is_better
 
 
 def solo_scores(

@@ -3,17 +3,16 @@
 from dataclasses import dataclass, field
 
 from components.audit.results import Audit
-from components.evaluation.intervals import Stored
 from components.evaluation.results import Curve, Evaluation
 from components.explanations.results import Explanations
-from components.promotion.verdict import Verdict
 from components.references import Missing
+from components.results.table import Table
 from components.retrieval.results import Retrievals
 from components.robustness.results import Robustness
 
 
 @dataclass(frozen=True)
-class QuarantineRow(Stored):
+class QuarantineRow:
     """A row, or one input of it, that could not be used."""
 
     id: str
@@ -23,7 +22,7 @@ class QuarantineRow(Stored):
 
 
 @dataclass(frozen=True)
-class DataSummary(Stored):
+class DataSummary:
     """Data that the model was trained and evaluated on."""
 
     source: str
@@ -38,7 +37,7 @@ class DataSummary(Stored):
 
 
 @dataclass(frozen=True)
-class Report(Stored):
+class Report:
     """All that the HTML report shows."""
 
     title: str
@@ -50,7 +49,7 @@ class Report(Stored):
     config: str = ""  # YAML
     reproduce: dict[str, str] = field(default_factory=dict)  # run ids, versions, command
     promotion: str | None = None  # one line: what became of the champion, and why
-    verdict: Verdict | None = None  # every check of the rule
+    checks: Table | None = None  # of the rule of promotion
     robustness: Robustness | None = None
     explanations: Explanations | None = None
     retrieval: Retrievals | None = None

@@ -1,23 +1,67 @@
 """The HTML report: one file that needs nothing else, for a browser, a mail or MLflow's artifact view."""
 
 from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from components.evaluation.figures import all_figures
+from components.evaluation.results import Evaluation
 from components.evaluation.samples import Media
 from components.evaluation.style import svg, words
 from components.explanations.heatmap import overlay_png, tint
 from components.explanations.results import Heatmap
+from components.references import Dataset, Missing
 from components.report.content import Report
+from components.report.data_summary import summarise
 from components.results.table import Table
 from components.robustness.figures import robustness_figures
-from components.targets.metrics import higher_is_better
+from components.storage.atomic import write_bytes
+from components.targets import higher_is_better
 
 QUARANTINE_ROWS = 50
+
+
+def write_report(
+    file: Path,
+    dataset: Dataset,
+    evaluations: Sequence[Evaluation],
+    optional: Mapping[str, Any],
+    missing: Sequence[Missing] = (),
+    **shown: Any,
+) -> Report:
+    """Write the page of a run, and give its content.
+
+    Args:
+        file: The page.
+        dataset: Reference to the samples.
+        evaluations: Evaluation of every target, the primary one first.
+        optional: Results of the optional steps by step, or :class:`Missing`.
+        missing: What is missing besides these.
+        shown: Other fields of :class:`Report`.
+    """
+    primary, *further = evaluations
+    failed = [each for each in optional.values() if isinstance(each, Missing)]
+    results = {step: None if isinstance(each, Missing) else each for step, each in optional.items()}
+    report = Report(
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        evaluation=primary,
+        data=summarise(dataset),
+        further=tuple(further),
+        robustness=results.get("robustness"),
+        explanations=results.get("explain"),
+        retrieval=results.get("retrieval"),
+        audit=results.get("audit"),
+        missing=(*failed, *missing),
+        **shown,
+    )
+    write_bytes(file, render_report(report).encode("utf-8", "surrogatepass"))
+    return report
 
 
 def render_report(report: Report) -> str:

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.drift import clopper_pearson, gather, measure, options, report, take
 from components.config import load_pipeline
 from components.inference.reference_rows import Sample
-from components.pipeline.plain import build_model
+from components.pipeline.run import build_model
 
 ROOT = Path(__file__).parents[2]
 DRAWS = 4

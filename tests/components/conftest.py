@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from components.config import PipelineConfig
-from components.pipeline.plain import BuiltModel, build_model
+from components.pipeline.run import BuiltModel, build_model
 from tests.components.small_evaluations import (
     make_arguments,  # noqa: F401  (fixtures)
     make_arguments_of,  # noqa: F401

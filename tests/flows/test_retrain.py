@@ -16,9 +16,8 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import ThreadPoolTaskRunner
 from rich.console import Console
 
-import tasks.explain
+import tasks.measure
 import tasks.report
-import tasks.robustness
 from components.errors import ModelError
 from flows.cli.json_output import outcome_json
 from flows.cli.tables import show_outcome
@@ -79,7 +78,7 @@ def artifact(key: str) -> str:
 def test_what_fails_after_training_does_not_throw_the_training_away(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks.explain, "explain_samples", fail)
+    monkeypatch.setattr(tasks.measure, "explain_samples", fail)
     first = project.run()
     reason = "ModelError: heat has no shape (4, 40)"
     sentence = f"explain is missing, and the next run tries it again ({reason})."
@@ -96,8 +95,8 @@ def test_what_fails_after_training_does_not_throw_the_training_away(
     assert sentence in artifact("missing")
 
     monkeypatch.undo()
-    monkeypatch.setattr(tasks.robustness, "measure_robustness", fail)
-    monkeypatch.setattr(tasks.report, "render_report", fail)
+    monkeypatch.setattr(tasks.measure, "measure_robustness", fail)
+    monkeypatch.setattr(tasks.report, "write_report", fail)
     second = project.run()
     run = project.client.get_run(second.mlflow_run)
     assert run.info.status == "FINISHED"

@@ -12,8 +12,8 @@ from components.data.samples import open_samples_table
 from components.inference.bundle import load_bundle
 from components.models.weights import read_tensors
 from components.pipeline.extract import extract
-from components.pipeline.plain import BuiltModel, build_model
 from components.pipeline.preprocess import prepare
+from components.pipeline.run import BuiltModel, build_model
 from components.storage.shards import ShardStore
 from components.storage.tensors import DamagedError, is_whole, load_tensors, save_tensors
 from tests.components.conftest import configure, write_manifest

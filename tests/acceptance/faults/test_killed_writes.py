@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from components.pipeline.plain import BuiltModel, build_model
+from components.pipeline.run import BuiltModel, build_model
 from components.storage.atomic import checksum_file
 from tests.acceptance.faults.writes import Write, killed_at
 from tests.components.conftest import configure

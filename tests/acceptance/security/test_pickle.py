@@ -21,7 +21,7 @@ from prefect.settings import get_current_settings
 from components.data.ingest import ingest
 from components.errors import BraidError
 from components.inference.predictor import Predictor
-from components.pipeline.plain import BuiltModel, build_model
+from components.pipeline.run import BuiltModel, build_model
 from components.storage.digest import digest_bytes
 from tests.components.conftest import configure, write_manifest
 

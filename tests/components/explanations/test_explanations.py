@@ -25,6 +25,7 @@ from components.report.content import DataSummary, Report
 from components.report.page import render_report
 from components.targets import AnyTarget, Classification, Multilabel, Regression
 from tests.components.conftest import CLASSES, BuiltModel, configure
+from tests.components.report.test_page import through_json
 
 NAMES = ("photo", "note", "facts")
 SHARES = [f"share_{name}" for name in NAMES]
@@ -235,7 +236,7 @@ class TestPages:
         assert html.count('<div class="cells">') == sum(
             "facts" in sample.inside for sample in explanations.samples
         )
-        assert render_report(Report.from_json(report_of(evaluated, explanations).to_json())) == html
+        assert render_report(through_json(report_of(evaluated, explanations))) == html
 
     def test_without_explanations_there_is_no_such_section(self, evaluated: ModelEvaluation) -> None:
         assert "explanations" not in render_report(report_of(evaluated, None))

@@ -17,7 +17,7 @@ from components.explanations.explain import explain_samples
 from components.explanations.figures import explanation_figures
 from components.explanations.results import Explanations
 from components.pipeline.evaluate import ModelEvaluation, evaluate_model
-from components.pipeline.plain import BuiltModel, build_model
+from components.pipeline.run import BuiltModel, build_model
 from components.preprocess.image import ImagePreprocessor
 from components.preprocess.pcm import each_packed, unpack
 from components.preprocess.several import SeveralPreprocessor

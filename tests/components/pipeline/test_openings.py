@@ -15,7 +15,7 @@ from components.data.ingest import ingest
 from components.data.samples import SampleRows, open_samples_table
 from components.explanations.explain import explain_samples
 from components.pipeline.evaluate import evaluate_model
-from components.pipeline.plain import build_model
+from components.pipeline.run import build_model
 from components.promotion.compare import Rival, compare
 from components.robustness.measure import measure_robustness
 from tests.components.conftest import configure

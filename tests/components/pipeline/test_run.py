@@ -12,9 +12,8 @@ from components.config import PipelineConfig
 from components.errors import ModelError
 from components.explanations.results import Explanations
 from components.pipeline import plain
-from components.pipeline.plain import BuiltModel, PlainSteps
-from components.pipeline.run import retrain
-from components.pipeline.steps import Retrained
+from components.pipeline.plain import PlainSteps, Retrained
+from components.pipeline.run import BuiltModel, retrain
 from components.promotion.compare import FIRST, Rival
 from components.references import Missing
 from components.robustness.results import Robustness
@@ -24,7 +23,7 @@ COMPONENTS = {
     "robustness": "measure_robustness",
     "explain": "explain_samples",
     "audit": "audit",
-    "report": "render_report",
+    "report": "write_report",
 }
 CURVES = {"rows": 9, "severities": [5], "missing_rates": [0.5]}
 

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from components.evaluation.intervals import Gain, Interval
-from components.report.content import Report
 from components.report.page import render_report
 from components.robustness.figures import robustness_figures
 from components.robustness.results import (
@@ -23,7 +22,7 @@ from components.robustness.results import (
     effective_robustness,
     relative_robustness,
 )
-from tests.components.report.test_page import EVIL, Page, report_of
+from tests.components.report.test_page import EVIL, Page, report_of, through_json
 
 
 def around(value: float, half: float = 0.02) -> Interval:
@@ -122,7 +121,7 @@ class TestPages:
         assert "occlusion on picture costs most" in text
         assert "Heavy occlusion on picture makes the model worse than voice by itself" in text
         assert page.tags.count("svg") == 9
-        assert render_report(Report.from_json(report.to_json())) == html
+        assert render_report(through_json(report)) == html
 
     @pytest.mark.parametrize("gain", [-0.2, 0.0])
     def test_it_does_not_praise_a_mask_that_brings_nothing(

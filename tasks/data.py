@@ -1,4 +1,4 @@
-"""Task: check the manifest's samples."""
+"""Tasks from the manifest to features: ingest, preprocess, extract."""
 
 import json
 
@@ -7,13 +7,15 @@ from prefect import get_run_logger
 
 from components.data.ingest import ingest
 from components.data.samples import open_samples_table
+from components.pipeline.extract import extract
+from components.pipeline.preprocess import prepare
 from components.redaction import redacted
-from components.references import Dataset
+from components.references import Dataset, EncoderWeights, Features, Prepared, Single
 from components.reproduction.environment import environment
 from tasks.artifacts import show_quarantine
 from tasks.context import Context
 from tasks.progress import Progress
-from tasks.step import step
+from tasks.step import gpu_slot, step
 from tasks.tracking import runs
 
 
@@ -56,3 +58,45 @@ def ingest_task(context: Context) -> Dataset:
     )
     show_quarantine(quarantine, f"{len(quarantine)} entries; the first are shown")
     return dataset
+
+
+@step(name="preprocess", task_run_name="preprocess {name}", tags=["data"])
+def preprocess_task(context: Context, dataset: Dataset, name: str) -> Prepared:
+    """Decode and normalise what the store does not have yet."""
+    progress = Progress(context, f"preprocess {name}")
+    config = context.config
+    prepared = prepare(
+        dataset,
+        name,
+        config.inputs[name],
+        context.cache / "canonical",
+        config.engine.shard_rows,
+        progress,
+        config.engine,
+    )
+    progress.finish(f"{prepared.made} of {prepared.rows} samples prepared")
+    return prepared
+
+
+@step(name="extract", task_run_name="extract {name}", tags=["features"])
+def extract_task(
+    context: Context,
+    dataset: Dataset,
+    prepared: Prepared,
+    encoder: Single | EncoderWeights,
+    name: str,
+    purpose: str = "",
+) -> Features:
+    """Embed what the feature store does not have yet."""
+    label = f"{name}{purpose}"
+    progress = Progress(context, f"extract {label}")
+    weights = encoder.encoder if isinstance(encoder, Single) else encoder
+    with gpu_slot(context, context.config.engine):
+        features = extract(dataset, prepared, weights, context.config, context.cache / "features", progress)
+    progress.finish(f"{features.extracted} of {features.rows} rows extracted")
+    runs.log_metrics(
+        context.tracking,
+        context.mlflow_run,
+        {f"extracted_rows_{label.replace(' ', '_')}": features.extracted},
+    )
+    return features
