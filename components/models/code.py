@@ -5,7 +5,7 @@ from torch import nn
 from components.config import EncoderConfig
 from components.config.fusion import FusionConfig, PluginConfig
 from components.models.encoders import ENCODERS, Encoder
-from components.models.fusion import FUSIONS
+from components.models.fusion import FUSIONS, make_fusion
 from components.models.fusion.plugin import distribution, find_plugin
 from components.models.fusion.protocol import Fusion
 from components.storage.closure import code_digest
@@ -33,7 +33,7 @@ def fusion_code(fusion: Fusion, config: FusionConfig) -> str:
         config: Options that it was built from.
     """
     released = distribution(find_plugin(config.plugin)) if isinstance(config, PluginConfig) else ""
-    return digest(code_digest(FUSIONS[config.name], *classes_of(fusion)), released)
+    return digest(code_digest(FUSIONS[config.name], make_fusion, *classes_of(fusion)), released)
 
 
 def classes_of(network: nn.Module) -> list[type[nn.Module]]:

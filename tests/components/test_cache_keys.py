@@ -18,7 +18,7 @@ from components.data.sources.embedded import EMBEDDED
 from components.distillation.teacher import predict_rows
 from components.models.code import classes_of
 from components.models.encoders import ENCODERS
-from components.models.fusion import FUSIONS
+from components.models.fusion import FUSIONS, make_fusion
 from components.models.networks import Fused, Joint, Single
 from components.objectives import ALIGNMENTS, Supervised
 from components.pipeline.train_once import TRAINING
@@ -38,7 +38,7 @@ from tests.components.training.conftest import make_xor
 Step = Callable[..., Any]
 STEPS: dict[str, Sequence[Step]] = {
     **{f"encoder {name}": [build] for name, build in ENCODERS.items()},
-    **{f"fusion {name}": [build] for name, build in FUSIONS.items()},
+    **{f"fusion {name}": [kind, make_fusion] for name, kind in FUSIONS.items()},
     **{f"preprocessor {name}": [kind] for name, kind in PREPROCESSORS.items()},
     "preprocessor of several": [SeveralPreprocessor],
     **{f"training of {network.__name__}": [*TRAINING, network] for network in (Fused, Joint, Single)},
@@ -176,9 +176,9 @@ class TestNothingThatRunsIsLeftOut:
     def test_of_a_fusion(self, name: str) -> None:
         embeddings = fusions.embed(4, dict.fromkeys(fusions.WIDTHS, 2))
         with Calls() as calls:
-            fusion = FUSIONS[name](fusions.config(name), fusions.WIDTHS, fusions.TARGETS)
+            fusion = make_fusion(FUSIONS[name], fusions.config(name), fusions.WIDTHS, fusions.TARGETS)
             fusion(embeddings, torch.ones(4, 4, dtype=torch.bool))
-        assert calls.found <= {*Closure(FUSIONS[name], *classes_of(fusion)).definitions()}
+        assert calls.found <= {*Closure(FUSIONS[name], make_fusion, *classes_of(fusion)).definitions()}
 
     @pytest.mark.parametrize("name", preprocessors.INPUTS)
     def test_of_a_preprocessor(self, name: str) -> None:
@@ -191,7 +191,7 @@ class TestNothingThatRunsIsLeftOut:
         config = TrainingConfig(epochs=2, batch_size=8)
         training, validation = make_xor(16, 0), make_xor(16, 1)
         targets = alone(2)
-        fusion = FUSIONS["gated"](fusions.config("gated"), {"a": 8, "b": 8}, targets)
+        fusion = make_fusion(FUSIONS["gated"], fusions.config("gated"), {"a": 8, "b": 8}, targets)
         with Calls() as calls:
             network = Fused(fusion, targets)
             objective = Supervised(targets, config, training.targets)

@@ -5,24 +5,8 @@ one that lives in a distribution of its own is a plugin (components/models/fusio
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
-from components.config.fusion import (
-    BottleneckConfig,
-    ConcatConfig,
-    CrossAttentionConfig,
-    FiLMConfig,
-    FusionConfig,
-    GatedConfig,
-    LateConfig,
-    LowRankConfig,
-    MultiplicativeConfig,
-    PerceiverConfig,
-    ProductOfExpertsConfig,
-    SumConfig,
-    TensorConfig,
-    TransformerConfig,
-)
+from components.config import FusionConfig
 from components.errors import ModelError
 from components.models.fusion.bottleneck import Bottleneck
 from components.models.fusion.concat import Concat
@@ -47,74 +31,23 @@ Widths = Mapping[str, int]
 """Length of each input's embedding."""
 
 
-def _concat(config: ConcatConfig, widths: Widths, targets: Targets) -> Concat:
-    return Concat(widths, config.width, config.layers, config.dropout)
-
-
-def _late(config: LateConfig, widths: Widths, targets: Targets) -> Late:
-    return Late(widths, targets)
-
-
-def _gated(config: GatedConfig, widths: Widths, targets: Targets) -> Gated:
-    return Gated(widths, config.width, config.dropout)
-
-
-def _transformer(config: TransformerConfig, widths: Widths, targets: Targets) -> Transformer:
-    return Transformer(widths, config.width, config.layers, config.heads, config.dropout)
-
-
-def _sum(config: SumConfig, widths: Widths, targets: Targets) -> Sum:
-    return Sum(widths, config.width, config.reduction, config.dropout)
-
-
-def _tensor(config: TensorConfig, widths: Widths, targets: Targets) -> TensorFusion:
-    return TensorFusion(widths, config.width, config.factor_width, config.dropout)
-
-
-def _low_rank(config: LowRankConfig, widths: Widths, targets: Targets) -> LowRank:
-    return LowRank(widths, config.width, config.rank, config.dropout)
-
-
-def _multiplicative(config: MultiplicativeConfig, widths: Widths, targets: Targets) -> Multiplicative:
-    return Multiplicative(widths, config.width, config.factor_width, config.dropout)
-
-
-def _film(config: FiLMConfig, widths: Widths, targets: Targets) -> FiLM:
-    return FiLM(widths, config.width, config.dropout)
-
-
-def _product_of_experts(config: ProductOfExpertsConfig, widths: Widths, targets: Targets) -> ProductOfExperts:
-    return ProductOfExperts(widths, config.width, config.dropout)
-
-
-def _cross_attention(config: CrossAttentionConfig, widths: Widths, targets: Targets) -> CrossAttention:
-    return CrossAttention(widths, config.width, config.layers, config.heads, config.dropout)
-
-
-def _bottleneck(config: BottleneckConfig, widths: Widths, targets: Targets) -> Bottleneck:
-    return Bottleneck(widths, config.width, config.layers, config.bottlenecks, config.heads, config.dropout)
-
-
-def _perceiver(config: PerceiverConfig, widths: Widths, targets: Targets) -> Perceiver:
-    return Perceiver(widths, config.width, config.layers, config.latents, config.heads, config.dropout)
-
-
-FUSIONS: dict[str, Callable[[Any, Widths, Targets], Fusion]] = {
-    "concat": _concat,
-    "late": _late,
-    "gated": _gated,
-    "transformer": _transformer,
-    "sum": _sum,
-    "tensor": _tensor,
-    "low_rank": _low_rank,
-    "multiplicative": _multiplicative,
-    "film": _film,
-    "product_of_experts": _product_of_experts,
-    "cross_attention": _cross_attention,
-    "bottleneck": _bottleneck,
-    "perceiver": _perceiver,
+FUSIONS: dict[str, Callable[..., Fusion]] = {
+    "concat": Concat,
+    "late": Late,
+    "gated": Gated,
+    "transformer": Transformer,
+    "sum": Sum,
+    "tensor": TensorFusion,
+    "low_rank": LowRank,
+    "multiplicative": Multiplicative,
+    "film": FiLM,
+    "product_of_experts": ProductOfExperts,
+    "cross_attention": CrossAttention,
+    "bottleneck": Bottleneck,
+    "perceiver": Perceiver,
     "plugin": load_plugin,
 }
+"""Class of each fusion, whose arguments are the widths and the options of its section."""
 
 
 def build_fusion(config: FusionConfig, widths: Widths, targets: Targets) -> Fusion:
@@ -129,6 +62,16 @@ def build_fusion(config: FusionConfig, widths: Widths, targets: Targets) -> Fusi
         ModelError: If the options do not fit the inputs, or a plugin cannot be used.
     """
     try:
-        return FUSIONS[config.name](config, widths, targets)
+        return make_fusion(FUSIONS[config.name], config, widths, targets)
     except ValueError as error:
         raise ModelError(str(error)) from error
+
+
+def make_fusion(
+    kind: Callable[..., Fusion], config: FusionConfig, widths: Widths, targets: Targets
+) -> Fusion:
+    """Make a fusion of an entry of :data:`FUSIONS`; arguments as of :func:`build_fusion`."""
+    if config.name == "plugin":
+        return kind(config, widths, targets)
+    options = config.model_dump(exclude={"name", "modality_dropout"})
+    return kind(widths, **options, **({"targets": targets} if config.name == "late" else {}))
