@@ -17,14 +17,12 @@ from components.evaluation.style import svg, words
 from components.explanations.heatmap import overlay_png, tint
 from components.explanations.results import Heatmap
 from components.references import Dataset, Missing
+from components.report import tables
 from components.report.content import Report
 from components.report.data_summary import summarise
 from components.results.table import Table
 from components.robustness.figures import robustness_figures
 from components.storage.atomic import write_bytes
-from components.targets import higher_is_better
-
-QUARANTINE_ROWS = 50
 
 
 def write_report(
@@ -84,7 +82,6 @@ def render_report(report: Report) -> str:
         evaluations=evaluations,
         all_figures=figures,
         figures=figures[0],
-        quarantine=report.data.quarantine[:QUARANTINE_ROWS],
     )
 
 
@@ -144,4 +141,14 @@ _ENVIRONMENT.filters |= {
     "heat_uri": _heat_uri,
     "tint": tint,
 }
-_ENVIRONMENT.tests["rising"] = higher_is_better
+_ENVIRONMENT.globals |= {
+    "gains": tables.gains,
+    "balance": tables.balance,
+    "metrics": tables.metrics,
+    "calibration": tables.calibration,
+    "training": tables.training,
+    "splits": tables.splits,
+    "missing": tables.missing,
+    "classes": tables.classes,
+    "quarantine": tables.quarantine,
+}

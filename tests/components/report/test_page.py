@@ -17,9 +17,11 @@ from components.evaluation.intervals import Stored
 from components.evaluation.results import Curve
 from components.evaluation.samples import Media
 from components.evaluation.style import svg, words
+from components.report import tables
 from components.report.content import DataSummary, QuarantineRow, Report
 from components.report.page import render_report, render_table
 from components.results.table import Table, number, text
+from components.targets import higher_is_better
 
 EVIL = "<script>alert('x')</script>$\\frac{&\""
 PIXEL = Media("image", data=b"\x89PNG", mime="image/png")
@@ -267,3 +269,25 @@ def test_many_classes_are_cut_to_those_with_most_errors():
 )  # fmt: skip
 def test_metrics_are_written_for_people(name, written):
     assert words(name) == written
+
+
+def test_the_tables_of_the_report_alone_show_the_results(make_evaluation):
+    report = report_of(make_evaluation(inputs=2))
+    e = report.evaluation
+    assert [row[0] for row in tables.gains(e).rows] == ["gated over picture", "delivered over picture"]
+    assert tables.gains(e).rows[0][1:] == (e.fusion_gain, e.fusion_gain.p_value, e.fusion_helps)
+    rows = tables.metrics(e, e.delivered.test.items())
+    assert [row[0] for row in rows.rows] == [
+        words(m) if higher_is_better(m) else f"{words(m)} ↓" for m in e.delivered.test
+    ]
+    assert [rows.rows[row][0] for row in rows.marked] == [words(e.metric)]
+    assert [row[0] for row in tables.balance(e).rows] == list(e.balance)
+    assert tables.calibration(e).rows[1][1:] == (e.calibration.log_loss_before, e.calibration.log_loss_after)
+    assert tables.training(e, report.curves).texts() == [
+        ["demo", "3", "2", "0.600"],
+        ["one epoch", "1", "–", "–"],
+    ]
+    assert tables.splits(report.data).texts()[0] == ["train", "12,000"]
+    assert tables.missing(report.data, e.inputs).rows[0] == ("picture", 20)
+    assert {row[1:] for row in tables.classes(report.data).rows} == {(100, 0, 0)}
+    assert len(tables.quarantine(report.data).rows) == tables.QUARANTINE_ROWS < report.data.quarantined
