@@ -17,6 +17,7 @@ from components.config.tracking import VARIABLES
 from components.runtime.environ import keep_variables
 from flows.process_settings import configure_process
 from flows.servers.processes import port_near, prefect_server
+from tests.prefect_api import PASSWORD
 
 # How long an example takes says how busy the machine is, not whether the code is right. Every run tries the
 # same examples, so that a change is judged by what it changed; make fuzz looks for new ones.
@@ -29,6 +30,7 @@ for _name in [name for name in os.environ if name in VARIABLES or name.startswit
     del os.environ[_name]  # of who starts the tests
 # Flows that run in this process have one worker process: pytest -n shares the cores already.
 os.environ["PREFECT_TASKS_RUNNER_PROCESS_POOL_MAX_WORKERS"] = "1"
+os.environ["PREFECT_API_AUTH_STRING"] = PASSWORD
 configure_process()  # tests that run a command in this process pass its main() by
 
 

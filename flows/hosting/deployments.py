@@ -29,12 +29,13 @@ from components.runtime.slots import SLOTS
 from flows.distill import distill
 from flows.hosting.automations import TAG, ensure_automations
 from flows.monitor import monitor
-from flows.prefect_internals.runs import offer_choices, start_runs_by
+from flows.prefect_internals.runs import load_only, offer_choices, start_runs_by
 from flows.process_settings import configure_process
 from flows.retrain import retrain
 from flows.score import score
 from flows.servers import tethered
 from flows.sweep import sweep
+from flows.workers.guarded import ENTRYPOINTS
 
 HEAVY = {"retrain", "sweep", "distill"}
 """Flows that train: where there are GPUs, they go to the work pool that has them."""
@@ -160,7 +161,7 @@ def serve(file: Path, workspace: Path, tracking_file: Path) -> None:
     """Serve the deployments of an operations file, until interrupted."""
     operations = load_operations(file)
     made = deployments(operations, file, Paths(workspace, tracking_file))
-    start_runs_by(tethered.command("prefect.engine"))
+    start_runs_by(tethered.command("flows.workers.guarded", "prefect.engine"))
     asyncio.run(_serve(operations, made, workspace))
 
 
@@ -239,6 +240,7 @@ async def _settled(operations: Operations, ids: Mapping[str, UUID]) -> None:
 def main() -> None:
     """Serve the deployments in the process that ``braid up`` starts, with the variables that it sets."""
     configure_process()
+    load_only(ENTRYPOINTS)
     serve(*map(Path, sys.argv[1:4]))
 
 

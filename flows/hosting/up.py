@@ -17,6 +17,7 @@ from components.runtime.services import LOCK, Services, last_services, remember,
 from components.runtime.slots import SLOTS
 from components.storage.writable import require_writable
 from flows.hosting.deployments import READY, Paths, deployments
+from flows.prefect_internals.server import sign_in_address
 from flows.run.lost import end_lost_runs, end_served_runs
 from flows.servers.local import configured_as
 from flows.servers.processes import Server, mlflow_server, port_near, prefect_server, tethered
@@ -56,13 +57,13 @@ def up(
     with _alone(workspace), ExitStack() as stack:
         before = last_services(workspace)
         servers: list[Server] = []
-        api = get_current_settings().api.url
+        api, password = get_current_settings().api.url, None
         if not api:
             port = _port(operations.prefect_port, before.prefect_api if before else None)
             servers.append(
                 stack.enter_context(prefect_server(workspace, port, ephemeral=False, database=url))
             )
-            api = servers[-1].address
+            api, password = servers[-1].address, servers[-1].password
         at = load_tracking(tracking_file, workspace)
         mlflow = str(at.tracking_uri)
         if not mlflow.startswith("http"):
@@ -70,10 +71,11 @@ def up(
             servers.append(stack.enter_context(mlflow_server(workspace, at, port)))
             mlflow = servers[-1].address
         serving = remember(workspace, api, mlflow, os.getpid(), operations.gpu_slots)
-        stack.enter_context(configured_as(api))
+        stack.enter_context(configured_as(api, password))
         end_served_runs(workspace)
         runner = stack.enter_context(_deployments(file, workspace, tracking_file, serving))
-        show(f"Prefect  {serving.dashboard}")
+        page = os.environ.get("PREFECT_UI_URL", serving.dashboard)
+        show(f"Prefect  {sign_in_address(page, password) if password else page}")
         show(f"MLflow   {serving.mlflow}")
         show(f"Serving  {', '.join((workspace / READY).read_text().split())}  (Ctrl-C ends all)")
         at = load_tracking(tracking_file, workspace)

@@ -1,15 +1,22 @@
 """Private names of Prefect's task runners, engine and deployments."""
 
+import asyncio
 import shlex
+import sys
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
 from multiprocessing.context import BaseContext
 from typing import Any, Self
 
+import prefect.flows
 import prefect.runner.runner
+from prefect import Flow
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.utilities import client_injector
 from prefect.deployments.runner import RunnerDeployment
 from prefect.task_runners import ProcessPoolTaskRunner, _initialize_process_pool_worker
 
@@ -100,3 +107,37 @@ def offer_choices(deployment: RunnerDeployment, parameter: str, choices: Sequenc
     schema = deployment._parameter_openapi_schema.properties[parameter]
     schema.pop("format", None)
     schema["enum"] = list(choices)
+
+
+def load_only(entrypoints: Collection[str]) -> None:
+    """Have this process load these flows for its flow runs, and no others.
+
+    A deployment is data of the API: whoever may write there could name any file as its flow, or have commands
+    run before it (pull steps).
+
+    Goes when a worker of Prefect can refuse pull steps, and entrypoints besides a list.
+
+    Args:
+        entrypoints: Module paths of the flows.
+    """
+    name = "load_flow_from_flow_run"
+    load = getattr(prefect.flows, name)
+
+    @client_injector
+    async def load_own(client: PrefectClient, flow_run: FlowRun, *_: Any, **__: Any) -> Flow[..., Any]:
+        if flow_run.deployment_id is None:
+            raise PermissionError("a run without a deployment is not run")
+        deployment = await client.read_deployment(flow_run.deployment_id)
+        entrypoint = deployment.entrypoint
+        if deployment.pull_steps or entrypoint is None or entrypoint not in entrypoints:
+            raise PermissionError(
+                f"the deployment {deployment.name!r} was changed by another than braid: its flow is "
+                f"{entrypoint!r}, with {len(deployment.pull_steps or [])} pull steps. It is not run. "
+                "`braid up` or `braid deploy` makes it anew"
+            )
+        load_entrypoint = partial(prefect.flows.load_flow_from_entrypoint, use_placeholder_flow=False)
+        return await asyncio.to_thread(load_entrypoint, entrypoint)
+
+    for module in list(sys.modules.values()):
+        if getattr(module, "__dict__", {}).get(name) is load:
+            setattr(module, name, load_own)

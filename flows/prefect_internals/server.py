@@ -3,6 +3,7 @@
 It is imported where it is used, since only the process that serves needs it.
 """
 
+import base64
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import wraps
 from pathlib import Path
@@ -14,8 +15,27 @@ from flows.servers.retrying import App, is_repeated, until_unlocked
 
 EPHEMERAL = "PREFECT__SERVER_EPHEMERAL"
 """Variable of a server without schedulers. Goes when Prefect has a setting for it."""
+SIGN_IN = "/sign-in"
+"""Path of the page that signs a browser in."""
+PAGES = {
+    # Both of Prefect's pages look for the password in this place of the browser's storage. What follows #
+    # in an address is sent to nobody.
+    SIGN_IN: b"""<!doctype html><title>braid</title><script>
+localStorage.setItem("prefect-password", location.hash.slice(1));
+location.replace("/");
+</script>""",
+}
+"""Pages besides Prefect's, by path."""
 BUSY_SECONDS = 1
 """Longest wait of one connection to SQLite for the lock of another."""
+
+
+def sign_in_address(dashboard: str, password: str) -> str:
+    """Return the address that opens the dashboard signed in.
+
+    Goes when Prefect's pages take a password from their address.
+    """
+    return f"{dashboard}{SIGN_IN}#{base64.b64encode(password.encode()).decode()}"
 
 
 def prefect_application() -> App:

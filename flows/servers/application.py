@@ -1,10 +1,12 @@
 """Prefect's server as braid runs it: on SQLite, where many may write at once."""
 
 import gc
+import os
 import threading
 import time
 
 from flows.process_settings import configure_process
+from flows.servers.doors import ADDRESSES, guarded
 from flows.servers.retrying import App, retrying
 from flows.workers.imports import imported
 
@@ -16,10 +18,10 @@ def create_app() -> App:
     """Build the application that uvicorn serves."""
     configure_process()
     imported(["flows.prefect_internals.server", "prefect.server.api.server"])
-    from flows.prefect_internals.server import prefect_application
+    from flows.prefect_internals.server import PAGES, prefect_application
 
     _collect_garbage_apart()
-    return retrying(prefect_application())
+    return guarded(retrying(prefect_application()), os.environ[ADDRESSES].split(","), PAGES)
 
 
 def _collect_garbage_apart() -> None:

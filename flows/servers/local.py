@@ -14,13 +14,19 @@ import httpx
 from prefect.context import refresh_global_settings_context, root_settings_context
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogHandler
-from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    get_current_settings,
+    temporary_settings,
+)
 
 from components.errors import ServiceError
 from components.redaction import without_login
 from components.runtime.environ import variables
 from components.runtime.services import running_services
 from components.runtime.slots import SLOTS
+from flows.servers.password import stored_password
 from flows.servers.processes import port_near, prefect_server
 
 _PAUSES = (0.0, 1.0, 2.0)  # seconds before each try
@@ -42,13 +48,16 @@ def prefect_api(workspace: Path, meanwhile: Callable[[], object] = lambda: None)
         yield configured
     elif running is not None:
         meanwhile()
-        with configured_as(running.prefect_api), variables({SLOTS: str(running.gpu_slots)}):
+        with (
+            configured_as(running.prefect_api, stored_password(workspace)),
+            variables({SLOTS: str(running.gpu_slots)}),
+        ):
             yield running.prefect_api
     else:
         workspace.mkdir(parents=True, exist_ok=True)
         with (
             prefect_server(workspace, port_near(0), ephemeral=True, meanwhile=meanwhile) as server,
-            configured_as(server.address),
+            configured_as(server.address, server.password),
         ):
             _started.add(server.address)
             yield server.address
@@ -92,13 +101,21 @@ def has_pages() -> bool:
 
 
 @contextmanager
-def configured_as(address: str) -> Iterator[None]:
-    """Point this process, its threads and its children at an API; send what is queued for it at the end."""
+def configured_as(address: str, password: str | None = None) -> Iterator[None]:
+    """Point this process, its threads and its children at an API; send what is queued for it at the end.
+
+    Args:
+        address: Address of the API.
+        password: ``user:password`` for it; None leaves what the environment gives.
+    """
+    settings = {PREFECT_API_URL: address}
+    if password is not None:
+        settings[PREFECT_API_AUTH_STRING] = password
     try:
-        with variables({"PREFECT_API_URL": address}):
+        with variables({setting.name: value for setting, value in settings.items()}):
             refresh_global_settings_context()
             try:
-                with temporary_settings({PREFECT_API_URL: address}):
+                with temporary_settings(settings):
                     yield
             finally:
                 APILogHandler().flush()

@@ -1,21 +1,25 @@
 """Prefect's and MLflow's servers as processes of ours: on 127.0.0.1, with their data in the workspace."""
 
+import os
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
 
 from components.config import TrackingConfig
 from components.errors import BraidError
+from components.storage.private import keep_database_private, keep_private
 from components.storage.sqlite_url import sqlite_url
 from flows.prefect_internals.server import EPHEMERAL
 from flows.servers import tethered
+from flows.servers.doors import ADDRESSES, hosts_of, own_addresses
+from flows.servers.password import kept_password, new_password
 
 _START_SECONDS = 180
 _HOST = "127.0.0.1"
@@ -30,12 +34,14 @@ class Server:
         address: Address of its API.
         process: Process that it runs in.
         log: File with its output.
+        password: What its clients have to give, as ``user:password``; None if it asks for none.
     """
 
     name: str
     address: str
     process: subprocess.Popen[bytes]
     log: Path
+    password: str | None = None
 
     def ending(self) -> str | None:
         """Say how the process ended and what it wrote last; None while it runs."""
@@ -72,12 +78,21 @@ def prefect_server(
         database: URL of its database; by default ``prefect.db`` of the workspace.
     """
     address = f"http://{_HOST}:{port}/api"
+    own = ",".join(own_addresses(port, os.environ.get("PREFECT_UI_URL")))
+    password = new_password() if ephemeral else kept_password(workspace)
+    own_database = workspace / "prefect.db"
+    if database is None:
+        keep_private(own_database)
     environment = {
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": database
-        or sqlite_url(workspace / "prefect.db", "aiosqlite"),
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": database or sqlite_url(own_database, "aiosqlite"),
         "PREFECT_UI_ENABLED": "0" if ephemeral else "1",
-        "PREFECT_UI_API_URL": address,
+        "PREFECT_UI_API_URL": "/api",  # of whatever address the page is opened at
         "PREFECT_API_URL": address,
+        "PREFECT_API_AUTH_STRING": password,
+        "PREFECT_SERVER_API_AUTH_STRING": password,
+        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "1",
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": own,
+        ADDRESSES: own,
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",  # a service that fails says so nowhere else
         # Each flush of events waits for a lock for a second at most, and after five it would drop them.
         "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_MAX_FLUSH_RETRIES": "60",
@@ -88,7 +103,7 @@ def prefect_server(
     arguments += ["--host", _HOST, "--port", str(port), "--log-level", "error"]
     log = workspace / "prefect-server.log"
     with _running("Prefect's server", "uvicorn", arguments, log, environment, address, meanwhile) as server:
-        yield server
+        yield replace(server, password=password)
 
 
 @contextmanager
@@ -101,7 +116,9 @@ def mlflow_server(workspace: Path, at: TrackingConfig, port: int) -> Iterator[Se
         port: Port to listen on.
     """
     address = f"http://{_HOST}:{port}"
-    arguments = ["--workers", "1", "--host", _HOST, "--port", str(port)]
+    for uri in filter(None, (at.tracking_uri, at.registry_uri)):
+        keep_database_private(uri)
+    arguments = ["--workers", "1", "--host", _HOST, "--port", str(port), *mlflow_doors(port)]
     arguments += ["--backend-store-uri", str(at.tracking_uri), "--serve-artifacts"]
     arguments += ["--artifacts-destination", at.artifact_location or (workspace / "mlartifacts").as_uri()]
     if at.registry_uri:
@@ -109,6 +126,12 @@ def mlflow_server(workspace: Path, at: TrackingConfig, port: int) -> Iterator[Se
     log = workspace / "mlflow-server.log"
     with _running("MLflow's server", "flows.servers.mlflow_process", arguments, log, {}, address) as server:
         yield server
+
+
+def mlflow_doors(port: int) -> list[str]:
+    """Return the arguments with which MLflow's server answers only its own hosts and origins."""
+    own = own_addresses(port, os.environ.get("BRAID_MLFLOW_PAGE_URL"))
+    return ["--allowed-hosts", ",".join(hosts_of(own)), "--cors-allowed-origins", ",".join(own)]
 
 
 def port_near(wanted: int) -> int:

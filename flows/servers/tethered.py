@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from components.runtime.parent import end_with
+from components.storage.private import keep_private
 
 _PATIENCE = 30.0  # seconds to end in after SIGTERM
 
@@ -32,7 +33,7 @@ def start(
         log: File to which its output is appended.
         environment: Variables besides those of this process.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
+    keep_private(log)
     with log.open("ab") as output:
         return subprocess.Popen(
             command(module, *arguments),

@@ -67,6 +67,7 @@ class Project:
         }
         if self.api:
             own |= {"PREFECT_API_URL": self.api, "PREFECT_TASKS_RUNNER_PROCESS_POOL_MAX_WORKERS": "1"}
+            own["PREFECT_API_AUTH_STRING"] = os.environ["PREFECT_API_AUTH_STRING"]
         return {**inherited, **own, **more}
 
     def command(self, *arguments: str) -> list[str]:

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
@@ -17,6 +16,7 @@ from components.config.monitor import MonitorConfig
 from components.errors import BraidError
 from tasks.monitor import find_task
 from tests.acceptance.e2e.project import Project, write_manifest, write_noisy_manifest
+from tests.prefect_api import signed_in
 
 pytestmark = pytest.mark.e2e
 ROWS = 200
@@ -59,9 +59,10 @@ def alarm(tiny: Project, noisy: Path) -> dict[str, Any]:
 def events(project: Project, run: str) -> list[dict[str, Any]]:
     """Events ``braid.drift`` of a monitoring run that reached the server; they take a moment."""
     asked = {"filter": {"event": {"name": ["braid.drift"]}}, "limit": 50}
-    deadline = time.monotonic() + 15
+    assert project.api is not None
+    client, deadline = signed_in(project.api), time.monotonic() + 15
     while time.monotonic() < deadline:
-        found = httpx.post(f"{project.api}/events/filter", json=asked).raise_for_status().json()["events"]
+        found = client.post("/events/filter", json=asked).raise_for_status().json()["events"]
         own = [event for event in found if event["payload"]["mlflow_run"] == run]
         if own:
             return own

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import torch
 import yaml
@@ -13,6 +12,7 @@ from mlflow import MlflowClient
 
 from components.models.weights import read_tensors
 from tests.acceptance.e2e.project import PIPELINE, THOROUGH, Project
+from tests.prefect_api import signed_in
 
 pytestmark = pytest.mark.e2e
 SLOW = {"epochs": 1, "batch_size": 16, "learning_rate": 1e-7}
@@ -38,16 +38,17 @@ def outcome(project: Project) -> dict[str, Any]:
 
 
 def test_a_run_shows_names_and_artifacts(project: Project, outcome: dict[str, Any], api: str) -> None:
+    client = signed_in(api)
     named = {"flow_runs": {"name": {"like_": "served "}}}
-    (flow_run,) = httpx.post(f"{api}/flow_runs/filter", json=named).json()
+    (flow_run,) = client.post("/flow_runs/filter", json=named).json()
     assert flow_run["name"].startswith("served 20")
     assert flow_run["state_name"] == "Completed"
-    task_runs = httpx.post(f"{api}/task_runs/filter", json=named).json()
+    task_runs = client.post("/task_runs/filter", json=named).json()
     names = {run["name"] for run in task_runs}
     assert {"ingest", "preprocess picture", "fit sound", "extract words", "train fusion", "evaluate"} <= names
     assert {run["state_name"] for run in task_runs} == {"Completed"}
 
-    artifacts = httpx.post(f"{api}/artifacts/filter", json=named).json()
+    artifacts = client.post("/artifacts/filter", json=named).json()
     by_key = {artifact["key"]: artifact for artifact in artifacts if artifact["key"]}
     keys = {"summary", "results", "subsets", "quarantine", "promotion", "report", "mlflow-run"}
     assert keys <= set(by_key)

@@ -30,6 +30,7 @@ from tests.acceptance.infra.team import (
     deploy,
     environment,
 )
+from tests.prefect_api import signed_in
 
 
 @pytest.fixture(scope="session")
@@ -98,8 +99,7 @@ def services(
 @pytest.fixture(scope="session")
 def prefect(services: Services) -> httpx.Client:
     """Prefect's API, for whom knows the password."""
-    user, _, password = PREFECT_AUTH.partition(":")
-    return httpx.Client(base_url=f"{services.prefect}/api", auth=(user, password), timeout=30)
+    return signed_in(f"{services.prefect}/api", PREFECT_AUTH)
 
 
 @pytest.fixture(scope="session")

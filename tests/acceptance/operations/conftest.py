@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 import yaml
 from mlflow import MlflowClient
 
 from components.runtime.services import Services, running_services
+from flows.servers.password import stored_password
 from tests.acceptance.e2e.project import Project, interruptible, make_project
+from tests.prefect_api import signed_in
 
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
@@ -32,11 +33,19 @@ class Up:
         project: That it serves.
         process: Of the command.
         addresses: Of its servers.
+        printed: Lines that it has printed.
     """
 
     project: Project
     process: subprocess.Popen[str]
     addresses: Services
+    printed: tuple[str, ...]
+
+    @property
+    def sign_in(self) -> str:
+        """The address that opens Prefect's pages signed in."""
+        (line,) = [line for line in self.printed if line.startswith("Prefect")]
+        return line.split()[-1]
 
     @property
     def mlflow(self) -> MlflowClient:
@@ -44,10 +53,8 @@ class Up:
 
     def api(self, method: str, path: str, **body: Any) -> Any:
         """One request to Prefect's API; what it answers."""
-        with httpx.Client(timeout=60, trust_env=False) as client:
-            answer = client.request(
-                method, f"{self.addresses.prefect_api}/{path}", json=body if method != "GET" else None
-            )
+        with signed_in(self.addresses.prefect_api, stored_password(self.project.workspace)) as client:
+            answer = client.request(method, f"/{path}", json=body if method != "GET" else None)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
@@ -147,7 +154,7 @@ def started(project: Project, operations: Path | None = None, **environment: str
         if line.startswith("Serving"):
             addresses = running_services(project.workspace)
             assert addresses is not None
-            return Up(project, process, addresses)
+            return Up(project, process, addresses, tuple(lines))
     process.wait()
     raise AssertionError("".join(lines))
 

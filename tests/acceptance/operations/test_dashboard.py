@@ -63,6 +63,8 @@ def shot(page: Page, name: str) -> None:
 def submitted(up: Up, page: Page) -> str:
     """A run started from the form; its id."""
     deployment = up.deployment("retrain")["id"]
+    page.goto(up.sign_in)
+    expect(page.get_by_text("Deployments").first).to_be_visible()
     page.goto(f"{up.addresses.dashboard}/deployments/deployment/{deployment}/run")
     field(page, "Fusion").locator(".p-label__body button").first.focus()
     page.keyboard.press("ArrowDown")

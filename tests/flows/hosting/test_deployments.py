@@ -12,13 +12,14 @@ from flows.hosting.deployments import Paths, deploy
 from flows.servers.local import configured_as
 from tests.acceptance.e2e.project import make_project
 from tests.acceptance.operations.conftest import write_operations
+from tests.prefect_api import signed_in
 
 POOL = "of-this-test"
 
 
 @pytest.fixture(scope="module")
 def client(api: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=api, timeout=60, trust_env=False) as made:
+    with signed_in(api) as made:
         yield made
 
 

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from flows.servers.processes import Server, port_near, prefect_server
+from tests.prefect_api import signed_in
 
 WRITERS, RUNS = 6, 5
 HELD = 4.0  # seconds of a lock
@@ -29,7 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def write(address: str) -> float:
     """Write what a small run writes, ``RUNS`` times; return the seconds of the longest response."""
     longest = 0.0
-    with httpx.Client(base_url=address, timeout=90, trust_env=False) as client:
+    with signed_in(address, timeout=90) as client:
 
         def post(path: str, body: object) -> httpx.Response:
             nonlocal longest
@@ -96,13 +97,14 @@ def test_a_lock_of_another_process_costs_a_request_seconds_and_other_requests_no
     with (
         closing(sqlite3.connect(database, isolation_level=None, check_same_thread=False)) as other,
         lags(server.address) as seconds,
+        signed_in(server.address, timeout=90) as client,
     ):
         other.execute("BEGIN IMMEDIATE")
         release = threading.Timer(HELD, other.close)
         body = {"name": "waits"}
         release.start()
         start = time.monotonic()
-        response = httpx.post(f"{server.address}/flows/", json=body, timeout=90, trust_env=False)
+        response = client.post("/flows/", json=body)
         waited = time.monotonic() - start
         release.join()
     assert response.status_code == 201
@@ -113,8 +115,11 @@ def test_a_lock_of_another_process_costs_a_request_seconds_and_other_requests_no
 @pytest.mark.slow
 def test_servers_that_begin_at_once_on_a_new_database_all_serve(tmp_path: Path) -> None:
     def begin(_: int) -> int:
-        with prefect_server(tmp_path, port_near(0), ephemeral=True) as server:
-            return httpx.post(f"{server.address}/flows/filter", json={}, trust_env=False).status_code
+        with (
+            prefect_server(tmp_path, port_near(0), ephemeral=True) as server,
+            signed_in(server.address) as client,
+        ):
+            return client.post("/flows/filter", json={}).status_code
 
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(begin, range(2))) == [200, 200]
