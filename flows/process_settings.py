@@ -18,6 +18,7 @@ _DEFAULTS = {
     "GIT_PYTHON_REFRESH": "quiet",
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONWARNINGS": "ignore",
+    "PYTHONSAFEPATH": "1",  # processes started from here import nothing from the working directory
     # Workers are forked from a process that has looked for a GPU, and that look must not begin to use it.
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
     # glibc gives large buffers back to the kernel at every step, and a third of a convolution step
