@@ -12,7 +12,7 @@ from prefect import get_run_logger
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from components.config import TrackingConfig
-from components.redaction import redacted, without_secrets
+from components.redaction import redacted
 from components.references import Missing
 from components.results import markdown
 from components.results.protocol import Result
@@ -128,9 +128,19 @@ def optional(run: Logged, part: str) -> Iterator[None]:
 
 def show_table(name: str, table: Table) -> None:
     """A table artifact."""
-    create_table_artifact(
-        without_secrets(table.records()), key=key(name), description=redacted(table.caption)
-    )
+    _show_rows(name, table.records(), table.caption)
+
+
+def _show_rows(name: str, rows: Sequence[Mapping[str, Any]], description: str) -> None:
+    """Show a table; its cells and the text above are Markdown to the dashboard."""
+    shown = [
+        {
+            markdown.plain(column): markdown.plain(redacted(value)) if isinstance(value, str) else value
+            for column, value in row.items()
+        }
+        for row in rows
+    ]
+    create_table_artifact(shown, key=key(name), description=markdown.plain(redacted(description)))
 
 
 def show_page(name: str, text: str) -> None:
@@ -158,14 +168,14 @@ def show_run(at: TrackingConfig, run: str) -> None:
         what = f"[Metrics, figures and tables]({url})"
         create_link_artifact(url, link_text="MLflow run", key="mlflow-run", description=what)
         return
-    text = f"MLflow run `{run}` in `{at.tracking_uri}`. `braid ui` shows it."
+    text = f"MLflow run `{run}` in `{markdown.plain(redacted(str(at.tracking_uri)))}`. `braid ui` shows it."
     create_markdown_artifact(text, key="mlflow-run")
 
 
 def show_report(at: TrackingConfig, run: str, file: Path) -> None:
     """A link to the HTML page: in MLflow where a server shows it, else to the file."""
     url = runs.run_url(at, run, file.name)
-    where = f"One page with everything, on the machine of the run: {file}"
+    where = f"One page with everything, on the machine of the run: {markdown.plain(file)}"
     create_link_artifact(url or file.as_uri(), link_text="Report", key="report", description=where)
 
 
@@ -191,8 +201,7 @@ def show_quarantine(entries: pd.DataFrame, description: str) -> None:
         description: Above the table.
     """
     if len(entries):
-        shown = entries.head(SHOWN).fillna("").astype(str).map(redacted)
-        rows: list[dict[str, Any]] = shown.to_dict("records")  # type: ignore[assignment]
-        create_table_artifact(rows, key="quarantine", description=description)
+        shown = entries.head(SHOWN).fillna("").astype(str)
+        _show_rows("quarantine", shown.to_dict("records"), description)  # type: ignore[arg-type]
     else:
         create_markdown_artifact("Every row could be used.", key="quarantine")

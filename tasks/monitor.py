@@ -18,6 +18,7 @@ from components.monitoring.figures import drift_figure
 from components.monitoring.incoming import look
 from components.monitoring.reference import respelled
 from components.monitoring.results import Drift
+from components.results import markdown
 from components.scoring.job import Model
 from components.storage.atomic import write_json
 from tasks.artifacts import log_result, show_quarantine, show_result
@@ -113,7 +114,7 @@ def announce_task(run: Run, config: MonitorConfig, model: Model, drift: Drift) -
             "drifted_inputs": list(drift.inputs),
             "tests": {test.key: test.adjusted for test in drift.tests if test.drifted},
             "mlflow_run": run.mlflow_run,
-            "headline": drift.headline,
+            "headline": markdown.plain(drift.headline),  # for chats, which know markup too
         },
     )
 

@@ -11,6 +11,7 @@ from uuid import UUID
 import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
+from components.results import markdown
 from components.storage.atomic import write_json
 
 _EVERY = 2.0  # seconds between two updates of an artifact
@@ -75,11 +76,14 @@ class Progress:
         self._update(100.0, f"{self._step}: {note}")
 
     def _update(self, percent: float, description: str) -> None:
-        """Update the dashboard; give up if it cannot be reached, as a mere display must not stop a step."""
+        """Update the dashboard; give up if it cannot be reached, as a mere display must not stop a step.
+
+        The description is Markdown to the dashboard.
+        """
         if not self._reachable:
             return
         try:
-            update_progress_artifact(self._artifact, percent, description=description)
+            update_progress_artifact(self._artifact, percent, description=markdown.plain(description))
         except httpx.HTTPError:  # after Prefect's client has tried for a minute
             self._reachable = False
 

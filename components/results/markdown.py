@@ -4,13 +4,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from components.results.table import Table
+from components.results.visible import visible
 
-_MARKUP = str.maketrans("`*<>|", "'·‹›¦")
+_MARKUP = str.maketrans("`*<>|[]", "'·‹›¦［］")
 
 
 def plain(value: Any) -> str:
-    """Text on its way to a reader of Markdown: on one line, without markup; all data passes here."""
-    return "" if value is None else " ".join(str(value).split()).translate(_MARKUP)
+    """Text on its way to a reader of Markdown: on one line, without markup; all data passes here.
+
+    No tag, link or image is left: one that is loaded tells its address who reads the page. Markup becomes
+    letters that look alike, since some places show the backslash of an escape.
+    """
+    return "" if value is None else visible(" ".join(str(value).split())).translate(_MARKUP)
 
 
 def table(shown: Table) -> str:

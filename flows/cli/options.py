@@ -19,7 +19,9 @@ from components.config.section import Form
 from components.config.validation import explain
 from components.errors import BraidError, DataError, ServiceError
 from components.redaction import redacted
+from components.storage.private import write_private
 from components.storage.writable import require_writable
+from flows.cli.terminal import print_text, say
 from flows.workers import forkserver
 
 UNEXPECTED, USAGE, DATA, MODEL, REFUSED, DRIFTED, DIFFERENT, INTERRUPTED = 1, 2, 3, 4, 5, 6, 7, 130
@@ -113,7 +115,7 @@ def show(as_json: bool, outcome: object, *about: Any) -> None:
     from flows.cli.tables import TABLES
 
     if as_json:
-        print(JSON[type(outcome)](outcome, *about))
+        say(JSON[type(outcome)](outcome, *about))
     else:
         TABLES[type(outcome)](Console(), outcome, *about)
 
@@ -139,7 +141,7 @@ def readable(workspace: Path, keep: bool = False) -> Iterator[Path]:
     try:
         copy_records(workspace, folder)
         note = f"nothing is left in the workspace: {reason}"
-        console.print(note, markup=False, highlight=False, soft_wrap=True)
+        print_text(console, note)
         yield folder
     finally:
         if not keep:
@@ -185,8 +187,7 @@ def reported(
     except Exception as error:
         log = workspace / "error.txt"
         with suppress(OSError):  # the message appears also where nothing can be written
-            log.parent.mkdir(parents=True, exist_ok=True)
-            log.write_text(redacted(traceback.format_exc()), "utf-8")
+            write_private(log, redacted(traceback.format_exc()))
         message = redacted(f"{type(error).__name__}: {error}")
         raise _ended(f"unexpected: {message}\nThe details are in {log}", UNEXPECTED) from None
 
@@ -208,5 +209,5 @@ def _interruptible() -> Iterator[None]:
 
 def _ended(message: str, code: int) -> typer.Exit:
     console.print("[bold red]braid:[/]", end=" ")
-    console.print(message, markup=False, highlight=False, soft_wrap=True)
+    print_text(console, message)
     return typer.Exit(code)

@@ -24,6 +24,7 @@ from flows.cli.options import (
     serving,
     show,
 )
+from flows.cli.terminal import say
 
 
 def run(
@@ -132,7 +133,7 @@ def report(
             if run is None:
                 raise BraidError(f"there is no run {name!r} in {at.tracking_uri}; `braid ui` lists all runs")
             path = runs.download(at, run.info.run_id, "report.html", folder / "reports" / run.info.run_id)
-    print(path.resolve())
+    say(str(path.resolve()))
     if open_page:
         webbrowser.open(path.resolve().as_uri())
 

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
+from flows.cli.terminal import plain
 from flows.run.folder import newest_of
 from tasks.progress import standings
 
@@ -48,9 +48,9 @@ def _follow(bars: Progress, starting: TaskID, workspace: Path, stop: threading.E
         for standing in standings(run) if run else []:
             bars.update(starting, visible=False)
             if standing.step not in tasks:
-                tasks[standing.step] = bars.add_task(standing.step, mark=" ", note="")
+                tasks[standing.step] = bars.add_task(plain(standing.step), mark=" ", note="")
             task = tasks[standing.step]
-            note = escape(standing.note)
+            note = plain(standing.note)
             bars.update(task, total=standing.total, completed=standing.done, note=note)
             if standing.finished:
                 bars.update(task, mark="[green]✓[/]")

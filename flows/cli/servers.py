@@ -8,6 +8,7 @@ import typer
 from components.config import load_tracking
 from components.errors import BraidError
 from flows.cli.options import HERE, MLFLOW, TrackingFile, Workspace, reported
+from flows.cli.terminal import say
 
 
 def up(
@@ -30,13 +31,7 @@ def up(
     with reported(workspace, "stopped; the same command resumes"):
         from flows.hosting.up import up as serve
 
-        serve(
-            operations,
-            workspace.resolve(),
-            mlflow.resolve(),
-            lambda line: print(line, flush=True),
-            database,
-        )
+        serve(operations, workspace.resolve(), mlflow.resolve(), say, database)
 
 
 def deploy(
@@ -65,7 +60,7 @@ def deploy(
             )
         paths = Paths(workspace.resolve(), mlflow.resolve())
         for name, chosen in deploy_flows(operations.resolve(), paths, pool, heavy_pool or pool).items():
-            print(f"{name} goes to the work pool {chosen}")
+            say(f"{name} goes to the work pool {chosen}")
 
 
 def ui(
@@ -78,14 +73,14 @@ def ui(
         at = load_tracking(mlflow, workspace.resolve())
         uri = str(at.tracking_uri)
         if uri.startswith("http"):
-            print(f"mlflow.yaml names a server: {uri}")
+            say(f"mlflow.yaml names a server: {uri}")
             return
-        from flows.servers.processes import port_near
+        from flows.servers.processes import mlflow_doors, port_near
         from tasks.tracking.mlflow_internals import become_server
 
         if port_near(port) != port:
             raise BraidError(f"port {port} of 127.0.0.1 is in use: name another by --port")
-        print(f"MLflow is at http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
+        say(f"MLflow is at http://127.0.0.1:{port} (Ctrl-C ends it)")
         artifacts = ["--default-artifact-root", at.artifact_location] if at.artifact_location else []
-        address = ["--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
+        address = ["--workers", "1", "--host", "127.0.0.1", "--port", str(port), *mlflow_doors(port)]
         become_server(["--backend-store-uri", uri, *artifacts, *address])

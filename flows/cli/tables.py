@@ -7,9 +7,10 @@ from rich.console import Console
 from components.config import PipelineConfig
 from components.references import Dataset
 from components.results.table import Cell, Table, number, text
+from components.results.visible import visible
 from components.retrieval.search import Hit
 from components.targets import AnyTarget, Regression
-from flows.cli.terminal import print_findings, print_places, print_result, print_table
+from flows.cli.terminal import print_findings, print_places, print_result, print_table, print_text
 from flows.distill import Distilled
 from flows.monitor import Monitored
 from flows.reproduce import Reproduced
@@ -96,7 +97,7 @@ def show_promotion(console: Console, promotion: Promotion, challenger: str) -> N
     else:
         reason = evidence.verdict.reason if evidence is not None else ""
         line = f"refused, the champion stays: {reason}. --force skips the rule."
-    _print_line(console, line)
+    print_text(console, visible(line))
 
 
 def show_sweep(console: Console, outcome: SweepOutcome) -> None:
@@ -112,7 +113,7 @@ def show_sweep(console: Console, outcome: SweepOutcome) -> None:
             lines.append(f"{version} is {state}: {registered['promotion']}.")
         print_findings(console, lines)
     extracted = sum(outcome.extracted.values())
-    console.print(f"{outcome.trials} trials, {extracted} rows extracted", highlight=False)
+    print_text(console, f"{outcome.trials} trials, {extracted} rows extracted")
     print_places(console, {"MLflow run": _mlflow(outcome.mlflow_run)})
 
 
@@ -157,11 +158,7 @@ def show_hits(console: Console, hits: Sequence[Hit], wanted: str) -> None:
 
 def show_moved(console: Console, moved: Moved) -> None:
     """Print the move of an alias."""
-    _print_line(console, f"{moved.name} version {moved.champion} is champion: {moved.reason}.")
-
-
-def _print_line(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    print_text(console, visible(f"{moved.name} version {moved.champion} is champion: {moved.reason}."))
 
 
 def _described(target: AnyTarget) -> str:

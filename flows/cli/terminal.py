@@ -1,4 +1,4 @@
-"""Results on the terminal: tables, findings and addresses."""
+"""Everything that commands print: results as tables, findings and addresses; lines, and JSON."""
 
 from collections.abc import Iterable, Mapping
 
@@ -10,13 +10,24 @@ from rich.table import Table as RichTable
 
 from components.results.protocol import Result
 from components.results.table import Table
+from components.results.visible import visible
 
 _LABEL = 14  # letters of the longest label, and the space behind it
 
 
 def plain(value: object) -> str:
-    """Escape markup; all data passes here on its way to the terminal."""
-    return escape(str(value))
+    """Escape markup and what steers a terminal; all data passes here on its way to one."""
+    return escape(visible(str(value)))
+
+
+def say(text: str) -> None:
+    """Print a text of one or more lines, or JSON, on standard output at once."""
+    print(visible(text, lines=True), flush=True)
+
+
+def print_text(console: Console, text: str) -> None:
+    """Print a text of one or more lines, which is not wrapped."""
+    console.print(visible(text, lines=True), markup=False, highlight=False, soft_wrap=True)
 
 
 def print_result(
@@ -77,4 +88,4 @@ def print_places(console: Console, places: Mapping[str, object]) -> None:
     """Print addresses with their labels, one per line."""
     lines = [f"{label:<{_LABEL}}{address}" for label, address in places.items()]
     if lines:
-        console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
+        print_text(console, "\n".join(map(visible, lines)))

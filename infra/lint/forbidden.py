@@ -1,6 +1,7 @@
 """Imports, calls and addresses that no code of braid may have: ``python infra/lint/forbidden.py``.
 
 Pickles run what they hold, so none is loaded; text is not executed; servers listen to this machine alone.
+Data reaches people through one file per place, which escapes it.
 """
 
 from __future__ import annotations
@@ -24,17 +25,31 @@ OPTIONS = {
     "np.load": ("allow_pickle", "False"),
     "from_pretrained": ("trust_remote_code", "False"),
 }
+# By the pattern of a call's name: the files that may call it, since they escape what it shows.
+PLACES = {
+    "print": ("flows/cli/terminal.py", "flows/cli/options.py"),
+    "(create|update)_\\w+_artifact": ("tasks/artifacts.py", "tasks/progress.py"),
+    "to_csv": ("components/data/samples.py",),  # for a digest; people get components.results.spreadsheet
+    "to_html": (),
+    "to_markdown": (),
+}
 EVERY_ADDRESS = re.compile(r"0\.0\.0\.0|\[::\]|INADDR_ANY")
 HOST = re.compile(r"[\"']--host[\"'],\s*([^,\]\s]+)")
 
 
-def offences(text: str) -> Iterator[tuple[int, str]]:
-    """Give line and message of each offence of a module's text."""
+def offences(text: str, file: str = "") -> Iterator[tuple[int, str]]:
+    """Give line and message of each offence of a module's text.
+
+    Args:
+        text: The module.
+        file: Its path in the repository.
+    """
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield from _imports(node)
         if isinstance(node, ast.Call):
             yield from _calls(node)
+            yield from _elsewhere(node, file)
     for number, line in enumerate(text.splitlines(), 1):
         if EVERY_ADDRESS.search(line):
             yield number, "listens to every address; servers listen to 127.0.0.1"
@@ -62,13 +77,20 @@ def _calls(node: ast.Call) -> Iterator[tuple[int, str]]:
         yield node.lineno, f"{called}(shell=True) executes text"
 
 
+def _elsewhere(node: ast.Call, file: str) -> Iterator[tuple[int, str]]:
+    called = ast.unparse(node.func)
+    for pattern, files in PLACES.items():
+        if re.fullmatch(pattern, called.rpartition(".")[2]) and file not in files:
+            yield node.lineno, f"{called}() shows data: leave that to {files[0] if files else 'a template'}"
+
+
 def main() -> int:
     """Print the offences of all code; give 1 where there are any."""
     files = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
     lines = [
         f"{path.relative_to(ROOT)}:{line}: {message}"
         for path in files
-        for line, message in offences(path.read_text("utf-8"))
+        for line, message in offences(path.read_text("utf-8"), str(path.relative_to(ROOT)))
     ]
     print("\n".join([*lines, f"{len(files)} files, {len(lines)} forbidden imports, calls and addresses"]))
     return int(bool(lines) or not files)

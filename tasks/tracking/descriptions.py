@@ -81,8 +81,8 @@ def of_run(evaluation: Evaluation, decision: str, links: Mapping[str, str]) -> s
         [
             f"{markdown.plain(evaluation.headline)}.",
             f"**{markdown.plain(evaluation.fusion_finding)}**",
-            f"{decision}.",
-            " · ".join(f"[{name}]({address})" for name, address in links.items()),
+            f"{markdown.plain(decision)}.",
+            " · ".join(f"[{markdown.plain(name)}]({address})" for name, address in links.items()),
             markdown.table(evaluation.tables()["results"]),
         ]
     )
@@ -91,14 +91,14 @@ def of_run(evaluation: Evaluation, decision: str, links: Mapping[str, str]) -> s
 def of_model(config: PipelineConfig, dataset: Dataset) -> str:
     """Describe a registered model: its targets, its inputs and its use."""
     targets = ", ".join(
-        f"`{target.name}` (a number)"
+        f"`{markdown.plain(target.name)}` (a number)"
         if isinstance(target, Regression)
-        else f"`{target.name}` ({len(target.classes)} classes: {_some(target.classes)})"
+        else f"`{markdown.plain(target.name)}` ({len(target.classes)} classes: {_some(target.classes)})"
         for target in dataset.targets
     )
     inputs = "\n".join(
         f"- `{name}`: {options.modality}, column{'s' if len(options.columns) > 1 else ''} "
-        f"{', '.join(f'`{column}`' for column in options.columns)}"
+        f"{', '.join(f'`{markdown.plain(column)}`' for column in options.columns)}"
         for name, options in config.inputs.items()
     )
     return "\n\n".join(
@@ -115,5 +115,5 @@ def of_model(config: PipelineConfig, dataset: Dataset) -> str:
 
 
 def _some(names: tuple[str, ...], most: int = 12) -> str:
-    shown = ", ".join(names[:most])
+    shown = ", ".join(map(markdown.plain, names[:most]))
     return f"{shown}, ..." if len(names) > most else shown

@@ -24,6 +24,7 @@ from components.config import TrackingConfig
 from components.config.tracking import VARIABLES
 from components.redaction import redacted, without_login, without_secrets
 from components.references import Missing
+from components.results import spreadsheet
 from components.runtime.environ import keep_variables
 from components.storage.names import outside_name, outside_names
 from components.training.checkpoint import Epoch
@@ -276,7 +277,8 @@ def log_table(tracking: TrackingConfig, run_id: str, table: pd.DataFrame, name: 
     table = table.map(without_secrets)
     content = table.astype(object).where(table.notna(), None).to_dict("split")
     client.log_dict(run_id, {"columns": content["columns"], "data": content["data"]}, f"tables/{name}.json")
-    client.log_text(run_id, table.to_csv(index=False), f"tables/{name}.csv")
+    csv = spreadsheet.table(content["columns"], content["data"])
+    client.log_text(run_id, csv, f"tables/{name}.csv")
     shown = json.loads(client.get_run(run_id).data.tags.get(LOGGED_ARTIFACTS, "[]"))
     entry = {"path": f"tables/{name}.json", "type": "table"}
     if entry not in shown:

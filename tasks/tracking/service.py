@@ -2,7 +2,6 @@
 
 import errno
 import getpass
-import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -17,6 +16,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from components.errors import BraidError, ServiceError
+from components.redaction import redacted
+from components.storage.private import keep_private
 from components.storage.sqlite_url import sqlite_file
 from components.storage.writable import owner
 
@@ -24,7 +25,6 @@ _RESUME = "finished steps are stored, and the same command resumes where it stop
 _TRIES, _PAUSE, _PATIENCE = 4, 2.0, 10.0  # seconds
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
-_PASSWORD = re.compile(r"//[^/@\s]*@")
 _GONE = ("API request to", "TEMPORARILY_UNAVAILABLE")
 
 
@@ -91,6 +91,7 @@ def make_database(uri: str) -> None:
 @cache
 def _make_tables(uri: str, file: Path) -> None:
     with FileLock(file.with_name(f".{file.name}.lock")):
+        keep_private(file)
         MlflowClient(uri, uri)
 
 
@@ -144,4 +145,4 @@ def _loss(error: BaseException) -> str | None:
 
 
 def _first_line(error: BaseException) -> str:
-    return _PASSWORD.sub("//***@", str(error).strip().partition("\n")[0])
+    return redacted(str(error).strip().partition("\n")[0])
