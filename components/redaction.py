@@ -5,10 +5,13 @@ import os
 import re
 import traceback
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 _HIDDEN = "***"
-_IN_ADDRESS = re.compile(r"(?P<before>\b[a-z][\w+.-]*://[^\s:/@]*):[^\s/@]+@", re.IGNORECASE)
-_LOGIN = re.compile(r"(?P<scheme>^[a-z][\w+.-]*://)[^\s/@]+@", re.IGNORECASE)
+# A password may have any sign, @ and / too, so it ends at the last @ that follows; a port is none.
+_PASSWORD = r":(?!\d{1,5}(?:[/?#\s]|$))[^\s'\"<>]*@"
+_IN_ADDRESS = re.compile(rf"(?P<before>\b[a-z][\w+.-]*://[^\s:/@]*){_PASSWORD}", re.IGNORECASE)
+_LOGIN = re.compile(rf"(?P<scheme>^[a-z][\w+.-]*://)(?:[^\s:/@]*{_PASSWORD}|[^\s/]*@)", re.IGNORECASE)
 _LONG = r"[\w.%-]*(?:password|passwd|token|secret|signature|credential|api[_-]?key|access[_-]?key)[\w.%-]*"
 _SHORT = r"(?:[\w.%-]*[-_.])?(?:sig|auth|key)(?:[-_.][\w.%-]*)?"  # whole words, so that "design" stays
 _IN_QUERY = re.compile(rf"(?P<before>[?&](?:{_LONG}|{_SHORT})=)[^&\s#'\"]+", re.IGNORECASE)
@@ -16,13 +19,23 @@ _SECRET_NAME = re.compile(
     r"(?:PASSWORD|PASSWD|TOKEN|SECRET|CREDENTIAL|API_?KEY|ACCESS_?KEY|AUTH_STRING)", re.I
 )
 _SHORTEST = 6  # characters; shorter values of variables also occur in ordinary text
+_FILLED = "BRAID_FILLED_VARIABLES"
+_ORDINARY = frozenset({"HOME", "PWD", "USER", "LOGNAME", "HOSTNAME", "TMPDIR"})
+
+
+def hide_variable(name: str) -> None:
+    """Treat a variable as a secret, in this process and those that it starts; its name may be any."""
+    known = os.environ.get(_FILLED, "").split(",")
+    if name not in known and name not in _ORDINARY:
+        os.environ[_FILLED] = ",".join(filter(None, [*known, name]))
 
 
 def redacted(text: str) -> str:
     """Return a text with ``***`` for each secret.
 
-    Secrets are passwords in addresses, keys in the queries of addresses, and values of environment variables
-    named like ``..._PASSWORD``, ``..._TOKEN`` or ``..._SECRET``.
+    Secrets are passwords in addresses, keys in the queries of addresses, and values of two kinds of
+    environment variables: those that options name as ``${NAME}``, and those that are named like
+    ``..._PASSWORD``, ``..._TOKEN`` or ``..._SECRET``.
     """
     for value in _secret_values():
         text = text.replace(value, _HIDDEN)
@@ -74,11 +87,13 @@ def guard_logs() -> None:
 
 def _secret_values() -> list[str]:
     """Return the values of secret variables, the longest first."""
+    filled = os.environ.get(_FILLED, "").split(",")
     values = {
-        part
+        spelling
         for name, value in os.environ.items()
-        if _SECRET_NAME.search(name)
-        for part in (value, value.partition(":")[2])  # user:password
+        if name in filled or _SECRET_NAME.search(name)
+        for part in (value, "" if "://" in value else value.partition(":")[2])  # user:password
+        for spelling in (part, quote(part, safe=""), quote_plus(part))
         if len(part) >= _SHORTEST
     }
     return sorted(values, key=len, reverse=True)

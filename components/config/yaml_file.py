@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from components.errors import ConfigError
+from components.runtime.environ import hide_variables
 
 _LONGEST = 1_000_000  # bytes per file, a hundred times the longest shipped one
 _MOST_VALUES = 100_000  # values per file, with every anchor expanded
@@ -37,6 +38,7 @@ def read_mapping(path: Path, holds: str, remedy: str) -> dict[str, Any]:
         raise ConfigError(
             f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start})"
         ) from error
+    hide_variables(text)
     values = read_yaml(text, f"{path}: not valid YAML")
     if values is None:
         return {}

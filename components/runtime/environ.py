@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
 from components.errors import ConfigError
+from components.redaction import hide_variable
 
 
 @contextmanager
@@ -40,7 +41,7 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 def filled(text: str, where: str) -> str:
-    """Fill environment variables (``${NAME}``) into a text.
+    """Fill environment variables (``${NAME}``) into a text; from then on no message shows their values.
 
     Args:
         text: Value of an option.
@@ -55,4 +56,11 @@ def filled(text: str, where: str) -> str:
             raise ConfigError(f"{where}: the environment variable {match[1]} is not set")
         return os.environ[match[1]]
 
+    hide_variables(text)
     return _VARIABLE.sub(value, text)
+
+
+def hide_variables(text: str) -> None:
+    """Treat the variables that a text names as secrets, in whatever process fills them in."""
+    for name in _VARIABLE.findall(text):
+        hide_variable(name)

@@ -17,6 +17,7 @@ from prefect.events.actions import ChangeFlowRunState, RunDeployment, SendNotifi
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture, ResourceSpecification
 
 from components.config.operations import NotificationConfig, Operations
+from components.errors import ConfigError
 from components.runtime.environ import filled
 from tasks.monitor import EVENT
 
@@ -153,20 +154,30 @@ def _of_braid() -> ResourceSpecification:
 
 
 async def _block(settings: NotificationConfig) -> UUID:
-    """Save the block that sends; Prefect stores the address as a secret."""
+    """Save the block that sends; Prefect stores the address as a secret.
+
+    Raises:
+        ConfigError: If the address is none of the kind; the message does not show it.
+    """
     address = filled(settings.url, "notification.url")
     block: NotificationBlock
-    match settings.kind:
-        case "slack":
-            block = SlackWebhook(url=address)
-        case "teams":
-            block = MicrosoftTeamsWebhook(url=address)
-        case "webhook":
-            block = CustomWebhookNotificationBlock(
-                name=_BLOCK,
-                url="{{address}}",
-                json_data={"subject": "{{subject}}", "body": "{{body}}"},
-                secrets={"address": address},
-            )
+    try:
+        match settings.kind:
+            case "slack":
+                block = SlackWebhook(url=address)
+            case "teams":
+                block = MicrosoftTeamsWebhook(url=address)
+            case "webhook":
+                block = CustomWebhookNotificationBlock(
+                    name=_BLOCK,
+                    url="{{address}}",
+                    json_data={"subject": "{{subject}}", "body": "{{body}}"},
+                    secrets={"address": address},
+                )
+    except Exception:  # of any kind, and its text may show a part of the address
+        raise ConfigError(
+            f"notification.url: not an address that {settings.kind} gives, such as https://…; it is a "
+            "secret, so it is not shown"
+        ) from None
     await type(block).register_type_and_schema()
     return await block.save(_BLOCK, overwrite=True)

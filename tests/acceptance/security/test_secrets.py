@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.server
 import io
 import logging
 import threading
+import traceback
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
 
-from components.errors import DataError
+from components.config.operations import NotificationConfig
+from components.config.yaml_file import read_mapping
+from components.errors import ConfigError, DataError
 from components.redaction import guard_logs, redacted, without_login, without_secrets
+from components.runtime.environ import filled
+from flows.hosting.automations import _block
 from flows.servers.processes import port_near, prefect_server
 from tests.acceptance.e2e.project import make_project, write_manifest
 
@@ -31,6 +38,9 @@ SECRET, SHARED = "pl4nted-Pa55word", "pl4nted-t0ken"
         ("https://h/a?sig=ab%2F12#top", "https://h/a?sig=***#top"),
         ("https://h/a?api_key=1&access-key=2&page=3", "https://h/a?api_key=***&access-key=***&page=3"),
         ("https://h:8080/a@b:c", "https://h:8080/a@b:c"),
+        ("https://h:8080?to=a@b", "https://h:8080?to=a@b"),
+        ("postgresql://u:p@ss@w/o:rd@db:5432/x is refused", "postgresql://u:***@db:5432/x is refused"),
+        ("'mysql://u:p@ss@db/x' and \"redis://:p@ss@db\"", "'mysql://u:***@db/x' and \"redis://:***@db\""),
         ("a time 12:30 @ noon, mailto:x@y.org", "a time 12:30 @ noon, mailto:x@y.org"),
         ("https://h/monkey=1?design=2", "https://h/monkey=1?design=2"),
     ],
@@ -51,10 +61,38 @@ def test_values_of_secret_variables_are_hidden(monkeypatch: pytest.MonkeyPatch) 
     }
 
 
+@pytest.mark.parametrize("name", ["SLACK_URL", "X", "DSN", "my_database"])
+def test_what_an_option_takes_from_a_variable_is_hidden_whatever_its_name(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("BRAID_FILLED_VARIABLES", raising=False)
+    value = "https://hooks.example/T0/pl4n+ed/b=1"
+    monkeypatch.setenv(name, value)
+    assert redacted(value) == value
+    assert filled(f"${{{name}}}", "an.option") == value
+    assert redacted(f"<{value}> {quote(value, safe='')} {quote_plus(value)}") == "<***> *** ***"
+
+    monkeypatch.delenv("BRAID_FILLED_VARIABLES")
+    (tmp_path / "some.yaml").write_text(f"notification: {{url: '${{{name}}}'}}")
+    read_mapping(tmp_path / "some.yaml", "", "")  # as another process may fill it in
+    assert redacted(value) == "***"
+
+
+def test_a_webhook_that_cannot_be_parsed_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLACK_URL", f"hooks.slack.example/{SECRET}")
+    with pytest.raises(ConfigError) as caught:
+        asyncio.run(_block(NotificationConfig(kind="slack", url="${SLACK_URL}")))
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "not an address that slack gives" in shown
+    assert SECRET not in shown
+
+
 def test_errors_and_links_show_none() -> None:
     assert str(DataError(f"nothing at https://u:{SECRET}@h/x")) == "nothing at https://u:***@h/x"
     assert without_login(f"https://u:{SECRET}@h:5000/x") == "https://h:5000/x"
     assert without_login("https://h:5000/x@y") == "https://h:5000/x@y"
+    assert without_login("https://u:p@s/s@h:5000/x") == "https://h:5000/x"
+    assert without_login("https://token@h:5000/x") == "https://h:5000/x"
 
 
 def test_logs_and_their_tracebacks_show_none() -> None:
