@@ -19,6 +19,8 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+# Translation of addresses (RFC 6052, 8215 and 2765): the last four bytes are one of version 4.
+_TRANSLATED = [ipaddress.IPv6Network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96")]
 SCHEMES = ("https", "s3", "gs", "gcs", "az", "abfs", "abfss")
 
 
@@ -142,9 +144,24 @@ def _real_folder(folder: str) -> str:
 
 def _is_public(address: str) -> bool:
     ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
-    return ip.is_global and not ip.is_multicast
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip.is_global and not ip.is_multicast
+    if within := _within(ip):
+        return all(each.is_global and not each.is_multicast for each in within)
+    return ip.is_global and not ip.is_multicast and not ip.is_site_local
+
+
+def _within(ip: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    """Return the addresses of version 4 that one of version 6 leads to, by whatever way of writing them."""
+    low = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    if ip.ipv4_mapped is not None:
+        return [ip.ipv4_mapped]
+    if ip.sixtofour is not None:  # 2002::/16
+        return [ip.sixtofour]
+    if ip.teredo is not None:  # 2001::/32: the server and the client
+        return list(ip.teredo)
+    compatible = int(ip) > 1 and int(ip) >> 32 == 0  # ::/96, except for :: and ::1
+    return [low] if compatible or any(ip in network for network in _TRANSLATED) else []
 
 
 def _words(text: str) -> tuple[str, ...]:
