@@ -60,7 +60,7 @@ class AlignmentTraining(LoopConfig):
     """Training of projections, and of the encoders that are trained with them."""
 
     batch_size: int = Field(
-        256, ge=2, description="Rows per step; each is compared with all others of the step."
+        256, ge=2, le=1_000_000, description="Rows per step; each is compared with all others of the step."
     )
 
 
@@ -75,7 +75,7 @@ class AlignmentConfig(Section):
         "also encoders from scratch, before each is fitted.",
     )
     objective: AlignmentObjective = Field(default_factory=ClipConfig, description="Objective to minimise.")
-    width: int = Field(64, ge=2, description="Dimensions of the shared space.")
+    width: int = Field(64, ge=2, le=65_536, description="Dimensions of the shared space.")
     hidden: int = Field(
         128, ge=0, description="Units of the hidden layer of each projection; 0 makes it linear."
     )

@@ -11,7 +11,7 @@ class CNNConfig(Section):
     """Plain convolutional network: conv-norm-relu-pool blocks, then a projection."""
 
     name: Literal["cnn"] = Field("cnn", description="Convolutional network from scratch.")
-    width: int = Field(128, ge=1, description="Length of the embedding.")
+    width: int = Field(128, ge=1, le=65_536, description="Length of the embedding.")
     channels: list[int] = Field([32, 64, 128], min_length=1, description="Channels of each block.")
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout before the projection.")
 
@@ -20,9 +20,9 @@ class ResNetConfig(Section):
     """Residual network (He et al. 2016) sized for small images."""
 
     name: Literal["resnet"] = Field("resnet", description="Residual network from scratch.")
-    width: int = Field(128, ge=1, description="Length of the embedding.")
+    width: int = Field(128, ge=1, le=65_536, description="Length of the embedding.")
     channels: list[int] = Field([32, 64, 128], min_length=1, description="Channels of each stage.")
-    blocks: int = Field(1, ge=1, description="Residual blocks in each stage.")
+    blocks: int = Field(1, ge=1, le=1_000, description="Residual blocks in each stage.")
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout before the projection.")
 
 
@@ -30,11 +30,11 @@ class GRUConfig(Section):
     """Recurrent text encoder over subword tokens learned from the training text."""
 
     name: Literal["gru"] = Field("gru", description="Gated recurrent network from scratch.")
-    width: int = Field(128, ge=1, description="Length of the embedding.")
-    embedding: int = Field(96, ge=1, description="Length of a token's vector.")
-    layers: int = Field(1, ge=1, description="Recurrent layers.")
+    width: int = Field(128, ge=1, le=65_536, description="Length of the embedding.")
+    embedding: int = Field(96, ge=1, le=65_536, description="Length of a token's vector.")
+    layers: int = Field(1, ge=1, le=1_000, description="Recurrent layers.")
     bidirectional: bool = Field(True, description="Read the text in both directions.")
-    vocabulary: int = Field(8000, ge=16, description="Largest number of tokens.")
+    vocabulary: int = Field(8000, ge=16, le=10_000_000, description="Largest number of tokens.")
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout on token vectors and before the projection.")
 
 
@@ -42,8 +42,8 @@ class NgramsConfig(Section):
     """Hashed word and character n-grams in an embedding bag (fastText, Joulin et al. 2017)."""
 
     name: Literal["ngrams"] = Field("ngrams", description="Bag of hashed n-grams from scratch.")
-    width: int = Field(64, ge=1, description="Length of the embedding.")
-    buckets: int = Field(2**14, ge=16, description="Rows of the hashed embedding table.")
+    width: int = Field(64, ge=1, le=65_536, description="Length of the embedding.")
+    buckets: int = Field(2**14, ge=16, le=268_435_456, description="Rows of the hashed embedding table.")
     words: int = Field(2, ge=0, description="Longest word n-gram; 0 uses none.")
     characters: tuple[int, int] = Field(
         (3, 5),
@@ -57,10 +57,10 @@ class TextTransformerConfig(Section):
     """Small transformer over subword tokens learned from the training text."""
 
     name: Literal["text_transformer"] = Field("text_transformer", description="Transformer from scratch.")
-    width: int = Field(128, ge=1, description="Length of the embedding.")
-    layers: int = Field(2, ge=1, description="Transformer blocks.")
-    heads: int = Field(4, ge=1, description="Attention heads; must divide width.")
-    vocabulary: int = Field(8000, ge=16, description="Largest number of tokens.")
+    width: int = Field(128, ge=1, le=65_536, description="Length of the embedding.")
+    layers: int = Field(2, ge=1, le=1_000, description="Transformer blocks.")
+    heads: int = Field(4, ge=1, le=1_024, description="Attention heads; must divide width.")
+    vocabulary: int = Field(8000, ge=16, le=10_000_000, description="Largest number of tokens.")
     dropout: float = Field(0.2, ge=0, lt=1, description="Dropout in every block.")
 
     _heads = model_validator(mode="after")(heads_divide_width)
@@ -72,9 +72,9 @@ class AudioCNNConfig(Section):
     name: Literal["audio_cnn"] = Field(
         "audio_cnn", description="Convolutional network on log-mel from scratch."
     )
-    width: int = Field(128, ge=1, description="Length of the embedding.")
+    width: int = Field(128, ge=1, le=65_536, description="Length of the embedding.")
     channels: list[int] = Field([32, 64, 128], min_length=1, description="Channels of each block.")
-    mels: int = Field(40, ge=8, description="Mel bands.")
+    mels: int = Field(40, ge=8, le=1_024, description="Mel bands.")
     window: float = Field(0.025, gt=0, description="Length of the analysis window in seconds.")
     hop: float = Field(0.016, gt=0, description="Step between windows in seconds.")
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout before the projection.")
@@ -84,7 +84,7 @@ class MLPConfig(Section):
     """Feed-forward network over numeric values and category embeddings."""
 
     name: Literal["mlp"] = Field("mlp", description="Feed-forward network from scratch.")
-    width: int = Field(128, ge=1, description="Length of the embedding.")
+    width: int = Field(128, ge=1, le=65_536, description="Length of the embedding.")
     hidden: list[int] = Field([256], description="Units of each hidden layer.")
     dropout: float = Field(0.2, ge=0, lt=1, description="Dropout after each hidden layer.")
 
@@ -95,9 +95,9 @@ class FTTransformerConfig(Section):
     name: Literal["ft_transformer"] = Field(
         "ft_transformer", description="Transformer over columns from scratch."
     )
-    width: int = Field(64, ge=1, description="Length of the embedding.")
-    layers: int = Field(2, ge=1, description="Transformer blocks.")
-    heads: int = Field(4, ge=1, description="Attention heads; must divide width.")
+    width: int = Field(64, ge=1, le=65_536, description="Length of the embedding.")
+    layers: int = Field(2, ge=1, le=1_000, description="Transformer blocks.")
+    heads: int = Field(4, ge=1, le=1_024, description="Attention heads; must divide width.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in every block.")
 
     _heads = model_validator(mode="after")(heads_divide_width)
@@ -119,7 +119,7 @@ class PretrainedConfig(Section):
         "frozen",
         description="frozen keeps the weights, full fine-tunes all of them, lora trains LoRA adapters.",
     )
-    lora_rank: int = Field(8, ge=1, description="Rank of the LoRA matrices (tune: lora).")
+    lora_rank: int = Field(8, ge=1, le=65_536, description="Rank of the LoRA matrices (tune: lora).")
     lora_alpha: float = Field(16, gt=0, description="Scale of the LoRA update (tune: lora).")
 
 

@@ -24,7 +24,7 @@ class ClusterConfig(Section):
         "run "
         "when the step begins. A larger number lets an autoscaling cluster grow.",
     )
-    cpus: int = Field(1, ge=1, description="Cores of each worker, and threads of its networks.")
+    cpus: int = Field(1, ge=1, le=4_096, description="Cores of each worker, and threads of its networks.")
     trainers: int = Field(
         1,
         ge=1,

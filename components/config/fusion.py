@@ -27,8 +27,8 @@ class ConcatConfig(_Fusion):
     """Concatenated embeddings through an MLP; a learned vector replaces absent ones."""
 
     name: Literal["concat"] = Field("concat", description="Concatenation.")
-    width: int = Field(128, ge=1, description="Length of the fused vector.")
-    layers: int = Field(1, ge=0, description="Hidden layers; 0 is the plain concatenation.")
+    width: int = Field(128, ge=1, le=65_536, description="Length of the fused vector.")
+    layers: int = Field(1, ge=0, le=1_000, description="Hidden layers; 0 is the plain concatenation.")
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout on the fused vector.")
 
 
@@ -42,7 +42,7 @@ class GatedConfig(_Fusion):
     """Gated multimodal unit (Arevalo et al. 2017)."""
 
     name: Literal["gated"] = Field("gated", description="Gated multimodal unit.")
-    width: int = Field(128, ge=1, description="Length of the fused vector.")
+    width: int = Field(128, ge=1, le=65_536, description="Length of the fused vector.")
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout on the fused vector.")
 
 
@@ -50,9 +50,9 @@ class TransformerConfig(_Fusion):
     """Transformer over one or more tokens per input, with a learned token for a missing input."""
 
     name: Literal["transformer"] = Field("transformer", description="Transformer over tokens of all inputs.")
-    width: int = Field(128, ge=1, description="Length of the fused vector.")
-    layers: int = Field(2, ge=1, description="Transformer blocks.")
-    heads: int = Field(4, ge=1, description="Attention heads; must divide width.")
+    width: int = Field(128, ge=1, le=65_536, description="Length of the fused vector.")
+    layers: int = Field(2, ge=1, le=1_000, description="Transformer blocks.")
+    heads: int = Field(4, ge=1, le=1_024, description="Attention heads; must divide width.")
     dropout: float = Field(0.2, ge=0, lt=1, description="Dropout in every block.")
 
     _heads = model_validator(mode="after")(heads_divide_width)
@@ -62,7 +62,7 @@ class SumConfig(_Fusion):
     """Sum or mean of the projected present inputs (Zaheer et al. 2017)."""
 
     name: Literal["sum"] = Field("sum", description="Sum or mean of the inputs.")
-    width: int = Field(128, ge=1, description="Length of the fused vector.")
+    width: int = Field(128, ge=1, le=65_536, description="Length of the fused vector.")
     reduction: Literal["sum", "mean"] = Field("sum", description="Pooling of the present inputs.")
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout on the fused vector.")
 
@@ -71,7 +71,7 @@ class TensorConfig(_Fusion):
     """Tensor fusion network: outer product of all inputs (Zadeh et al. 2017). For two to four inputs."""
 
     name: Literal["tensor"] = Field("tensor", description="Tensor fusion network.")
-    width: int = Field(128, ge=1, description="Length of the fused vector.")
+    width: int = Field(128, ge=1, le=65_536, description="Length of the fused vector.")
     factor_width: int = Field(
         12,
         ge=1,
@@ -84,8 +84,8 @@ class LowRankConfig(_Fusion):
     """Low-rank multimodal fusion (Liu et al. 2018)."""
 
     name: Literal["low_rank"] = Field("low_rank", description="Low-rank tensor fusion.")
-    width: int = Field(128, ge=1, description="Length of the fused vector.")
-    rank: int = Field(4, ge=1, description="Rank of the weight tensor.")
+    width: int = Field(128, ge=1, le=65_536, description="Length of the fused vector.")
+    rank: int = Field(4, ge=1, le=65_536, description="Rank of the weight tensor.")
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout on the fused vector.")
 
 
@@ -93,8 +93,10 @@ class MultiplicativeConfig(_Fusion):
     """Multiplicative interactions: a bilinear form of each pair of inputs (Jayakumar et al. 2020)."""
 
     name: Literal["multiplicative"] = Field("multiplicative", description="Bilinear forms of pairs.")
-    width: int = Field(128, ge=1, description="Length of the fused vector.")
-    factor_width: int = Field(24, ge=1, description="Features of each input in the bilinear forms.")
+    width: int = Field(128, ge=1, le=65_536, description="Length of the fused vector.")
+    factor_width: int = Field(
+        24, ge=1, le=65_536, description="Features of each input in the bilinear forms."
+    )
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout on the fused vector.")
 
 
@@ -102,7 +104,7 @@ class FiLMConfig(_Fusion):
     """Feature-wise linear modulation of each input by the others (Perez et al. 2018)."""
 
     name: Literal["film"] = Field("film", description="Modulation of each input by the others.")
-    width: int = Field(128, ge=1, description="Length of the fused vector.")
+    width: int = Field(128, ge=1, le=65_536, description="Length of the fused vector.")
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout on the fused vector.")
 
 
@@ -110,7 +112,7 @@ class ProductOfExpertsConfig(_Fusion):
     """Gaussian product of experts with a unit Gaussian prior (Hinton 2002; Wu and Goodman 2018)."""
 
     name: Literal["product_of_experts"] = Field("product_of_experts", description="Product of experts.")
-    width: int = Field(128, ge=1, description="Length of the fused vector.")
+    width: int = Field(128, ge=1, le=65_536, description="Length of the fused vector.")
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout on the fused vector.")
 
 
@@ -118,9 +120,13 @@ class CrossAttentionConfig(_Fusion):
     """Cross-modal attention in both directions, MulT (Tsai et al. 2019)."""
 
     name: Literal["cross_attention"] = Field("cross_attention", description="Each input reads every other.")
-    width: int = Field(64, ge=1, description="Length of tokens; the fused vector has this length per input.")
-    layers: int = Field(1, ge=1, description="Layers of each cross-modal and each self-attention stack.")
-    heads: int = Field(4, ge=1, description="Attention heads; must divide width.")
+    width: int = Field(
+        64, ge=1, le=65_536, description="Length of tokens; the fused vector has this length per input."
+    )
+    layers: int = Field(
+        1, ge=1, le=1_000, description="Layers of each cross-modal and each self-attention stack."
+    )
+    heads: int = Field(4, ge=1, le=1_024, description="Attention heads; must divide width.")
     dropout: float = Field(0.2, ge=0, lt=1, description="Dropout in every block.")
 
     _heads = model_validator(mode="after")(heads_divide_width)
@@ -130,14 +136,14 @@ class BottleneckConfig(_Fusion):
     """Transformers that exchange information through a few shared tokens, MBT (Nagrani et al. 2021)."""
 
     name: Literal["bottleneck"] = Field("bottleneck", description="Attention bottlenecks.")
-    width: int = Field(64, ge=1, description="Length of tokens and of the fused vector.")
+    width: int = Field(64, ge=1, le=65_536, description="Length of tokens and of the fused vector.")
     layers: int = Field(
         2,
         ge=2,
         description="Layers of each input; each reads the bottleneck tokens that the previous one wrote.",
     )
-    bottlenecks: int = Field(4, ge=1, description="Bottleneck tokens.")
-    heads: int = Field(4, ge=1, description="Attention heads; must divide width.")
+    bottlenecks: int = Field(4, ge=1, le=65_536, description="Bottleneck tokens.")
+    heads: int = Field(4, ge=1, le=1_024, description="Attention heads; must divide width.")
     dropout: float = Field(0.2, ge=0, lt=1, description="Dropout in every block.")
 
     _heads = model_validator(mode="after")(heads_divide_width)
@@ -147,10 +153,10 @@ class PerceiverConfig(_Fusion):
     """Learned latents that read the tokens of all inputs (Jaegle et al. 2021)."""
 
     name: Literal["perceiver"] = Field("perceiver", description="Perceiver latents.")
-    width: int = Field(64, ge=1, description="Length of latents and of the fused vector.")
-    layers: int = Field(2, ge=1, description="Pairs of cross-attention and self-attention.")
-    latents: int = Field(8, ge=1, description="Number of latents.")
-    heads: int = Field(4, ge=1, description="Attention heads; must divide width.")
+    width: int = Field(64, ge=1, le=65_536, description="Length of latents and of the fused vector.")
+    layers: int = Field(2, ge=1, le=1_000, description="Pairs of cross-attention and self-attention.")
+    latents: int = Field(8, ge=1, le=65_536, description="Number of latents.")
+    heads: int = Field(4, ge=1, le=1_024, description="Attention heads; must divide width.")
     dropout: float = Field(0.2, ge=0, lt=1, description="Dropout in every block.")
 
     _heads = model_validator(mode="after")(heads_divide_width)

@@ -125,7 +125,9 @@ class TextInput(_Input):
     """Text; line breaks join several columns."""
 
     modality: Literal["text"] = Field("text", description="Text.")
-    max_tokens: int = Field(128, ge=1, description="Longest sequence of tokens; the rest is cut.")
+    max_tokens: int = Field(
+        128, ge=1, le=1_000_000, description="Longest sequence of tokens; the rest is cut."
+    )
     lowercase: bool = Field(
         True, description="Ignore case (encoders from scratch; a pretrained tokenizer decides itself)."
     )

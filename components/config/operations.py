@@ -39,7 +39,7 @@ class DeploymentConfig(Section):
     """Deployment of one flow in the dashboard."""
 
     schedules: list[Schedule] = Field([], description="Schedules of the flow.")
-    limit: int = Field(1, ge=1, description="Most runs of the flow at a time.")
+    limit: int = Field(1, ge=1, le=10_000, description="Most runs of the flow at a time.")
     collision: Literal["enqueue", "cancel_new"] = Field(
         "enqueue", description="A run beyond the limit waits (enqueue) or is cancelled (cancel_new)."
     )
@@ -78,10 +78,13 @@ class Operations(Section):
     prefect_port: int = Field(4200, ge=0, le=65535, description="Port of Prefect's server on 127.0.0.1.")
     mlflow_port: int = Field(5000, ge=0, le=65535, description="Port of MLflow's server on 127.0.0.1.")
     runs: int = Field(
-        2, ge=1, description="Most flow runs at a time on this machine, of all deployments together."
+        2,
+        ge=1,
+        le=1_024,
+        description="Most flow runs at a time on this machine, of all deployments together.",
     )
     gpu_slots: int = Field(
-        1, ge=1, description="Most steps that use a GPU at a time, of all runs on one machine."
+        1, ge=1, le=1_024, description="Most steps that use a GPU at a time, of all runs on one machine."
     )
     heartbeat: int = Field(30, ge=30, description="Seconds between two heartbeats of a run.")
     silence: int = Field(

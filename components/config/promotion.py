@@ -10,7 +10,11 @@ from components.config.section import Section
 class PromotionConfig(Section):
     """Conditions under which a challenger becomes champion."""
 
-    model: str | None = Field(None, description="Name in the registry; null takes the pipeline's name.")
+    model: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        description="Name in the registry; null takes the pipeline's name.",
+    )
     metric: str | None = Field(None, description="Metric to compare; null takes that of the target.")
     confidence: float = Field(
         0.95, gt=0.5, lt=1, description="Level of the paired test by which a challenger must win."

@@ -2,15 +2,27 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationInfo, field_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
+
+_LARGEST = 10**12
+_LARGEST_SEED = 2**63 - 1
 
 
 class Section(BaseModel):
     """Mapping of a configuration file; unknown keys are errors, numbers finite, values immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _within_reason(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse a number that no machine computes with: the run would stop much later, or never."""
+        largest = _LARGEST_SEED if info.field_name in ("seed", "seeds") else _LARGEST
+        if isinstance(value, int | float) and abs(value) > largest:
+            raise ValueError(f"{value:.4g} is too large; at most {largest:,} is allowed")
+        return value
 
 
 def heads_divide_width(section: Any) -> Any:

@@ -67,7 +67,7 @@ class SpaceConfig(Section):
 class SearchConfig(Section):
     """Search for options by Optuna, separate for each fusion, pipeline and seed."""
 
-    trials: int = Field(0, ge=0, description="Trials besides the defaults; 0 does not search.")
+    trials: int = Field(0, ge=0, le=1_000_000, description="Trials besides the defaults; 0 does not search.")
     space: dict[str, SpaceConfig] = Field(
         default_factory=dict,
         description="Options to search, by path below `fusion.` or `training.`, such as `fusion.width`. A "
@@ -90,7 +90,9 @@ class SweepConfig(Section):
         False,
         description="Stop a trial early if its validation metric is below the median of earlier trials.",
     )
-    parallel: int = Field(2, ge=1, description="Trials at a time, in processes that share the cores.")
+    parallel: int = Field(
+        2, ge=1, le=1_024, description="Trials at a time, in processes that share the cores."
+    )
     budget: int | None = Field(
         None,
         ge=1,

@@ -10,8 +10,8 @@ from components.config.section import Section
 class LoopConfig(Section):
     """Options of the training loop: AdamW with warm-up, schedule, clipping, averaging, early stopping."""
 
-    epochs: int = Field(30, ge=1, description="Most epochs.")
-    batch_size: int = Field(64, ge=1, description="Rows per step.")
+    epochs: int = Field(30, ge=1, le=1_000_000, description="Most epochs.")
+    batch_size: int = Field(64, ge=1, le=1_000_000, description="Rows per step.")
     learning_rate: float = Field(1e-3, gt=0, description="Highest learning rate.")
     weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay; 0 makes AdamW plain Adam.")
     schedule: Literal["cosine", "constant"] = Field(

@@ -191,8 +191,8 @@ def load_bundle(folder: Path, device: torch.device | None = None) -> Bundle:
     """Read a bundle; needs neither hub nor workspace.
 
     Raises:
-        ModelError: If there is none in the folder, one of another format, or one whose fusion is a plugin
-            that is not installed.
+        ModelError: If there is none in the folder, one of another format, one that names files outside of
+            it, or one whose fusion is a plugin that is not installed.
     """
     device = device or torch.device("cpu")
     try:
@@ -209,7 +209,7 @@ def load_bundle(folder: Path, device: torch.device | None = None) -> Bundle:
         for name, config in TypeAdapter(dict[str, InputConfig]).validate_python(values["inputs"]).items()
     }
     preprocessors = {
-        name: load_preprocessor(json.loads((folder / f"{name}.preprocessor.json").read_text("utf-8")))
+        name: load_preprocessor(json.loads(_inside(folder, f"{name}.preprocessor.json").read_text("utf-8")))
         for name in inputs
     }
     by_file: dict[str, Encoder] = {}
@@ -218,7 +218,8 @@ def load_bundle(folder: Path, device: torch.device | None = None) -> Bundle:
         for name, file in files.items():
             key = file or name
             if key not in by_file:
-                reference = EncoderWeights(name, str(folder / file) if file else None, "", "", 0)
+                weights = str(_inside(folder, file)) if file else None
+                reference = EncoderWeights(name, weights, "", "", 0)
                 by_file[key] = open_encoder(reference, inputs[name].encoder, preprocessors[name]).to(device)
             encoders.setdefault(purpose, {})[name] = by_file[key]
 
@@ -268,8 +269,20 @@ def _at(config: InputConfig, folder: Path) -> InputConfig:
     """Options whose pretrained model is found wherever the bundle lies now."""
     if not isinstance(config.encoder, PretrainedConfig):
         return config
-    encoder = config.encoder.model_copy(update={"model": str(folder / config.encoder.model)})
+    encoder = config.encoder.model_copy(update={"model": str(_inside(folder, config.encoder.model))})
     return config.model_copy(update={"encoder": encoder})
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """Return the path of a part of a bundle.
+
+    Raises:
+        ModelError: If the name leads out of the bundle.
+    """
+    path = folder / name
+    if Path(name).name != name or not path.resolve().is_relative_to(folder.resolve()):
+        raise ModelError(f"{folder}: model.json names {name!r}, which is no file of the model")
+    return path
 
 
 def _spelled_targets(values: dict[str, Any]) -> tuple[Targets, dict[str, Spelling]]:

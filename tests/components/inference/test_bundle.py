@@ -214,3 +214,25 @@ def test_a_frozen_pretrained_encoder_comes_with_the_bundle(
     for file in (tmp_path / "moved").rglob("*.json"):
         assert str(tmp_path / "work") not in file.read_text("utf-8")
     assert not list((tmp_path / "moved").glob("single-note*")), "frozen weights are there once"
+
+
+@pytest.mark.parametrize("place", ["weights", "checkpoint", "input"])
+@pytest.mark.parametrize("name", ["../outside.safetensors", "/etc/hostname", "a/../../x", "..", "link"])
+def test_a_model_names_no_file_outside_of_its_folder(
+    tiny: BuiltModel, tmp_path: Path, place: str, name: str
+) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(tiny.bundle, bundle)
+    (bundle / "link").symlink_to("/etc/hostname")
+    (bundle / "link.preprocessor.json").symlink_to("/etc/hostname")
+    values = json.loads((bundle / "model.json").read_text("utf-8"))
+    if place == "weights":
+        values["encoders"]["single"] = dict.fromkeys(values["encoders"]["single"], name)
+    elif place == "checkpoint":
+        encoder = {"name": "pretrained", "model": name}
+        values["inputs"]["note"]["encoder"] = encoder
+    else:
+        values["inputs"] = {name: values["inputs"]["note"]}
+    (bundle / "model.json").write_text(json.dumps(values), "utf-8")
+    with pytest.raises(ModelError, match="which is no file of the model"):
+        load_bundle(bundle)
