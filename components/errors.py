@@ -4,10 +4,12 @@ import json
 import typing
 from collections.abc import Iterator
 from difflib import get_close_matches
+from itertools import islice
 
 from components.redaction import redacted
 
 _MOST = 20  # lines
+_COMPARED = 5000  # names; more take seconds
 _LONGEST = 600  # characters per line, as names of columns may have any length
 
 
@@ -64,5 +66,5 @@ def _shortened(line: str) -> str:
 
 def nearest(word: str, known: typing.Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` if a known word is spelt nearly like ``word``, else ``""``."""
-    matches = get_close_matches(str(word), [str(name) for name in known], n=1, cutoff=0.5)
+    matches = get_close_matches(str(word), [str(name) for name in islice(known, _COMPARED)], n=1, cutoff=0.5)
     return f" Did you mean {matches[0]!r}?" if matches else ""

@@ -15,6 +15,7 @@ import numpy as np
 
 from components.data.files.location import resolve
 from components.data.files.policy import OutsideError, policy, require_inside
+from components.data.limits import MOST_CELL, OversizeCell
 from components.errors import DataError
 from components.storage.digest import digest_bytes
 
@@ -46,6 +47,8 @@ def text_of(value: Any) -> str | None:
     if type(value) is str:  # the first test, as nearly all cells are text
         if not value or value.isspace():
             return None
+        if len(value) > MOST_CELL:
+            raise UnusableCellError(str(OversizeCell(len(value))))
         return value if value.isascii() else whole(value)
     if isinstance(value, np.float16 | np.float32):  # item() would show digits that the cell never had
         value = float(str(value))
@@ -68,6 +71,8 @@ def text_of(value: Any) -> str | None:
             return repr(value.total_seconds())
         case Decimal():
             return None if value.is_nan() else str(value)
+        case OversizeCell():
+            raise UnusableCellError(str(value))
         case bytes() | bytearray() | memoryview():
             raise TypeError("bytes")
         case list() | tuple() | dict() | np.ndarray():
@@ -175,7 +180,11 @@ def media_of(value: Any, root: str, media: Path, roots: Sequence[str] = ()) -> s
     """
     if isinstance(value, dict) and value.keys() & {"bytes", "path"}:
         value = value["bytes"] if value.get("bytes") is not None else value.get("path")
+    if isinstance(value, OversizeCell):
+        raise UnusableCellError(str(value))
     if isinstance(value, bytes | bytearray | memoryview):
+        if len(value) > policy().most_bytes:
+            raise UnusableCellError(str(OversizeCell(len(value))))
         return _materialise(bytes(value), media)
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None

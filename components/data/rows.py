@@ -25,6 +25,7 @@ from components.data.cells import (
 from components.data.files.location import resolve
 from components.data.files.media import MediaFacts, inspect
 from components.data.files.media_index import look
+from components.data.limits import OversizeCell
 from components.data.quarantine import Fault
 from components.data.sources.manifest import Batch, Manifest
 from components.data.sources.readers import open_manifest
@@ -154,6 +155,8 @@ def _cell(cell: Any, section: InputConfig, manifest: Manifest, column: str, row:
     Raises:
         UnusableCellError: If it holds a lone surrogate, or names a file outside of the table's folder.
     """
+    if isinstance(cell, OversizeCell):
+        raise UnusableCellError(str(cell))
     if isinstance(section, ImageInput | AudioInput):
         return _media(cell, manifest)
     try:

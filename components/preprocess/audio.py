@@ -18,6 +18,7 @@ Keep = Literal["start", "middle", "end", "loudest"]
 
 LEVEL = 0.1  # RMS that clips are brought to: -20 dBFS
 _SILENCE = 0.01  # 40 dB below the peak
+_MOST_WHOLE = 2**26  # samples, 256 MiB: 70 minutes at 16 kHz
 _MARGIN = 0.1  # seconds read beyond a kept part, so that the resampling filter has no edge in it
 
 
@@ -104,7 +105,7 @@ class AudioPreprocessor:
                 return resample(mono(sound, frames + margin), sound.samplerate, self.rate)
             known = self.keep != "loudest" and not self.trim_silence and sound.seekable()
             if not known or sound.frames <= frames + 4 * margin:
-                wave = mono(sound)
+                wave = self._whole(sound)
                 if short := fewer_than_declared(data, len(wave)):
                     raise UnfitAudioError(short)
                 return resample(wave, sound.samplerate, self.rate)
@@ -117,7 +118,23 @@ class AudioPreprocessor:
                 skip = round((start - first) / sound.samplerate * self.rate)
                 return wave[skip : skip + self.samples]
         with audio_file(data) as sound:  # from its start, as ingest has read it
-            return resample(mono(sound), sound.samplerate, self.rate)
+            return resample(self._whole(sound), sound.samplerate, self.rate)
+
+    def _whole(self, sound: sf.SoundFile) -> np.ndarray:
+        """Mono of all that is left, float32 (S,).
+
+        Raises:
+            UnfitAudioError: If it would take more memory than ``_MOST_WHOLE``, as it is or at ``rate``.
+        """
+        most = int(_MOST_WHOLE * min(1.0, sound.samplerate / self.rate))  # frames
+        declared = sound.frames if sound.seekable() else 0
+        wave = mono(sound, most + 1) if declared <= most else np.zeros(0, np.float32)
+        if max(declared, len(wave)) > most:
+            raise UnfitAudioError(
+                f"audio too long to be decoded whole (more than {most / sound.samplerate / 60:.0f} minutes): "
+                "cut it, or use keep: start, middle or end without trim_silence, which decode that part alone"
+            )
+        return wave
 
 
 def _between(sound: sf.SoundFile, first: int, last: int) -> np.ndarray | None:

@@ -5,6 +5,7 @@ import getpass
 import sqlite3
 import time
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
@@ -130,6 +131,11 @@ def _loss(error: BaseException) -> str | None:
     match error:
         case MlflowException() if error.error_code in _GONE or str(error).startswith(_GONE):
             return f"MLflow cannot be used: {_first_line(error)}"
+        case BrokenProcessPool():
+            return (
+                "a worker process was killed, as the system does when memory runs out: let fewer work at "
+                "once (PREFECT_TASKS_RUNNER_PROCESS_POOL_MAX_WORKERS=1), or take smaller batches"
+            )
         case httpx.TransportError():
             what = f"{type(error).__name__}: {_first_line(error)}".removesuffix(": ")
             return f"Prefect's API does not answer ({what})"

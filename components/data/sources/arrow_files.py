@@ -7,14 +7,24 @@ from urllib.parse import unquote
 
 import fsspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.orc
 import pyarrow.parquet as pq
 
 from components.data.files.location import below, filename, filesystem, parent, visible
+from components.data.limits import (
+    FREE_UNPACKED,
+    MOST_CELL,
+    MOST_ROWS,
+    OversizeCell,
+    check_columns_count,
+    shown,
+)
 from components.data.sources.manifest import Batch, Manifest
 from components.errors import DataError
 
 _BATCH = 64  # rows; few, as they may hold images
+_MOST_RATIO = 1000  # bytes per stored byte; a column of one value reaches hundreds
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _UNREADABLE = (pa.ArrowException, KeyError, OSError, ValueError, OverflowError)
 
@@ -53,9 +63,10 @@ def open_arrow(path: str, kind: ArrowFormat) -> Manifest:
         files = sorted(file for file in named if visible(inner, file))
         if not files:
             raise DataError(f"{path}: no *{kind.suffixes[0]} file in this folder")
-    own = {file: _columns(system, file, kind) for file in files}
+    own = {file: dict.fromkeys(_columns(system, file, kind)) for file in files}
     partitions = {file: _partitions(inner, file) if is_folder else {} for file in files}
     columns = dict.fromkeys(column for file in files for column in (*own[file], *partitions[file]))
+    check_columns_count(len(columns), filename(path))
     findings = []
     for column in columns:
         lacking = [file for file in files if column not in own[file] and column not in partitions[file]]
@@ -71,7 +82,7 @@ def open_arrow(path: str, kind: ArrowFormat) -> Manifest:
             try:
                 with system.open(file, "rb") as handle:
                     # A file without any of the columns is read for its number of rows.
-                    for part in kind.batches(handle, read or own[file][:1]):
+                    for part in kind.batches(handle, read or list(own[file])[:1]):
                         for start in range(0, part.num_rows, _BATCH):
                             rows = part.slice(start, _BATCH)
                             yield {
@@ -82,7 +93,7 @@ def open_arrow(path: str, kind: ArrowFormat) -> Manifest:
                             }
             except _UNREADABLE as error:
                 raise DataError(
-                    f"{file}: cannot be read as {kind.name} with columns {', '.join(wanted)}: {error}"
+                    f"{file}: cannot be read as {kind.name} with columns {shown(wanted)}: {error}"
                 ) from error
 
     root = path if is_folder else parent(path)
@@ -100,6 +111,17 @@ def cells_of(column: pa.Array) -> list[Any]:
             None if null else float(str(n))
             for n, null in zip(numbers, column.is_null().to_pylist(), strict=True)
         ]
+    if pa.types.is_dictionary(column.type):  # of which every value is made once, however often it is there
+        indices = column.indices.to_pylist()
+        used = sorted({index for index in indices if index is not None})
+        values = dict(zip(used, cells_of(column.dictionary.take(pa.array(used, pa.int64()))), strict=True))
+        return [None if index is None else values[index] for index in indices]
+    if _is_flat(column.type) and column.nbytes > MOST_CELL:
+        sizes = [size or 0 for size in pc.binary_length(column).to_pylist()]
+        return [
+            OversizeCell(size) if size > MOST_CELL else cell.as_py()
+            for size, cell in zip(sizes, column, strict=True)
+        ]
     if not pa.types.is_temporal(column.type):
         return column.to_pylist()
     if pa.types.is_timestamp(column.type) and column.type.tz is not None:
@@ -116,6 +138,11 @@ def _moment(cell: pa.Array) -> Any:
         return cell[0].as_py()
     except (OverflowError, ValueError):
         return cell.cast(pa.string())[0].as_py()
+
+
+def _is_flat(kind: pa.DataType) -> bool:
+    """Return True for text and bytes."""
+    return any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary))
 
 
 def _columns(system: fsspec.AbstractFileSystem, file: str, kind: ArrowFormat) -> list[str]:
@@ -137,6 +164,39 @@ def _partitions(folder: str, file: str) -> dict[str, str | None]:
 def _open_parquet(handle: Any) -> pq.ParquetFile:
     """Open a Parquet file so that pages with a checksum are verified."""
     return pq.ParquetFile(handle, page_checksum_verification=True)
+
+
+def _parquet_batches(handle: Any, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Read some columns, as many rows at a time as fit into ``MOST_ROWS``.
+
+    A dictionary stores a text once for many rows, so it stays one where texts are long.
+
+    Raises:
+        DataError: If the file says that a column unfolds to far more than is stored.
+    """
+    wanted = set(columns)
+    metadata = pq.read_metadata(handle)
+    schema, dictionaries, rows = metadata.schema.to_arrow_schema(), set(), _BATCH
+    for group in (metadata.row_group(number) for number in range(metadata.num_row_groups)):
+        size = 0
+        for chunk in (group.column(number) for number in range(group.num_columns)):
+            column = chunk.path_in_schema
+            if column not in wanted and not any(column.startswith(f"{name}.") for name in wanted):
+                continue
+            unfolded = chunk.total_uncompressed_size
+            if unfolded > max(FREE_UNPACKED, _MOST_RATIO * chunk.total_compressed_size):
+                raise DataError(
+                    f"the column {column!r} unfolds to {unfolded / 2**20:,.0f} MB, more than {_MOST_RATIO} "
+                    "times what is stored, as a decompression bomb does"
+                )
+            size += unfolded
+            is_long = unfolded > MOST_ROWS // _BATCH and column in wanted
+            if is_long and _is_flat(schema.field(column).type) and "DICTIONARY" in str(chunk.encodings):
+                dictionaries.add(column)
+        rows = min(rows, max(1, MOST_ROWS * group.num_rows // max(1, size)))
+    handle.seek(0)
+    file = pq.ParquetFile(handle, read_dictionary=sorted(dictionaries), page_checksum_verification=True)
+    return file.iter_batches(rows, columns=columns)
 
 
 def _is_ipc_file(handle: Any) -> bool:
@@ -172,7 +232,7 @@ PARQUET = ArrowFormat(
     "Parquet",
     (".parquet", ".pq"),
     lambda handle: list(_open_parquet(handle).schema_arrow.names),
-    lambda handle, columns: _open_parquet(handle).iter_batches(_BATCH, columns=columns),
+    _parquet_batches,
 )
 ARROW = ArrowFormat(
     "Arrow",

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from components.data.files.location import filename, parent
+from components.data.limits import MOST_BLANK_LINES, shown
 from components.data.sources.encoding import encoding_of, open_lines
 from components.data.sources.manifest import Batch, Manifest, check_header
 from components.data.sources.packed import LONGEST_LINE
@@ -41,7 +42,8 @@ def open_delimited(path: str, delimiter: str, wanted_encoding: str = "auto") -> 
     check_header(columns, name)
 
     def batches(wanted: Sequence[str]) -> Iterator[Batch]:
-        indices = [(column, columns.index(column)) for column in wanted]
+        places = {column: index for index, column in enumerate(columns)}
+        indices = [(column, places[column]) for column in wanted]
         with _rows(path, delimiter, encoding.name) as rows:
             next(rows)
             batch: Batch = {column: [] for column in wanted}
@@ -50,7 +52,7 @@ def open_delimited(path: str, delimiter: str, wanted_encoding: str = "auto") -> 
                 if len(row) != len(columns):
                     raise DataError(
                         f"{name}, line {line}: {len(row)} cells, but the header has {len(columns)} "
-                        f"({', '.join(columns)}). A cell that holds {delimiter!r}, a quote or a line break "
+                        f"({shown(columns)}). A cell that holds {delimiter!r}, a quote or a line break "
                         "needs double quotes around it."
                     )
                 for column, index in indices:
@@ -76,10 +78,17 @@ def _rows(path: str, delimiter: str, encoding: str) -> Iterator[Iterator[tuple[i
         reader = csv.reader(lines, delimiter=delimiter, strict=True)
 
         def numbered() -> Iterator[tuple[int, list[str]]]:
+            blank = 0
             try:
                 for row in reader:
+                    blank = 0 if row else blank + 1
                     if row:
                         yield reader.line_num, row
+                    elif blank > MOST_BLANK_LINES:
+                        raise DataError(
+                            f"{filename(path)}, line {reader.line_num}: more than {MOST_BLANK_LINES:,} blank "
+                            "lines; remove them"
+                        )
             except csv.Error as error:
                 raise DataError(
                     f"{filename(path)}, line {reader.line_num}: {error}. "

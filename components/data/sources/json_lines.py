@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from components.data.files.location import filename, parent
+from components.data.limits import MOST_BLANK_LINES, check_columns_count, first_repeated
 from components.data.sources.encoding import encoding_of, open_lines
 from components.data.sources.manifest import Batch, Manifest
 from components.errors import DataError
@@ -21,7 +22,11 @@ def open_jsonl(path: str, wanted_encoding: str = "auto") -> Manifest:
         DataError: If a line is not a JSON object, or the file is empty. The message gives the line.
     """
     encoding = encoding_of(path, wanted_encoding)
-    columns = tuple(dict.fromkeys(column for row in _json_rows(path, encoding.name) for column in row))
+    known: dict[str, None] = {}
+    for row in _json_rows(path, encoding.name):
+        known.update(dict.fromkeys(row))
+        check_columns_count(len(known), filename(path))
+    columns = tuple(known)
     if not columns:
         raise DataError(f"{filename(path)}: empty; expected a JSON object on each line")
 
@@ -35,11 +40,16 @@ def open_jsonl(path: str, wanted_encoding: str = "auto") -> Manifest:
 def _json_rows(path: str, encoding: str) -> Iterator[dict[str, Any]]:
     """Read the objects of a file of JSON lines; see :func:`open_jsonl` for the errors."""
     name = filename(path)
-    number = 0
+    number = blank = 0
     try:
         with open_lines(path, encoding, newline="\n") as lines:
             for number, line in enumerate(lines, start=1):
-                if not line.strip():
+                blank = blank + 1 if line.isspace() else 0
+                if blank > MOST_BLANK_LINES:
+                    raise DataError(
+                        f"{name}, line {number}: more than {MOST_BLANK_LINES:,} blank lines; remove them"
+                    )
+                if blank:
                     continue
                 row = json.loads(line, object_pairs_hook=_distinct_keys)
                 if not isinstance(row, dict):
@@ -63,6 +73,5 @@ def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """
     row = dict(pairs)
     if len(row) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is repeated")
+        raise ValueError(f"the key {first_repeated(key for key, _ in pairs)!r} is repeated")
     return row

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from components.data.limits import check_columns_count, first_repeated, shown
 from components.errors import DataError
 
 Batch = dict[str, list[Any]]
@@ -48,16 +49,16 @@ def check_header(columns: Sequence[str], name: str) -> tuple[str, ...]:
         name: Name of the table, for messages.
 
     Raises:
-        DataError: If there is none, one is empty, or one is there twice.
+        DataError: If there is none, one is empty, one is there twice, or there are too many.
     """
     if not columns:
         raise DataError(f"{name}: empty; expected a header line with the names of the columns")
-    listed = ", ".join(columns)
+    check_columns_count(len(columns), name)
+    listed = shown(columns)
     if "" in columns:
         raise DataError(
             f"{name}: column {list(columns).index('') + 1} of the header has no name ({listed}). Name it."
         )
-    duplicates = sorted({column for column in columns if columns.count(column) > 1})
-    if duplicates:
-        raise DataError(f"{name}: column {duplicates[0]!r} is in the header twice ({listed}). Rename one.")
+    if (repeated := first_repeated(columns)) is not None:
+        raise DataError(f"{name}: column {repeated!r} is in the header twice ({listed}). Rename one.")
     return tuple(columns)

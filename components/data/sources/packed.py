@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import io
 import lzma
 import zipfile
 import zlib
@@ -12,6 +13,7 @@ from typing import IO, Any, AnyStr, Protocol, TypeVar
 import pyarrow as pa
 
 from components.data.files.location import filename, filesystem
+from components.data.limits import FREE_UNPACKED, MOST_RATIO
 from components.errors import DataError
 
 LONGEST_LINE = 2**26  # characters; no real cell is longer, but a decompression bomb is
@@ -78,11 +80,45 @@ def open_unpacked(path: str) -> Iterator[Any]:
         for magic, opener in _OPENERS.items():
             if head.startswith(magic):
                 try:
-                    file = stack.enter_context(opener(file))
+                    unpacked = stack.enter_context(opener(file))
                 except DataError as error:
                     raise DataError(f"{filename(path)}: {error}") from None
+                file = stack.enter_context(io.BufferedReader(_BoundedReader(unpacked, file, filename(path))))
                 break
         yield file
+
+
+class _BoundedReader(io.RawIOBase):
+    """Decompressed file that ends with an error where it unfolds to more than a table ever does.
+
+    Args:
+        unpacked: The decompressed file.
+        packed: The file that it is read from, whose position says how much of it was needed so far.
+        name: Name for messages.
+    """
+
+    def __init__(self, unpacked: Any, packed: Any, name: str) -> None:
+        self._unpacked, self._packed, self._name, self._count = unpacked, packed, name, 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read the next bytes.
+
+        Raises:
+            DataError: If there are too many of them.
+        """
+        data = self._unpacked.read(len(buffer))
+        buffer[: len(data)] = data
+        self._count += len(data)
+        if self._count > max(FREE_UNPACKED, MOST_RATIO * self._packed.tell()):
+            raise DataError(
+                f"{self._name}: unfolds to more than {MOST_RATIO} times its size (so far to "
+                f"{self._count / 2**20:,.0f} MB), as a decompression bomb does. If it is none, unpack it"
+            )
+        return len(data)
 
 
 def bounded_lines(file: _Lines[AnyStr], name: str) -> Iterator[AnyStr]:

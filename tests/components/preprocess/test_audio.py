@@ -211,3 +211,15 @@ def test_a_batch_is_padded_to_the_full_length() -> None:
     assert batch["wave"].dtype == torch.float32
     assert batch["length"].tolist() == [3, 4000]
     assert batch["wave"].sum(dim=1).tolist() == [1.5, 2000.0]
+
+
+@pytest.mark.parametrize("keep", ["loudest", "middle"])
+def test_hours_are_not_decoded_whole(keep: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.preprocess.audio._MOST_WHOLE", 20_000)
+    file = io.BytesIO()
+    sf.write(file, np.full(8000, 0.1), 8000, format="FLAC")
+    trimmed = AudioPreprocessor(48_000, 0.1, keep, trim_silence=True, normalise=False)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="too long to be decoded whole"):
+        trimmed.canonical(file.getvalue())
+    part = AudioPreprocessor(48_000, 0.1, "middle", trim_silence=False, normalise=False)
+    assert len(part.canonical(file.getvalue())) == 1 + 4800
