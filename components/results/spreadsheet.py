@@ -6,14 +6,18 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-_FORMULA = re.compile(r"[\s\x00]*[=+\-@＝＋－＠]|[\t\r\n]")
+from components.results.visible import visible
+
+_FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\n]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?%?|[+-]?(inf|nan)", re.IGNORECASE)
 
 
 def cell(value: Any) -> Any:
     """Return a cell that a spreadsheet shows as it is: one that would be a formula begins with ``'``."""
-    formula = isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value)
-    return f"'{value}" if formula else value
+    if not isinstance(value, str):
+        return value
+    text = visible(value, lines=True)  # a carriage return would begin a row of its own
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
 def table(names: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
