@@ -1,7 +1,7 @@
 """Search of the locked versions for known weaknesses: ``python infra/vulnerabilities.py PIP_AUDIT``.
 
 PIP_AUDIT is the program. It fails where a version could not be looked up, and where a weakness is known that
-infra/vulnerabilities.yaml does not name. It fails too where an entry of that file has run out or is not needed.
+infra/vulnerabilities.yaml does not name. It fails too where an entry of that file has run out or is not used.
 """
 
 from __future__ import annotations

@@ -191,8 +191,8 @@ def load_bundle(folder: Path, device: torch.device | None = None) -> Bundle:
     """Read a bundle; needs neither hub nor workspace.
 
     Raises:
-        ModelError: If there is none in the folder, one of another format, one that names files outside of
-            it, or one whose fusion is a plugin that is not installed.
+        ModelError: If there is none in the folder, one of another format, or one whose fusion is a plugin
+            that is not installed. Also if it names files outside of the folder.
     """
     device = device or torch.device("cpu")
     try:

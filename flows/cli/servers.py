@@ -70,12 +70,14 @@ def ui(
 ) -> None:
     """Serve MLflow's page of runs and models, until interrupted."""
     with reported(workspace):
+        from flows.servers.processes import mlflow_doors
+
         at = load_tracking(mlflow, workspace.resolve())
         uri = str(at.tracking_uri)
         if uri.startswith("http"):
             say(f"mlflow.yaml names a server: {uri}")
             return
-        from flows.servers.processes import mlflow_doors, port_near
+        from flows.servers.processes import port_near
         from tasks.tracking.mlflow_internals import become_server
 
         if port_near(port) != port:
