@@ -7,6 +7,7 @@
 # make lint   style, types, import contract, words, links
 # make bench  benchmarks, on the embedded and on generated data (docs/results/benchmarks.md has larger ones)
 # make docs   docs/reference/configuration.md from the models
+# make schemas  tables of new databases of Prefect and MLflow, from their migrations, after either has changed
 # make site   all pages as a site, with the Python API, in site/
 # make ui     MLflow's page on the workspace
 
@@ -16,7 +17,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/ready
 READY_ALL = $(VENV)/ready-all
 
-.PHONY: demo up test test-slow soak fuzz bad-input vulnerabilities packages lint bench format docs site ui constraints clean
+.PHONY: demo up test test-slow soak fuzz bad-input vulnerabilities packages lint bench format docs schemas site ui constraints clean
 
 # Nothing is compiled when it is installed, so Python has to store what it compiles when it first imports it.
 export PYTHONDONTWRITEBYTECODE =
@@ -82,6 +83,9 @@ format: $(READY_ALL)
 
 docs: $(READY)
 	$(BIN)/python docs/write_configuration.py
+
+schemas: $(READY)
+	$(BIN)/python -m infra.write_schemas
 
 # Written to site/; a broken link, anchor or docstring is an error.
 site: $(READY_ALL) docs

@@ -11,6 +11,7 @@ from typing import Any
 
 from filelock import AsyncFileLock
 
+from components.storage.tables import make_tables
 from flows.servers.retrying import App, is_repeated, until_unlocked
 
 EPHEMERAL = "PREFECT__SERVER_EPHEMERAL"
@@ -47,6 +48,16 @@ def prefect_application() -> App:
     _repeat_services_on_locks()
     _migrate_one_by_one()
     return create_app()
+
+
+def tables() -> Path:
+    """Return the file with the tables of a new database.
+
+    Goes when Prefect makes them in less than a second.
+    """
+    from prefect import __version__
+
+    return Path(__file__).with_name(f"tables-{__version__}.sql")
 
 
 def _shorten_waits_for_locks() -> None:
@@ -135,6 +146,9 @@ def _migrate_one_by_one() -> None:
     @wraps(create)
     async def create_alone(self: PrefectDBInterface) -> None:
         async with _start_of_server(self):
+            file = _file(self)
+            if file is not None:
+                make_tables(file, tables())
             await create(self)
 
     @until_unlocked
@@ -156,10 +170,13 @@ def _migrate_one_by_one() -> None:
 
 def _start_of_server(database: Any) -> AbstractAsyncContextManager[Any]:
     """Lock that one server at a time holds while it prepares a SQLite database."""
+    file = _file(database)
+    return nullcontext() if file is None else AsyncFileLock(file.with_name(f".{file.name}.lock"))
+
+
+def _file(database: Any) -> Path | None:
+    """Return the file of a SQLite database; None for another kind of database."""
     from sqlalchemy.engine import make_url
 
     url = make_url(database.database_config.connection_url)
-    if url.get_backend_name() != "sqlite":
-        return nullcontext()
-    file = Path(str(url.database))
-    return AsyncFileLock(file.with_name(f".{file.name}.lock"))
+    return Path(str(url.database)) if url.get_backend_name() == "sqlite" else None

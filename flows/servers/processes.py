@@ -99,6 +99,9 @@ def prefect_server(
     }
     if ephemeral:
         environment[EPHEMERAL] = "1"
+        # Its runs use no blocks. To register the kinds of them is to import every integration of Prefect.
+        environment["PREFECT_SERVER_REGISTER_BLOCKS_ON_START"] = "0"
+        environment["PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION"] = "0"
     arguments = ["--factory", "flows.servers.application:create_app"]
     arguments += ["--host", _HOST, "--port", str(port), "--log-level", "error"]
     log = workspace / "prefect-server.log"

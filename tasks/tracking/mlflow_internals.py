@@ -5,8 +5,10 @@ Written for mlflow 3.17 (``mlflow>=3.17,<4`` in pyproject.toml). Each entry says
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from mlflow import __version__
 from mlflow.data.dataset import Dataset
 from mlflow.entities import Dataset as DatasetEntity
 
@@ -49,3 +51,11 @@ def become_server(options: Sequence[str]) -> None:
 
     mlflow.server._exec_cmd = become  # type: ignore[assignment]
     cli(["server", *options])
+
+
+def tables() -> Path:
+    """Return the file with the tables of a new database.
+
+    Goes when MLflow makes them in less than a second.
+    """
+    return Path(__file__).with_name(f"tables-{__version__}.sql")

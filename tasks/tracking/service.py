@@ -20,7 +20,9 @@ from components.errors import BraidError, ServiceError
 from components.redaction import redacted
 from components.storage.private import keep_private
 from components.storage.sqlite_url import sqlite_file
+from components.storage.tables import make_tables
 from components.storage.writable import owner
+from tasks.tracking.mlflow_internals import tables
 
 _RESUME = "finished steps are stored, and the same command resumes where it stopped"
 _TRIES, _PAUSE, _PATIENCE = 4, 2.0, 10.0  # seconds
@@ -93,6 +95,7 @@ def make_database(uri: str) -> None:
 def _make_tables(uri: str, file: Path) -> None:
     with FileLock(file.with_name(f".{file.name}.lock")):
         keep_private(file)
+        make_tables(file, tables())
         MlflowClient(uri, uri)
 
 
