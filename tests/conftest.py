@@ -17,6 +17,7 @@ from components.config.tracking import VARIABLES
 from components.runtime.environ import keep_variables
 from flows.process_settings import configure_process
 from flows.servers.processes import port_near, prefect_server
+from flows.workers import forkserver
 from tests.prefect_api import PASSWORD
 
 # How long an example takes says how busy the machine is, not whether the code is right. Every run tries the
@@ -99,5 +100,6 @@ def api(prefect_folder: Path) -> Iterator[str]:
     To start them is most of what a tiny run costs. No setting of this process names it: a command that takes
     it says so, and the tests of what happens without a server stay true in any order.
     """
+    forkserver.begin()  # before flows make threads in this process
     with prefect_server(prefect_folder, port_near(0), ephemeral=True) as server:
         yield server.address

@@ -21,6 +21,7 @@ def begun(function: Callable[..., object], *arguments: Any) -> BaseProcess:
         function: Importable by its name.
         arguments: Positional ones, which can be pickled.
     """
+    forkserver.begin()
     process = forkserver.context().Process(  # type: ignore[attr-defined]
         target=_call, args=(dict(os.environ), function, arguments)
     )

@@ -81,8 +81,6 @@ def serving(
         workers: True for a flow with worker processes.
     """
     require_writable(workspace)
-    if workers:
-        forkserver.begin()
     from flows.cli.progress_bars import followed
     from flows.servers.local import prefect_api
     from flows.workers.imports import imported
@@ -91,13 +89,16 @@ def serving(
 
     def prepare() -> None:
         imported([module, "flows.run.lost"])
+        if workers:
+            forkserver.begin()
         from tasks.tracking.service import make_database
 
         make_database(str(load_tracking(mlflow, shown.resolve()).tracking_uri))
 
-    with followed(console, shown), prefect_api(workspace.resolve(), prepare):
+    with followed(console, shown) as follow, prefect_api(workspace.resolve(), prepare):
         from flows.run.lost import end_lost_runs, marked
 
+        follow()
         end_lost_runs(workspace.resolve(), load_tracking(mlflow, shown.resolve()), shown.resolve())
         with marked(workspace.resolve()):
             yield

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,8 +18,13 @@ _EVERY = 0.3  # seconds between two updates
 
 
 @contextmanager
-def followed(console: Console, workspace: Path) -> Iterator[None]:
-    """Show the progress of this process's run while the block runs."""
+def followed(console: Console, workspace: Path) -> Iterator[Callable[[], None]]:
+    """Show the progress of this process's run while the block runs.
+
+    Yields:
+        Function that begins to follow the run. Until then there is one line, and no thread, as workers are
+        forked meanwhile.
+    """
     columns = (
         TextColumn("{task.fields[mark]} {task.description}", table_column=Column(no_wrap=True, min_width=20)),
         BarColumn(bar_width=None, table_column=Column(min_width=8, max_width=20, ratio=1)),
@@ -27,15 +32,16 @@ def followed(console: Console, workspace: Path) -> Iterator[None]:
         TextColumn("{task.fields[note]}", style="dim", table_column=Column(ratio=3, overflow="fold")),
     )
     stop = threading.Event()
-    with Progress(*columns, console=console, expand=True) as bars:
+    with Progress(*columns, console=console, expand=True, auto_refresh=False) as bars:
         starting = bars.add_task("starting", total=None, mark=" ", note="Prefect and MLflow")
+        bars.refresh()
         thread = threading.Thread(target=_follow, args=(bars, starting, workspace, stop), daemon=True)
-        thread.start()
         try:
-            yield
+            yield thread.start
         finally:
             stop.set()
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
 
 
 def _follow(bars: Progress, starting: TaskID, workspace: Path, stop: threading.Event) -> None:
@@ -55,3 +61,4 @@ def _follow(bars: Progress, starting: TaskID, workspace: Path, stop: threading.E
             if standing.finished:
                 bars.update(task, mark="[green]✓[/]")
                 bars.stop_task(task)
+        bars.refresh()

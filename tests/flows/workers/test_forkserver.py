@@ -39,3 +39,28 @@ def test_to_ask_for_it_starts_nothing() -> None:
     code += "from multiprocessing import forkserver as f; print(f._forkserver._forkserver_pid)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "None"
+
+
+BEGIN = """
+import os, sys
+from flows.workers import forkserver
+forkserver.STEPS = "flows.workers"
+sys.imported_once = 7
+reader, writer = os.pipe()
+forkserver.begin()
+code = "import sys; print(sys.imported_once); from flows.workers import forkserver; forkserver.begin()"
+code += "; worker = forkserver.context().Process(target=print, args=('of a worker',))"
+worker = forkserver.context().Process(target=exec, args=(f"{code}; worker.start(); worker.join()", {}))
+worker.start()
+worker.join()
+os.close(writer)
+print(os.read(reader, 1))
+"""
+
+
+@pytest.mark.skipif(forkserver.METHOD != "forkserver", reason="workers are not forked on this system")
+def test_it_has_what_the_command_has_imported_and_none_of_its_files_and_locks() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.splitlines() == ["7", "of a worker", "b''"], done.stderr
