@@ -142,7 +142,7 @@ class _Writer:
                 self._annotation(parameter.annotation)
         self.write(arguments)  # defaults belong to the scope around the function
         names = [parameter.arg for parameter in parameters]
-        self._enter(scope_of(body, names, self._package), node, body)
+        self._enter(scope_of(node, names, self._package), node, body)
 
     def _arg(self, node: ast.arg) -> None:
         self.tokens.append(f"={node.arg}")
@@ -168,7 +168,7 @@ class _Writer:
         self.tokens.append(f"class {node.name}")
         for part in (*node.decorator_list, *node.bases, *node.keywords):
             self.write(part)
-        scope = scope_of(node.body, (), self._package)
+        scope = scope_of(node, (), self._package)
         scope.is_class = True
         scope.names = {name: f"={name}" for name in scope.names}
         self._enter(scope, node, node.body)

@@ -3,7 +3,9 @@
 import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
+Scoped = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _BY_NAME = {"locals", "vars", "eval", "exec", "dir"}  # these see the names of local variables
@@ -18,20 +20,27 @@ class Scope:
     imports: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def scope_of(body: Iterable[ast.AST], parameters: Iterable[str], package: str) -> Scope:
-    """Scope of a body: its parameters, what it binds, and what it imports."""
-    scope = Scope()
+def scope_of(node: Scoped, parameters: Iterable[str], package: str) -> Scope:
+    """Scope of a function's or a class's body: its parameters, what it binds, and what it imports."""
+    names, imports = _bound(node, package)
+    return Scope(names={**names, **{name: f"={name}" for name in parameters}}, imports=imports)
+
+
+@cache
+def _bound(node: Scoped, package: str) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """Tokens of the names that a body binds, and paths of those that it imports."""
+    imports: dict[str, tuple[str, ...]] = {}
     bound: dict[str, None] = {}
     outside: set[str] = set()
     verbatim = False
-    for node in own_nodes(body):
-        match node:
+    for part in own_nodes([node.body] if isinstance(node, ast.Lambda) else node.body):
+        match part:
             case ast.Global(names) | ast.Nonlocal(names):
                 outside.update(names)
             case ast.Import() | ast.ImportFrom():
-                scope.imports.update(imported(node, package))
+                imports.update(imported(part, package))
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                bound[node.name] = None
+                bound[part.name] = None
             case ast.Name(id, ast.Store() | ast.Del()):
                 bound[id] = None
             case ast.Name(id) if id in _BY_NAME:
@@ -40,9 +49,7 @@ def scope_of(body: Iterable[ast.AST], parameters: Iterable[str], package: str) -
                 bound[name] = None
             case ast.MatchMapping(rest=str(name)):
                 bound[name] = None
-    scope.names = {name: f"={name}" if verbatim else "" for name in bound if name not in outside}
-    scope.names.update({name: f"={name}" for name in parameters})
-    return scope
+    return {name: f"={name}" if verbatim else "" for name in bound if name not in outside}, imports
 
 
 def own_nodes(body: Iterable[ast.AST]) -> Iterator[ast.AST]:

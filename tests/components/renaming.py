@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import builtins
+from functools import cache
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _SUFFIX = "_renamed"
 
 
+@cache
 def renamed(source: str) -> str:
     """A module with other names for its local variables and its imports, and without comments."""
     tree = ast.parse(source)
