@@ -35,10 +35,13 @@ os.environ["PREFECT_API_AUTH_STRING"] = PASSWORD
 configure_process()  # tests that run a command in this process pass its main() by
 
 
-# Tests that share what takes seconds to make: the first run, a Prefect server, the process of all workers.
+# Tests that share what takes seconds to make: a Prefect server, and the process of all workers.
 SHARING = {
-    "run": ("tests/acceptance/security/test_secrets.py", "tests/acceptance/e2e/", "tests/acceptance/faults/"),
-    "server": ("tests/flows/", "tests/tasks/"),
+    "models": tuple(
+        f"tests/acceptance/e2e/test_{of}.py" for of in ("distill", "monitor", "reproduce", "score")
+    ),
+    "runs": ("tests/acceptance/e2e/", "tests/acceptance/security/test_secrets.py"),
+    "server": ("tests/flows/", "tests/tasks/", "tests/acceptance/faults/"),
 }
 
 

@@ -1,23 +1,32 @@
-"""One cold run, and a copy of it for each file of tests."""
+"""One cold run for all processes of the tests, and a copy of it for each file of tests."""
 
 from __future__ import annotations
 
-import shutil
+import json
+import os
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
-from tests.acceptance.e2e.project import THOROUGH, Project, make_project
+from tests.acceptance.e2e.project import THOROUGH, Project, copy_project, make_project
 
 
 @pytest.fixture(scope="session")
 def cold(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[str, Any]]:
     """A project and the result of its first ``braid run``, by a user who has set nothing; not to be changed.
 
-    It is the one whole process of the tests that share it.
+    It is the one whole process of the tests that share it. The first that needs it makes it, others wait.
     """
-    project = make_project(tmp_path_factory.mktemp("tiny"), evaluation=THOROUGH, audit={})
-    return project, project.run_alone()
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    project, result = Project(shared / "tiny"), shared / "tiny.json"
+    with FileLock(shared / "tiny.lock"):
+        if not result.exists():
+            make_project(project.folder, evaluation=THOROUGH, audit={})
+            result.write_text(json.dumps(project.run_alone()), "utf-8")
+    return project, json.loads(result.read_text("utf-8"))
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +40,4 @@ def project(
     cold: tuple[Project, dict[str, Any]], api: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Project:
     """The project after its first run, copied for the tests of one file, which may change it."""
-    folder = tmp_path_factory.mktemp("warm") / "tiny"
-    shutil.copytree(cold[0].folder, folder)
-    return Project(folder, api)
+    return copy_project(cold[0], tmp_path_factory.mktemp("warm") / "tiny", api)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
-from contextlib import ExitStack, chdir
+from contextlib import ExitStack, chdir, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -214,6 +216,19 @@ def make_project(folder: Path, rows: int = 240, api: str | None = None, **change
     """Write manifest and pipeline file into ``folder``."""
     write_manifest(folder, rows)
     (folder / "tiny.yaml").write_text(yaml.safe_dump({**PIPELINE, **changes}, sort_keys=False))
+    return Project(folder, api)
+
+
+def copy_project(project: Project, folder: Path, api: str) -> Project:
+    """Copy a project with its runs, as if it had been made in ``folder``."""
+    shutil.copytree(project.folder, folder)
+    paths = {"old": str(project.folder), "new": str(folder)}
+    with closing(sqlite3.connect(folder / "workspace" / "mlflow.db")) as database, database:
+        tables = database.execute("select name from sqlite_master where type = 'table'").fetchall()
+        for (table,) in tables:
+            for _, column, *_ in database.execute(f"pragma table_info('{table}')").fetchall():
+                moved = f'"{column}" = replace("{column}", :old, :new)'
+                database.execute(f'update "{table}" set {moved} where instr("{column}", :old)', paths)
     return Project(folder, api)
 
 

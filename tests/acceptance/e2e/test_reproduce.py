@@ -66,19 +66,18 @@ def test_another_seed_is_told_with_what_it_changes(done: tuple[Project, dict[str
 
 
 def test_a_change_in_the_data_is_told_before_anything_is_trained(
-    done: tuple[Project, dict[str, Any]],
+    project: Project, first_run: dict[str, Any]
 ) -> None:
-    project, first = done
     manifest = project.folder / "manifest.csv"
     whole = manifest.read_text("utf-8")
     try:
         manifest.write_text("\n".join(whole.splitlines()[:-1]) + "\n", "utf-8")
-        again = project.inside("reproduce", first["mlflow_run"])
+        again = project.inside("reproduce", first_run["mlflow_run"])
         assert again.exit_code == DATA
         assert "was of other data" in again.stderr
-        assert "rows 120 then, 119 now" in again.stderr
+        assert "rows 240 then, 239 now" in again.stderr
         manifest.unlink()
-        again = project.inside("reproduce", first["mlflow_run"])
+        again = project.inside("reproduce", first_run["mlflow_run"])
         assert again.exit_code == DATA
         assert "cannot be read any more: data.source: there is no manifest.csv" in again.stderr
     finally:
@@ -86,14 +85,14 @@ def test_a_change_in_the_data_is_told_before_anything_is_trained(
 
 
 def test_a_run_that_lacks_what_it_would_be_repeated_from_says_what(
-    done: tuple[Project, dict[str, Any]],
+    project: Project, first_run: dict[str, Any]
 ) -> None:
-    project, first = done
-    artifacts = MlflowClient(project.tracking_uri).get_run(first["mlflow_run"]).info.artifact_uri
+    artifacts = MlflowClient(project.tracking_uri).get_run(first_run["mlflow_run"]).info.artifact_uri
     file = Path(str(artifacts).removeprefix("file://")) / "environment.json"
+    assert file.is_relative_to(project.folder)
     aside = shutil.move(file, project.folder / "aside.json")
     try:
-        again = project.inside("reproduce", first["mlflow_run"])
+        again = project.inside("reproduce", first_run["mlflow_run"])
         assert again.exit_code == MODEL
         assert "it lacks environment.json" in again.stderr
         assert project.inside("reproduce", "nobody").exit_code == MODEL
