@@ -46,15 +46,15 @@ def _rename_imports(tree: ast.Module, taken: set[str]) -> set[str]:
 
 def _rename_locals(function: ast.FunctionDef | ast.AsyncFunctionDef, outer: set[str]) -> None:
     nodes = list(ast.walk(function))
-    kept = outer | {node.arg for node in nodes if isinstance(node, ast.arg)}
+    unchanged = outer | {node.arg for node in nodes if isinstance(node, ast.arg)}
     for node in nodes:
         if isinstance(node, ast.Global | ast.Nonlocal):
-            kept |= set(node.names)
+            unchanged |= set(node.names)
         elif isinstance(node, ast.Import | ast.ImportFrom):
-            kept |= {alias.asname or alias.name for alias in node.names}
+            unchanged |= {alias.asname or alias.name for alias in node.names}
         elif isinstance(node, (*_FUNCTIONS, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)):
-            kept.add(node.name or "")
-    changed = _stored(function) - kept
+            unchanged.add(node.name or "")
+    changed = _stored(function) - unchanged
     for node in nodes:
         if isinstance(node, ast.Name) and node.id in changed:
             node.id += _SUFFIX

@@ -146,13 +146,13 @@ class Calls:
     """Functions of the project that are called in a ``with`` block, as ``module:definition``."""
 
     def __init__(self) -> None:
-        self.found: set[str] = set()
+        self.names: set[str] = set()
 
     def _note(self, frame: FrameType, event: str, argument: Any) -> None:
         module = frame.f_globals.get("__name__", "")
         name = frame.f_code.co_qualname.partition(".")[0]
         if event == "call" and module.startswith("components.") and not name.startswith(("<", "__")):
-            self.found.add(f"{module}:{name}")
+            self.names.add(f"{module}:{name}")
 
     def __enter__(self) -> Calls:
         sys.setprofile(self._note)
@@ -169,8 +169,8 @@ class TestNothingThatRunsIsLeftOut:
         with Calls() as calls:
             encoder = ENCODERS[name](config, encoders.Facts(modality))
             encoder(batch())
-        assert calls.found <= {*Closure(ENCODERS[name], *classes_of(encoder)).definitions()}
-        assert f"{type(encoder).__module__}:{type(encoder).__name__}" in calls.found
+        assert calls.names <= {*Closure(ENCODERS[name], *classes_of(encoder)).definitions()}
+        assert f"{type(encoder).__module__}:{type(encoder).__name__}" in calls.names
 
     @pytest.mark.parametrize("name", sorted(set(FUSIONS) - {"plugin"}))
     def test_of_a_fusion(self, name: str) -> None:
@@ -178,14 +178,14 @@ class TestNothingThatRunsIsLeftOut:
         with Calls() as calls:
             fusion = make_fusion(FUSIONS[name], fusions.config(name), fusions.WIDTHS, fusions.TARGETS)
             fusion(embeddings, torch.ones(4, 4, dtype=torch.bool))
-        assert calls.found <= {*Closure(FUSIONS[name], make_fusion, *classes_of(fusion)).definitions()}
+        assert calls.names <= {*Closure(FUSIONS[name], make_fusion, *classes_of(fusion)).definitions()}
 
     @pytest.mark.parametrize("name", preprocessors.INPUTS)
     def test_of_a_preprocessor(self, name: str) -> None:
         preprocessor, values = preprocessors.fitted(name), preprocessors.values(name)
         with Calls() as calls:
             preprocessor.collate([preprocessor.canonical(value) for value in values])
-        assert calls.found <= {*Closure(type(preprocessor)).definitions()}
+        assert calls.names <= {*Closure(type(preprocessor)).definitions()}
 
     def test_of_a_training(self, tmp_path: Path) -> None:
         config = TrainingConfig(epochs=2, batch_size=8)
@@ -208,5 +208,5 @@ class TestNothingThatRunsIsLeftOut:
                     inputs=["a", "b"],
                 )
             )
-        assert calls.found <= {*Closure(*TRAINING, Fused, FUSIONS["gated"]).definitions()}
-        assert "components.training.loop:train" in calls.found
+        assert calls.names <= {*Closure(*TRAINING, Fused, FUSIONS["gated"]).definitions()}
+        assert "components.training.loop:train" in calls.names

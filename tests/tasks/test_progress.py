@@ -30,13 +30,13 @@ def test_a_dashboard_that_is_gone_is_asked_once_and_stops_nothing(
 
     monkeypatch.setattr(progress, "create_progress_artifact", lambda *_, **__: uuid4())
     monkeypatch.setattr(progress, "update_progress_artifact", gone)
-    told = Progress(Place(tmp_path), "fit image")
-    told(1, 1, "loss 0.5")
-    told.finish("best in epoch 1")
+    steps = Progress(Place(tmp_path), "fit image")
+    steps(1, 1, "loss 0.5")
+    steps.finish("best in epoch 1")
     assert len(asked) == 1
-    found = json.loads((tmp_path / "progress" / "fit-image.json").read_text())
-    assert found["finished"]
-    assert found["note"] == "best in epoch 1"
+    result = json.loads((tmp_path / "progress" / "fit-image.json").read_text())
+    assert result["finished"]
+    assert result["note"] == "best in epoch 1"
 
 
 def write_standing(run: Path, step: str, seconds: float, finished: bool = True) -> None:

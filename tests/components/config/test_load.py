@@ -337,10 +337,10 @@ class TestSet:
         ],
     )
     def test_a_value_is_read_as_yaml(self, file: Path, text: str, path: str, expected: Any) -> None:
-        found: Any = load_pipeline(file, [text])
+        result: Any = load_pipeline(file, [text])
         for part in path.split("."):
-            found = found[part] if isinstance(found, dict) else getattr(found, part)
-        assert found == expected
+            result = result[part] if isinstance(result, dict) else getattr(result, part)
+        assert result == expected
 
     def test_later_ones_win(self, file: Path) -> None:
         assert load_pipeline(file, ["seed=1", "seed=2"]).seed == 2

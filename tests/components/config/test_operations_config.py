@@ -28,19 +28,19 @@ def write(folder: Path, **settings: Any) -> Path:
 
 
 def test_files_become_absolute_and_the_rest_has_defaults(tmp_path: Path) -> None:
-    found = load_operations(write(tmp_path, retrain={"files": ["pipeline.yaml"]}))
-    assert found.retrain.files == [(tmp_path / "pipeline.yaml").resolve()]
-    assert (found.retrain.limit, found.retrain.collision, found.sweep.files) == (1, "enqueue", [])
+    result = load_operations(write(tmp_path, retrain={"files": ["pipeline.yaml"]}))
+    assert result.retrain.files == [(tmp_path / "pipeline.yaml").resolve()]
+    assert (result.retrain.limit, result.retrain.collision, result.sweep.files) == (1, "enqueue", [])
 
 
 def test_the_shipped_example_is_valid_and_does_not_retrain_by_itself() -> None:
-    found = load_operations(CONFIGS / "operations.yaml")
-    assert found.retrain.files[0] == CONFIGS / "demo.yaml"
-    assert [schedule.active for schedule in found.retrain.schedules] == [False]
+    result = load_operations(CONFIGS / "operations.yaml")
+    assert result.retrain.files[0] == CONFIGS / "demo.yaml"
+    assert [schedule.active for schedule in result.retrain.schedules] == [False]
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "expected"),
     [
         ({"retrain": {"files": ["pipelin.yaml"]}}, "retrain.files: pipelin.yaml is not a file"),
         ({"sweep": {"file": []}}, "sweep.file: unknown option"),
@@ -60,10 +60,10 @@ def test_the_shipped_example_is_valid_and_does_not_retrain_by_itself() -> None:
         ({"heartbeat": 5}, "heartbeat"),
     ],
 )
-def test_a_fault_is_named(tmp_path: Path, settings: dict[str, Any], told: str) -> None:
+def test_a_fault_is_named(tmp_path: Path, settings: dict[str, Any], expected: str) -> None:
     with pytest.raises(ConfigError, match=r"operations\.yaml") as error:
         load_operations(write(tmp_path, **settings))
-    assert told in str(error.value)
+    assert expected in str(error.value)
 
 
 def test_a_variable_is_filled_in_and_one_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,8 +46,8 @@ def test_equal_runs_differ_in_nothing_also_where_a_metric_is_not_defined() -> No
 def test_each_difference_is_told_to_the_last_bit(
     change: dict[str, object], part: str, name: str, then: object, now: object
 ) -> None:
-    found = differences(ONE, replace(ONE, **change))  # type: ignore[arg-type]
-    assert found == [Difference(part, name, then, now)]  # type: ignore[arg-type]
+    result = differences(ONE, replace(ONE, **change))  # type: ignore[arg-type]
+    assert result == [Difference(part, name, then, now)]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def test_times_load_cache_and_champion_of_the_day_are_not_compared(name: str, li
 
 
 def test_the_environment_has_what_results_depend_on() -> None:
-    found = environment("cpu")
-    assert json.loads(json.dumps(found)) == found
-    assert found["device"] == "cpu"
-    assert found["threads"] >= 1
-    assert {"torch", "numpy", "scikit-learn", "safetensors"} <= set(found["packages"])
+    result = environment("cpu")
+    assert json.loads(json.dumps(result)) == result
+    assert result["device"] == "cpu"
+    assert result["threads"] >= 1
+    assert {"torch", "numpy", "scikit-learn", "safetensors"} <= set(result["packages"])
 
 
 def test_the_digest_of_a_model_is_of_what_answers_and_not_of_where_it_comes_from(tmp_path: Path) -> None:

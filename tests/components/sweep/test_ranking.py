@@ -1,4 +1,4 @@
-"""What fusions are measured against, and how sure the measure is."""
+"""Rivals that fusions are measured against, and intervals of the measure."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def test_the_product_rule_is_the_normalised_product_of_posteriors_over_surplus_p
     model.choices["label"].temperatures = {"x": {("x",): 2.0}, "y": {("y",): 0.5}}
     vectors = {name: torch.randn(4, 4) for name in ("x", "y")}
     present = torch.tensor([[True, True], [True, False], [False, True], [False, False]])
-    found = ideal(model, TARGET, Embeddings(vectors, vectors, present))
+    result = ideal(model, TARGET, Embeddings(vectors, vectors, present))
     with torch.no_grad():
         x = (model.heads["x"](vectors["x"]).double() / 2.0).softmax(1)
         y = (model.heads["y"](vectors["y"]).double() / 0.5).softmax(1)
     both = x[0] * y[0] / prior.double()
     expected = torch.stack([both / both.sum(), x[1], y[2], prior.double()])
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)  # the prior is kept in float32
+    torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-6)  # the prior is kept in float32
 
 
 def test_the_interval_over_seeds_is_students() -> None:
-    found = over_seeds([Interval(value, 0, 1) for value in (0.7, 0.8, 0.9)], 0.95)
-    assert found.value == pytest.approx(0.8)
-    assert found.high - found.value == pytest.approx(4.3027 * 0.1 / np.sqrt(3), rel=1e-4)  # t(0.975, 2)
+    result = over_seeds([Interval(value, 0, 1) for value in (0.7, 0.8, 0.9)], 0.95)
+    assert result.value == pytest.approx(0.8)
+    assert result.high - result.value == pytest.approx(4.3027 * 0.1 / np.sqrt(3), rel=1e-4)  # t(0.975, 2)
     assert over_seeds([Interval(0.7, 0.6, 0.8)], 0.95) == Interval(0.7, 0.6, 0.8)
 
 

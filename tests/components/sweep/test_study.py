@@ -64,10 +64,10 @@ def test_the_first_trial_is_that_of_the_defaults_and_others_stay_within_the_spac
     run(each)
     searched = [trial.params for trial, _ in each.results() if trial.params]
     assert len(searched) == 6
-    for found in searched:
-        assert set(found) == {"fusion.width", "training.learning_rate"}, "concat has no heads"
-        assert found["fusion.width"] in range(8, 65, 8)
-        assert 1e-4 <= found["training.learning_rate"] <= 1e-1
+    for params in searched:
+        assert set(params) == {"fusion.width", "training.learning_rate"}, "concat has no heads"
+        assert params["fusion.width"] in range(8, 65, 8)
+        assert 1e-4 <= params["training.learning_rate"] <= 1e-1
     best = each.best()
     assert best is not None
     assert best[1].metric == max(result.metric for _, result in each.results())
@@ -82,12 +82,12 @@ def test_nothing_is_searched_where_the_fusion_has_no_such_option(tmp_path: Path)
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict[str, Any]]]:
     """Options of the trials of whole studies, by the number of trials that are asked for at once."""
-    folder, found = tmp_path_factory.mktemp("whole"), {}
+    folder, result = tmp_path_factory.mktemp("whole"), {}
     for batch in (1, 2):
         whole = study(folder / f"{batch}.db", batch=batch)
         run(whole)
-        found[batch] = params(whole)
-    return found
+        result[batch] = params(whole)
+    return result
 
 
 @pytest.mark.parametrize("batch", [1, 2])

@@ -1,4 +1,4 @@
-"""Who is champion: moves, walks back, and two that finish together. On a real SQLite store."""
+"""The champion: moves, walks back, and two that finish together. On a real SQLite store."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def model(at: TrackingConfig, client: MlflowClient, request: pytest.FixtureReque
 
 
 def champion(at: TrackingConfig, name: str) -> str | None:
-    found = registry.champion(at, name)
-    return None if found is None else found.version
+    result = registry.champion(at, name)
+    return None if result is None else result.version
 
 
 class TestRollback:
@@ -78,10 +78,10 @@ class TestRollback:
     def test_the_same_version_twice_is_no_circle(
         self, at: TrackingConfig, store: Path, model: list[Version]
     ) -> None:
-        for place in (0, 1, 0):
-            champions.crown(at, store, model[place], "forced")
-        found = [champions.roll_back(at, store, model[0].name).champion for _ in range(2)]
-        assert found == ["2", "1"]
+        for version in (0, 1, 0):
+            champions.crown(at, store, model[version], "forced")
+        result = [champions.roll_back(at, store, model[0].name).champion for _ in range(2)]
+        assert result == ["2", "1"]
         with pytest.raises(ModelError):
             champions.roll_back(at, store, model[0].name)
 

@@ -1,4 +1,4 @@
-"""What is logged to MLflow is logged once, whatever is retried or resumed. On a real SQLite store."""
+"""Records in MLflow: each is logged once, whatever is retried or resumed. On a real SQLite store."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ class TestRuns:
     ) -> None:
         runs.end_run(at, run, "FAILED")
         assert runs.start_run(at, "birds-1", "birds-1", {"kind": "again"}) == run
-        found = client.get_run(run)
-        assert found.info.status == "RUNNING"
-        assert found.data.tags["kind"] == "again"
-        assert found.data.tags["team"] == "nature"
+        result = client.get_run(run)
+        assert result.info.status == "RUNNING"
+        assert result.data.tags["kind"] == "again"
+        assert result.data.tags["team"] == "nature"
         experiment = client.get_experiment_by_name(at.experiment)
         assert experiment is not None
         assert len(client.search_runs([experiment.experiment_id])) == 1
@@ -74,10 +74,10 @@ class TestRuns:
         runs.end_run(at, photo, "FINISHED")
         assert len({run, photo, fusion}) == 3
         assert runs.nested_run(at, run, "photo", {}) == photo
-        found = client.get_run(photo)
-        assert found.data.tags["mlflow.parentRunId"] == run
-        assert found.data.tags["kind"] == "single"
-        assert found.info.run_name == "photo · birds-1"
+        result = client.get_run(photo)
+        assert result.data.tags["mlflow.parentRunId"] == run
+        assert result.data.tags["kind"] == "single"
+        assert result.info.run_name == "photo · birds-1"
         assert runs.start_run(at, "birds-1", "birds-1", {}) == run, "a part is not taken for the run"
 
     def test_parts_share_the_facts_of_their_run(
@@ -88,12 +88,12 @@ class TestRuns:
         runs.set_tags(at, run, {"champion": "yes"})
         runs.log_dataset(at, run, samples, "rows.csv", "birds", "0123456789abcdef" * 2)
         part = runs.nested_run(at, run, "photo", {"kind": "single"})
-        found = client.get_run(part)
-        assert {found.data.tags[name] for name in ("config", "git_commit", "dataset_digest")} == {
+        result = client.get_run(part)
+        assert {result.data.tags[name] for name in ("config", "git_commit", "dataset_digest")} == {
             *("birds", "abc", "0123")
         }
-        assert "champion" not in found.data.tags, "only whole runs are champions"
-        assert [each.dataset.name for each in found.inputs.dataset_inputs] == ["birds"]
+        assert "champion" not in result.data.tags, "only whole runs are champions"
+        assert [each.dataset.name for each in result.inputs.dataset_inputs] == ["birds"]
         assert runs.find_part(at, run, "photo") == part
         assert runs.find_part(at, run, "average") is None
 
@@ -105,9 +105,9 @@ class TestRuns:
         runs.nested_run(at, run, "photo", {})
         other = runs.start_run(at, "shown name", "birds-2", {})
         for name, expected in ((run, run), ("birds-1", run), ("birds-2", other), ("shown name", other)):
-            found = runs.find_run(at, name)
-            assert found is not None
-            assert found.info.run_id == expected
+            result = runs.find_run(at, name)
+            assert result is not None
+            assert result.info.run_id == expected
         runs.set_tags(at, other, {"kind": "retrain"})
         runs.start_run(at, "drift", "drift-1", {"kind": "monitor"})
         newest = runs.find_run(at, "last")
@@ -162,7 +162,7 @@ class TestExperiment:
         for each in filters:
             client.search_runs([experiment], each)
         runs.set_tags(at, run, {"champion": "yes"})
-        assert [found.info.run_id for found in client.search_runs([experiment], filters[0])] == [run]
+        assert [result.info.run_id for result in client.search_runs([experiment], filters[0])] == [run]
 
 
 class TestParams:
@@ -249,9 +249,9 @@ class TestData:
     ) -> None:
         for _ in range(2):
             runs.log_dataset(at, run, self.SAMPLES, source, "birds", "0123456789abcdef" * 2)
-        (found,) = client.get_run(run).inputs.dataset_inputs
-        assert found.dataset.name == "birds"
-        assert found.dataset.digest == "0123456789abcdef" * 2
+        (result,) = client.get_run(run).inputs.dataset_inputs
+        assert result.dataset.name == "birds"
+        assert result.dataset.digest == "0123456789abcdef" * 2
 
     def test_a_table_is_shown_and_downloadable_and_listed_once(
         self, at: TrackingConfig, client: MlflowClient, run: str, tmp_path: Path
