@@ -124,6 +124,19 @@ class FusedModel:
 
 
 @dataclass(frozen=True)
+class OutOfFold:
+    """One input as encoders give it that have not learned from the row.
+
+    Attributes:
+        features: Embeddings of training and validation rows, in the space of the encoder that is delivered.
+        natural: Folder of shards with the natural parameters (K,) of training rows, by content.
+    """
+
+    features: Features
+    natural: str
+
+
+@dataclass(frozen=True)
 class TeacherPredictions:
     """Predictions of a teacher for every row.
 

@@ -156,9 +156,13 @@ def _extract(sweep: Context, entry: Entry, seeds: list[int]) -> list[Arm]:
     for number, (context, steps, parts) in enumerate(begun_arms):
         progress(number, len(seeds), f"seed {context.config.seed}")
         settle(steps, parts)
-        features, singles = steps.wait(parts.features), steps.wait(parts.singles)
+        features, singles, unseen = (
+            steps.wait(parts.features),
+            steps.wait(parts.singles),
+            steps.wait(parts.unseen),
+        )
         runs.end_run(at, context.mlflow_run, "FINISHED")
-        arms.append(Arm(context, sweep.mlflow_run, parts.dataset, features, singles))
+        arms.append(Arm(context, sweep.mlflow_run, parts.dataset, features, singles, unseen, parts.folds))
     rows = sum(feature.extracted for arm in arms for feature in arm.features.values())
     progress.finish(f"{rows} rows extracted for {len(seeds)} seeds")
     return arms

@@ -1,5 +1,6 @@
 """Task: select, package and evaluate the model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from components.evaluation.results import Curve, Evaluation, Evaluations
 from components.inference.bundle import model_digest
 from components.pipeline.evaluate import evaluate_model, read_curves, training_folders
 from components.pipeline.package import package_model
-from components.references import Dataset, Features, FusedModel, Prepared, Single, Trained
+from components.references import Dataset, Features, FusedModel, OutOfFold, Prepared, Single, Trained
 from components.storage.atomic import replacing, write_bytes
 from components.storage.names import outside_name
 from tasks.artifacts import log_result
@@ -60,16 +61,29 @@ def evaluate_task(
     prepared: dict[str, Prepared],
     singles: dict[str, Single],
     features: dict[str, Features],
+    unseen: dict[str, OutOfFold],
     fused: FusedModel | None,
+    fused_folds: Sequence[FusedModel],
     aligned: Trained | None = None,
 ) -> Evaluated:
-    """Select among the candidates on validation, write the bundle, evaluate it on test."""
+    """Select among the candidates, write the bundle, evaluate it on test."""
     config, at, run = context.config, context.tracking, context.mlflow_run
     progress = Progress(context, "evaluate")
-    progress(0, 2, "choosing on validation")
-    validation = package_model(dataset, prepared, singles, features, fused, config, context.bundle, aligned)
+    progress(0, 2, "choosing among the candidates")
+    selection = package_model(
+        dataset,
+        prepared,
+        singles,
+        features,
+        unseen,
+        fused,
+        fused_folds,
+        config,
+        context.bundle,
+        aligned,
+    )
     progress(1, 2, "evaluating on test")
-    model_evaluation = evaluate_model(dataset, validation, features, fused, context.bundle, config)
+    model_evaluation = evaluate_model(dataset, selection, features, fused, context.bundle, config)
     evaluation, *further = model_evaluation.evaluations
 
     result = context.folder / "evaluation.json"

@@ -11,6 +11,7 @@ from components.pipeline.run import train
 from components.references import Dataset, EncoderWeights, Features, Prepared, Single, Trained
 from components.storage.atomic import replacing, write_bytes
 from components.training.checkpoint import Epoch
+from components.training.folds import Fold
 from tasks.context import Context
 from tasks.evaluate import Evaluated
 from tasks.progress import Progress
@@ -61,7 +62,16 @@ def learn_task(
     steps = StudentSteps(context, dataset, prepared, distillation, part)
     with gpu_slot(context, config.engine):
         parts = train(steps, config)
-    model_evaluation = steps.evaluate(dataset, prepared, parts.singles, parts.features, parts.fused, None)
+    model_evaluation = steps.evaluate(
+        dataset,
+        prepared,
+        parts.singles,
+        parts.features,
+        parts.unseen,
+        parts.fused,
+        parts.fused_folds,
+        None,
+    )
     only, *_ = parts.singles.values()
     training = only.training if parts.fused is None else parts.fused.training
     assert training is not None
@@ -116,16 +126,22 @@ class StudentSteps(PlainSteps):
         return self.prepared[name]
 
     def fit(
-        self, dataset: Dataset, prepared: Prepared, name: str, pretrained: Trained | None
+        self,
+        dataset: Dataset,
+        prepared: Prepared,
+        name: str,
+        pretrained: Trained | None,
+        fold: Fold | None = None,
+        whole: Single | None = None,
     ) -> Single | EncoderWeights:
         if len(self.config.inputs) > 1:
-            return super().fit(dataset, prepared, name, pretrained)
+            return super().fit(dataset, prepared, name, pretrained, fold, whole)
         # Even above a frozen encoder, because a teacher cannot help with a probe.
         self._only = self.train_input(dataset, prepared, name)
         return self._only
 
-    def probe(self, dataset: Dataset, features: Features, name: str) -> Single:
-        return super().probe(dataset, features, name) if len(self.config.inputs) > 1 else self._only
+    def probe(self, dataset: Dataset, features: Features, name: str, fold: Fold | None = None) -> Single:
+        return super().probe(dataset, features, name, fold) if len(self.config.inputs) > 1 else self._only
 
     def follow(self, part: str, training: Generator[Epoch, None, Result], epochs: int) -> Result:
         if part == "fusion" or len(self.config.inputs) == 1:

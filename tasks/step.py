@@ -34,7 +34,7 @@ def worth_retrying(task: Any, task_run: Any, state: Any) -> bool:
 
 
 def step(
-    *, name: str, task_run_name: str, tags: list[str]
+    *, name: str, task_run_name: str | Callable[..., str], tags: list[str]
 ) -> Callable[[Callable[..., Returned]], Task[..., Returned]]:
     """Make a Prefect task with the settings that all steps share.
 

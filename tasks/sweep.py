@@ -7,7 +7,10 @@ from components.config import PipelineConfig, TrackingConfig
 from components.evaluation.intervals import bounds
 from components.inference.ensemble import FUSION
 from components.pipeline.follow import follow
-from components.references import Dataset, Features, Single
+from components.pipeline.fuse import fused_model
+from components.pipeline.plain import PlainSteps
+from components.pipeline.run import fuse_folds
+from components.references import Dataset, Features, OutOfFold, Single
 from components.storage.atomic import write_bytes
 from components.sweep.figures import ranking_figure
 from components.sweep.plan import Trial
@@ -15,6 +18,7 @@ from components.sweep.ranking import Comparison, Entrant, Ranking, rank_entrants
 from components.sweep.score import DELIVERED, Scored, score
 from components.sweep.trial import Pruner, TrialResult, begin_trial
 from components.training.checkpoint import Epoch
+from components.training.folds import Fold
 from tasks.artifacts import show_result, write_result
 from tasks.context import Context
 from tasks.progress import Progress
@@ -33,6 +37,8 @@ class Arm:
         sweep_run: MLflow run of the sweep, the parent of the trials.
         dataset: Reference to the samples.
         features, singles: Features and fits by input.
+        unseen: Training rows out of fold, by input; empty without folds.
+        folds: Folds of the training rows; empty without.
     """
 
     context: Context
@@ -40,6 +46,8 @@ class Arm:
     dataset: Dataset
     features: dict[str, Features]
     singles: dict[str, Single]
+    unseen: dict[str, OutOfFold]
+    folds: Sequence[Fold]
 
     def label(self, trial: Trial) -> str:
         """Name a trial, the same in every run of the sweep."""
@@ -71,7 +79,7 @@ def trial_task(
 
     with gpu_slot(arm.context, config.engine):
         cache = arm.context.cache / "trainings"
-        steps = begin_trial(arm.dataset, arm.features, arm.singles, config, cache, pruner)
+        steps = begin_trial(arm.dataset, arm.features, arm.singles, arm.unseen, config, cache, pruner)
         result = follow(steps, tell)
     values = {f"val_{metric}": result.metric, "val_loss": result.loss, "seconds": result.seconds}
     if result.training is not None:
@@ -97,8 +105,12 @@ def score_task(
     if stored.exists():
         scored = Scored.from_json(stored.read_text("utf-8"))
     else:
-        predictions = stored.with_suffix(".npz")
-        scored = score(arm.dataset, arm.features, arm.singles, result.training, config, predictions)
+        steps = PlainSteps(config, arm.context.workspace, arm.context.base)
+        fused = fused_model(result.training, arm.features)
+        learned = arm.dataset, arm.features, arm.singles, arm.unseen
+        with gpu_slot(arm.context, config.engine):
+            fused_folds = fuse_folds(steps, config, *learned, arm.folds, fused)
+        scored = score(*learned, fused, fused_folds, config, stored.with_suffix(".npz"))
         write_bytes(stored, scored.to_json().encode("utf-8", "surrogatepass"))
 
     run = runs.nested_run(at, arm.sweep_run, label, {})

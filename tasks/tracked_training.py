@@ -31,7 +31,12 @@ class TrackedSteps(PlainSteps):
             return tracked(self.context, part, training, epochs, "single")
         if part in ("fusion", "joint"):
             return tracked(self.context, part, training, epochs, "fusion")
-        return tracked(self.context, part, training, epochs, "alignment", Pairwise.metric)
+        if part in ("alignment", "pretraining"):
+            return tracked(self.context, part, training, epochs, "alignment", Pairwise.metric)
+        progress = Progress(self.context, f"fit {part}")  # of a fold, which has no nested run of its own
+        result = follow(training, lambda epoch: progress(epoch.epoch + 1, epochs))
+        progress.finish("fitted")
+        return result
 
 
 def tracked(

@@ -1,11 +1,35 @@
 """Tasks that train: one input on its own, the fusion, the projections for search."""
 
+from typing import Any
+
 from components.models.encoders import needs_fit
-from components.references import Dataset, EncoderWeights, Features, FusedModel, Prepared, Single, Trained
+from components.references import (
+    Dataset,
+    EncoderWeights,
+    Features,
+    FusedModel,
+    OutOfFold,
+    Prepared,
+    Single,
+    Trained,
+)
+from components.training.folds import Fold, named
 from tasks.context import Context
 from tasks.progress import Progress
 from tasks.step import gpu_slot, step
 from tasks.tracked_training import TrackedSteps
+
+
+def _fit_name(parameters: dict[str, Any]) -> str:
+    return f"fit {named(parameters['name'], parameters['fold'])}"
+
+
+def _probe_name(parameters: dict[str, Any]) -> str:
+    return f"probe {named(parameters['name'], parameters['fold'])}"
+
+
+def _fuse_name(parameters: dict[str, Any]) -> str:
+    return f"train {named('fusion', parameters['fold'])}"
 
 
 @step(name="pretrain", task_run_name="align encoders before their fits", tags=["training"])
@@ -15,37 +39,63 @@ def pretrain_task(context: Context, dataset: Dataset, prepared: dict[str, Prepar
         return TrackedSteps(context).pretrain(dataset, prepared)
 
 
-@step(name="fit", task_run_name="fit {name}", tags=["training"])
+@step(name="fit", task_run_name=_fit_name, tags=["training"])
 def fit_task(
-    context: Context, dataset: Dataset, prepared: Prepared, name: str, pretrained: Trained | None = None
+    context: Context,
+    dataset: Dataset,
+    prepared: Prepared,
+    name: str,
+    pretrained: Trained | None = None,
+    fold: Fold | None = None,
+    whole: Single | None = None,
 ) -> Single | EncoderWeights:
     """Train the input's encoder with a head of its own; a frozen encoder is taken as it is."""
     steps = TrackedSteps(context)
     if needs_fit(context.config.inputs[name].encoder):
         with gpu_slot(context, context.config.engine):
-            return steps.fit(dataset, prepared, name, pretrained)
+            return steps.fit(dataset, prepared, name, pretrained, fold, whole)
     progress = Progress(context, f"fit {name}")
     weights = steps.fit(dataset, prepared, name, pretrained)
     progress.finish("pretrained and frozen: nothing to fit")
     return weights
 
 
-@step(name="probe", task_run_name="probe {name}", tags=["training"])
-def probe_task(context: Context, dataset: Dataset, features: Features, name: str) -> Single:
+@step(name="probe", task_run_name=_probe_name, tags=["training"])
+def probe_task(
+    context: Context, dataset: Dataset, features: Features, name: str, fold: Fold | None = None
+) -> Single:
     """Fit a linear head to the features of a frozen encoder."""
-    progress = Progress(context, f"probe {name}")
-    single = TrackedSteps(context).probe(dataset, features, name)
+    progress = Progress(context, f"probe {named(name, fold)}")
+    single = TrackedSteps(context).probe(dataset, features, name, fold)
     progress.finish("linear head fitted")
     return single
 
 
-@step(name="fuse", task_run_name="train fusion", tags=["training"])
-def fuse_task(
-    context: Context, dataset: Dataset, features: dict[str, Features], singles: dict[str, Single]
-) -> FusedModel:
-    """Train fusion and head on cached features."""
+@step(name="cross-fit", task_run_name="cross-fit {name}", tags=["features"])
+def cross_fit_task(
+    context: Context, dataset: Dataset, prepared: Prepared, features: Features, fits: list[Single], name: str
+) -> OutOfFold:
+    """Embed and predict each training row of an input by the fit that has not seen it."""
+    progress = Progress(context, f"cross-fit {name}")
     with gpu_slot(context, context.config.engine):
-        return TrackedSteps(context).fuse(dataset, features, singles)
+        unseen = TrackedSteps(context).cross_fit(dataset, prepared, features, fits, name)
+    progress.finish(f"training rows embedded by {len(fits)} fits that have not seen them")
+    return unseen
+
+
+@step(name="fuse", task_run_name=_fuse_name, tags=["training"])
+def fuse_task(
+    context: Context,
+    dataset: Dataset,
+    features: dict[str, Features],
+    singles: dict[str, Single],
+    unseen: dict[str, OutOfFold],
+    fold: Fold | None = None,
+    whole: FusedModel | None = None,
+) -> FusedModel:
+    """Train fusion and head on cached features, without the rows of a fold."""
+    with gpu_slot(context, context.config.engine):
+        return TrackedSteps(context).fuse(dataset, features, singles, unseen, fold, whole)
 
 
 @step(name="train jointly", task_run_name="train encoders and fusion jointly", tags=["training"])

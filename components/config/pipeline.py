@@ -20,7 +20,7 @@ from components.config.monitor import MonitoringConfig
 from components.config.promotion import PromotionConfig
 from components.config.section import Section
 from components.config.targets import ClassificationTarget, OrdinalTarget, TargetConfig
-from components.config.training import TrainingConfig
+from components.config.training import FusionTrainingConfig
 from components.errors import nearest
 
 RESERVED = frozenset(
@@ -31,7 +31,9 @@ RESERVED = frozenset(
         "target",
         "group",
         "average",
+        "late",
         "fusion",
+        "ensemble",
         "joint",
         "delivered",
         "alignment",
@@ -72,8 +74,8 @@ class PipelineConfig(Section):
     balance: BalanceConfig = Field(
         default_factory=NoCure, description="Remedy if the fused model neglects an input."
     )
-    training: TrainingConfig = Field(
-        default_factory=TrainingConfig,
+    training: FusionTrainingConfig = Field(
+        default_factory=FusionTrainingConfig,
         description="Training of the fusion (staged) or of everything (joint).",
     )
     joint_epochs: int = Field(

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from components.config.section import Section
 
@@ -50,3 +50,24 @@ class TrainingConfig(LoopConfig):
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="Share of the target spread over all classes."
     )
+
+
+class FusionTrainingConfig(TrainingConfig):
+    """Options of the training loop, and the way in which the fusion gets rows that no encoder has seen."""
+
+    folds: int | None = Field(
+        None,
+        ge=0,
+        le=20,
+        description="Cross-fitting: encoders are also fitted without one fold of the training rows each, and "
+        "fusion, choice and calibration learn from what these give for the fold they have not seen. 0 is "
+        "without: they learn from validation rows, and trained fusions from rows that encoders leave "
+        "out. null decides by the number of rows.",
+    )
+
+    @field_validator("folds")
+    @classmethod
+    def _one_fold_leaves_nothing(cls, folds: int | None) -> int | None:
+        if folds == 1:
+            raise ValueError("one fold would leave no rows to fit encoders to; take 0, or 2 or more")
+        return folds

@@ -32,7 +32,7 @@ from components.targets.conformal import abstains, covered, sizes
 class CandidatePredictions:
     """Predictions of one candidate, (N_val, P) and (N_test, P); rows without its inputs hold the prior."""
 
-    kind: Literal["single", "average", "fusion"]
+    kind: Literal["single", "average", "late", "fusion", "ensemble"]
     inputs: tuple[str, ...]
     validation: FloatArray
     test: FloatArray

@@ -35,7 +35,14 @@ from components.evaluation.style import (
     words,
 )
 
-_KINDS = {"single": SKY, "average": ORANGE, "fusion": BLUE, "delivered": GREEN}
+_KINDS = {
+    "single": SKY,
+    "average": ORANGE,
+    "late": ORANGE,
+    "fusion": BLUE,
+    "ensemble": PURPLE,
+    "delivered": GREEN,
+}
 _MOST_BARS, _MOST_CELLS = 25, 40
 _LINES = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
 

@@ -19,7 +19,7 @@ from components.evaluation.intervals import (
 from components.evaluation.samples import Media, Sample
 from components.results.table import Table, interval, number, text
 
-CandidateKind = Literal["single", "average", "fusion", "delivered"]
+CandidateKind = Literal["single", "average", "late", "fusion", "ensemble", "delivered"]
 _HELPS: dict[Significance, str] = {
     "yes": "Fusion helps",
     "no": "Fusion does not help",
@@ -169,7 +169,7 @@ class Evaluation(Stored):
         """A sentence for each input that the fused model neglects."""
         return tuple(
             f"Under-optimised input: {name}. Given it alone, the fused model reaches "
-            f"{self.balance[name].inside:.3f} {self.metric} on validation, its own fit "
+            f"{self.balance[name].inside:.3f} {self.metric}, its own fit "
             f"{self.balance[name].solo:.3f}. Try balance.cure."
             for name in self.under_optimised
         )
@@ -180,8 +180,8 @@ class Evaluation(Stored):
         lines = [self.fusion_finding]
         if self.chosen != "fusion" and self.fusion is not None:
             lines.append(
-                f"On validation {self.chosen} did better than the fusion, so {self.chosen} is "
-                f"delivered: {signed(self.delivered_gain)} against {self.best_single} alone."
+                f"On rows that nothing had learned from {self.chosen} did better than the fusion, so "
+                f"{self.chosen} is delivered: {signed(self.delivered_gain)} against {self.best_single} alone."
             )
         worst = self.worst_subset
         if worst is not None:
@@ -247,8 +247,8 @@ class Evaluation(Stored):
         metric, level = self.metric, f"{self.confidence:.0%}"
         delivered = f"delivered ({self.chosen})"
         return Table.of(
-            f"{self.headline}. Chosen by validation; low and high: {level} bootstrap interval "
-            f"over {self.rows['test']} test rows.",
+            f"{self.headline}. Chosen by rows that nothing had learned from; low and high: {level} bootstrap "
+            f"interval over {self.rows['test']} test rows.",
             self.candidates,
             (text("model"), lambda candidate: delivered if candidate is self.delivered else candidate.name),
             (number(f"val {metric}"), lambda candidate: candidate.on_validation(metric)),

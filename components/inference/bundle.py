@@ -38,7 +38,8 @@ from components.storage.digest import digest_file, digest_json
 from components.storage.tensors import load_tensors, save_tensors
 from components.targets import AnyTarget, Head, Multilabel, Regression, Targets, split_labels
 
-VERSION = 2
+VERSION = 3
+_READ = (2, 3)  # 2 has no late fusion beside the trained one, and no ensemble
 GALLERY = "gallery.parquet"
 REFERENCE = "reference.parquet"
 
@@ -199,9 +200,9 @@ def load_bundle(folder: Path, device: torch.device | None = None) -> Bundle:
         values = json.loads((folder / "model.json").read_text("utf-8"))
     except FileNotFoundError as error:
         raise ModelError(f"{folder}: no model (there is no model.json)") from error
-    if values["version"] != VERSION:
+    if values["version"] not in _READ:
         raise ModelError(
-            f"{folder}: a model of format {values['version']}, this braid reads {VERSION}. "
+            f"{folder}: a model of format {values['version']}, this braid reads {_READ[0]} to {_READ[-1]}. "
             "Read it with the braid that wrote it, or run the pipeline again."
         )
     inputs = {
@@ -226,6 +227,8 @@ def load_bundle(folder: Path, device: torch.device | None = None) -> Bundle:
     tensors = load_tensors(folder / "delivered.safetensors")
     targets, spellings = _spelled_targets(values)
     delivered = _delivered(values, targets, encoders)
+    if values["version"] < VERSION:
+        delivered.late = None
     delivered.load_state_dict(tensors)
     delivered.set_settings(values["delivered"])
     return Bundle(
@@ -277,10 +280,11 @@ def _inside(folder: Path, name: str) -> Path:
     """Return the path of a part of a bundle.
 
     Raises:
-        ModelError: If the name leads out of the bundle.
+        ModelError: If the name leads out of the bundle, or to nothing.
     """
     path = folder / name
-    if Path(name).name != name or not path.resolve().is_relative_to(folder.resolve()):
+    is_inside = Path(name).name == name and path.resolve().is_relative_to(folder.resolve())
+    if not (is_inside and path.exists()):
         raise ModelError(f"{folder}: model.json names {name!r}, which is no file of the model")
     return path
 

@@ -1,8 +1,8 @@
 """The delivered model: every candidate, calibrated, and for each subset of the inputs the best of them.
 
-Candidates are each input alone, the average of their decisions, and the fusion. For every subset
-the one that did best on validation rows predicts. So, as far as validation can tell, no row is scored by
-something worse than its best input.
+Candidates are each input alone, the average and the late fusion of their decisions, the trained fusion, and
+an ensemble of all these. For every subset the one predicts that did best on rows which none of its parts has
+learned from. So, as far as these rows can tell, no row is scored by something worse than its best input.
 """
 
 from __future__ import annotations
@@ -10,18 +10,36 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from components.models.fusion.late import Late, Pool
 from components.models.fusion.masking import as_vector
 from components.models.networks import Fused
 from components.targets import AnyTarget, Head, Targets
 
-AVERAGE, FUSION = "average", "fusion"
+AVERAGE, LATE, FUSION, ENSEMBLE = "average", "late", "fusion", "ensemble"
 Subset = tuple[str, ...]
+
+
+class Rows(Protocol):
+    """N rows, as the candidates take them.
+
+    Attributes:
+        present: (N, M) bool, columns in sorted order of the names.
+    """
+
+    @property
+    def present(self) -> Tensor: ...
+
+    def natural(self, model: CandidateEnsemble, candidate: str, subset: Subset) -> Tensor:
+        """Give natural parameters (N, K) of an input or a fusion, uncalibrated, from a subset of inputs."""
+
+    def take(self, rows: Tensor) -> Self:
+        """Keep the rows at some positions (n,)."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +89,24 @@ class Embeddings:
         fusion = single if shared else {name: inputs[name].fusion for name in names}
         return cls(single, fusion, torch.stack([inputs[name].present for name in names], dim=1))
 
+    def natural(self, model: CandidateEnsemble, candidate: str, subset: Subset) -> Tensor:
+        """Call the candidate; see :class:`Rows`."""
+        if candidate in model.inputs:
+            return model.heads[candidate](as_vector(self.single[candidate])).float()
+        mask = model.mask(subset).to(self.present.device).expand(len(self.present), -1)
+        if candidate == FUSION:
+            assert model.fused is not None
+            return model.fused(self.fusion, mask).float()
+        assert model.late is not None
+        return model.late.combine({name: self.natural(model, name, (name,)) for name in model.inputs}, mask)
+
+    def take(self, rows: Tensor) -> Self:
+        """Keep some rows; see :class:`Rows`."""
+        single = {name: value[rows] for name, value in self.single.items()}
+        shared = self.fusion is self.single
+        fusion = single if shared else {name: value[rows] for name, value in self.fusion.items()}
+        return type(self)(single, fusion, self.present[rows])
+
     @property
     def inputs(self) -> dict[str, InputEmbeddings]:
         """Each input by name, in sorted order."""
@@ -80,17 +116,49 @@ class Embeddings:
         }
 
 
+@dataclass(frozen=True)
+class Predicted:
+    """Natural parameters of N rows by candidates that did not learn from them, in the place of a call.
+
+    Attributes:
+        single: (N, K) by input; rows in which it is absent hold anything.
+        fused: (N, K) by fusion or ensemble and subset of the inputs.
+        present: (N, M) bool, columns in sorted order of the names.
+    """
+
+    single: Mapping[str, Tensor]
+    fused: Mapping[str, Mapping[Subset, Tensor]]
+    present: Tensor
+
+    def natural(self, model: CandidateEnsemble, candidate: str, subset: Subset) -> Tensor:
+        """Look the natural parameters up; see :class:`Rows`."""
+        return self.single[candidate] if candidate in self.single else self.fused[candidate][subset]
+
+    def take(self, rows: Tensor) -> Self:
+        """Keep some rows; see :class:`Rows`."""
+        return type(self)(
+            {name: value[rows] for name, value in self.single.items()},
+            {
+                name: {subset: value[rows] for subset, value in each.items()}
+                for name, each in self.fused.items()
+            },
+            self.present[rows],
+        )
+
+
 @dataclass
 class Choice:
-    """Choice that the validation rows led to, for one target.
+    """Choice that rows outside of every fit led to, for one target.
 
     Attributes:
         temperatures: Temperature by candidate and subset.
+        members: Members of the ensemble, by subset; one that counts twice stands twice.
         candidate: Candidate that predicts, by subset.
         quantiles: Conformal quantiles by subset.
     """
 
     temperatures: dict[str, dict[Subset, float]] = field(default_factory=dict)
+    members: dict[Subset, list[str]] = field(default_factory=dict)
     candidate: dict[Subset, str] = field(default_factory=dict)
     quantiles: dict[Subset, list[float]] = field(default_factory=dict)
 
@@ -103,6 +171,9 @@ class CandidateEnsemble(nn.Module):
         fused: Fusion and head; None with a single input.
         targets: What is predicted, with K natural parameters.
         prior: (K,) natural parameters of the prediction where nothing is present.
+
+    Attributes:
+        late: Pool of the heads' decisions; None with a single input, or where the fusion is one itself.
     """
 
     def __init__(
@@ -112,6 +183,8 @@ class CandidateEnsemble(nn.Module):
         self.inputs = tuple(sorted(heads))
         self.heads = nn.ModuleDict(heads)
         self.fused = fused
+        needs_pool = fused is not None and not isinstance(fused.fusion, Late)
+        self.late = Pool(self.inputs, targets) if needs_pool else None
         self.targets = targets
         self.prior: Tensor
         self.register_buffer("prior", prior.clone())
@@ -124,35 +197,35 @@ class CandidateEnsemble(nn.Module):
         ]
 
     def candidates(self, subset: Subset) -> list[str]:
-        """List the candidates for a row with these inputs: singles, then average and fusion."""
+        """List the candidates for a row with these inputs: singles, their average, fusions, ensemble."""
         if self.fused is None:
             return list(subset)
-        return [*subset, *([AVERAGE] if len(subset) > 1 else []), FUSION]
+        pooled = [AVERAGE, *([] if self.late is None else [LATE])] if len(subset) > 1 else []
+        return [*subset, *pooled, FUSION, ENSEMBLE]
 
-    def natural(self, target: AnyTarget, candidate: str, embeddings: Embeddings, subset: Subset) -> Tensor:
+    def natural(self, target: AnyTarget, candidate: str, rows: Rows, subset: Subset) -> Tensor:
         """Compute natural parameters (N, K_t) of one candidate from the inputs of ``subset``.
 
-        They are not calibrated yet. Every row must have all inputs of the subset. The average is that of
-        the singles' calibrated predictions.
+        They are not calibrated yet. Every row must have all inputs of the subset. Average and ensemble are
+        those of calibrated predictions.
         """
-        part = self.targets.slices[target.name]
         if candidate == AVERAGE:
-            return target.mix(
-                [
-                    target.predict(
-                        target.proper(
-                            self.natural(target, name, embeddings, (name,))
-                            / self.temperature(target, name, (name,))
-                        )
-                    )
-                    for name in subset
-                ]
+            return self._mix(target, subset, rows, subset)
+        if candidate == ENSEMBLE and not (isinstance(rows, Predicted) and ENSEMBLE in rows.fused):
+            return self._mix(target, self.choices[target.name].members.get(subset, subset), rows, subset)
+        return rows.natural(self, candidate, subset)[:, self.targets.slices[target.name]]
+
+    def _mix(self, target: AnyTarget, members: Sequence[str], rows: Rows, subset: Subset) -> Tensor:
+        """Average the calibrated predictions of some candidates, and give natural parameters (N, K_t)."""
+        made = {
+            name: target.predict(
+                target.proper(
+                    self.natural(target, name, rows, subset) / self.temperature(target, name, subset)
+                )
             )
-        if candidate == FUSION:
-            assert self.fused is not None
-            mask = self.mask(subset).to(embeddings.present.device).expand(len(embeddings.present), -1)
-            return self.fused(embeddings.fusion, mask).float()[:, part]
-        return self.heads[candidate](as_vector(embeddings.single[candidate])).float()[:, part]
+            for name in dict.fromkeys(members)
+        }
+        return target.mix([made[name] for name in members])
 
     def temperature(self, target: AnyTarget, candidate: str, subset: Subset) -> float:
         """Give the divisor of a candidate's natural parameters where these inputs are present."""
@@ -172,54 +245,48 @@ class CandidateEnsemble(nn.Module):
     def predict(
         self,
         target: AnyTarget,
-        embeddings: Embeddings,
+        rows: Rows,
         allowed: Sequence[str],
         candidate: str | None = None,
         calibrated: bool = True,
-        fusion_natural: Mapping[Subset, Tensor] | None = None,
     ) -> Tensor:
         """Predict one target for rows that may use some inputs.
 
         Args:
             target: One of the targets.
-            embeddings: Embeddings of N rows.
+            rows: N rows.
             allowed: Inputs that may be used; each row uses those of them that it has.
             candidate: Candidate that predicts; None leaves it to the choice made for each subset.
             calibrated: Divide natural parameters by their temperature.
-            fusion_natural: Natural parameters (N, K) of the fusion by subset, instead of a call.
 
         Returns:
             (N, P) float64 on the CPU; the prior where a row has none of the inputs.
         """
-        result = self.prior_prediction(target).repeat(len(embeddings.present), 1)
+        result = self.prior_prediction(target).repeat(len(rows.present), 1)
         usable = (candidate,) if candidate in self.inputs else tuple(allowed)
-        part = self.targets.slices[target.name]
-        for subset, rows in self._rows(embeddings, usable):
+        for subset, positions in self._rows(rows.present, usable):
             chosen = candidate or self.choices[target.name].candidate[subset]
             if chosen not in self.candidates(subset):
                 chosen = subset[0]  # the average of one input is that input
-            if chosen == FUSION and fusion_natural is not None and subset in fusion_natural:
-                natural = fusion_natural[subset][rows.cpu()][:, part].double()
-            else:
-                natural = self.natural(target, chosen, take(embeddings, rows), subset).double().cpu()
+            natural = self.natural(target, chosen, rows.take(positions), subset).double().cpu()
             if calibrated:
                 natural = natural / self.temperature(target, chosen, subset)
-            result[rows.cpu()] = target.predict(target.proper(natural))
+            result[positions.cpu()] = target.predict(target.proper(natural))
         return result
 
-    def quantiles(self, target: AnyTarget, embeddings: Embeddings, allowed: Sequence[str]) -> np.ndarray:
+    def quantiles(self, target: AnyTarget, rows: Rows, allowed: Sequence[str]) -> np.ndarray:
         """Give conformal quantiles of each row's own subset, infinite without any input. (N, Q) float64."""
         known = self.choices[target.name].quantiles
         width = max((len(values) for values in known.values()), default=1)
-        result = np.full((len(embeddings.present), width), np.inf)
-        for subset, rows in self._rows(embeddings, tuple(allowed)):
+        result = np.full((len(rows.present), width), np.inf)
+        for subset, positions in self._rows(rows.present, tuple(allowed)):
             if subset in known:
-                result[rows.cpu().numpy()] = known[subset]
+                result[positions.cpu().numpy()] = known[subset]
         return result
 
-    def _rows(self, embeddings: Embeddings, usable: Sequence[str]) -> Iterator[tuple[Subset, Tensor]]:
+    def _rows(self, present: Tensor, usable: Sequence[str]) -> Iterator[tuple[Subset, Tensor]]:
         """Give each subset with the rows that have just these of the usable inputs, none without rows."""
-        present = embeddings.present & self.mask(tuple(usable)).to(embeddings.present.device)  # (N, M)
+        present = present & self.mask(tuple(usable)).to(present.device)  # (N, M)
         for subset in self.subsets():
             rows = (present == self.mask(subset).to(present.device)).all(1).nonzero().squeeze(1)
             if len(rows):
@@ -234,6 +301,7 @@ class CandidateEnsemble(nn.Module):
                     for candidate, subsets in choice.temperatures.items()
                     for subset, value in subsets.items()
                 ],
+                "members": [[list(subset), members] for subset, members in choice.members.items()],
                 "candidate": [[list(subset), value] for subset, value in choice.candidate.items()],
                 "quantiles": [
                     [list(subset), [None if np.isinf(value) else value for value in values]]
@@ -250,19 +318,10 @@ class CandidateEnsemble(nn.Module):
             choice = Choice()
             for name, subset, value in stored["temperatures"]:
                 choice.temperatures.setdefault(name, {})[tuple(subset)] = float(value)
+            for subset, members in stored.get("members", ()):
+                choice.members[tuple(subset)] = list(members)
             for subset, name in stored["candidate"]:
                 choice.candidate[tuple(subset)] = str(name)
             for subset, values in stored["quantiles"]:
                 choice.quantiles[tuple(subset)] = [np.inf if v is None else float(v) for v in values]
             self.choices[target] = choice
-
-
-def take(embeddings: Embeddings, rows: Tensor) -> Embeddings:
-    """Keep some rows."""
-    single = {name: value[rows] for name, value in embeddings.single.items()}
-    fusion = (
-        single
-        if embeddings.fusion is embeddings.single
-        else {name: value[rows] for name, value in embeddings.fusion.items()}
-    )
-    return Embeddings(single, fusion, embeddings.present[rows])

@@ -1,27 +1,29 @@
-"""Choice of the delivered model: calibrate every candidate on validation, take the best."""
+"""Choice of the delivered model: calibrate every candidate, combine them, take the best."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from components.evaluation.bootstrap import paired_gain
-from components.inference.ensemble import FUSION, CandidateEnsemble, Embeddings, Subset, take
+from components.inference.ensemble import ENSEMBLE, FUSION, CandidateEnsemble, Predicted, Subset
 from components.targets import AnyTarget, known_rows, metric, rank
 from components.targets.conformal import fit_quantile
 
 _RESAMPLES, _ONE_ERROR = 1000, 0.6827  # the interval of this level reaches one standard error to either side
+_MOST_MEMBERS = 12
 
 
 @torch.inference_mode()
 def calibrate_and_choose(
     model: CandidateEnsemble,
-    validation: Embeddings,
+    predicted: Predicted,
     values: Mapping[str, Tensor],
     coverage: float,
-    fusion_natural: Mapping[Subset, Tensor],
-) -> None:
+    folds: np.ndarray,
+) -> Predicted:
     """Fit each candidate's temperature for every subset, then choose the best candidate of each.
 
     The metric decides where it can: candidates whose paired difference to the best is within one
@@ -30,51 +32,107 @@ def calibrate_and_choose(
 
     Args:
         model: Changed in place.
-        validation: Embeddings of the N validation rows.
+        predicted: N rows that no candidate has learned from.
         values: Values of the targets by name.
         coverage: Share of rows whose conformal set shall hold the truth.
-        fusion_natural: Natural parameters (N, K) of the fusion by subset, made without the row itself, where
-            it has learned from the rows; other subsets call the fusion.
+        folds: (N,) number of the part of each row, for which an ensemble is combined from the others.
+
+    Returns:
+        The rows, with the predictions of ensembles that were combined without them.
     """
+    ensembles = {
+        subset: torch.zeros(len(predicted.present), model.targets.width)
+        for subset in model.subsets()
+        if ENSEMBLE in model.candidates(subset)
+    }
     for target in model.targets:
         known = known_rows(values[target.name])
         for subset in model.subsets():
-            has = validation.present[:, model.mask(subset)].all(1) & known
-            _choose_one(model, target, subset, has, validation, values[target.name], coverage, fusion_natural)
+            rows = (predicted.present[:, model.mask(subset)].all(1) & known).nonzero().squeeze(1)
+            if not len(rows):  # nothing to go by; the fusion has been trained for every subset
+                model.choices[target.name].candidate[subset] = (
+                    FUSION if model.fused is not None else subset[0]
+                )
+                continue
+            natural = _choose_one(
+                model, target, subset, predicted.take(rows), values[target.name][rows].numpy(), coverage,
+                folds[rows.numpy()],
+            )  # fmt: skip
+            if subset in ensembles:
+                part = ensembles[subset][:, model.targets.slices[target.name]]
+                part[rows] = natural.to(part.dtype)
+    return replace(predicted, fused={**predicted.fused, ENSEMBLE: ensembles})
 
 
 def _choose_one(
     model: CandidateEnsemble,
     target: AnyTarget,
     subset: Subset,
-    has: Tensor,
-    validation: Embeddings,
-    values: Tensor,
+    rows: Predicted,
+    truth: np.ndarray,
     coverage: float,
-    fusion_natural: Mapping[Subset, Tensor],
-) -> None:
-    choice, rows = model.choices[target.name], has.nonzero().squeeze(1)
-    if not len(rows):  # nothing to go by; the fusion has been trained for every subset
-        choice.candidate[subset] = FUSION if model.fused is not None else subset[0]
-        return
-    part, truth = take(validation, rows), values[rows].numpy()
-    predictions: dict[str, np.ndarray] = {}
-    for name in model.candidates(subset):
-        natural = (
-            fusion_natural[subset][rows][:, model.targets.slices[target.name]]
-            if name == FUSION and subset in fusion_natural
-            else model.natural(target, name, part, subset)
-        ).double()
+    folds: np.ndarray,
+) -> Tensor:
+    """Calibrate and choose for one subset; give the natural parameters of its ensemble, out of fold."""
+    choice = model.choices[target.name]
+    predictions: dict[str, Tensor] = {}
+
+    def calibrate(name: str, natural: Tensor) -> None:
         used = (name,) if name in model.inputs else subset
         temperature = choice.temperatures.setdefault(name, {}).setdefault(
             used, target.temperature(natural, truth)
         )
-        predictions[name] = target.predict(target.proper(natural / temperature)).numpy()
-    chosen = choose(target, predictions, truth)
+        predictions[name] = target.predict(target.proper(natural / temperature))
+
+    names = model.candidates(subset)
+    for name in names:
+        if name != ENSEMBLE:
+            calibrate(name, model.natural(target, name, rows, subset).double())
+    natural = torch.zeros(len(truth), target.width, dtype=torch.float64)
+    if ENSEMBLE in names:
+        for number in np.unique(folds):
+            inside = torch.from_numpy(folds != number)
+            members = combine(
+                target, {name: each[inside] for name, each in predictions.items()}, truth[inside]
+            )
+            natural[~inside] = target.mix([predictions[name][~inside] for name in members])
+        choice.members[subset] = combine(target, predictions, truth)
+        calibrate(ENSEMBLE, natural)
+    arrays = {name: each.numpy() for name, each in predictions.items()}
+    chosen = choose(target, arrays, truth)
     choice.candidate[subset] = chosen
-    choice.quantiles[subset] = fit_quantile(
-        target.nonconformity(truth, predictions[chosen]), coverage
-    ).tolist()
+    choice.quantiles[subset] = fit_quantile(target.nonconformity(truth, arrays[chosen]), coverage).tolist()
+    return natural
+
+
+def combine(target: AnyTarget, predictions: Mapping[str, Tensor], values: np.ndarray) -> list[str]:
+    """Select an ensemble greedily, with replacement, by log loss (Caruana et al. 2004).
+
+    Args:
+        target: What is predicted.
+        predictions: Calibrated predictions (N, P) by candidate.
+        values: (N, ...), all known; of no rows at all, every candidate counts once.
+
+    Returns:
+        Names of the members; their average predicts.
+    """
+    if not len(values):
+        return list(predictions)
+
+    def loss(members: Sequence[str]) -> float:
+        mixed = target.predict(target.mix([predictions[name] for name in members]))
+        return float(target.row_losses(values, mixed.numpy()).mean())
+
+    members: list[str] = []
+    lowest = np.inf
+    while len(members) < _MOST_MEMBERS:
+        losses = {name: loss([*members, name]) for name in predictions}
+        name = min(losses, key=lambda name: losses[name])
+        if members and losses[name] >= lowest:
+            break
+        lowest = losses[name]
+        members.append(name)
+    return members
 
 
 def choose(target: AnyTarget, predictions: Mapping[str, np.ndarray], values: np.ndarray) -> str:

@@ -16,9 +16,9 @@ from components.evaluation.media import Media, media_of
 from components.evaluation.results import BalanceResult, Curve, Evaluation
 from components.inference.attribution import Predictions, share_columns, subset_predictions
 from components.inference.bundle import load_bundle
-from components.inference.ensemble import AVERAGE, FUSION, CandidateEnsemble
+from components.inference.ensemble import AVERAGE, ENSEMBLE, FUSION, LATE, CandidateEnsemble
 from components.inference.predictor import prediction_columns
-from components.pipeline.package import OpenedSplit, open_split
+from components.pipeline.package import OpenedSplit, SelectionRows, open_split
 from components.references import Dataset, Features, FusedModel, Single
 from components.seeding import seed_of
 from components.targets import PREFIX, AnyTarget, cells_of, higher_is_better, known_rows, metric
@@ -44,7 +44,7 @@ class ModelEvaluation:
 
 def evaluate_model(
     dataset: Dataset,
-    validation: OpenedSplit,
+    selection: SelectionRows,
     features: Mapping[str, Features],
     fused: FusedModel | None,
     bundle: Path,
@@ -54,7 +54,7 @@ def evaluate_model(
 
     Args:
         dataset: Reference to the samples.
-        validation: Validation rows, as :func:`components.pipeline.package.package_model` gave them.
+        selection: Rows of the choice, as :func:`components.pipeline.package.package_model` gave them.
         features: Embeddings by input.
         fused: The fusion; None with a single input.
         bundle: The delivered model.
@@ -76,7 +76,7 @@ def evaluate_model(
         prefix = f"{target.name}_" if len(model.targets) > 1 else ""
         for column, values in answers.items():
             table[f"{prefix}{column}"] = values
-        evaluation = _evaluate(target, model, validation, test, by_subset, config)
+        evaluation = _evaluate(target, model, selection, test, by_subset, config)
         evaluations.append(evaluation.with_media(_media(dataset, evaluation, config)))
     return ModelEvaluation(tuple(evaluations), table)
 
@@ -106,7 +106,7 @@ def read_curves(folders: Mapping[str, str], metric: str) -> tuple[Curve, ...]:
 def _evaluate(
     target: AnyTarget,
     model: CandidateEnsemble,
-    val: OpenedSplit,
+    val: SelectionRows,
     test: OpenedSplit,
     by_subset: Predictions,
     config: PipelineConfig,
@@ -118,26 +118,25 @@ def _evaluate(
 
     def predictions(kind: str, inputs: tuple[str, ...], candidate: str) -> CandidatePredictions:
         return CandidatePredictions(
-            kind=kind,  # type: ignore[arg-type]  # one of its three words
+            kind=kind,  # type: ignore[arg-type]  # one of its words
             inputs=inputs,
-            validation=model.predict(
-                target, val.embeddings, names, candidate, fusion_natural=val.out_of_fold
-            ).numpy()[in_val],
+            validation=model.predict(target, val.predicted, names, candidate).numpy()[in_val],
             test=model.predict(target, test.embeddings, names, candidate).numpy()[in_test],
         )
 
     candidates = {name: predictions("single", (name,), name) for name in names}
     if model.fused is not None:
         candidates[AVERAGE] = predictions("average", tuple(names), AVERAGE)
+        if model.late is not None:
+            candidates[LATE] = predictions("late", tuple(names), LATE)
         candidates[FUSION] = predictions("fusion", tuple(names), FUSION)
+        candidates[ENSEMBLE] = predictions("ensemble", tuple(names), ENSEMBLE)
 
     choice = model.choices[target.name].candidate
     chosen = choice[model.inputs]
     delivered = DeliveredPredictions(
         candidate=chosen,
-        validation=model.predict(target, val.embeddings, names, fusion_natural=val.out_of_fold).numpy()[
-            in_val
-        ],
+        validation=model.predict(target, val.predicted, names).numpy()[in_val],
         uncalibrated=model.predict(target, test.embeddings, names, calibrated=False).numpy()[in_test],
         temperature=model.temperature(target, chosen, model.inputs),
         subsets={subset: made[in_test] for subset, made in by_subset.items()},
@@ -165,14 +164,14 @@ def _evaluate(
 
 
 def _balance(
-    target: AnyTarget, model: CandidateEnsemble, val: OpenedSplit, known: NDArray[np.bool_]
+    target: AnyTarget, model: CandidateEnsemble, val: SelectionRows, known: NDArray[np.bool_]
 ) -> dict[str, BalanceResult]:
     """Each input alone, inside the fused model and in its own fit, on the rows that have it."""
     if model.fused is None:
         return {}
     balance = {}
     for column, name in enumerate(model.inputs):
-        rows = val.embeddings.present[:, column].numpy() & known
+        rows = val.predicted.present[:, column].numpy() & known
         if not rows.any():
             continue
         values = val.values[target.name].numpy()[rows]
@@ -180,8 +179,8 @@ def _balance(
         def score(predictions: np.ndarray, values: np.ndarray = values) -> float:
             return metric(target, target.metric, values, predictions)
 
-        solo = score(model.predict(target, val.embeddings, (name,), name).numpy()[rows])
-        inside = score(model.predict(target, val.embeddings, (name,), FUSION).numpy()[rows])
+        solo = score(model.predict(target, val.predicted, (name,), name).numpy()[rows])
+        inside = score(model.predict(target, val.predicted, (name,), FUSION).numpy()[rows])
         prior = score(np.tile(model.prior_prediction(target).numpy(), (len(values), 1)))
         solo_gain = solo - prior if higher_is_better(target.metric) else prior - solo
         inside_gain = inside - prior if higher_is_better(target.metric) else prior - inside

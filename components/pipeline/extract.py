@@ -27,6 +27,7 @@ def extract(
     config: PipelineConfig,
     cache: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    only: Digests | None = None,
 ) -> Features:
     """Embed the samples of one input.
 
@@ -40,10 +41,11 @@ def extract(
         config: The whole pipeline.
         cache: Folder of the feature stores.
         progress: Called with rows done and rows to do.
+        only: Contents that are wanted; None embeds those of all rows.
     """
     name = prepared.input
     options = config.inputs[name]
-    _, digests = open_samples_table(dataset).digests(name)
+    digests = open_samples_table(dataset).digests(name)[1] if only is None else only
     rows = len(digests)
     engine = open_engine(config.engine)
     pretrained = isinstance(options.encoder, PretrainedConfig)

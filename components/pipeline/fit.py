@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from components.config import PipelineConfig
-from components.data.samples import learning_rows, load_embeddings, rows_digest
+from components.data.samples import load_embeddings, rows_digest
 from components.distillation.setup import DistillationSetup
 from components.models.code import encoder_code
 from components.models.encoders import build_encoder
@@ -15,6 +15,7 @@ from components.models.networks import Single as SingleNetwork
 from components.models.weights import encoder_digest, open_preprocessor
 from components.objectives import Objective, Supervised
 from components.pipeline.align import load_pretrained
+from components.pipeline.folds import encoder_rows
 from components.pipeline.train_once import is_trained, train_once
 from components.references import Dataset, EncoderWeights, Features, Prepared, Single, Trained
 from components.seeding import seed_of
@@ -25,6 +26,7 @@ from components.storage.work import work
 from components.targets import Head
 from components.training.batches import Source, open_samples
 from components.training.checkpoint import Epoch
+from components.training.folds import Fold
 from components.training.loop import BEST
 from components.training.probe import fit_probe
 
@@ -36,6 +38,8 @@ def fit(
     cache: Path,
     pretrained: Trained | None = None,
     distillation: DistillationSetup | None = None,
+    fold: Fold | None = None,
+    whole: Single | None = None,
 ) -> Generator[Epoch, None, Single]:
     """Train the encoder of one input together with a linear head of its own.
 
@@ -46,6 +50,8 @@ def fit(
         cache: Folder of trainings.
         pretrained: Initial weights, from :func:`components.pipeline.align.pretrain`.
         distillation: Help of a teacher; initial weights and order of the rows are the same without it.
+        fold: Training rows that are left out; None leaves out none.
+        whole: The fit without a fold, whose best epoch is the last of this one.
 
     Yields:
         Epochs, also those made before an interruption or in an earlier run on the same content.
@@ -61,7 +67,8 @@ def fit(
     network = SingleNetwork(name, encoder, Head(encoder.width, dataset.targets))
     if pretrained is not None:
         load_pretrained({name: encoder}, pretrained, config)
-    samples = learning_rows(dataset, [name])
+    samples = encoder_rows(dataset, name, config, fold)
+    stop = None if whole is None or whole.training is None else whole.training.best_epoch + 1
     key = digest_json(
         {
             "prepared": prepared.fingerprint,
@@ -69,6 +76,7 @@ def fit(
             "options": options.model_dump(mode="json", include={"encoder", "augment", "fit"}),
             "targets": dataset.targets.to_json(),
             "seed": seed,
+            "stop": stop,
             "start": None if pretrained is None else digest_tensors(encoder.state_dict()),
             "code": encoder_code(encoder, options.encoder),
             **({} if distillation is None else {"lesson": distillation.facts(dataset, samples)}),
@@ -100,6 +108,7 @@ def fit(
         metric_name=dataset.targets.primary.metric,
         seed=seed,
         engine=config.engine,
+        stop=stop,
     )
     weights = str(Path(training.folder) / BEST)
     key = encoder_digest(encoder, options.encoder)
@@ -114,16 +123,20 @@ def take_frozen(prepared: Prepared, config: PipelineConfig) -> EncoderWeights:
     return EncoderWeights(prepared.input, None, "", encoder_digest(encoder, options), encoder.width)
 
 
-def probe(dataset: Dataset, features: Features, cache: Path) -> Single:
+def probe(
+    dataset: Dataset, features: Features, config: PipelineConfig, cache: Path, fold: Fold | None = None
+) -> Single:
     """Fit a linear head to the features of a frozen encoder.
 
     Args:
         dataset: Reference to the samples.
         features: Embeddings of the input.
+        config: The whole pipeline.
         cache: Folder of trainings.
+        fold: Training rows that are left out; None leaves out none.
     """
     name = features.encoder.input
-    samples = learning_rows(dataset, [name])
+    samples = encoder_rows(dataset, name, config, fold)
     key = digest(
         Path(features.store).name,
         rows_digest(samples, [name]),

@@ -7,19 +7,12 @@ from pathlib import Path
 import torch
 
 from components.config import PipelineConfig
-from components.data.samples import (
-    learning_rows,
-    load_embeddings,
-    open_samples_table,
-    presence,
-    rows_digest,
-)
+from components.data.samples import learning_rows, open_samples_table, rows_digest
 from components.distillation.setup import DistillationSetup
 from components.models.code import encoder_code, fusion_code
 from components.models.encoders import build_encoder
 from components.models.fusion import build_fusion
 from components.models.fusion.late import Late
-from components.models.fusion.masking import as_vector
 from components.models.networks import Fused, Joint
 from components.models.weights import (
     encoder_digest,
@@ -30,9 +23,20 @@ from components.models.weights import (
 from components.objectives import Objective, Supervised
 from components.objectives.balance import build_objective
 from components.pipeline.align import auxiliary_facts, load_pretrained, with_auxiliary
+from components.pipeline.folds import fusion_rows
 from components.pipeline.train_once import is_trained, train_once
 from components.pipeline.unimodal import balance_key, solo_scores
-from components.references import Dataset, EncoderWeights, Features, FusedModel, Prepared, Single, Trained
+from components.pipeline.unseen import UnseenRows, open_unseen
+from components.references import (
+    Dataset,
+    EncoderWeights,
+    Features,
+    FusedModel,
+    OutOfFold,
+    Prepared,
+    Single,
+    Trained,
+)
 from components.seeding import seed_of
 from components.storage.closure import code_digest
 from components.storage.digest import digest, digest_json, digest_tensors
@@ -40,6 +44,7 @@ from components.storage.tensors import load_tensors, save_tensors
 from components.storage.work import work
 from components.training.batches import Source, open_embeddings, open_sample_splits
 from components.training.checkpoint import Epoch, read_history
+from components.training.folds import Fold
 from components.training.loop import BEST
 from components.training.stack import held_out, stack
 
@@ -48,23 +53,29 @@ def fuse(
     dataset: Dataset,
     features: Mapping[str, Features],
     singles: Mapping[str, Single],
+    unseen: Mapping[str, OutOfFold],
     config: PipelineConfig,
     cache: Path,
     distillation: DistillationSetup | None = None,
+    fold: Fold | None = None,
+    whole: FusedModel | None = None,
 ) -> Generator[Epoch, None, Trained]:
-    """Train fusion and head on cached features (strategy: staged).
+    """Train fusion and head on cached features of rows that the encoders have not seen (strategy: staged).
 
-    Late fusion takes the heads of the single inputs and learns on validation rows only how to pool
-    them; see :class:`components.models.fusion.late.Late`.
+    Late fusion takes the heads of the single inputs and learns only how to pool them; see
+    :class:`components.models.fusion.late.Late`.
 
     Args:
         dataset: Reference to the samples.
         features: Embeddings by input.
         singles: The fits of the single inputs.
+        unseen: The training rows out of fold, by input; empty without folds.
         config: The whole pipeline.
         cache: Folder of trainings.
         distillation: Help of a teacher, not for late fusion; initial weights and order of the rows are the
             same without it.
+        fold: Training rows that are left out; None leaves out none.
+        whole: The training without a fold, whose best epoch is the last of this one.
 
     Yields:
         Epochs, also those made before an interruption or in an earlier run on the same content.
@@ -73,30 +84,34 @@ def fuse(
     torch.manual_seed(seed)
     widths = {name: feature.encoder.width for name, feature in features.items()}
     network = Fused(build_fusion(config.fusion, widths, dataset.targets), dataset.targets)
-    samples = learning_rows(dataset, list(features))
+    samples = fusion_rows(dataset, config, fold)
+    learned = {name: unseen[name].features if unseen else feature for name, feature in features.items()}
+    stop = None if whole is None else whole.training.best_epoch + 1
     facts = {
-        "features": {name: Path(feature.store).name for name, feature in features.items()},
+        "features": {name: Path(feature.store).name for name, feature in learned.items()},
         "rows": rows_digest(samples, list(features)),
         "fusion": config.fusion.model_dump(mode="json"),
         "targets": dataset.targets.to_json(),
         "seed": seed,
+        "stop": stop,
         "code": fusion_code(network.fusion, config.fusion),
         **({} if distillation is None else {"lesson": distillation.facts(dataset, samples)}),
     }
     if isinstance(network.fusion, Late):
-        return (yield from _pool(dataset, features, singles, config, cache, network, digest_json(facts)))
+        opened = open_unseen(dataset, features, singles, unseen, 0 if fold is None else fold.of)
+        return (yield from _pool(dataset, opened, singles, config, cache, network, digest_json(facts)))
 
     learning = {
-        "training": config.training.model_dump(mode="json"),
+        "training": config.training.model_dump(mode="json", exclude={"folds"}),
         "balance": balance_key(config.balance, dataset, features, singles),
     }
 
     def sources(device: torch.device) -> tuple[Source, Source]:
         train, val = (samples[samples["split"] == split] for split in ("train", "val"))
-        training: Source = open_embeddings(train, features, dataset.targets, device)
+        training: Source = open_embeddings(train, learned, dataset.targets, device)
         if distillation is not None:
             training = distillation.with_predictions(training, dataset, train, device)
-        return training, open_embeddings(val, features, dataset.targets, device)
+        return training, open_embeddings(val, learned, dataset.targets, device)
 
     def objective(training: Source) -> Objective:
         strength = solo_scores(dataset, features, singles)
@@ -123,46 +138,38 @@ def fuse(
             engine=config.engine,
             modality_dropout=config.fusion.modality_dropout,
             inputs=network.inputs,
+            stop=stop,
         )
     )
 
 
 def _pool(
     dataset: Dataset,
-    features: Mapping[str, Features],
+    rows: UnseenRows,
     singles: Mapping[str, Single],
     config: PipelineConfig,
     cache: Path,
     network: Fused,
     facts: str,
 ) -> Generator[Epoch, None, Trained]:
-    """Pool fitted inputs by late fusion, in one pass over the validation rows."""
+    """Pool fitted inputs by late fusion, in one pass over rows that the fits have not seen."""
     late = network.fusion
     assert isinstance(late, Late)
     heads = {name: read_tensors(Path(single.head), single.prefix) for name, single in singles.items()}
     key = digest(
         facts,
-        code_digest(stack, held_out, Supervised, load_embeddings, as_vector),
-        *(digest_tensors(heads[name]) for name in late.inputs),
+        code_digest(stack, held_out, Supervised, open_unseen),
+        *(digest_tensors({**heads[name], "unseen": rows.natural[name]}) for name in late.inputs),
     )
     with work(cache, f"fusion-{key}") as job:
         if not is_trained(job):
-            samples = learning_rows(dataset, list(features))
-            val = samples[samples["split"] == "val"]
-            present = torch.from_numpy(presence(val, list(features)))
-            values = dataset.targets.encode(val)
-            prior = training_prior(dataset)
-            natural = {}
             for name in late.inputs:
                 late.heads[name].load_state_dict(heads[name])
-                with torch.no_grad():
-                    natural[name] = late.heads[name](as_vector(load_embeddings(val, name, features[name])))
+            natural, present, values, prior = rows.natural, rows.present, rows.values, training_prior(dataset)
             objective = Supervised(dataset.targets, config.training, values)
-            (fair,) = held_out(dataset.targets, natural, present, values, prior, [present])
+            (fair,) = held_out(dataset.targets, natural, present, values, prior, [present], rows.folds)
             stack(late, natural, present, values, prior)
-            train_loss, _ = objective.evaluate(
-                late.pool(late.scale(natural, present), present).detach(), values, present
-            )
+            train_loss, _ = objective.evaluate(late.combine(natural, present).detach(), values, present)
             val_loss, value = objective.evaluate(fair, values, present)
             epoch = Epoch(
                 epoch=0,

@@ -1,7 +1,7 @@
 """From trained parts to the delivered model: calibrate, choose on validation, write the bundle."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -11,20 +11,26 @@ from torch import Tensor
 from components.config import PipelineConfig
 from components.data.samples import load_embeddings, open_samples_table, presence
 from components.inference.bundle import Searchable, save_bundle
-from components.inference.ensemble import CandidateEnsemble, Embeddings, Subset
+from components.inference.ensemble import (
+    FUSION,
+    LATE,
+    CandidateEnsemble,
+    Embeddings,
+    Predicted,
+    Subset,
+)
 from components.inference.selection import calibrate_and_choose
 from components.models.fusion import build_fusion
-from components.models.fusion.late import Late
-from components.models.fusion.masking import as_vector
 from components.models.networks import Fused
 from components.models.weights import read_tensors
 from components.monitoring.reference import draw_reference, make_reference
 from components.pipeline.align import open_aligned
 from components.pipeline.fuse import training_prior
-from components.references import Dataset, Features, FusedModel, Prepared, Single, Trained
+from components.pipeline.unseen import UnseenRows, open_unseen
+from components.references import Dataset, Features, FusedModel, OutOfFold, Prepared, Single, Trained
 from components.retrieval.gallery import make_gallery
-from components.targets import Head
-from components.training.stack import held_out
+from components.targets import Head, Targets
+from components.training.stack import held_out, stack
 
 
 @dataclass(frozen=True)
@@ -35,14 +41,24 @@ class OpenedSplit:
         samples: N rows of the samples table.
         embeddings: Embeddings of these rows.
         values: Encoded values (N, ...) by target.
-        out_of_fold: (N, K) natural parameters of the fusion by subset of the inputs, made without the row
-            itself; empty where the fusion has not learned from these rows.
     """
 
     samples: pd.DataFrame
     embeddings: Embeddings
     values: dict[str, Tensor]
-    out_of_fold: Mapping[Subset, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SelectionRows:
+    """Rows by which the delivered model was calibrated and chosen; no candidate has learned from them.
+
+    Attributes:
+        predicted: Natural parameters of every candidate.
+        values: Encoded values (N, ...) by target.
+    """
+
+    predicted: Predicted
+    values: dict[str, Tensor]
 
 
 def open_split(
@@ -69,25 +85,29 @@ def package_model(
     prepared: Mapping[str, Prepared],
     singles: Mapping[str, Single],
     features: Mapping[str, Features],
+    unseen: Mapping[str, OutOfFold],
     fused: FusedModel | None,
+    fused_folds: Sequence[FusedModel],
     config: PipelineConfig,
     folder: Path,
     aligned: Trained | None = None,
-) -> OpenedSplit:
+) -> SelectionRows:
     """Put the candidates together, calibrate them, choose among them and write the bundle.
 
     Args:
         dataset: Reference to the samples.
         prepared, singles, features: By input.
+        unseen: The training rows out of fold, by input; empty without folds.
         fused: The fusion; None with a single input.
+        fused_folds: The fusion trained without each fold; empty without folds, and for late fusion.
         config: The whole pipeline.
         folder: Folder of the bundle.
         aligned: Projections for search, of the features that the fusion takes.
 
     Returns:
-        The validation rows, by which the choice was made.
+        The rows by which the choice was made.
     """
-    model, validation = assemble(dataset, singles, features, fused, config)
+    model, selection = assemble(dataset, singles, features, unseen, fused, fused_folds, config)
     reference = None
     if config.monitoring.rows:
         rows = draw_reference(dataset, config)
@@ -105,40 +125,80 @@ def package_model(
         search=None if aligned is None else _search(dataset, fused, aligned, config),
         sample=reference,
     )
-    return validation
+    return selection
 
 
 def assemble(
     dataset: Dataset,
     singles: Mapping[str, Single],
     features: Mapping[str, Features],
+    unseen: Mapping[str, OutOfFold],
     fused: FusedModel | None,
+    fused_folds: Sequence[FusedModel],
     config: PipelineConfig,
-) -> tuple[CandidateEnsemble, OpenedSplit]:
+) -> tuple[CandidateEnsemble, SelectionRows]:
     """Calibrate the candidates and choose among them; arguments as of :func:`package_model`.
 
     Returns:
-        The model, and the validation rows.
+        The model, and the rows by which it was chosen.
     """
-    targets = dataset.targets
+    targets, prior = dataset.targets, training_prior(dataset)
     heads = {}
     for name, single in singles.items():
         heads[name] = Head(single.encoder.width, targets)
         heads[name].load_state_dict(read_tensors(Path(single.head), single.prefix))
-    network = None
-    if fused is not None:
-        widths = {name: feature.encoder.width for name, feature in fused.features.items()}
-        network = Fused(build_fusion(config.fusion, widths, targets), targets)
-        network.load_state_dict(read_tensors(Path(fused.weights), fused.prefix))
-    model = CandidateEnsemble(heads, network, targets, training_prior(dataset)).eval()
+    network = None if fused is None else _open_fused(fused, config, targets)
+    model = CandidateEnsemble(heads, network, targets, prior).eval()
 
-    validation = open_split(dataset, "val", features, fused)
-    if fused is not None and not fused.joint:
-        out_of_fold = out_of_fold_natural(model, validation.embeddings, validation.values)
-        validation = replace(validation, out_of_fold=out_of_fold)
+    rows = open_unseen(dataset, features, singles, unseen, len(fused_folds))
+    natural, present, values = rows.natural, rows.present, rows.values
+    masks = [model.mask(subset) for subset in model.subsets()]
+    made: dict[str, dict[Subset, Tensor]] = {}
+    if fused is not None:
+        pooled = held_out(targets, natural, present, values, prior, masks, rows.folds)
+        is_pool = model.late is None and not fused.joint
+        made[FUSION if is_pool else LATE] = dict(zip(model.subsets(), pooled, strict=True))
+        if not is_pool:
+            made[FUSION] = _out_of_fold(model, rows, fused, unseen, fused_folds, config)
+    if model.late is not None:
+        stack(model.late, natural, present, values, prior)
+    predicted = Predicted(natural, made, present)
     coverage = config.evaluation.coverage
-    calibrate_and_choose(model, validation.embeddings, validation.values, coverage, validation.out_of_fold)
-    return model, validation
+    predicted = calibrate_and_choose(model, predicted, values, coverage, rows.folds)
+    return model, SelectionRows(predicted, values)
+
+
+def _open_fused(fused: FusedModel, config: PipelineConfig, targets: Targets) -> Fused:
+    """Build a trained fusion again."""
+    widths = {name: feature.encoder.width for name, feature in fused.features.items()}
+    network = Fused(build_fusion(config.fusion, widths, targets), targets)
+    network.load_state_dict(read_tensors(Path(fused.weights), fused.prefix))
+    return network.eval()
+
+
+@torch.inference_mode()
+def _out_of_fold(
+    model: CandidateEnsemble,
+    rows: UnseenRows,
+    fused: FusedModel,
+    unseen: Mapping[str, OutOfFold],
+    fused_folds: Sequence[FusedModel],
+    config: PipelineConfig,
+) -> dict[Subset, Tensor]:
+    """Natural parameters (N, K) of a trained fusion by subset, for each row from a training without it.
+
+    Without folds the rows are validation rows, from which no fusion has learned.
+    """
+    features = {name: each.features for name, each in unseen.items()} or fused.features
+    embeddings = {name: load_embeddings(rows.samples, name, feature) for name, feature in features.items()}
+    result = {subset: torch.zeros(len(rows.present), model.targets.width) for subset in model.subsets()}
+    for number, each in enumerate(fused_folds or [fused]):
+        network = _open_fused(each, config, model.targets)
+        positions = torch.from_numpy(rows.folds == number if fused_folds else rows.folds >= 0)
+        for subset, natural in result.items():
+            mask = rows.present[positions] & model.mask(subset)
+            natural[positions] = network({name: e[positions] for name, e in embeddings.items()}, mask).float()
+    return result
 
 
 def _search(
@@ -148,22 +208,3 @@ def _search(
     assert config.alignment is not None
     network = open_aligned(aligned, fused.features, config)
     return Searchable(network, config.alignment, make_gallery(dataset, fused.features, network, config))
-
-
-def out_of_fold_natural(
-    model: CandidateEnsemble, validation: Embeddings, values: Mapping[str, Tensor]
-) -> dict[Subset, Tensor]:
-    """Compute natural parameters of a staged late fusion for each validation row, without the row itself.
-
-    Other fusions learn from training rows alone, so for them the result is empty.
-    """
-    if model.fused is None or not isinstance(model.fused.fusion, Late):
-        return {}
-    with torch.no_grad():
-        natural = {
-            name: model.heads[name](as_vector(validation.single[name])).float() for name in model.inputs
-        }
-    subsets = model.subsets()
-    masks = [model.mask(subset) for subset in subsets]
-    pooled = held_out(model.targets, natural, validation.present, values, model.prior, masks)
-    return dict(zip(subsets, pooled, strict=True))

@@ -1,7 +1,7 @@
 """A retraining in this process: each step is a call of its component, without Prefect and MLflow."""
 
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from components.explanations.explain import explain_samples
 from components.explanations.results import Explanations
 from components.models.encoders import needs_fit
 from components.pipeline.align import align, open_aligned, pretrain
+from components.pipeline.cross_fit import cross_fit
 from components.pipeline.evaluate import ModelEvaluation, evaluate_model, read_curves, training_folders
 from components.pipeline.extract import extract
 from components.pipeline.fit import fit, probe, take_frozen
@@ -29,6 +30,7 @@ from components.references import (
     Features,
     FusedModel,
     Missing,
+    OutOfFold,
     Prepared,
     Single,
     Trained,
@@ -39,6 +41,7 @@ from components.retrieval.results import Retrievals
 from components.robustness.measure import measure_robustness
 from components.robustness.results import Robustness
 from components.training.checkpoint import Epoch
+from components.training.folds import Fold, named
 
 Value = TypeVar("Value")
 Result = TypeVar("Result", Single, Trained)
@@ -55,7 +58,10 @@ class Parts:
         encoders: Fit or frozen encoder by input.
         features: Embeddings by input.
         singles: Each input on its own: encoder and head.
-        fused: The fusion; None with a single input.
+        unseen: Training rows out of fold, by input; empty without folds.
+        folds: Folds of the training rows; empty without.
+        fused: The fusion; None with a single input, or before its training.
+        fused_folds: The fusion trained without each fold; empty for late fusion, which needs none.
     """
 
     dataset: Dataset
@@ -64,7 +70,10 @@ class Parts:
     encoders: dict[str, Single | EncoderWeights]
     features: dict[str, Features]
     singles: dict[str, Single]
-    fused: FusedModel | None
+    unseen: dict[str, OutOfFold] = field(default_factory=dict)
+    folds: Sequence[Fold] = ()
+    fused: FusedModel | None = None
+    fused_folds: Sequence[FusedModel] = ()
 
 
 @dataclass(frozen=True)
@@ -143,7 +152,7 @@ class PlainSteps:
         """Run a training to its end.
 
         Args:
-            part: Name of the input, ``fusion``, ``joint``, ``alignment`` or ``pretraining``.
+            part: Name of the input, ``fusion``, ``joint``, ``alignment`` or ``pretraining``, and the fold.
             training: Yields the epochs.
             epochs: The most that there can be.
         """
@@ -166,20 +175,35 @@ class PlainSteps:
         return self.follow("pretraining", training, self.config.alignment.training.epochs)
 
     def fit(
-        self, dataset: Dataset, prepared: Prepared, name: str, pretrained: Trained | None
+        self,
+        dataset: Dataset,
+        prepared: Prepared,
+        name: str,
+        pretrained: Trained | None,
+        fold: Fold | None = None,
+        whole: Single | None = None,
     ) -> Single | EncoderWeights:
-        """Train the encoder of an input with a head of its own, or take it frozen."""
+        """Train the encoder of an input with a head of its own, or take it frozen.
+
+        With ``fold`` its rows are left out, and the best epoch of ``whole``, the fit to all, is the last.
+        """
         if needs_fit(self.config.inputs[name].encoder):
-            return self.train_input(dataset, prepared, name, pretrained)
+            return self.train_input(dataset, prepared, name, pretrained, fold, whole)
         return take_frozen(prepared, self.config)
 
     def train_input(
-        self, dataset: Dataset, prepared: Prepared, name: str, pretrained: Trained | None = None
+        self,
+        dataset: Dataset,
+        prepared: Prepared,
+        name: str,
+        pretrained: Trained | None = None,
+        fold: Fold | None = None,
+        whole: Single | None = None,
     ) -> Single:
         """Train the head of an input, and its encoder unless that is frozen."""
         distillation = self.distillation if len(self.config.inputs) == 1 else None
-        training = fit(dataset, prepared, self.config, self.trainings, pretrained, distillation)
-        return self.follow(name, training, self.config.inputs[name].fit.epochs)
+        training = fit(dataset, prepared, self.config, self.trainings, pretrained, distillation, fold, whole)
+        return self.follow(named(name, fold), training, self.config.inputs[name].fit.epochs)
 
     def extract(
         self,
@@ -192,14 +216,31 @@ class PlainSteps:
         weights = encoder.encoder if isinstance(encoder, Single) else encoder
         return extract(dataset, prepared, weights, self.config, self.folder / "cache" / "features")
 
-    def probe(self, dataset: Dataset, features: Features, name: str) -> Single:
-        """Fit a linear head to the features of a frozen encoder."""
-        return probe(dataset, features, self.trainings)
+    def probe(self, dataset: Dataset, features: Features, name: str, fold: Fold | None = None) -> Single:
+        """Fit a linear head to the features of a frozen encoder, without the rows of a fold."""
+        return probe(dataset, features, self.config, self.trainings, fold)
 
-    def fuse(self, dataset: Dataset, features: dict[str, Features], singles: dict[str, Single]) -> FusedModel:
-        """Train the fusion on cached features."""
-        training = fuse(dataset, features, singles, self.config, self.trainings, self.distillation)
-        return fused_model(self.follow("fusion", training, self.config.training.epochs), features)
+    def cross_fit(
+        self, dataset: Dataset, prepared: Prepared, features: Features, fits: list[Single], name: str
+    ) -> OutOfFold:
+        """Embed and predict each training row by the fit that has not seen it."""
+        return cross_fit(dataset, prepared, features, fits, self.config, self.folder / "cache" / "features")
+
+    def fuse(
+        self,
+        dataset: Dataset,
+        features: dict[str, Features],
+        singles: dict[str, Single],
+        unseen: dict[str, OutOfFold],
+        fold: Fold | None = None,
+        whole: FusedModel | None = None,
+    ) -> FusedModel:
+        """Train the fusion on cached features, without the rows of a fold."""
+        training = fuse(
+            dataset, features, singles, unseen, self.config, self.trainings, self.distillation, fold, whole
+        )
+        followed = self.follow(named("fusion", fold), training, self.config.training.epochs)
+        return fused_model(followed, features)
 
     def joint(
         self,
@@ -232,14 +273,25 @@ class PlainSteps:
         prepared: dict[str, Prepared],
         singles: dict[str, Single],
         features: dict[str, Features],
+        unseen: dict[str, OutOfFold],
         fused: FusedModel | None,
+        fused_folds: Sequence[FusedModel],
         aligned: Trained | None,
     ) -> ModelEvaluation:
-        """Choose on validation, write the bundle, evaluate it on test."""
-        validation = package_model(
-            dataset, prepared, singles, features, fused, self.config, self.bundle, aligned
+        """Choose by rows that nothing has learned from, write the bundle, evaluate it on test."""
+        selection = package_model(
+            dataset,
+            prepared,
+            singles,
+            features,
+            unseen,
+            fused,
+            fused_folds,
+            self.config,
+            self.bundle,
+            aligned,
         )
-        made = evaluate_model(dataset, validation, features, fused, self.bundle, self.config)
+        made = evaluate_model(dataset, selection, features, fused, self.bundle, self.config)
         return replace(made, curves=read_curves(training_folders(singles, fused), self.config.target.metric))
 
     def retrieval(self, dataset: Dataset, fused: FusedModel | None, aligned: Trained) -> Retrievals:

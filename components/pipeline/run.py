@@ -1,15 +1,19 @@
 """The steps of a retraining: the one text that flows, sweeps, students, benchmarks and tests run."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 from components.config import PipelineConfig
+from components.config.fusion import LateConfig
 from components.models.encoders import needs_fit
+from components.pipeline.folds import number_of_folds
 from components.pipeline.fuse import fused_model
-from components.pipeline.package import OpenedSplit, package_model
+from components.pipeline.package import SelectionRows, package_model
 from components.pipeline.plain import Parts, PlainSteps, Retrained
-from components.references import FusedModel, Single
+from components.references import Dataset, Features, FusedModel, OutOfFold, Single
+from components.training.folds import Fold
 
 
 def retrain(steps: PlainSteps, config: PipelineConfig) -> Retrained:
@@ -24,7 +28,9 @@ def retrain(steps: PlainSteps, config: PipelineConfig) -> Retrained:
     parts = train(steps, config)
     dataset, prepared, features, singles = parts.dataset, parts.prepared, parts.features, parts.singles
     aligned = steps.align(dataset, parts.fused) if config.alignment is not None else None
-    evaluation = steps.evaluate(dataset, prepared, singles, features, parts.fused, aligned)
+    evaluation = steps.evaluate(
+        dataset, prepared, singles, features, parts.unseen, parts.fused, parts.fused_folds, aligned
+    )
     optional: dict[str, Any] = {}
     if config.alignment is not None:
         optional["retrieval"] = steps.attempt("retrieval", steps.retrieval, dataset, parts.fused, aligned)
@@ -50,13 +56,13 @@ def train(steps: PlainSteps, config: PipelineConfig) -> Parts:
         config: The pipeline.
     """
     parts = unimodal(steps, config)
-    parts = replace(parts, fused=fuse(steps, config, parts))
+    parts = fuse(steps, config, parts)
     settle(steps, parts)
     return parts
 
 
 def unimodal(steps: PlainSteps, config: PipelineConfig) -> Parts:
-    """Go from the manifest to features and a fit of each input.
+    """Go from the manifest to features and a fit of each input, and to what fits without each fold say.
 
     Args:
         steps: Runs each step.
@@ -76,10 +82,20 @@ def unimodal(steps: PlainSteps, config: PipelineConfig) -> Parts:
         else steps.probe(dataset, features[name], name)
         for name in names
     }
-    return Parts(dataset, prepared, pretrained, encoders, features, singles, fused=None)
+    folds = [Fold(number, count) for count in [number_of_folds(config, dataset)] for number in range(count)]
+    unseen = {}
+    for name in names if folds else ():
+        fits = [
+            cast(Single, steps.fit(dataset, prepared[name], name, pretrained, fold, singles[name]))
+            if needs_fit(config.inputs[name].encoder)
+            else steps.probe(dataset, features[name], name, fold)
+            for fold in folds
+        ]
+        unseen[name] = steps.cross_fit(dataset, prepared[name], features[name], fits, name)
+    return Parts(dataset, prepared, pretrained, encoders, features, singles, unseen, folds)
 
 
-def fuse(steps: PlainSteps, config: PipelineConfig, parts: Parts) -> FusedModel | None:
+def fuse(steps: PlainSteps, config: PipelineConfig, parts: Parts) -> Parts:
     """Train the fusion on cached features, and with the encoders where the configuration asks for it.
 
     Args:
@@ -88,22 +104,50 @@ def fuse(steps: PlainSteps, config: PipelineConfig, parts: Parts) -> FusedModel 
         parts: Each input on its own.
 
     Returns:
-        The fusion; None with a single input.
+        The parts with their fusion; without one where there is a single input.
     """
     if len(config.inputs) == 1:
-        return None
+        return parts
     dataset, prepared = parts.dataset, parts.prepared
-    staged = steps.fuse(dataset, parts.features, parts.singles) if config.strategy == "staged" else None
-    if staged is not None and not config.joint_epochs:
-        return staged
+    staged = None
+    if config.strategy == "staged":
+        learned = dataset, parts.features, parts.singles, parts.unseen
+        staged = steps.fuse(*learned)
+        fused_folds = fuse_folds(steps, config, *learned, parts.folds, staged)
+        parts = replace(parts, fused=staged, fused_folds=fused_folds)
+        if not config.joint_epochs:
+            return parts
     joint = steps.joint(dataset, prepared, parts.features, parts.singles, staged, parts.pretrained)
-    settle(steps, replace(parts, fused=staged))
+    settle(steps, parts)
     trained, encoders = steps.wait(joint)
     extracted = {
         name: steps.extract(dataset, prepared[name], weights, name, " joint")
         for name, weights in encoders.items()
     }
-    return fused_model(trained, steps.wait(extracted), joint=True)
+    return replace(parts, fused=fused_model(trained, steps.wait(extracted), joint=True))
+
+
+def fuse_folds(
+    steps: PlainSteps,
+    config: PipelineConfig,
+    dataset: Dataset,
+    features: dict[str, Features],
+    singles: dict[str, Single],
+    unseen: dict[str, OutOfFold],
+    folds: Sequence[Fold],
+    fused: FusedModel,
+) -> list[FusedModel]:
+    """Train a fusion again without each fold; a late fusion is pooled in no time where its rows are read.
+
+    Args:
+        steps: Runs each step.
+        config: The pipeline.
+        dataset, features, singles, unseen, folds: See :class:`components.pipeline.steps.Parts`.
+        fused: The fusion trained on all folds.
+    """
+    if isinstance(config.fusion, LateConfig):
+        return []
+    return [steps.fuse(dataset, features, singles, unseen, fold, fused) for fold in folds]
 
 
 def settle(steps: PlainSteps, parts: Parts) -> None:
@@ -116,7 +160,10 @@ def settle(steps: PlainSteps, parts: Parts) -> None:
     steps.wait(parts.encoders)
     steps.wait(parts.features)
     steps.wait(parts.singles)
+    steps.wait(parts.unseen)
     steps.wait(parts.fused)
+    for fused in parts.fused_folds:
+        steps.wait(fused)
 
 
 @dataclass(frozen=True)
@@ -127,13 +174,13 @@ class BuiltModel(Parts):
         config: The pipeline.
         folder: Folder of caches, samples and bundle.
         bundle: Folder of the packaged model.
-        validation: Validation rows, with their embeddings and values.
+        selection: Rows by which the model was chosen.
     """
 
-    config: PipelineConfig
-    folder: Path
-    bundle: Path
-    validation: OpenedSplit
+    config: PipelineConfig = field(kw_only=True)
+    folder: Path = field(kw_only=True)
+    bundle: Path = field(kw_only=True)
+    selection: SelectionRows = field(kw_only=True)
 
 
 def build_model(
@@ -142,7 +189,15 @@ def build_model(
     """Train and package a model, without an evaluation; arguments as of :class:`PlainSteps`."""
     steps = PlainSteps(config, folder, base, data, bundle)
     parts = train(steps, config)
-    validation = package_model(
-        parts.dataset, parts.prepared, parts.singles, parts.features, parts.fused, config, steps.bundle
+    selection = package_model(
+        parts.dataset,
+        parts.prepared,
+        parts.singles,
+        parts.features,
+        parts.unseen,
+        parts.fused,
+        parts.fused_folds,
+        config,
+        steps.bundle,
     )
-    return BuiltModel(**vars(parts), config=config, folder=folder, bundle=steps.bundle, validation=validation)
+    return BuiltModel(**vars(parts), config=config, folder=folder, bundle=steps.bundle, selection=selection)

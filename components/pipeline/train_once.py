@@ -39,6 +39,7 @@ def train_once(
     engine: EngineConfig,
     modality_dropout: ModalityDropout | None = None,
     inputs: Sequence[str] = (),
+    stop: int | None = None,
 ) -> Generator[Epoch, None, Trained]:
     """Train ``network`` unless that has been done for ``key``; either way it then has the best weights.
 
@@ -62,7 +63,7 @@ def train_once(
     with work(root, f"{name}-{digest(key, code, *shared)}") as job:
         if not is_trained(job):
             training = Training(
-                network, objective, sources, config, seed, job.folder, modality_dropout, tuple(inputs)
+                network, objective, sources, config, seed, job.folder, modality_dropout, tuple(inputs), stop
             )
             history = []
             for epoch in open_engine(engine).train(training):
@@ -74,7 +75,7 @@ def train_once(
             network.eval()
             history = read_history(job.folder)
             yield from history
-    best = best_epoch(history, metric_name)
+    best = best_epoch(history, metric_name) if stop is None else history[-1]
     return Trained(
         name=name,
         folder=str(job.folder),

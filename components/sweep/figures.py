@@ -8,7 +8,15 @@ from components.evaluation.figures import interval_rows
 from components.evaluation.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY
 from components.sweep.ranking import Ranking, Row
 
-_KINDS = {"single": SKY, "average": ORANGE, "ideal": PURPLE, "fusion": BLUE, "delivered": GREEN}
+_KINDS = {
+    "single": SKY,
+    "average": ORANGE,
+    "late": ORANGE,
+    "ideal": PURPLE,
+    "fusion": BLUE,
+    "ensemble": PURPLE,
+    "delivered": GREEN,
+}
 
 
 def ranking_figure(ranking: Ranking, rows: Sequence[Row]) -> Figure:

@@ -224,7 +224,11 @@ def rank_entrants(
     winner = fusions[0].model
     of_winner = [entrant for entrant in selected if entrant.trial.fusion == winner]
     best = max(of_winner, key=lambda entrant: key([entrant.scored.scores[FUSION]]))
-    beside = [name for name, score in best.scored.scores.items() if name not in (FUSION, DELIVERED)]
+    beside = {  # the baselines are the same for every fusion, but for those that it is a part of
+        name: of_winner if score.kind in ("late", "ensemble") else list(by_seed.values())
+        for name, score in best.scored.scores.items()
+        if name not in (FUSION, DELIVERED, *(row.model for row in fusions))
+    }
     return Ranking(
         pipeline=pipeline,
         metric=metric,
@@ -232,7 +236,7 @@ def rank_entrants(
         interval="seed" if len(by_seed) > 1 else "rows",
         rows=(
             *fusions,
-            *(row(name, name, list(by_seed.values()), False) for name in beside),
+            *(row(name, name, of, False) for name, of in beside.items()),
             row(DELIVERED, DELIVERED, of_winner, False),
         ),
         budget=budget,

@@ -1,6 +1,6 @@
 """Scores of a trained fusion and of its baselines, on validation and on test."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,17 +12,15 @@ from torch import Tensor
 from components.config import PipelineConfig
 from components.evaluation.bootstrap import bootstrap_intervals
 from components.evaluation.intervals import Interval, Stored
-from components.inference.ensemble import AVERAGE, FUSION, CandidateEnsemble, Embeddings
-from components.models.fusion.masking import as_vector
-from components.pipeline.fuse import fused_model
+from components.inference.ensemble import AVERAGE, ENSEMBLE, FUSION, LATE, CandidateEnsemble, Rows
 from components.pipeline.package import assemble, open_split
-from components.references import Dataset, Features, Single, Trained
+from components.references import Dataset, Features, FusedModel, OutOfFold, Single
 from components.seeding import seed_of
 from components.storage.atomic import replacing
 from components.targets import AnyTarget, known_rows, metric
 
 IDEAL, DELIVERED = "product rule", "delivered"
-Kind = Literal["single", "average", "ideal", "fusion", "delivered"]
+Kind = Literal["single", "average", "late", "ideal", "fusion", "ensemble", "delivered"]
 _VALUES = "values"
 
 
@@ -32,8 +30,8 @@ class Score(Stored):
 
     Attributes:
         kind: Kind of the candidate.
-        val: Metric on validation rows.
-        val_loss: Log loss on validation rows.
+        val: Metric on the rows of the choice.
+        val_loss: Log loss on the rows of the choice.
         test: Metric on test rows with its bootstrap interval.
     """
 
@@ -48,7 +46,7 @@ class Scored(Stored):
     """Result of :func:`score`.
 
     Attributes:
-        scores: Score by candidate: the inputs, ``average``, ``product rule``, ``fusion``, ``delivered``.
+        scores: Score by candidate: those of the model, ``product rule`` and ``delivered``.
         chosen: Candidate that is delivered for rows with all inputs.
         predictions: File with the test values and the predictions of every candidate.
     """
@@ -68,48 +66,59 @@ def score(
     dataset: Dataset,
     features: Mapping[str, Features],
     singles: Mapping[str, Single],
-    trained: Trained,
+    unseen: Mapping[str, OutOfFold],
+    fused: FusedModel,
+    fused_folds: Sequence[FusedModel],
     config: PipelineConfig,
     file: Path,
 ) -> Scored:
-    """Calibrate and select on validation, as for delivery, and score all candidates on test.
+    """Calibrate and select as for delivery, and score all candidates on test.
 
     Args:
         dataset: Reference to the samples.
         features: Embeddings by input.
         singles: Unimodal models by input.
-        trained: Fusion trained on these features.
+        unseen: The training rows out of fold, by input; empty without folds.
+        fused: Fusion trained on these features.
+        fused_folds: The fusion trained without each fold.
         config: Pipeline configuration of the training.
         file: File for the predictions (.npz).
     """
-    fused = fused_model(trained, features)
-    model, validation = assemble(dataset, singles, features, fused, config)
-    splits = {"val": validation, "test": open_split(dataset, "test", features, fused)}
+    model, selection = assemble(dataset, singles, features, unseen, fused, fused_folds, config)
+    test = open_split(dataset, "test", features, fused)
+    opened: dict[str, tuple[Rows, Mapping[str, Tensor]]] = {
+        "val": (selection.predicted, selection.values),
+        "test": (test.embeddings, test.values),
+    }
     target, names = dataset.targets.primary, list(model.inputs)
+    candidates = model.candidates(model.inputs)
     predictions: dict[str, dict[str, np.ndarray]] = {}
     values = {}
-    for split, part in splits.items():
-        embeddings, natural = part.embeddings, part.out_of_fold
-        known = known_rows(part.values[target.name]).numpy()
-        values[split] = part.values[target.name].numpy()[known]
-        every = {
-            name: model.predict(target, embeddings, names, name, fusion_natural=natural)
-            for name in (*names, AVERAGE, FUSION)
-        }
-        every[IDEAL] = ideal(model, target, embeddings)
-        every[DELIVERED] = model.predict(target, embeddings, names, fusion_natural=natural)
+    for split, (rows, encoded) in opened.items():
+        known = known_rows(encoded[target.name]).numpy()
+        values[split] = encoded[target.name].numpy()[known]
+        every = {name: model.predict(target, rows, names, name) for name in candidates}
+        every[IDEAL] = ideal(model, target, rows)
+        every[DELIVERED] = model.predict(target, rows, names)
         predictions[split] = {name: each.numpy()[known] for name, each in every.items()}
     with replacing(file) as temporary, temporary.open("wb") as stream:
         np.savez(stream, **{_VALUES: values["test"]}, **predictions["test"])  # type: ignore[arg-type]
 
     options, chosen = config.evaluation, target.metric
-    kinds: dict[str, Kind] = {AVERAGE: "average", IDEAL: "ideal", FUSION: "fusion", DELIVERED: "delivered"}
+    kinds: dict[str, Kind] = {
+        AVERAGE: "average",
+        LATE: "late",
+        IDEAL: "ideal",
+        FUSION: "fusion",
+        ENSEMBLE: "ensemble",
+        DELIVERED: "delivered",
+    }
     scores = {}
-    for name in (*names, AVERAGE, IDEAL, FUSION, DELIVERED):
-        val, test = predictions["val"][name], predictions["test"][name]
+    for name in (*candidates, IDEAL, DELIVERED):
+        val, on_test = predictions["val"][name], predictions["test"][name]
         seed = seed_of(config.seed, "bootstrap")
         intervals = bootstrap_intervals(
-            target, values["test"], test, options.bootstrap, options.confidence, seed, (chosen,)
+            target, values["test"], on_test, options.bootstrap, options.confidence, seed, (chosen,)
         )
         undefined = Interval(float("nan"), float("nan"), float("nan"))
         scores[name] = Score(
@@ -122,7 +131,7 @@ def score(
 
 
 @torch.inference_mode()
-def ideal(model: CandidateEnsemble, target: AnyTarget, embeddings: Embeddings) -> Tensor:
+def ideal(model: CandidateEnsemble, target: AnyTarget, rows: Rows) -> Tensor:
     """Combine the inputs' calibrated posteriors by the product rule.
 
     This is the Bayes-optimal combination of calibrated inputs that are independent given the target
@@ -132,18 +141,18 @@ def ideal(model: CandidateEnsemble, target: AnyTarget, embeddings: Embeddings) -
     Args:
         model: Model with heads and temperatures of the single inputs.
         target: Target of the model.
-        embeddings: Embeddings of N rows.
+        rows: N rows.
 
     Returns:
         (N, P) float64 on the CPU; the prior for a row without any input.
     """
     part = model.targets.slices[target.name]
     prior = model.prior[part].double().cpu()
-    summed = torch.zeros(len(embeddings.present), len(prior), dtype=torch.float64)
+    summed = torch.zeros(len(rows.present), len(prior), dtype=torch.float64)
     for column, name in enumerate(model.inputs):
-        natural = model.heads[name](as_vector(embeddings.single[name])).double().cpu()[:, part]
+        natural = model.natural(target, name, rows, (name,)).double().cpu()
         calibrated = natural / model.temperature(target, name, (name,))
-        present = embeddings.present[:, [column]].cpu()  # (N, 1)
+        present = rows.present[:, [column]].cpu()  # (N, 1)
         summed += torch.where(present, calibrated, torch.zeros((), dtype=torch.float64))
-    surplus = embeddings.present.cpu().sum(1, keepdim=True) - 1
+    surplus = rows.present.cpu().sum(1, keepdim=True) - 1
     return target.predict(target.proper(summed - surplus * prior))

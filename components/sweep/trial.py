@@ -11,7 +11,7 @@ from components.config import PipelineConfig
 from components.engine import open_engine
 from components.evaluation.intervals import Stored
 from components.pipeline.fuse import fuse
-from components.references import Dataset, Features, Single, Trained
+from components.references import Dataset, Features, OutOfFold, Single, Trained
 from components.targets import higher_is_better, rank
 from components.training.checkpoint import Epoch, read_history
 from components.training.faults import TrainingError
@@ -72,19 +72,21 @@ def begin_trial(
     dataset: Dataset,
     features: Mapping[str, Features],
     singles: Mapping[str, Single],
+    unseen: Mapping[str, OutOfFold],
     config: PipelineConfig,
     cache: Path,
     pruner: Pruner | None,
 ) -> Generator[Epoch, None, TrialResult]:
     """Start :func:`run_trial` on the pipeline's engine: in this process, or on a worker of a cluster."""
     steps = open_engine(config.engine).steps
-    return steps(run_trial, dataset, features, singles, config.here, cache, pruner)
+    return steps(run_trial, dataset, features, singles, unseen, config.here, cache, pruner)
 
 
 def run_trial(
     dataset: Dataset,
     features: Mapping[str, Features],
     singles: Mapping[str, Single],
+    unseen: Mapping[str, OutOfFold],
     config: PipelineConfig,
     cache: Path,
     pruner: Pruner | None,
@@ -92,14 +94,14 @@ def run_trial(
     """Train the pipeline's fusion on cached features.
 
     Args:
-        dataset, features, singles, config, cache: See :func:`components.pipeline.fuse.fuse`.
+        dataset, features, singles, unseen, config, cache: See :func:`components.pipeline.fuse.fuse`.
         pruner: Rule that stops it early; None never stops it.
 
     Yields:
         Epochs, including those before an interruption and those of an earlier run on the same content.
     """
     history: list[Epoch] = []
-    steps = fuse(dataset, features, singles, config, cache)
+    steps = fuse(dataset, features, singles, unseen, config, cache)
     while True:
         try:
             epoch = next(steps)

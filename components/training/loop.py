@@ -38,6 +38,7 @@ def train(
     device: torch.device,
     modality_dropout: ModalityDropout | None = None,
     inputs: Sequence[str] = (),
+    stop: int | None = None,
 ) -> Iterator[Epoch]:
     """Train a network, epoch by epoch; at the end it holds its best weights and is in eval mode.
 
@@ -63,6 +64,8 @@ def train(
         modality_dropout: Hides inputs of training rows.
         inputs: Names in the order of the columns of ``present``. After each epoch the network is evaluated
             given each of them alone; without names it is not.
+        stop: Number of epochs after which the training ends, on the schedule of all; its last weights are
+            then the best, and no validation row decides. None stops by the validation rows.
 
     Yields:
         One :class:`Epoch` per pass.
@@ -93,7 +96,7 @@ def train(
     yield from progress.history
 
     batches = math.ceil(len(training) / config.batch_size)
-    while not _is_over(progress.history, config, objective.metric):
+    while not _is_over(progress.history, config, objective.metric, stop):
         # Seed every draw by the epoch, so that a resumed training repeats an uninterrupted one.
         started = time.perf_counter()
         epoch = len(progress.history)
@@ -168,7 +171,7 @@ def train(
         )
         progress.history.append(result)
         if workers.is_main:
-            if best_epoch(progress.history, objective.metric) is result:
+            if stop is not None or best_epoch(progress.history, objective.metric) is result:
                 save_tensors(folder / BEST, averaged.state_dict())
             checkpoint.save(folder / CHECKPOINT, network, objective, optimizer, average, progress)
         workers.wait()
@@ -252,7 +255,9 @@ def best_epoch(history: Sequence[Epoch], metric_name: str) -> Epoch:
     return max(history, key=lambda epoch: rank(metric_name, epoch.metric, epoch.val_loss))
 
 
-def _is_over(history: Sequence[Epoch], config: LoopConfig, metric_name: str) -> bool:
+def _is_over(history: Sequence[Epoch], config: LoopConfig, metric_name: str, stop: int | None) -> bool:
+    if stop is not None:
+        return len(history) >= stop
     if not history or config.patience is None:
         return len(history) >= config.epochs
     waited = len(history) - 1 - best_epoch(history, metric_name).epoch

@@ -1,4 +1,4 @@
-"""Late fusion of fitted inputs: temperatures and pooling weights from validation rows."""
+"""Late fusion of fitted inputs: temperatures and pooling weights from rows that the fits have not seen."""
 
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from components.models.fusion.late import Late
+from components.models.fusion.late import Pool
 from components.targets import AnyTarget, Targets, known_rows
 
 _RIDGE = 3.0  # pull, in rows, towards the product of calibrated posteriors
@@ -15,21 +15,21 @@ _MOST_SUBSETS = 64
 
 
 def stack(
-    late: Late,
+    late: Pool,
     natural: Mapping[str, Tensor],
     present: Tensor,
     values: Mapping[str, Tensor],
     prior: Tensor,
 ) -> None:
-    """Learn the part of a late fusion behind its heads: temperatures, weights, prior correction.
+    """Learn a pool: temperatures, weights, prior correction.
 
     It starts as the product of calibrated posteriors divided by the surplus priors. That is the ideal
     combination of inputs that are independent given the target; the rows may move it away from there. Every
     subset of inputs counts alike. Wolpert 1992 calls learning on held-out predictions stacking.
 
     Args:
-        late: Changed in place; its heads are left as they are.
-        natural: Uncalibrated natural parameters (N, K) of each input on validation rows.
+        late: Changed in place.
+        natural: Uncalibrated natural parameters (N, K) of each input on rows that its fit has not seen.
         present: (N, M) bool, columns in the order of ``late.inputs``.
         values: By target, for N rows.
         prior: (K,) natural parameters of the prediction without any input.
@@ -40,7 +40,7 @@ def stack(
 
 
 def _stack_one(
-    late: Late,
+    late: Pool,
     number: int,
     target: AnyTarget,
     part: slice,
@@ -95,8 +95,7 @@ def held_out(
     values: Mapping[str, Tensor],
     prior: Tensor,
     masks: Sequence[Tensor],
-    folds: int = 5,
-    seed: int = 0,
+    folds: np.ndarray,
 ) -> list[Tensor]:
     """Pooled natural parameters of rows that the pooling did not learn from, for a fair choice of model.
 
@@ -104,30 +103,27 @@ def held_out(
         targets: What is predicted.
         natural, present, values, prior: As for :func:`stack`.
         masks: (N, M) bool each: which inputs may be used.
-        folds: Parts, each pooled by what the others taught.
-        seed: Of the division.
+        folds: (N,) int64: number of the part of each row, pooled by what the other parts taught.
 
     Returns:
         (N, K) for each mask.
     """
-    names = sorted(natural)
-    rows = len(present)
-    results = [torch.zeros(rows, targets.width) for _ in masks]
-    order = np.random.default_rng(seed).permutation(rows)
-    for part in np.array_split(order, min(folds, len(order))):
-        inside, outside = torch.from_numpy(np.setdiff1d(order, part)), torch.from_numpy(part)
-        fold = Late(dict.fromkeys(names, 1), targets)
+    results = [torch.zeros(len(present), targets.width) for _ in masks]
+    for number in np.unique(folds):
+        inside, outside = (
+            torch.from_numpy(np.flatnonzero(part)) for part in (folds != number, folds == number)
+        )
+        pool = Pool(tuple(natural), targets)
         stack(
-            fold,
-            {name: natural[name][inside] for name in names},
+            pool,
+            {name: value[inside] for name, value in natural.items()},
             present[inside],
             {name: value[inside] for name, value in values.items()},
             prior,
         )
+        others = {name: value[outside] for name, value in natural.items()}
         for result, mask in zip(results, masks, strict=True):
-            shown = (present & mask)[outside]
-            scaled = fold.scale({name: natural[name][outside] for name in names}, shown)
-            result[outside] = fold.pool(scaled, shown).detach()
+            result[outside] = pool.combine(others, (present & mask)[outside]).detach()
     return results
 
 

@@ -33,6 +33,7 @@ class Training:
     folder: Path
     modality_dropout: ModalityDropout | None = None
     inputs: Sequence[str] = ()
+    stop: int | None = None
 
     def run(self, device: torch.device) -> Iterator[Epoch]:
         """Train on a device, from the beginning or behind the last epoch that the folder knows."""
@@ -48,4 +49,5 @@ class Training:
             device=device,
             modality_dropout=self.modality_dropout,
             inputs=self.inputs,
+            stop=self.stop,
         )

@@ -17,7 +17,15 @@ from tasks.evaluate import evaluate_task
 from tasks.measure import audit_task, explain_task, retrieval_task, robustness_task
 from tasks.promote import promote_task
 from tasks.report import report_task
-from tasks.train import align_task, fit_task, fuse_task, joint_task, pretrain_task, probe_task
+from tasks.train import (
+    align_task,
+    cross_fit_task,
+    fit_task,
+    fuse_task,
+    joint_task,
+    pretrain_task,
+    probe_task,
+)
 
 TASKS: dict[str, Task[..., Any]] = {
     "ingest": ingest_task,
@@ -26,6 +34,7 @@ TASKS: dict[str, Task[..., Any]] = {
     "fit": fit_task,
     "extract": extract_task,
     "probe": probe_task,
+    "cross_fit": cross_fit_task,
     "fuse": fuse_task,
     "joint": joint_task,
     "align": align_task,

@@ -92,7 +92,7 @@ def configure(**changes: Any) -> PipelineConfig:
             },
         },
         "fusion": {"name": "gated", "width": 8},
-        "training": fit,
+        "training": {**fit, "folds": 2},
         "evaluation": {"bootstrap": 100},
         "engine": {"device": "cpu", "shard_rows": 40},
     }

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from tests.acceptance.e2e.project import THOROUGH, Project, copy_project, make_project
+from tests.acceptance.e2e.project import PIPELINE, THOROUGH, Project, copy_project, make_project
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,8 @@ def cold(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[str, A
     project, result = Project(shared / "tiny"), shared / "tiny.json"
     with FileLock(shared / "tiny.lock"):
         if not result.exists():
-            make_project(project.folder, evaluation=THOROUGH, audit={})
+            training = {**PIPELINE["training"], "folds": 2}
+            make_project(project.folder, evaluation=THOROUGH, audit={}, training=training)
             result.write_text(json.dumps(project.run_alone()), "utf-8")
     return project, json.loads(result.read_text("utf-8"))
 

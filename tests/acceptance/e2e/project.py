@@ -192,7 +192,7 @@ PIPELINE: dict[str, Any] = {
         },
     },
     "fusion": {"name": "concat", "width": 32, "dropout": 0.1},
-    "training": {"epochs": 20, "batch_size": 16, "learning_rate": 0.005},
+    "training": {"epochs": 20, "batch_size": 16, "learning_rate": 0.005, "folds": 0},
     "evaluation": {
         "bootstrap": 200,
         "worst_samples": 3,

@@ -154,6 +154,8 @@ def test_the_ranking_has_fusions_and_what_they_have_to_beat(done: tuple[Project,
         ("sound", "single"),
         ("words", "single"),
         ("average", "average"),
+        ("late", "late"),
+        ("ensemble", "ensemble"),
         ("product rule", "ideal"),
         ("delivered", "delivered"),
     ]

@@ -29,7 +29,9 @@ def test_a_trial_comes_to_the_same_as_here(
     results = []
     for each, place in ((config, "here"), (machines.ask(config), "there")):
         pruner = Pruner("accuracy", earlier, 8) if pruned else None
-        steps = begin_trial(tiny.dataset, tiny.features, tiny.singles, each, tmp_path / place, pruner)
+        steps = begin_trial(
+            tiny.dataset, tiny.features, tiny.singles, tiny.unseen, each, tmp_path / place, pruner
+        )
         results.append(finish(steps))
     here, there = results
     assert here.status == there.status == ("pruned" if pruned else "finished")

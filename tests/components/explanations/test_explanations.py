@@ -49,7 +49,7 @@ def table(tiny: BuiltModel) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def evaluated(tiny: BuiltModel) -> ModelEvaluation:
-    return evaluate_model(tiny.dataset, tiny.validation, tiny.features, tiny.fused, tiny.bundle, tiny.config)
+    return evaluate_model(tiny.dataset, tiny.selection, tiny.features, tiny.fused, tiny.bundle, tiny.config)
 
 
 @pytest.fixture(scope="module")

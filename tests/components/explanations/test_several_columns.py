@@ -163,7 +163,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> BuiltModel:
 @pytest.fixture(scope="module")
 def evaluated(built: BuiltModel) -> ModelEvaluation:
     return evaluate_model(
-        built.dataset, built.validation, built.features, built.fused, built.bundle, built.config
+        built.dataset, built.selection, built.features, built.fused, built.bundle, built.config
     )
 
 

@@ -13,7 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from components.inference.ensemble import AVERAGE, FUSION, CandidateEnsemble, Embeddings, take
+from components.inference.ensemble import (
+    AVERAGE,
+    ENSEMBLE,
+    FUSION,
+    LATE,
+    CandidateEnsemble,
+    Embeddings,
+    Predicted,
+)
 from components.inference.selection import calibrate_and_choose, choose
 from components.metrics.calibration import fit_temperature
 from components.models.fusion import Fusion
@@ -65,15 +73,26 @@ def calibrate(
     fusion_natural: dict[Any, Tensor] | None = None,
 ) -> dict[Any, dict[str, float]]:
     """Calibrate and choose; accuracy of every candidate, for each subset with rows, that it went by."""
-    fair = fusion_natural or {}
-    calibrate_and_choose(delivered, embeddings, {NAME: torch.from_numpy(targets)}, 0.9, fair)
+    predicted = Predicted(
+        {name: embeddings.natural(delivered, name, (name,)) for name in delivered.inputs},
+        {
+            candidate: {
+                subset: embeddings.natural(delivered, candidate, subset) for subset in delivered.subsets()
+            }
+            for candidate in (FUSION, LATE)
+            if delivered.fused is not None
+        },
+        embeddings.present,
+    )
+    predicted.fused.get(FUSION, {}).update(fusion_natural or {})  # type: ignore[attr-defined]
+    values = {NAME: torch.from_numpy(targets)}
+    predicted = calibrate_and_choose(delivered, predicted, values, 0.9, np.arange(len(targets)) % 5)
     scores: dict[Any, dict[str, float]] = {}
     for subset in delivered.subsets():
         has = embeddings.present[:, delivered.mask(subset)].all(1)
         for candidate in delivered.candidates(subset) if has.any() else ():
-            natural = delivered.natural(only(delivered), candidate, take(embeddings, has), subset)
-            if candidate == FUSION and subset in fair:
-                natural = fair[subset][has]
+            rows = predicted.take(has.nonzero().squeeze(1))
+            natural = delivered.natural(only(delivered), candidate, rows, subset)
             right = natural.argmax(1).numpy() == targets[has.numpy()]
             scores.setdefault(subset, {})[candidate] = right.mean()
     return scores
@@ -123,15 +142,15 @@ def test_patterns_are_all_subsets_small_ones_first() -> None:
     assert model().subsets() == SUBSETS
 
 
-def test_candidates_are_the_singles_their_average_and_the_fusion() -> None:
-    assert model().candidates(("a", "c")) == ["a", "c", AVERAGE, FUSION]
-    assert model().candidates(("b",)) == ["b", FUSION]
+def test_candidates_are_the_singles_what_pools_them_the_fusion_and_an_ensemble() -> None:
+    assert model().candidates(("a", "c")) == ["a", "c", AVERAGE, LATE, FUSION, ENSEMBLE]
+    assert model().candidates(("b",)) == ["b", FUSION, ENSEMBLE]
     assert model(names=("a",), fused=False).candidates(("a",)) == ["a"]
 
 
 def test_something_fused_is_chosen_where_there_is_something_to_fuse() -> None:
     delivered, scores = chosen()
-    assert choice(delivered)["a", "b", "c"] in (FUSION, AVERAGE)
+    assert choice(delivered)["a", "b", "c"] in (FUSION, AVERAGE, LATE, ENSEMBLE)
     assert scores["a", "b", "c"][FUSION] > scores["a", "b", "c"]["a"]
 
 
@@ -168,8 +187,8 @@ def test_the_choice_may_differ_between_patterns() -> None:
     delivered = model(metric="log_loss")
     embeddings, targets = rows(600, 0, strengths=(3.0, 0.0, 0.0))  # b and c say nothing
     calibrate(delivered, embeddings, targets)
-    assert choice(delivered)["a",] in ("a", FUSION)
-    assert choice(delivered)["a", "b", "c"] in ("a", FUSION)
+    assert choice(delivered)["a",] in ("a", FUSION, ENSEMBLE)
+    assert choice(delivered)["a", "b", "c"] in ("a", FUSION, LATE, ENSEMBLE)
     found = predict(delivered, embeddings, ("b", "c"))
     assert found.amax(1).max() <= 0.5 + 1e-6, "with nothing to go by the answer stays open, at most the prior"
 
@@ -258,7 +277,7 @@ class TestPredict:
         embeddings, _ = rows(30, 3, missing=0.4)
         whole = predict(delivered, embeddings, NAMES)
         for row in range(30):
-            alone = predict(delivered, take(embeddings, torch.tensor([row])), NAMES)
+            alone = predict(delivered, embeddings.take(torch.tensor([row])), NAMES)
             torch.testing.assert_close(alone[0], whole[row])
 
     def test_the_average_is_the_mean_of_the_calibrated_probabilities(self) -> None:
@@ -295,7 +314,7 @@ class TestPredict:
 
     def test_no_rows_are_no_rows(self) -> None:
         embeddings, _ = rows(5, 0)
-        assert predict(CHOSEN[0], take(embeddings, torch.zeros(0, dtype=torch.int64)), NAMES).shape == (0, 3)
+        assert predict(CHOSEN[0], embeddings.take(torch.zeros(0, dtype=torch.int64)), NAMES).shape == (0, 3)
 
 
 CHOSEN = chosen()

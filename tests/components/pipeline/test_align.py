@@ -228,7 +228,9 @@ def delivered(made: Made) -> Callable[[bool], Path]:
         name: finish(fit(made.dataset, made.prepared[name], made.config, made.folder / "trainings"))
         for name in TWO
     }
-    trained = finish(fuse(made.dataset, made.features, singles, configure(inputs=TWO, **fusion), made.folder))
+    trained = finish(
+        fuse(made.dataset, made.features, singles, {}, configure(inputs=TWO, **fusion), made.folder)
+    )
     fused = fused_model(trained, made.features)
 
     def deliver_it(searchable: bool) -> Path:
@@ -237,7 +239,9 @@ def delivered(made: Made) -> Callable[[bool], Path]:
         if searchable:
             aligned = finish(align(made.dataset, made.features, config, made.folder / "aligned"))
         bundle = made.folder / f"bundle-{searchable}"
-        package_model(made.dataset, made.prepared, singles, made.features, fused, config, bundle, aligned)
+        package_model(
+            made.dataset, made.prepared, singles, made.features, {}, fused, (), config, bundle, aligned
+        )
         return bundle
 
     return deliver_it

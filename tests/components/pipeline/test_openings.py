@@ -52,7 +52,7 @@ def test_a_whole_run_opens_the_table_at_most_nine_times(
     )
     built = build_model(config, tmp_path, tiny_data)
     evaluated = evaluate_model(
-        built.dataset, built.validation, built.features, built.fused, built.bundle, config
+        built.dataset, built.selection, built.features, built.fused, built.bundle, config
     )
     measure_robustness(built.dataset, built.bundle, evaluated.evaluations[0], config)
     explain_samples(built.dataset, built.bundle, evaluated.predictions, config)

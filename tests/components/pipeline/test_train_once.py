@@ -109,14 +109,14 @@ class TestFit:
 
 class TestProbe:
     def test_it_is_fitted_once(self, tiny: BuiltModel, tmp_path: Path) -> None:
-        first = probe(tiny.dataset, tiny.features["note"], tmp_path)
+        first = probe(tiny.dataset, tiny.features["note"], tiny.config, tmp_path)
         written = Path(first.head).stat().st_mtime_ns
-        assert probe(tiny.dataset, tiny.features["note"], tmp_path) == first
+        assert probe(tiny.dataset, tiny.features["note"], tiny.config, tmp_path) == first
         assert Path(first.head).stat().st_mtime_ns == written
         assert first.training is None
 
     def test_it_tells_the_classes_apart(self, tiny: BuiltModel, tmp_path: Path) -> None:
-        single = probe(tiny.dataset, tiny.features["note"], tmp_path)
+        single = probe(tiny.dataset, tiny.features["note"], tiny.config, tmp_path)
         samples = open_samples_table(tiny.dataset).rows(["note"])
         samples = samples[(samples["split"] == "test") & samples["note.digest"].notna()]
         head = read_tensors(Path(single.head), single.prefix)
@@ -132,8 +132,8 @@ class TestProbe:
         prepared = prepare(tiny.dataset, "photo", section, tmp_path / "canonical", 40)
         weights = tiny.features["photo"].encoder
         features = extract(tiny.dataset, prepared, weights, tiny.config, tmp_path / "features")
-        one = probe(tiny.dataset, tiny.features["photo"], tmp_path)
-        other = probe(tiny.dataset, features, tmp_path)
+        one = probe(tiny.dataset, tiny.features["photo"], tiny.config, tmp_path)
+        other = probe(tiny.dataset, features, tiny.config, tmp_path)
         assert one.head != other.head
 
 
@@ -145,7 +145,7 @@ class TestFuse:
         options = config(fusion=FUSIONS[name])
 
         def once() -> Trained:
-            return run_to_end(fuse(tiny.dataset, tiny.features, tiny.singles, options, tmp_path))
+            return run_to_end(fuse(tiny.dataset, tiny.features, tiny.singles, tiny.unseen, options, tmp_path))
 
         first = once()
         written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
@@ -160,7 +160,7 @@ class TestFuse:
         self, tiny: BuiltModel, config: Config, tmp_path: Path, run_to_end: End
     ) -> None:
         options = config(fusion={"name": "late"})
-        trained = run_to_end(fuse(tiny.dataset, tiny.features, tiny.singles, options, tmp_path))
+        trained = run_to_end(fuse(tiny.dataset, tiny.features, tiny.singles, tiny.unseen, options, tmp_path))
         tensors = load_file(Path(trained.folder) / BEST)
         for name, single in tiny.singles.items():
             head = read_tensors(Path(single.head), single.prefix)
@@ -175,9 +175,9 @@ class TestFuse:
         note = tiny.features["note"]
         copy = Features(note.encoder, str(tmp_path / "note-other"), note.rows, 0)
         Path(copy.store).symlink_to(note.store)
-        first = run_to_end(fuse(tiny.dataset, tiny.features, tiny.singles, tiny.config, tmp_path / "t"))
-        other = run_to_end(
-            fuse(tiny.dataset, {**tiny.features, "note": copy}, tiny.singles, tiny.config, tmp_path / "t")
+        first, other = (
+            run_to_end(fuse(tiny.dataset, each, tiny.singles, {}, tiny.config, tmp_path / "t"))
+            for each in (tiny.features, {**tiny.features, "note": copy})
         )
         assert first.folder != other.folder
 
@@ -187,10 +187,10 @@ class TestFuse:
         def backwards(mapping: dict[str, Any]) -> dict[str, Any]:
             return dict(reversed(mapping.items()))
 
-        one = run_to_end(fuse(tiny.dataset, tiny.features, tiny.singles, tiny.config, tmp_path))
+        one = run_to_end(fuse(tiny.dataset, tiny.features, tiny.singles, tiny.unseen, tiny.config, tmp_path))
         config = tiny.config.model_copy(update={"inputs": backwards(tiny.config.inputs)})
         features, singles = backwards(tiny.features), backwards(tiny.singles)
-        assert run_to_end(fuse(tiny.dataset, features, singles, config, tmp_path)) == one
+        assert run_to_end(fuse(tiny.dataset, features, singles, tiny.unseen, config, tmp_path)) == one
 
 
 def made_before(tiny: BuiltModel) -> tuple[Any, ...]:

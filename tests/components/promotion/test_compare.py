@@ -28,7 +28,7 @@ PROBABILITIES = [f"probability_{name}" for name in CLASSES]
 
 @pytest.fixture(scope="module")
 def evaluated(tiny: BuiltModel) -> ModelEvaluation:
-    return evaluate_model(tiny.dataset, tiny.validation, tiny.features, tiny.fused, tiny.bundle, tiny.config)
+    return evaluate_model(tiny.dataset, tiny.selection, tiny.features, tiny.fused, tiny.bundle, tiny.config)
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +59,11 @@ class TestJudge:
         predictions, evaluation = evaluated.predictions, evaluated.evaluations[0]
         right = (predictions["label"] == predictions["target.label"]).mean()
         assert evaluation.score.value == pytest.approx(right)
-        assert evaluation.rows == {"val": 24, "test": 24}
+        assert evaluation.rows == {"val": 48, "test": 24}, "the training rows out of fold choose"
 
     def test_every_candidate_and_every_subset_is_judged(self, evaluated: ModelEvaluation) -> None:
         names = [candidate.name for candidate in evaluated.evaluations[0].candidates]
-        assert names == ["photo", "note", "facts", "average", "fusion", "delivered"]
+        assert names == ["photo", "note", "facts", "average", "late", "fusion", "ensemble", "delivered"]
         assert len(evaluated.evaluations[0].subsets) == 7
         assert set(evaluated.evaluations[0].shapley) == {"photo", "note", "facts"}
 

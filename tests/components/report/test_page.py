@@ -219,7 +219,9 @@ def test_a_table_of_a_result_is_escaped_and_marked_and_its_verdicts_are_chips():
 
 def test_an_unfused_delivery_is_said_plainly(make_evaluation):
     html = render_report(report_of(replace(make_evaluation(inputs=2), chosen="picture")))
-    assert "Fusion was not better on validation, so the best single input" in html
+    assert (
+        "Fusion was not better on rows that no candidate had learned from, so the best single input" in html
+    )
 
 
 def test_a_report_survives_its_json(make_evaluation):

@@ -36,7 +36,7 @@ def configured(**robustness: Any) -> PipelineConfig:
 @pytest.fixture(scope="module")
 def evaluation(tiny: BuiltModel) -> Evaluation:
     return evaluate_model(
-        tiny.dataset, tiny.validation, tiny.features, tiny.fused, tiny.bundle, tiny.config
+        tiny.dataset, tiny.selection, tiny.features, tiny.fused, tiny.bundle, tiny.config
     ).evaluations[0]
 
 
@@ -75,11 +75,15 @@ class TestDamage:
         targets = tiny.dataset.targets.encode(samples)[target.name].numpy()
         has = samples["photo.digest"].notna().to_numpy()
         table = as_table(samples, tiny.config.inputs)
-        for allowed, interval in (
-            (None, robustness.corruptions[0].levels[0].delivered),
-            (["photo"], robustness.corruptions[0].levels[0].alone),
+        embeddings = predictor.embed(predictor.read(table))
+        alone = predictor.bundle.delivered.predict(target, embeddings, predictor.inputs, "photo")
+        for answers, interval in (
+            (
+                predictor.predict(table)[PROBABILITIES].to_numpy(),
+                robustness.corruptions[0].levels[0].delivered,
+            ),
+            (alone.numpy(), robustness.corruptions[0].levels[0].alone),
         ):
-            answers = predictor.predict(table, inputs=allowed)[PROBABILITIES].to_numpy()
             assert interval.value == pytest.approx(metric(target, "accuracy", targets[has], answers[has]))
             assert interval.low <= interval.value <= interval.high
 
@@ -303,7 +307,7 @@ def test_a_model_of_one_input_has_no_late_fusion_to_compare_with(
     config = config.model_copy(update={"inputs": {"facts": config.inputs["facts"]}, "data": data})
     built = build_model(config, tmp_path_factory.mktemp("one"), tiny_data)
     evaluation = evaluate_model(
-        built.dataset, built.validation, built.features, None, built.bundle, config
+        built.dataset, built.selection, built.features, None, built.bundle, config
     ).evaluations[0]
     robustness = measure_robustness(built.dataset, built.bundle, evaluation, config)
     assert [curve.inputs for curve in robustness.missing] == [("facts",)]

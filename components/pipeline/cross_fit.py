@@ -1,0 +1,96 @@
+"""Put together what the fits of all folds give for the rows that each has not seen."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.linear_model import RidgeCV
+
+from components.config.pipeline import PipelineConfig
+from components.data.samples import learning_rows
+from components.models.fusion.masking import as_vector, token_mask
+from components.models.weights import read_tensors
+from components.pipeline.extract import extract
+from components.pipeline.folds import contents_of_fold
+from components.references import Dataset, Features, OutOfFold, Prepared, Single
+from components.storage.closure import code_digest
+from components.storage.digest import digest
+from components.storage.index import Digests
+from components.storage.shards import ShardStore
+from components.targets import Head
+from components.training.folds import Fold
+
+_PENALTIES = np.logspace(-2, 5, 15)
+
+
+def cross_fit(
+    dataset: Dataset,
+    prepared: Prepared,
+    features: Features,
+    fits: Sequence[Single],
+    config: PipelineConfig,
+    cache: Path,
+) -> OutOfFold:
+    """Embed and predict each training row of an input by the fit that has not seen it.
+
+    Each fit has a space of its own. A ridge regression brings it into that of the encoder that is delivered;
+    it is learned from the validation rows, which neither has learned from, without their labels. A frozen
+    encoder has seen no label, so its embeddings are taken as they are.
+
+    Args:
+        dataset: Reference to the samples.
+        prepared: Canonical samples of the input.
+        features: Embeddings by the encoder that is delivered.
+        fits: The fit without each fold.
+        config: The whole pipeline.
+        cache: Folder of the feature stores.
+    """
+    name = prepared.input
+    samples = learning_rows(dataset, [name])
+    between = samples.loc[samples["split"].eq("val"), f"{name}.digest"].drop_duplicates().tolist()
+    heads = [Path(fit.head).parent.name for fit in fits]
+    key = digest(Path(features.store).name, *heads, *between, code_digest(cross_fit))
+    delivered = ShardStore(Path(features.store), "parquet")
+    embedded = ShardStore(cache / f"{name}-folds-{key}", "parquet")
+    natural = ShardStore(cache / f"{name}-natural-{key}", "parquet")
+    for number, fit in enumerate(fits):
+        held = contents_of_fold(dataset, name, Fold(number, len(fits)))
+        if not held or not (embedded.missing(held) or natural.missing(held)):
+            continue
+        own, vectors = delivered, delivered.stack(held)
+        if fit.encoder.digest != features.encoder.digest:
+            both = Digests.of([held, between])
+            own = ShardStore(
+                Path(extract(dataset, prepared, fit.encoder, config, cache, only=both).store), "parquet"
+            )
+            vectors = _moved(own.stack(held), own.stack(between), delivered.stack(between))
+        head = Head(fit.encoder.width, dataset.targets)
+        head.load_state_dict(read_tensors(Path(fit.head), fit.prefix))
+        with torch.no_grad():
+            natural.append(held, head(as_vector(torch.from_numpy(own.stack(held)))).numpy())
+        embedded.append(held, vectors)
+    if rest := embedded.missing(between):  # content that training rows share has been given already
+        embedded.append(rest, delivered.stack(rest))
+    store = Features(features.encoder, str(embedded.folder), features.rows, 0)
+    return OutOfFold(store, str(natural.folder))
+
+
+def _moved(values: np.ndarray, own: np.ndarray, delivered: np.ndarray) -> np.ndarray:
+    """Bring embeddings from the space of one fit into that of another.
+
+    Args:
+        values: (N, D) or (N, T, D) of the rows to move.
+        own: (V, ...) of the rows between, in the space of ``values``.
+        delivered: (V, ...) of the same rows in the other space.
+
+    Returns:
+        Shape of ``values``; padding stays zero.
+    """
+    source, target = (as_vector(torch.from_numpy(each)).numpy() for each in (own, delivered))
+    move = RidgeCV(_PENALTIES).fit(source, target)
+    tokens = values.reshape(-1, values.shape[-1])
+    moved = move.predict(tokens).astype(np.float32)
+    if values.ndim == 3:
+        moved[~token_mask(torch.from_numpy(tokens)).numpy()] = 0.0
+    return moved.reshape(values.shape)

@@ -1,0 +1,101 @@
+"""Rows that each training may learn from, so that nothing learns from what its parts have memorised."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from components.config.fusion import LateConfig
+from components.config.pipeline import PipelineConfig
+from components.data.samples import learning_rows, open_samples_table
+from components.models.encoders import needs_fit
+from components.references import Dataset
+from components.training.folds import Fold, folds_of_input, folds_of_rows
+
+_FEW, _MANY = 2_000, 20_000  # training rows
+_PART = 5  # the fusion has one of so many parts where there are no folds
+
+
+def number_of_folds(config: PipelineConfig, dataset: Dataset) -> int:
+    """Give the number of folds of a run, 0 without cross-fitting.
+
+    Encoders and fusion that are trained together cannot be cross-fitted, and a single input has nothing that
+    learns from its predictions.
+    """
+    if config.strategy == "joint" or config.joint_epochs or len(config.inputs) == 1:
+        return 0
+    if config.training.folds is not None:
+        return config.training.folds
+    rows = dataset.splits.get("train", 0)
+    return 5 if rows <= _FEW else 3 if rows <= _MANY else 0
+
+
+def encoder_rows(dataset: Dataset, name: str, config: PipelineConfig, fold: Fold | None) -> pd.DataFrame:
+    """Select the rows that one input is fitted to, and stopped by.
+
+    Args:
+        dataset: Reference to the samples.
+        name: Name of the input.
+        config: The whole pipeline.
+        fold: Training rows that are left out; None leaves out those that are the fusion's, if any.
+    """
+    samples = learning_rows(dataset, [name])
+    if fold is not None:
+        train = samples[samples["split"].eq("train")]
+        inside = folds_of_input(_grouped(dataset, train), name, fold.of) == fold.number
+        return samples.drop(train.index[inside])
+    if needs_fit(config.inputs[name].encoder) and _has_rows_of_its_own(config, dataset):
+        own = rows_of_fold(dataset, list(config.inputs), Fold(0, _PART))
+        return samples[~samples.index.isin(own.index)]
+    return samples
+
+
+def fusion_rows(dataset: Dataset, config: PipelineConfig, fold: Fold | None) -> pd.DataFrame:
+    """Select the rows that the fusion is trained on, and stopped by.
+
+    Args:
+        dataset: Reference to the samples.
+        config: The whole pipeline.
+        fold: Training rows that are left out; None leaves out those that encoders have learned from.
+    """
+    names = list(config.inputs)
+    samples = learning_rows(dataset, names)
+    if fold is not None:
+        return samples.drop(rows_of_fold(dataset, names, fold).index)
+    if _has_rows_of_its_own(config, dataset):
+        own = rows_of_fold(dataset, names, Fold(0, _PART))
+        return samples[samples["split"].eq("val") | samples.index.isin(own.index)]
+    return samples
+
+
+def rows_of_fold(dataset: Dataset, inputs: Sequence[str], fold: Fold) -> pd.DataFrame:
+    """Select the training rows of a fold that divides whole rows."""
+    samples = learning_rows(dataset, inputs)
+    train = samples[samples["split"].eq("train")]
+    return train[fold_numbers(dataset, train, inputs, fold.of) == fold.number]
+
+
+def fold_numbers(dataset: Dataset, samples: pd.DataFrame, inputs: Sequence[str], folds: int) -> np.ndarray:
+    """Give the fold of each of some rows; see :func:`components.training.folds.folds_of_rows`. (N,) int64."""
+    return folds_of_rows(_grouped(dataset, samples), inputs, folds)
+
+
+def contents_of_fold(dataset: Dataset, name: str, fold: Fold) -> list[str]:
+    """List the contents of an input, by digest and each once, that :func:`encoder_rows` leaves out."""
+    samples = learning_rows(dataset, [name])
+    train = samples[samples["split"].eq("train")]
+    inside = folds_of_input(_grouped(dataset, train), name, fold.of) == fold.number
+    return train[f"{name}.digest"][inside].drop_duplicates().tolist()
+
+
+def _grouped(dataset: Dataset, samples: pd.DataFrame) -> pd.DataFrame:
+    """Add the groups, by which rows were divided into splits, to some rows of the samples table."""
+    return samples.assign(group=open_samples_table(dataset).groups()["group"].loc[samples.index])
+
+
+def _has_rows_of_its_own(config: PipelineConfig, dataset: Dataset) -> bool:
+    """Tell whether a fusion is trained without folds, on embeddings of encoders that learn from labels."""
+    is_staged = config.strategy == "staged" and len(config.inputs) > 1 and not config.joint_epochs
+    is_trained = is_staged and not isinstance(config.fusion, LateConfig)
+    learns = any(needs_fit(options.encoder) for options in config.inputs.values())
+    return is_trained and learns and not number_of_folds(config, dataset)
