@@ -162,6 +162,8 @@ async def _block(settings: NotificationConfig) -> UUID:
     address = filled(settings.url, "notification.url")
     block: NotificationBlock
     try:
+        if not address.startswith(("https://", "http://")):
+            raise ValueError("no address")
         match settings.kind:
             case "slack":
                 block = SlackWebhook(url=address)

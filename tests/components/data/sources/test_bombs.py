@@ -53,8 +53,8 @@ def test_a_long_text_of_many_rows_is_one_in_memory_and_too_long_a_cell_is_told(
         monkeypatch.setattr(module, "MOST_CELL", MEGABYTES)
     monkeypatch.setattr(arrow_files, "MOST_ROWS", 4 * MEGABYTES)
     texts = ["a" * (MEGABYTES // 2), "b" * 2 * MEGABYTES, None, "short"]
-    rows = pa.array([number % 4 for number in range(100)], pa.int32())
-    column = pa.DictionaryArray.from_arrays(rows, pa.array(texts))
+    rows = pa.array([None if number % 4 == 2 else number % 4 for number in range(100)], pa.int32())
+    column = pa.DictionaryArray.from_arrays(rows, pa.array([text or "" for text in texts]))
     pq.write_table(pa.table({"text": column}), tmp_path / "rows.parquet")
     read_cells = read(tmp_path / "rows.parquet")
     assert read_cells == [texts[0], OversizeCell(2 * MEGABYTES), None, "short"] * 25
