@@ -64,3 +64,8 @@ class Run:
     def folder(self) -> Path:
         """Folder of this run alone."""
         return self.workspace / "runs" / self.key
+
+
+def data_folder(workspace: Path, config: PipelineConfig) -> Path:
+    """Return the work folder for a pipeline's data: index of media files, embedded media, generated data."""
+    return workspace / "data" / config.name

@@ -13,7 +13,7 @@ from components.redaction import redacted
 from components.references import Dataset, EncoderWeights, Features, Prepared, Single
 from components.reproduction.environment import environment
 from tasks.artifacts import show_quarantine
-from tasks.context import Context
+from tasks.context import Context, data_folder
 from tasks.progress import Progress
 from tasks.step import gpu_slot, step
 from tasks.tracking import runs
@@ -25,7 +25,7 @@ def ingest_task(context: Context) -> Dataset:
     progress = Progress(context, "ingest")
     described = environment(context.config.engine.device)
     runs.log_text(context.tracking, context.mlflow_run, json.dumps(described, indent=1), runs.ENVIRONMENT)
-    shared = context.workspace / "data" / context.config.name
+    shared = data_folder(context.workspace, context.config)
     dataset = ingest(context.config, shared, context.base, progress, tables=context.folder)
     progress.finish(
         f"{dataset.rows} rows, {dataset.quarantined} in quarantine"

@@ -18,7 +18,7 @@ from components.promotion.verdict import Verdict
 from components.references import Dataset, Missing
 from components.robustness.results import Robustness
 from tasks.artifacts import log_result, optional, show_page
-from tasks.context import Context
+from tasks.context import Context, data_folder
 from tasks.evaluate import Evaluated
 from tasks.progress import Progress
 from tasks.step import step
@@ -70,11 +70,13 @@ class Recipe:
         dataset: Reference to the samples, in the workspace of the run.
         config: The pipeline.
         unmeasured: Failure of the measurement of robustness; None where it went well or was not asked for.
+        base: Folder of the pipeline file.
     """
 
     dataset: Dataset
     config: PipelineConfig
     unmeasured: str | None = None
+    base: Path = Path()
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def promote_task(
     about = descriptions.of_model(config, dataset)
     version = registry.register(context, uri, about, evaluation.headline, facts, challenge=not dry)
     runs.set_tags(at, context.mlflow_run, {"model_version": f"{version.name}/{version.version}"})
-    recipe = Recipe(dataset, config, None if robustness is None else str(robustness))
+    recipe = Recipe(dataset, config, None if robustness is None else str(robustness), context.base)
     written = TypeAdapter(Recipe).dump_json(recipe).decode("utf-8", "surrogatepass")
     runs.log_text(at, context.mlflow_run, written, RECIPE)
     progress(2, 3, "comparing with the champion")
@@ -142,7 +144,7 @@ def promote_task(
         at,
         context.workspace,
         version,
-        lambda champion: _decide(at, recipe, version, champion, context.bundle),
+        lambda champion: _decide(at, context.workspace, recipe, version, champion, context.bundle),
         move=not dry,
     )
     crowned = verdict.promote and not dry
@@ -232,11 +234,12 @@ def evidence(
             "Run the pipeline again, or decide without the rule: --force."
         )
     own = registry.cached_bundle(at, version.uri, workspace / "models")
-    return Evidence(_decide(at, recipe, version, champion, own), "scored")
+    return Evidence(_decide(at, workspace, recipe, version, champion, own), "scored")
 
 
 def _decide(
     at: TrackingConfig,
+    workspace: Path,
     recipe: Recipe,
     version: registry.Version,
     champion: registry.Version | None,
@@ -256,6 +259,8 @@ def _decide(
                 _robustness(at, champion),
             ),
             recipe.config,
+            data_folder(workspace, recipe.config),
+            recipe.base,
         )
 
 

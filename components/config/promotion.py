@@ -54,6 +54,11 @@ class PromotionConfig(Section):
         description="Largest share of test rows with a class that the champion does not know. Both models "
         "are compared on the other rows; above this share nothing is decided and the champion stays.",
     )
+    lost_inputs: Literal["refuse", "allow"] = Field(
+        "refuse",
+        description="Comparison with a champion that reads columns which the data no longer have: refuse "
+        "decides nothing and the champion stays; allow scores it without them.",
+    )
     mode: Literal["auto", "dry_run"] = Field(
         "auto",
         description="auto moves the aliases champion and challenger; dry_run only records the decision.",

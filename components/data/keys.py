@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.config.data import ColumnConfig
+from components.config.data import ColumnConfig, DataConfig
 from components.config.inputs import TabularInput, TextInput
 from components.config.pipeline import PipelineConfig
 from components.config.targets import MultilabelTarget, RegressionTarget, TargetConfig
@@ -76,8 +76,8 @@ def read_keys(config: PipelineConfig, manifest: Manifest) -> Keys:
     """
     data = config.data
     split_column = data.split.column or manifest.own_split
-    id_column = data.id if data.id in manifest.columns else None
-    required = dict.fromkeys(filter(None, [id_column, *config.targets, data.split.group, split_column]))
+    ids_from = id_column(data, manifest)
+    required = dict.fromkeys(filter(None, [ids_from, *config.targets, data.split.group, split_column]))
     audit_columns = _audit_columns(config, manifest)
     guesses = _first_guesses(config, manifest)
     columns, count, unreadable = _read_columns(
@@ -88,17 +88,17 @@ def read_keys(config: PipelineConfig, manifest: Manifest) -> Keys:
         section = config.targets.get(column)
         if section is None:
             empty = (
-                frozenset() if column == id_column else empty_words(data.columns.get(column, ColumnConfig()))
+                frozenset() if column == ids_from else empty_words(data.columns.get(column, ColumnConfig()))
             )
             spelling = replace(guess_spelling(words), empty=empty)
             columns[column] = _spelled(words, spelling)
-            if column == id_column and _merges(words, columns[column]):  # 1.1 and 1.10 may be two chapters
+            if column == ids_from and _merges(words, columns[column]):  # 1.1 and 1.10 may be two chapters
                 columns[column] = words
         else:
             readings[column], columns[column] = _read_target(
                 section, words, readings.get(column), data.columns
             )
-    ids = columns[id_column] if id_column else Column.of(str(row) for row in range(count))
+    ids = columns[ids_from] if ids_from else Column.of(str(row) for row in range(count))
     splits = columns[split_column] if split_column else None
     check_keys(ids, splits, manifest.name)
     no_groups = Column(pa.chunked_array([pa.nulls(count, pa.string())]))
@@ -111,6 +111,11 @@ def read_keys(config: PipelineConfig, manifest: Manifest) -> Keys:
         unreadable=unreadable,
         readings=readings,
     )
+
+
+def id_column(data: DataConfig, manifest: Manifest) -> str | None:
+    """Return the column that names the rows; None where they are numbered."""
+    return data.id if data.id in manifest.columns else None
 
 
 def _guesses(config: PipelineConfig) -> dict[str, SpellingGuess | TableGuess]:

@@ -203,6 +203,14 @@ def typed(name: str | None) -> Any:
     return number if plain_number(repr(number)) == name else name
 
 
+def identity(value: Any) -> str:
+    """Name a row or a group by its cell, alike in every table: 1, ``1.0`` and ``true`` are one.
+
+    See :meth:`Spelling.name` for the errors; an empty cell gives "".
+    """
+    return Spelling("number", empty=frozenset()).name(value) or ""
+
+
 def guess_spelling(cells: Iterable[Any]) -> Spelling:
     """Return the rule for a column with these cells."""
     return SpellingGuess().add(cells).spelling

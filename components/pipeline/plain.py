@@ -328,7 +328,7 @@ class PlainSteps:
             challenger = Rival(self.bundle, "challenger", unmeasured=str(robustness))
         else:
             challenger = Rival(self.bundle, "challenger", robustness)
-        return compare(dataset, challenger, self.champion, self.config)
+        return compare(dataset, challenger, self.champion, self.config, self.data, self.base)
 
     def report(
         self, dataset: Dataset, evaluation: ModelEvaluation, promotion: Verdict, optional: dict[str, Any]

@@ -1,37 +1,37 @@
 """Decision on a challenger: it and the champion on the same test rows, by a rule of several clauses."""
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
+from components.config.inputs import InputConfig
 from components.config.pipeline import PipelineConfig
 from components.config.promotion import PromotionConfig
-from components.data.examples import as_table
 from components.data.samples import open_samples_table
-from components.data.spelling import Spelling, typed
+from components.data.spelling import typed
 from components.evaluation.bootstrap import paired_gain
 from components.evaluation.shapley import subsets
 from components.inference.attribution import MOST_INPUTS
-from components.inference.predictor import Predictor, prediction_columns, predictions_of
-from components.promotion.unknown import Common, common, spelled_as
+from components.inference.bundle import Bundle
+from components.inference.predictor import Predictor
+from components.promotion.clauses import (
+    calibration_check,
+    further_check,
+    robustness_checks,
+    subset_check,
+)
+from components.promotion.rows import ModelRows, TestRows, rows_of
+from components.promotion.scores import score
+from components.promotion.unknown import common, spelled_as
 from components.promotion.verdict import Check, Verdict
 from components.references import Dataset
-from components.robustness.results import CorruptionCurve, Robustness
+from components.robustness.results import Robustness
 from components.seeding import seed_of
-from components.targets import AnyTarget, Classification
+from components.targets import AnyTarget, Regression, Targets
 from components.targets.collection import cells_of
-from components.targets.metrics import higher_is_better, metric
-from components.targets.target import FloatArray
-
-_BATCH = 128  # rows whose embeddings are held at once
-CALIBRATION = "calibration_error"  # every kind of target has one, in points of probability
 
 FIRST = Verdict(True, "first model under this name")
+_BY_HAND = "Decide by hand (braid promote --force)"
 
 
 @dataclass(frozen=True)
@@ -51,70 +51,73 @@ class Rival:
     unmeasured: str | None = None
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Columns of predictions of the test rows, by the inputs that the model was given."""
-
-    inputs: tuple[str, ...]
-    targets: tuple[str, ...]
-    predictions: Mapping[tuple[str, ...], pd.DataFrame]
-
-    def of(self, target: AnyTarget, inputs: Sequence[str] | None = None) -> FloatArray:
-        """Predictions (N, P) of a target that the model knows."""
-        chosen = self.inputs if inputs is None else tuple(inputs)
-        scores = predictions_of(target, self.predictions[chosen], several=len(self.targets) > 1)  # (N, P)
-        if isinstance(target, Classification):  # the model may not know all classes
-            scores = np.clip(scores, 1e-12, None)
-            scores = scores / scores.sum(axis=1, keepdims=True)
-        return scores
-
-
-def compare(dataset: Dataset, challenger: Rival, champion: Rival, config: PipelineConfig) -> Verdict:
+def compare(
+    dataset: Dataset, challenger: Rival, champion: Rival, config: PipelineConfig, folder: Path, base: Path
+) -> Verdict:
     """Score both models on the same test rows and apply the challenger's rule.
 
-    A loss in a metric that rises with quality is in points of it; in one that falls (an error), it is the
-    share by which the error grew.
+    Each model is given its own inputs and columns of the data. A loss in a metric that rises with quality is
+    in points of it; in one that falls (an error), it is the share by which the error grew.
 
     Args:
         dataset: Reference to the samples.
         challenger: What may become champion.
         champion: What is champion.
         config: The challenger's pipeline, whose promotion rule holds.
+        folder: Work folder for the index of media files and for generated data.
+        base: Folder of the pipeline file.
     """
     rule = config.promotion
     samples = open_samples_table(dataset).split("test", list(config.inputs), values=True)
-    by_subset = rule.max_subset_loss is not None
-    table = as_table(samples, config.inputs)
     new_model = Predictor(challenger.bundle, config.engine.device)
     old_model = Predictor(champion.bundle, config.engine.device)
     targets = new_model.bundle.delivered.targets
-    if targets.primary.name not in [known.name for known in old_model.bundle.delivered.targets]:
-        reason = f"{champion.name} does not predict {targets.primary.name!r}"
-        return Verdict(True, reason, champion=champion.name)
-    spellings = {target.name: new_model.bundle.spelling(target.name) for target in targets}
-    known = {
-        target.name: spelled_as(target, spellings[target.name])
-        for target in old_model.bundle.delivered.targets
-        if target.name in spellings
+    known = _counterparts(new_model.bundle, old_model.bundle)
+    if targets.primary.name not in known:
+        return _undecided(
+            champion,
+            f"it does not predict {targets.primary.name!r}",
+            (),
+            "or give promotion.model a new name",
+        )
+    shared_targets = {
+        name: common(
+            next(target for target in targets if target.name == name),
+            [new_model.bundle.target_cell(name, typed(cell)) for cell in cells_of(samples, name)],
+            target,
+        )
+        for name, (_, target) in known.items()
     }
-    shared_targets = {}
-    for target in targets:
-        if target.name in known:
-            cells = cells_of(samples, target.name)
-            words = [new_model.bundle.target_cell(target.name, typed(cell)) for cell in cells]
-            shared_targets[target.name] = common(target, words, known[target.name])
     deciding = shared_targets[targets.primary.name]
     unknown = deciding.check(rule.max_unknown)
     if not unknown.passed or not deciding.rows.any():
-        reason = (
-            f"not comparable with {champion.name}: {deciding.share:.0%} of the test rows have classes that "
-            f"it does not know, promotion.max_unknown is {rule.max_unknown:.0%} ({unknown.note}). "
-            "Decide by hand (braid promote --force), or raise the bound"
+        return _undecided(
+            champion,
+            f"{deciding.share:.0%} of the test rows have classes that it does not know, "
+            f"promotion.max_unknown is {rule.max_unknown:.0%} ({unknown.note})",
+            (unknown,),
+            "or raise the bound",
         )
-        return Verdict(False, reason, None, (unknown,), champion.name)
-    shared = [each for each in new_model.inputs if each in old_model.inputs] if by_subset else []
-    asked = subsets(shared) if 0 < len(shared) <= MOST_INPUTS else []
-    old, new = (_score(model, table, asked, spellings) for model in (old_model, new_model))
+    test = TestRows(samples, dataset, config, folder, base)
+    new_rows, old_rows = rows_of(new_model.bundle, test), rows_of(old_model.bundle, test)
+    lost = _lost_check(old_rows, dataset, rule)
+    if not lost.passed:
+        return _undecided(champion, lost.note, (lost,), "or set promotion.lost_inputs: allow")
+
+    paired = _paired(new_model.bundle.inputs, old_model.bundle.inputs)  # old name → new name
+    shared = [name for name in new_model.inputs if name in paired.values()]
+    by_subset = rule.max_subset_loss is not None and 0 < len(shared) <= MOST_INPUTS
+    asked = subsets(shared) if by_subset else []
+    new = score(
+        new_model, new_rows, asked, {name: name for name in new_model.inputs}, {t.name: t for t in targets}
+    )
+    old = score(
+        old_model,
+        old_rows,
+        asked,
+        {name: paired.get(name, f"{name} of the champion") for name in old_model.inputs},
+        {target.name: target for target in old_model.bundle.delivered.targets} | dict(known.values()),
+    )
 
     target, values, rows = deciding.target, deciding.values, deciding.rows
     name = rule.metric or target.metric
@@ -130,8 +133,8 @@ def compare(dataset: Dataset, challenger: Rival, champion: Rival, config: Pipeli
     )
     won = gain.low > rule.min_gain
     checks = [Check("gain", gain.low, rule.min_gain, won, f"{name}, low end of the paired interval")]
-    if deciding.unknown:
-        checks.append(unknown)
+    checks += [unknown] if deciding.unknown else []
+    checks += [lost] if old_rows.lost else []
     if rule.max_subset_loss is not None:
         checks.append(subset_check(target, values, rows, new, old, asked, name, rule.max_subset_loss))
     checks += calibration_check(rule, target, values, rows, new, old)
@@ -146,6 +149,8 @@ def compare(dataset: Dataset, challenger: Rival, champion: Rival, config: Pipeli
     )
     if deciding.unknown:
         reason += f"; {deciding.share:.0%} of the test rows are left out, as {deciding.note}"
+    if old_rows.lost:
+        reason += f"; {champion.name} was scored without a part of its inputs: {lost.note}"
     broken = [check for check in checks[1:] if not check.passed]
     if broken:
         objections = "; ".join(
@@ -158,143 +163,54 @@ def compare(dataset: Dataset, challenger: Rival, champion: Rival, config: Pipeli
     return Verdict(won and not broken, reason, gain, tuple(checks), champion.name)
 
 
-def loss(name: str, champion: float, challenger: float) -> float:
-    """Measure how much worse the challenger is: in points of a metric that rises, in shares of an error."""
-    if higher_is_better(name):
-        return champion - challenger
-    return (challenger - champion) / max(abs(champion), 1e-12)
+def _undecided(champion: Rival, why: str, checks: tuple[Check, ...], remedy: str) -> Verdict:
+    reason = f"not comparable with {champion.name}: {why}. {_BY_HAND}, {remedy}"
+    return Verdict(False, reason, None, checks, champion.name, undecided=True)
 
 
-def _score(
-    model: Predictor,
-    table: pd.DataFrame,
-    asked: Sequence[tuple[str, ...]],
-    spellings: Mapping[str, Spelling],
-) -> Scores:
-    """Score all rows with all inputs and with each of the subsets; every file is read once."""
-    names, delivered = tuple(model.inputs), model.bundle.delivered
-    parts: dict[tuple[str, ...], list[pd.DataFrame]] = {}
-    for start in range(0, len(table), _BATCH):
-        batch = table.iloc[start : start + _BATCH]
-        embeddings = model.embed(model.read(batch))
-        present = embeddings.present.cpu().numpy()
-        for subset in dict.fromkeys([names, *asked]):
-            answered = np.asarray(present[:, [names.index(name) for name in subset]].any(axis=1))
-            columns: dict[str, object] = {}
-            for target in delivered.targets:
-                predictions = delivered.predict(target, embeddings, subset).numpy()
-                quantiles = delivered.quantiles(target, embeddings, subset)
-                prefix = f"{target.name}_" if len(delivered.targets) > 1 else ""
-                named = spelled_as(target, spellings.get(target.name, Spelling()))
-                own = prediction_columns(named, predictions, quantiles, answered)
-                columns |= {f"{prefix}{column}": cells for column, cells in own.items()}
-            parts.setdefault(subset, []).append(pd.DataFrame(columns))
-    by_subset = {subset: pd.concat(frames, ignore_index=True) for subset, frames in parts.items()}
-    return Scores(names, tuple(target.name for target in delivered.targets), by_subset)
+def _lost_check(rows: ModelRows, dataset: Dataset, rule: PromotionConfig) -> Check:
+    """Return the clause on what the champion reads and the data lack."""
+    note = f"it reads {', '.join(rows.lost)}, which {dataset.source} lacks"
+    passed = not rows.lost or rule.lost_inputs == "allow"
+    return Check("lost inputs", len(rows.lost), 0, passed, note)
 
 
-def subset_check(
-    target: AnyTarget,
-    values: FloatArray,
-    rows: NDArray[np.bool_],
-    new: Scores,
-    old: Scores,
-    asked: Sequence[tuple[str, ...]],
-    name: str,
-    bound: float,
-) -> Check:
-    """The subset of shared inputs in which the challenger loses most, both given only those inputs."""
-    losses = {
-        subset: loss(
-            name,
-            metric(target, name, values[rows], old.of(target, subset)[rows]),
-            metric(target, name, values[rows], new.of(target, subset)[rows]),
-        )
-        for subset in asked
-        if not set(subset) == set(new.inputs) == set(old.inputs)
-    }
-    losses = {subset: each for subset, each in losses.items() if math.isfinite(each)}
-    if not losses:
-        note = f"no subset of up to {MOST_INPUTS} shared inputs to compare"
-        return Check("loss in the worst subset", math.nan, bound, True, note)
-    worst = max(losses, key=lambda subset: losses[subset])
-    return _bounded("loss in the worst subset", losses[worst], bound, f"{name}, {' + '.join(worst)} alone")
+def _counterparts(new: Bundle, old: Bundle) -> dict[str, tuple[str, AnyTarget]]:
+    """Pair the targets of two models by name; a single target with the same classes may have another name.
 
-
-def calibration_check(
-    rule: PromotionConfig,
-    target: AnyTarget,
-    values: FloatArray,
-    rows: NDArray[np.bool_],
-    new: Scores,
-    old: Scores,
-) -> Iterator[Check]:
-    """By how much the calibration error grew; every kind of target has its own."""
-    if rule.max_calibration_loss is None:
-        return
-    before, after = (
-        metric(target, CALIBRATION, values[rows], scores.of(target)[rows]) for scores in (old, new)
-    )
-    note = f"{CALIBRATION} {after:.4f}, champion's {before:.4f}"
-    yield _bounded("loss of calibration", after - before, rule.max_calibration_loss, note)
-
-
-def robustness_checks(
-    rule: PromotionConfig, new: Robustness | None, old: Robustness | None, unmeasured: str | None = None
-) -> Iterator[Check]:
-    """Compare the recorded curves: each model's own sample of its own run's test rows.
-
-    A challenger whose measurement failed does not pass where the champion has curves to compare with.
+    Returns:
+        By the challenger's name: the champion's name, and its target with name and classes as the challenger
+        spells them.
     """
-    bound = rule.max_robustness_loss
-    if bound is None:
-        return
-    if unmeasured is not None and old is not None:
-        yield Check("loss of robustness", math.nan, bound, False, unmeasured)
-        return
-    if new is None or old is None or new.metric != old.metric:
-        without = " and ".join(
-            who for who, curves in (("challenger", new), ("champion", old)) if curves is None
-        )
-        note = f"no curves recorded for the {without}" if without else "curves of different metrics"
-        yield Check("loss of robustness", math.nan, bound, True, note)
-        return
-    name = new.metric
-    before = {_kind_of(curve): curve.relative for curve in old.corruptions}
-    after = {_kind_of(curve): curve.relative for curve in new.corruptions}
-    shared = [kind for kind in after if kind in before]
-    if shared:
-        means = [float(np.mean([curves[kind] for kind in shared])) for curves in (before, after)]
-        note = f"mean {name} under {len(shared)} kinds of damage, recorded by each model's run"
-        yield _bounded("loss under damage", loss(name, *means), bound, note)
-    if new.half is not None and old.half is not None and new.half.rate == old.half.rate:
-        half_loss = loss(name, old.half.masked.value, new.half.masked.value)
-        note = f"{name} with {new.half.rate:.0%} of the inputs gone, recorded by each model's run"
-        yield _bounded("loss under missing inputs", half_loss, bound, note)
+    mine, theirs = new.delivered.targets, old.delivered.targets
+    pairs = {target.name: target for target in theirs if target.name in [each.name for each in mine]}
+    if not pairs and _renamed(mine, theirs, new):
+        pairs = {mine.primary.name: theirs.primary}
+    return {
+        name: (target.name, replace(spelled_as(target, new.spelling(name)), name=name))
+        for name, target in pairs.items()
+    }
 
 
-def _kind_of(curve: CorruptionCurve) -> tuple[str, str, tuple[int, ...]]:
-    """Curves are compared where input, damage and severities are the same."""
-    return curve.input, curve.corruption, tuple(level.severity for level in curve.levels)
+def _renamed(mine: Targets, theirs: Targets, new: Bundle) -> bool:
+    """Return True if the only targets of two models differ in name alone."""
+    one, other = mine.primary, theirs.primary
+    if len(mine) > 1 or len(theirs) > 1 or isinstance(one, Regression) or isinstance(other, Regression):
+        return False
+    spelled = spelled_as(other, new.spelling(one.name))
+    return one.task == other.task and set(one.columns) == set(spelled.columns)
 
 
-def further_check(name: str, shared: Common | None, new: Scores, old: Scores, rule: PromotionConfig) -> Check:
-    """Measure what is lost in a target that is learned beside the primary one."""
-    bound = float(rule.max_further_loss or 0)
-    title = f"loss in {name}"
-    if shared is None:
-        return Check(title, math.nan, bound, True, "the champion does not predict it")
-    if shared.share > rule.max_unknown:
-        return Check(title, math.nan, bound, False, shared.note)
-    if not shared.rows.any():
-        return Check(title, math.nan, bound, True, "no test row has it")
-    target, rows = shared.target, shared.rows
-    before, after = (
-        metric(target, target.metric, shared.values[rows], scores.of(target)[rows]) for scores in (old, new)
-    )
-    note = f"{target.metric} {after:.4f}, champion's {before:.4f}"
-    return _bounded(title, loss(target.metric, before, after), bound, note)
+def _paired(new: Mapping[str, InputConfig], old: Mapping[str, InputConfig]) -> dict[str, str]:
+    """Pair inputs that read the same columns, then those of one name; the champion's name gives the other."""
 
+    def source(section: InputConfig) -> tuple[str, Sequence[str]]:
+        return section.modality, sorted(section.columns)
 
-def _bounded(name: str, value: float, bound: float, note: str) -> Check:
-    return Check(name, value, bound, math.isnan(value) or value <= bound + 1e-9, note)
+    pairs: dict[str, str] = {}
+    for alike in (lambda a, b: source(old[a]) == source(new[b]), lambda a, b: a == b):
+        for name in old:
+            partner = next((b for b in new if b not in pairs.values() and alike(name, b)), None)
+            if name not in pairs and partner is not None:
+                pairs[name] = partner
+    return pairs

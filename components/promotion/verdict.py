@@ -32,7 +32,8 @@ class Check(Stored):
 class Verdict(Stored):
     """The decision.
 
-    `champion` is the version that was compared with; None where there was none.
+    `champion` is the version that was compared with; None where there was none. `undecided` says that the
+    two could not be compared, so the champion stays without having won.
     """
 
     promote: bool
@@ -40,6 +41,7 @@ class Verdict(Stored):
     gain: Gain | None = None
     checks: tuple[Check, ...] = ()
     champion: str | None = None
+    undecided: bool = False
 
     @property
     def headline(self) -> str:

@@ -6,7 +6,7 @@ import hashlib
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from components.data.cells import word_of
 from components.data.quarantine import Fault
 from components.data.rows import LOOKERS, chunked, model_columns, open_table, text_cell, usable_rows
 from components.data.sources.manifest import Batch, Manifest
+from components.data.spelling import Spelling, SpellingGuess
 from components.errors import DataError, nearest
 
 _SHOWN = 5
@@ -30,6 +31,7 @@ class Rows:
         manifest: The table.
         inputs: Inputs of the model by name.
         id: Column with ids; None where rows are numbered.
+        spelling: Rule by which ids are spelled, as training spells them.
         total: Number of rows.
         absent: Columns of the model that the table lacks, so every row misses them.
     """
@@ -37,6 +39,7 @@ class Rows:
     manifest: Manifest
     inputs: Mapping[str, InputConfig]
     id: str | None
+    spelling: Spelling
     total: int
     absent: tuple[str, ...]
 
@@ -84,8 +87,8 @@ def open_rows(config: ScoreConfig, inputs: Mapping[str, InputConfig]) -> Rows:
         )
     id = config.id or ("id" if "id" in known else None)
     present, absent = model_columns(manifest, inputs)
-    total = _count(manifest, id or present[0], named=id is not None)
-    return Rows(manifest, inputs, id, total, absent)
+    total, spelling = _count(manifest, id or present[0], named=id is not None)
+    return Rows(manifest, inputs, id, spelling, total, absent)
 
 
 def read_chunks(rows: Rows, size: int, needed: Callable[[int], bool]) -> Iterator[Chunk]:
@@ -104,10 +107,14 @@ def read_chunks(rows: Rows, size: int, needed: Callable[[int], bool]) -> Iterato
                 yield _chunk(rows, first, batch, pool)
 
 
-def _count(manifest: Manifest, column: str, named: bool) -> int:
-    """Count the rows. Ids are compared by 8 bytes of their digests, and in full where those agree."""
-    seen, empty = array("Q"), []
+def _count(manifest: Manifest, column: str, named: bool) -> tuple[int, Spelling]:
+    """Count the rows, and find the spelling of their ids.
+
+    Ids are compared by 8 bytes of their digests, and in full where those agree.
+    """
+    seen, empty, guess = array("Q"), [], SpellingGuess()
     for batch in manifest.batches([column]):
+        guess.add(batch[column] if named else ())
         for cell in batch[column]:
             if named and (word := text_cell(cell, manifest.name, column, len(seen))) is None:
                 empty.append(len(seen))
@@ -122,7 +129,17 @@ def _count(manifest: Manifest, column: str, named: bool) -> int:
         )
     if named:
         _check_unique(manifest, column, seen)
-    return len(seen)
+    spelling = replace(guess.spelling, empty=frozenset())  # an id may be NA
+    merges = spelling.kind in ("number", "boolean") and not _keeps_apart(spelling, manifest, column)
+    return len(seen), replace(spelling, kind="word") if merges else spelling
+
+
+def _keeps_apart(spelling: Spelling, manifest: Manifest, column: str) -> bool:
+    """Return True if different ids have different names; 1.1 and 1.10 may be two chapters."""
+    names = array("Q")
+    for batch in manifest.batches([column]):
+        names.extend(_short(str(spelling.name(cell))) for cell in batch[column])
+    return len(np.unique(np.frombuffer(names, np.uint64))) == len(names)
 
 
 def _check_unique(manifest: Manifest, column: str, seen: array[int]) -> None:
@@ -158,6 +175,6 @@ def _short(id: str) -> int:
 def _chunk(rows: Rows, first: int, batch: Batch, pool: ThreadPoolExecutor) -> Chunk:
     size = len(next(iter(batch.values())))
     numbers = range(first, first + size)
-    ids = [str(word_of(cell)) for cell in batch[rows.id]] if rows.id else list(map(str, numbers))
+    ids = [str(rows.spelling.name(cell)) for cell in batch[rows.id]] if rows.id else list(map(str, numbers))
     table, faults = usable_rows(rows.manifest, rows.inputs, batch, numbers, ids, pool)
     return Chunk(first, ids, table, faults)

@@ -35,6 +35,7 @@ def outcome_json(outcome: Outcome) -> str:
             "model": asdict(outcome.registered.version),
             "champion": outcome.registered.champion,
             "promotion": outcome.registered.reason,
+            "undecided": outcome.registered.verdict.undecided,
             "promotion_checks": [asdict(check) for check in outcome.registered.verdict.checks],
         }
     )

@@ -95,8 +95,9 @@ def show_promotion(console: Console, promotion: Promotion, challenger: str) -> N
     if promotion.moved is not None:
         line = f"{challenger} is champion: {promotion.moved.reason}."
     else:
-        reason = evidence.verdict.reason if evidence is not None else ""
-        line = f"refused, the champion stays: {reason}. --force skips the rule."
+        assert evidence is not None
+        state = "undecided" if evidence.verdict.undecided else "refused"
+        line = f"{state}, the champion stays: {evidence.verdict.reason}. --force skips the rule."
     print_text(console, visible(line))
 
 

@@ -57,7 +57,9 @@ def test_a_whole_run_opens_the_table_at_most_nine_times(
     measure_robustness(built.dataset, built.bundle, evaluated.evaluations[0], config)
     explain_samples(built.dataset, built.bundle, evaluated.predictions, config)
     audit(built.dataset, built.prepared, built.features, evaluated.evaluations[0], config)
-    compare(built.dataset, Rival(built.bundle, "new"), Rival(built.bundle, "old"), config)
+    compare(
+        built.dataset, Rival(built.bundle, "new"), Rival(built.bundle, "old"), config, tmp_path, tiny_data
+    )
     assert 1 <= len(openings) <= 9, openings
 
 

@@ -11,14 +11,14 @@ import pytest
 
 from components.config.promotion import PromotionConfig
 from components.evaluation.intervals import Gain, Interval
-from components.promotion.compare import (
-    Scores,
+from components.promotion.clauses import (
     calibration_check,
     further_check,
     loss,
     robustness_checks,
     subset_check,
 )
+from components.promotion.scores import Scores
 from components.promotion.unknown import Common
 from components.promotion.verdict import Check, Verdict
 from components.robustness.results import CorruptionCurve, Level, MissingCurve, MissingLevel, Robustness

@@ -17,9 +17,10 @@ import pytest
 import soundfile as sf
 from pydantic import TypeAdapter
 
-from components.config import ConfigError
+from components.config import ConfigError, PipelineConfig
 from components.config.inputs import AudioInput
 from components.config.score import BATCH, ScoreConfig
+from components.data.keys import read_keys
 from components.data.rows import chunked, open_table
 from components.errors import DataError
 from components.inference.predictor import Predictor
@@ -190,6 +191,28 @@ def test_embedded_media_are_scored_like_files(
         pq.write_table(pa.table(columns), folder / f"{name}.parquet")
         predictions = scored(job_of(tiny, folder, f"{name}.parquet"), predictor)[1]
         pd.testing.assert_frame_equal(predictions, expected, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("cells", "names"),
+    [
+        ([1.0, 2.5], ["1", "2.5"]),
+        (["1.0", "2.50"], ["1", "2.5"]),
+        (["1.1", "1.10"], ["1.1", "1.10"]),  # two chapters, no numbers
+        (["007", "8.0"], ["007", "8.0"]),
+        (["True", "False"], ["true", "false"]),
+    ],
+)
+def test_ids_are_spelled_as_training_spells_them(tmp_path: Path, cells: list[Any], names: list[str]) -> None:
+    table = pd.DataFrame({"id": cells, "label": ["a", "b"], "note": ["one", "two"]})
+    table.to_parquet(tmp_path / "new.parquet")
+    note = {"modality": "text", "columns": "note"}
+    source = {"source": str(tmp_path / "new.parquet")}
+    config = PipelineConfig.model_validate({"name": "n", "data": source, "inputs": {"note": note}})
+    assert list(read_keys(config, open_table(source["source"])).ids) == names
+    rows = open_rows(ScoreConfig(model="m", manifest=source["source"]), config.inputs)
+    (chunk,) = read_chunks(rows, BATCH, lambda first: True)
+    assert chunk.ids == names
 
 
 def test_silence_means_what_the_model_was_trained_with(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from components.config.inputs import TextInput
 from components.config.score import ScoreConfig
 from components.data.sources.manifest import Manifest
+from components.data.spelling import Spelling
 from components.scoring.job import Job, Model
 from components.scoring.rows import Rows
 from components.scoring.summary import sum_up
@@ -38,7 +39,7 @@ def test_answers_are_counted_by_kind_and_a_part_may_be_empty(tmp_path: Path) -> 
         pq.write_table(whole.slice(first, length), job.predictions / f"part-{part:06d}.parquet")
     manifest = Manifest("new.csv", "new.csv", "", ("title", "body"), lambda wanted: iter(()))
     inputs = {name: TextInput(columns=[name]) for name in ("title", "body")}
-    rows = Rows(manifest, inputs, None, 4, ("extra",))
+    rows = Rows(manifest, inputs, None, Spelling(), 4, ("extra",))
 
     summary = sum_up(job, rows, Targets((classes(2), labels("abc"), number())), "run", faulty=2)
     assert (summary.rows, summary.scored, summary.not_scored, summary.faulty) == (4, 3, 1, 2)

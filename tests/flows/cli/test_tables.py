@@ -242,6 +242,7 @@ def test_programs_find_the_keys_that_they_know() -> None:
             "model",
             "champion",
             "promotion",
+            "undecided",
             "promotion_checks",
         ]
     )
