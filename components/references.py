@@ -147,6 +147,7 @@ class TeacherPredictions:
         embedding: Length of the teacher's vector.
         uses: Inputs of the teacher itself.
         answered: Distinct rows that had to be predicted now.
+        teacher: Bundle of the teacher.
     """
 
     store: str
@@ -155,6 +156,7 @@ class TeacherPredictions:
     embedding: int
     uses: tuple[str, ...]
     answered: int
+    teacher: str
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,7 @@ class Dataset:
         spellings: Rule of each target and of each column of the inputs, by column.
         readings: The rule in words, for people, by column of text or tables and by target.
         findings: What was decided without being certain, and files that hold next to nothing.
+        named: True where a column gives the ids; False where rows are numbered, and known by their content.
     """
 
     samples: str
@@ -188,6 +191,7 @@ class Dataset:
     spellings: dict[str, Any] = field(default_factory=dict)  # empty in references of an earlier braid
     readings: dict[str, str] = field(default_factory=dict)
     findings: tuple[str, ...] = ()
+    named: bool = True
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,23 @@ class SplitConfig(Section):
     column: str | None = Field(
         None, description="Column that holds train, val or test; null draws rows at random by fraction."
     )
-    val: float = Field(0.15, gt=0, lt=1, description="Fraction of rows (or groups) drawn for validation.")
-    test: float = Field(0.2, gt=0, lt=1, description="Fraction of rows (or groups) drawn for the test.")
-    stratify: bool = Field(True, description="Keep the share of each class the same in every split.")
+    val: float = Field(
+        0.15, gt=0, lt=1, description="Fraction of rows (or groups) drawn for validation, met on average."
+    )
+    test: float = Field(
+        0.2, gt=0, lt=1, description="Fraction of rows (or groups) drawn for the test, met on average."
+    )
+    seed: int = Field(
+        0,
+        ge=0,
+        description="Seed of the draw. It is not that of training, and a row stays in its split as the table "
+        "grows, so that a champion is judged on rows that it has not learned from.",
+    )
+    stratify: bool = Field(
+        True,
+        description="Let train and validation exchange rows, so that both have rare classes where they can. "
+        "Test rows stay. false fills train alone.",
+    )
     group: str | None = Field(
         None, description="Column of groups (speaker, patient, ...), each of which stays in one split."
     )
@@ -75,7 +89,7 @@ class DataConfig(Section):
     id: str | None = Field(
         "id",
         description="Column with a unique id per row; null numbers the rows, as does a folder, demo or "
-        "huggingface source without this column.",
+        "huggingface source without this column. A numbered row is known by its content.",
     )
     roots: list[str] = Field(
         [],

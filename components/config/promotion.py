@@ -54,6 +54,12 @@ class PromotionConfig(Section):
         description="Largest share of test rows with a class that the champion does not know. Both models "
         "are compared on the other rows; above this share nothing is decided and the champion stays.",
     )
+    min_rows: int = Field(
+        20,
+        ge=1,
+        description="Fewest test rows on which two models are compared. Rows, groups and contents that one "
+        "of them has learned from do not count. With fewer nothing is decided and the champion stays.",
+    )
     lost_inputs: Literal["refuse", "allow"] = Field(
         "refuse",
         description="Comparison with a champion that reads columns which the data no longer have: refuse "

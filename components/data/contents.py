@@ -1,6 +1,6 @@
 """Contents of the inputs of all rows: the columns ``NAME.*`` of the samples table, read in chunks."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from components.data.quarantine import Quarantine
 from components.data.sources.manifest import Manifest
 from components.data.spelling import Spelling
 from components.storage.column import Column
-from components.storage.digest import digest, digest_json
+from components.storage.digest import digest, digest_json, short_digest
 
 Cells = list[str | None]
 InputCells = dict[str, dict[str, Cells]]
@@ -180,6 +180,16 @@ def _check_chunk(
         if without_fault == list(config.inputs):
             add_fault(row, "row", None, "no input at all (every input is missing)")
     return columns
+
+
+def content_keys(digests: Iterable[Iterable[str | None]]) -> Iterator[int]:
+    """Name rows by their contents, whatever the inputs are called.
+
+    Args:
+        digests: Digests of each row's inputs, None where one is missing.
+    """
+    for row in digests:
+        yield short_digest(" ".join(sorted(cell for cell in row if isinstance(cell, str))))
 
 
 def _text_columns(cells: Mapping[str, Cells]) -> dict[str, Cells]:

@@ -4,6 +4,10 @@ The source is read twice: first the keys of all rows, then the contents in chunk
 The memory that ingest needs therefore hardly grows with the number of rows.
 """
 
+from __future__ import annotations
+
+import logging
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,11 +20,12 @@ import pyarrow.parquet as pq
 
 from components.config.inputs import TabularInput
 from components.config.pipeline import PipelineConfig
+from components.config.targets import RegressionTarget
 from components.data.checks import check_columns, check_splits
-from components.data.contents import content_schema, read_contents
+from components.data.contents import content_keys, content_schema, read_contents
 from components.data.findings import MediaFindings
-from components.data.keys import check_targets, read_keys
-from components.data.labels import build_targets, check_classes, spell_orders, strata
+from components.data.keys import Keys, check_targets, read_keys
+from components.data.labels import build_targets, check_classes, spell_orders, strata, untaught
 from components.data.quarantine import Quarantine
 from components.data.sources.readers import open_manifest
 from components.data.splits import SPLITS, assign
@@ -30,6 +35,8 @@ from components.storage.atomic import replacing
 from components.storage.column import Column
 from components.storage.digest import TableDigest
 from components.targets.collection import PREFIX
+
+logger = logging.getLogger(__name__)
 
 _ROW_GROUP = 16384  # rows
 AUDIT_GROUP = "group."
@@ -73,16 +80,26 @@ def ingest(
     manifest = open_manifest(config.data, folder, base)
     check_columns(config, manifest)
     keys = read_keys(config, manifest)
+    findings = list(manifest.findings)
+    if not (keys.named or manifest.numbered):
+        findings.append(
+            f"{manifest.name}: rows have no ids and are known by their contents, so a row that is changed is "
+            "another row; data.id names a column of ids"
+        )
+        logger.warning("%s", findings[-1])
     config = spell_orders(config, keys.spellings)
     quarantine = Quarantine()
     check_targets(config, keys, quarantine)
 
     with TemporaryFile(dir=tables) as contents:
         # Contents wait in a file, as the splits of their rows are drawn when all bad rows are known.
-        done = 0
+        done, content = 0, array("Q")
         with pa.ipc.new_stream(contents, content_schema(config)) as writer:
             for batch in read_contents(config, manifest, keys.ids, keys.spellings, folder, base, quarantine):
                 writer.write_batch(batch)
+                if not keys.named:
+                    digests = (batch.column(f"{name}.digest").to_pylist() for name in config.inputs)
+                    content.extend(content_keys(zip(*digests, strict=True)))
                 done += batch.num_rows
                 progress(done, len(keys))
         if done != len(keys):
@@ -95,22 +112,24 @@ def ingest(
         # Splits are drawn among usable rows alone, so that each gets its share of them.
         usable = np.ones(len(keys), bool)  # (N,)
         usable[list(quarantine.rows)] = False
+        for column, section in config.targets.items():
+            check_classes(section, keys.targets[column].keep(usable), manifest.name)
+        splits = _split(config, keys, usable, content)
+        aside = _set_aside(config, keys, usable, splits, quarantine) if keys.splits is None else []
+        if aside:
+            quarantine.write(quarantined)
+            is_kept = ~np.isin(np.flatnonzero(usable), aside)
+            splits = [split for split, stays in zip(splits, is_kept, strict=True) if stays]
+            usable[aside] = False
+        check_splits(splits, manifest.name)
         ids, groups = keys.ids.keep(usable), keys.groups.keep(usable)
         targets = {name: cells.keep(usable) for name, cells in keys.targets.items()}
-        for column, section in config.targets.items():
-            check_classes(section, targets[column], manifest.name)
-        splits = assign(
-            None if keys.splits is None else [keys.splits[row] for row in np.flatnonzero(usable)],
-            ids,
-            strata(config.target, targets[config.target.column]),
-            groups,
-            config.data.split,
-            config.seed,
-        )
-        check_splits(splits, manifest.name)
 
         # Classes and scales come from the training rows, so they can be built only now.
-        known_targets = build_targets(config, targets, keys.targets, splits, manifest.name)
+        possible = np.ones(len(keys), bool)
+        possible[aside] = False
+        every_cell = {name: cells.keep(possible) for name, cells in keys.targets.items()}
+        known_targets = build_targets(config, targets, every_cell, splits, manifest.name)
         target_columns = {f"{PREFIX}{name}": cells for name, cells in targets.items()}
         audit_columns = {
             f"{AUDIT_GROUP}{name}": cells.keep(usable) for name, cells in keys.audit_groups.items()
@@ -142,16 +161,47 @@ def ingest(
             column: str(keys.readings[column]) for column in [*config.targets, *_table_columns(config)]
         },
         findings=(
-            *manifest.findings,
+            *findings,
             *(finding for reading in keys.readings.values() for finding in reading.findings),
             *media.sentences(),
         ),
+        named=keys.named,
     )
 
 
 def _table_columns(config: PipelineConfig) -> list[str]:
     tables = [section for section in config.inputs.values() if isinstance(section, TabularInput)]
     return [column for section in tables for column in section.columns]
+
+
+def _split(config: PipelineConfig, keys: Keys, usable: np.ndarray, content: array[int]) -> list[str]:
+    """Return the split of each usable row; rows without ids are known by their content."""
+    column, options = config.target.column, config.data.split
+    cells = keys.targets[column].keep(usable)
+    # Rows of numbers exchange none, as ranges of numbers move with every row.
+    is_number = isinstance(config.target, RegressionTarget)
+    return assign(
+        None if keys.splits is None else [keys.splits[row] for row in np.flatnonzero(usable)],
+        keys.ids.keep(usable) if keys.named else np.frombuffer(content, np.uint64)[usable].tolist(),
+        [""] * len(cells) if is_number else strata(config.target, cells),
+        keys.groups.keep(usable),
+        options,
+    )
+
+
+def _set_aside(
+    config: PipelineConfig, keys: Keys, usable: np.ndarray, splits: Sequence[str], quarantine: Quarantine
+) -> list[int]:
+    """Put rows into quarantine whose class no training row has, and return them.
+
+    They are test rows, which stay test rows until the class has others; see ADR 036.
+    """
+    targets = {name: cells.keep(usable) for name, cells in keys.targets.items()}
+    rows = np.flatnonzero(usable).tolist()
+    reasons = {rows[row]: reason for row, reason in untaught(config, targets, splits).items()}
+    for row, reason in reasons.items():
+        quarantine.add(str(keys.ids[row]), "row", None, reason, row)
+    return list(reasons)
 
 
 def _write(

@@ -36,6 +36,7 @@ class Keys:
 
     Attributes:
         ids: Unique id of each row.
+        named: True where a column gives the ids; False where rows are numbered, and known by their content.
         targets: Target cells by column.
         groups: Group of each row; all None where rows are not grouped.
         splits: ``train``, ``val`` or ``test`` of each row; None where braid draws them.
@@ -45,6 +46,7 @@ class Keys:
     """
 
     ids: Column
+    named: bool
     targets: dict[str, Column]
     groups: Column
     splits: list[str] | None
@@ -104,6 +106,7 @@ def read_keys(config: PipelineConfig, manifest: Manifest) -> Keys:
     no_groups = Column(pa.chunked_array([pa.nulls(count, pa.string())]))
     return Keys(
         ids=ids,
+        named=ids_from is not None,
         targets={column: columns[column] for column in config.targets},
         groups=columns[data.split.group] if data.split.group else no_groups,
         splits=None if splits is None else [str(normal_split(split)) for split in splits],

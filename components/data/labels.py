@@ -110,6 +110,28 @@ def strata(config: TargetConfig, cells: Sequence[str | None]) -> list[str]:
     return [cell or "" for cell in cells]
 
 
+def untaught(
+    config: PipelineConfig, cells: Mapping[str, Sequence[str | None]], splits: Sequence[str]
+) -> dict[int, str]:
+    """Find rows of classes that no training row has; return the reason by row.
+
+    Args:
+        config: Pipeline configuration.
+        cells: Cells of N rows, by target.
+        splits: (N,) splits.
+    """
+    reasons = {}
+    for column, section in config.targets.items():
+        if not isinstance(section, ClassificationTarget | OrdinalTarget):
+            continue
+        pairs = list(zip(cells[column], splits, strict=True))
+        known = {cell for cell, split in pairs if split == "train"}
+        for row, (cell, split) in enumerate(pairs):
+            if cell is not None and cell not in known:
+                reasons[row] = f"target {column}: no training row has class {cell!r} yet (drawn for {split})"
+    return reasons
+
+
 def build_targets(
     config: PipelineConfig,
     cells: Mapping[str, Sequence[str | None]],

@@ -1,19 +1,30 @@
-"""Division of rows into train, val and test: by a column, at random by fraction, or by whole groups.
+"""Division of rows into train, val and test: by a column, or by a number drawn for each row or whole group.
 
-The order of a draw follows from the digest of the seed and a row's id. So it does not depend on the order
-of rows, and a row that is added or removed moves few others.
+The number follows from the digest of the seed and the row's id, its group, or its content where rows have no
+ids. So whether a row is a test row depends on no other row. It stays one while a table grows, shrinks or is
+sorted otherwise, and a model of last month has not learned from it. The price is that shares are met on
+average only.
+
+Between val and train, from both of which a model learns, rows of rare classes may change places.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from components.config.data import SplitConfig
+from components.data.spelling import identity
 from components.errors import DataError
-from components.storage.digest import digest
+from components.storage.digest import short_digest
+
+logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
+_TRAIN, _VAL, _TEST = range(3)
+_SPARES = 4  # training rows of a class, or groups, of which one may go to validation
 _SYNONYMS = {
     "train": "train", "training": "train",
     "val": "val", "valid": "val", "validation": "val", "dev": "val",
@@ -28,158 +39,133 @@ def normal_split(value: str | None) -> str | None:
 
 def assign(
     given: Sequence[str | None] | None,
-    ids: Sequence[str],
+    names: Sequence[str],
     strata: Sequence[str],
     groups: Sequence[str | None],
     config: SplitConfig,
-    seed: int,
 ) -> list[str]:
     """Return the split of each row.
 
     Args:
         given: Normalised splits from a column; None draws all. If the column has train and test but no val,
             val is drawn from its training rows.
-        ids: Unique id of each row.
-        strata: Stratum of each row, such as its label; each split gets its share of every stratum.
+        names: Name by which each row is known in any table; rows of one name stay together.
+        strata: Stratum of each row, such as its label.
         groups: Group of each row, which stays whole; a row with None is a group of its own.
-        config: Fractions of the splits, and the column of groups.
+        config: Fractions of the splits, seed of the draw, and the column of groups.
 
     Raises:
-        DataError: If there are fewer groups than splits, or a column puts a group in two splits.
+        DataError: If there are too few rows or groups to draw from, or a column puts a group in two splits.
     """
-    grouped = config.group is not None
+    if given is not None:
+        filled = [split or "train" for split in given]
+        if config.group is not None:
+            _check_groups(filled, groups, config.group)
+        if "val" in filled or "train" not in filled:
+            return filled
+    drawn = np.fromiter(_draw(names, groups, config), np.uint64, len(names))
+    share = drawn / 2.0**64  # (N,), uniform in [0, 1)
     if given is None:
-        fractions = {"train": 1 - config.val - config.test, "val": config.val, "test": config.test}
-        return _draw(fractions, ids, strata, groups if grouped else None, config.stratify, seed)
-    splits = [split or "train" for split in given]
-    if grouped:
-        _check_groups(splits, groups, str(config.group))
-    if "val" not in splits and "train" in splits:
-        rows = [row for row, split in enumerate(splits) if split == "train"]
-        drawn = _draw(
-            {"train": 1 - config.val, "val": config.val},
-            [ids[row] for row in rows],
-            [strata[row] for row in rows],
-            [groups[row] for row in rows] if grouped else None,
-            config.stratify,
-            seed,
-        )
-        for row, split in zip(rows, drawn, strict=True):
-            splits[row] = split
-    return splits
-
-
-def _draw(
-    fractions: Mapping[str, float],
-    ids: Sequence[str],
-    targets: Sequence[str],
-    groups: Sequence[str | None] | None,
-    stratify: bool,
-    seed: int,
-) -> list[str]:
-    """Draw the split of each row; ``fractions`` gives the share of each split, and they add up to 1."""
-    strata = list(targets) if stratify else [""] * len(ids)
-    if groups is None:
-        splits = _draw_rows(fractions, ids, strata, seed)
-        units = ids  # not copied to a list, which takes a hundred bytes per row
+        is_test = share < config.test
+        if len(drawn) and not is_test.any():
+            # The least one is the test. As the table grows, a row that was none never becomes one by this.
+            is_test = drawn == drawn.min()
     else:
-        units = [
-            f"row {name}" if group is None else f"group {group}"
-            for name, group in zip(ids, groups, strict=True)
-        ]
-        splits = _draw_groups(fractions, units, strata, seed)
-    return _with_known_labels(splits, units, targets)
+        is_test = np.fromiter((split == "test" for split in given), bool, len(given))
+    is_val = (share >= config.test) & (share < config.test + config.val)
+    splits = np.where(is_test, _TEST, np.where(is_val, _VAL, _TRAIN)).astype(np.int8)  # (N,)
+    _fill(splits, drawn, config)
+    _exchange(splits, drawn, strata, both=config.stratify)
+    if given is None and config.group is not None:
+        _warn_of_shares(is_test.mean(), config)
+    return [SPLITS[split] for split in splits.tolist()]
 
 
-def _order(name: str, seed: int) -> int:
-    """Return the rank of a row or group in the draw: the first eight bytes of a digest, as a number."""
-    return int(digest(str(seed), name)[:16], 16)
+def _draw(names: Sequence[str], groups: Sequence[str | None], config: SplitConfig) -> Iterator[int]:
+    """Draw a number for each row, one for all rows of a group."""
+    for name, group in zip(names, groups, strict=True):
+        is_grouped = config.group is not None and group is not None
+        unit = f"group {identity(group)}" if is_grouped else f"row {identity(name)}"
+        yield short_digest(f"{config.seed} {unit}")
 
 
-def _draw_rows(
-    fractions: Mapping[str, float], ids: Sequence[str], strata: Sequence[str], seed: int
-) -> list[str]:
-    """Draw rows within each stratum: one row goes to train, two to train and test, more to every split."""
-    order = np.fromiter((_order(name, seed) for name in ids), np.uint64, len(ids))
-    numbers: dict[str, int] = {}
-    stratum = np.fromiter((numbers.setdefault(name, len(numbers)) for name in strata), np.int32, len(ids))
-    drawn = np.lexsort((order, stratum))  # (N,) rows, one stratum after another
-    splits = ["train"] * len(ids)
-    for rows in np.split(drawn, np.cumsum(np.bincount(stratum))[:-1]):
-        start = 0
-        for split, count in _quotas(fractions, len(rows)).items():
-            for row in rows[start : start + count]:
-                splits[row] = split
-            start += count
-    return splits
-
-
-def _quotas(fractions: Mapping[str, float], rows: int) -> dict[str, int]:
-    """Return how many of a stratum's rows val and test get; train keeps the rest, at least one."""
-    drawn = [split for split in ("test", "val") if split in fractions][: max(rows - 1, 0)]
-    quotas = {split: max(1, round(fractions[split] * rows)) for split in drawn}
-    while quotas and sum(quotas.values()) >= rows:
-        quotas[max(quotas, key=lambda split: quotas[split])] -= 1
-    return quotas
-
-
-def _draw_groups(
-    fractions: Mapping[str, float], units: Sequence[str], strata: Sequence[str], seed: int
-) -> list[str]:
-    """Draw whole groups, the largest first, each to the split that lacks most of its strata."""
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for unit, stratum in zip(units, strata, strict=True):
-        counts[unit][stratum] += 1
-    if len(counts) < len(fractions):
+def _fill(splits: NDArray[np.int8], drawn: NDArray[np.uint64], config: SplitConfig) -> None:
+    """See to it that train and val have a row each."""
+    learnable = np.unique(drawn[splits != _TEST])
+    if len(learnable) < 2:
+        what = "rows" if config.group is None else "groups"
+        option = "data.split" if config.group is None else "data.split.group"
         raise DataError(
-            f"data.split.group: {len(counts)} groups ({', '.join(sorted(counts)[:5])}) cannot fill the "
-            f"splits {', '.join(fractions)}. Choose a column with more groups, or give the split in a column "
-            "(data.split.column)."
+            f"{option}: {len(np.unique(drawn))} {what} cannot fill the splits train, val and test: the draw "
+            f"leaves {len(learnable)} outside of the test. Add {what}, choose another data.split.seed, or "
+            "give the split in a column (data.split.column)."
         )
-    total = Counter(strata)
-    lacking = {
-        split: {stratum: share * total[stratum] for stratum in total} for split, share in fractions.items()
-    }
-    empty = set(fractions)
-    split_of: dict[str, str] = {}
-    ordered = sorted(counts, key=lambda unit: (-counts[unit].total(), _order(unit, seed)))
-    for left, unit in zip(range(len(ordered), 0, -1), ordered, strict=True):
-        open_splits = (
-            [split for split in fractions if split in empty] if left <= len(empty) else list(fractions)
-        )
-
-        def need(split: str, held: Counter[str] = counts[unit]) -> float:
-            return sum(number * lacking[split][stratum] / total[stratum] for stratum, number in held.items())
-
-        split = max(open_splits, key=need)
-        split_of[unit] = split
-        empty.discard(split)
-        for stratum, number in counts[unit].items():
-            lacking[split][stratum] -= number
-    return [split_of[unit] for unit in units]
+    for split, unit in ((_VAL, learnable[0]), (_TRAIN, learnable[-1])):
+        if not (splits == split).any():
+            splits[drawn == unit] = split
 
 
-def _with_known_labels(splits: list[str], units: Sequence[str], targets: Sequence[str]) -> list[str]:
-    """Move units to train until it has every label.
+def _exchange(splits: NDArray[np.int8], drawn: NDArray[np.uint64], strata: Sequence[str], both: bool) -> None:
+    """Move units of rare strata from val to train where train has none, and back where train can spare one.
 
-    The smallest unit with a label that train lacks moves, unless its split would be empty without it.
+    Args:
+        splits: (N,) splits, which are changed.
+        drawn: (N,) number of each row's unit, by which it is known.
+        strata: (N,) strata.
+        both: Fill strata of val too.
     """
-    known = {target for split, target in zip(splits, targets, strict=True) if split == "train"}
-    if known.issuperset(targets):
-        return splits
-    sizes = Counter(units)
-    while True:
-        known = {target for split, target in zip(splits, targets, strict=True) if split == "train"}
-        rows_of = Counter(splits)
-        movable = [
-            row
-            for row, split in enumerate(splits)
-            if split != "train" and targets[row] not in known and rows_of[split] > sizes[units[row]]
-        ]
-        if not movable:
-            return splits
-        unit = units[min(movable, key=lambda row: (sizes[units[row]], units[row]))]
-        splits = ["train" if name == unit else split for name, split in zip(units, splits, strict=True)]
+    numbers: dict[str, int] = {}
+    stratum = np.fromiter((numbers.setdefault(name, len(numbers)) for name in strata), np.int64, len(splits))
+    by_name = [numbers[name] for name in sorted(numbers)]  # whatever the order of the rows
+    rows_of_unit, rows_of = _Rows(drawn), _Rows(stratum)
+
+    def units(split: int, number: int) -> NDArray[np.uint64]:
+        rows = rows_of[number]
+        return np.unique(drawn[rows[splits[rows] == split]])
+
+    def absent_from(split: int) -> list[int]:
+        counts = np.bincount(stratum[splits == split], minlength=len(numbers))
+        return [number for number in by_name if not counts[number]]
+
+    spare = len(np.unique(drawn[splits == _VAL])) - 1
+    for number in absent_from(_TRAIN):
+        candidates = units(_VAL, number)
+        if spare and len(candidates) and not len(units(_TRAIN, number)):
+            splits[rows_of_unit[candidates[-1]]] = _TRAIN
+            spare -= 1
+    for number in absent_from(_VAL) if both else ():
+        if len(units(_VAL, number)):
+            continue
+        for unit in units(_TRAIN, number):
+            rows = rows_of_unit[unit]
+            if all(len(units(_TRAIN, each)) >= _SPARES for each in np.unique(stratum[rows]).tolist()):
+                splits[rows] = _VAL
+                break
+
+
+class _Rows:
+    """Rows by key.
+
+    Args:
+        keys: (N,) key of each row.
+    """
+
+    def __init__(self, keys: NDArray[np.integer]) -> None:
+        self._rows = np.argsort(keys, kind="stable")
+        self._keys = keys[self._rows]
+
+    def __getitem__(self, key: int | np.integer) -> NDArray[np.intp]:
+        start, stop = np.searchsorted(self._keys, key, "left"), np.searchsorted(self._keys, key, "right")
+        return self._rows[start:stop]
+
+
+def _warn_of_shares(share: float, config: SplitConfig) -> None:
+    if abs(share - config.test) > config.test / 2:
+        logger.warning(
+            "data.split.group: whole groups of column %r make the test %.0f%% of the rows, not %.0f%%. For "
+            "another draw set data.split.seed; or give the split in a column (data.split.column)",
+            config.group, 100 * share, 100 * config.test,
+        )  # fmt: skip
 
 
 def _check_groups(splits: Sequence[str], groups: Sequence[str | None], column: str) -> None:

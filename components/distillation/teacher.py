@@ -76,7 +76,7 @@ def teach(
         store.append(missing[start:stop], list(np.concatenate(parts)))
         progress(stop, len(missing))
     return TeacherPredictions(
-        str(store.folder), inputs, dataset.targets.width, embedding, teacher.inputs, answered=len(missing)
+        str(store.folder), inputs, dataset.targets.width, embedding, teacher.inputs, len(missing), str(bundle)
     )
 
 

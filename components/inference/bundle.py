@@ -3,12 +3,13 @@
 ``model.json`` (targets, inputs, choice, temperatures), ``delivered.safetensors`` (heads, fusion),
 one safetensors file for each set of encoder weights, one JSON file for each preprocessor. For search
 also ``aligned.safetensors`` (projections) and ``gallery.parquet`` (:mod:`components.retrieval.gallery`), for
-monitoring ``reference.parquet`` (see :mod:`components.monitoring.reference`).
+monitoring ``reference.parquet`` (see :mod:`components.monitoring.reference`), for promotion
+``learned.parquet`` (:mod:`components.inference.learned_rows`).
 """
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from components.data.cells import UnusableCellError, word_of
 from components.data.spelling import Spelling, guess_spelling
 from components.errors import ModelError
 from components.inference.ensemble import CandidateEnsemble
+from components.inference.learned_rows import LEARNED, LearnedRows, write_learned
 from components.inference.reference_rows import Sample, write_sample
 from components.models.encoders import Encoder
 from components.models.fusion import build_fusion
@@ -121,6 +123,7 @@ def save_bundle(
     spellings: Mapping[str, Any],
     search: Searchable | None = None,
     sample: Sample | None = None,
+    learned: Iterable[LearnedRows] = (),
 ) -> None:
     """Write a bundle; the folder appears whole or not at all.
 
@@ -134,6 +137,7 @@ def save_bundle(
         spellings: Rule of each column, as :meth:`Spelling.to_json` describes it.
         search: What search needs, if it shall be possible.
         sample: What new data can be compared with, if the model shall carry it.
+        learned: Rows that the model has learned from, and those of each of its teachers.
     """
     if folder.exists():
         shutil.rmtree(folder)
@@ -158,6 +162,7 @@ def save_bundle(
             pq.write_table(search.gallery, temporary / GALLERY)
         if sample is not None:
             write_sample(sample, temporary / REFERENCE)
+        write_learned(learned, temporary / LEARNED)
         write_json(
             temporary / "model.json",
             {
@@ -180,7 +185,7 @@ def save_bundle(
 def model_digest(folder: Path) -> str:
     """Digest of what answers: weights, preprocessing and settings; not of the samples that the model carries
     and not of ``facts``, which say where it comes from."""
-    carried = {"model.json", GALLERY, REFERENCE}
+    carried = {"model.json", GALLERY, REFERENCE, LEARNED}
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in carried)
     values = json.loads((folder / "model.json").read_text("utf-8"))
     del values["facts"]

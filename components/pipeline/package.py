@@ -19,6 +19,7 @@ from components.inference.ensemble import (
     Predicted,
     Subset,
 )
+from components.inference.learned_rows import learned_rows, read_learned
 from components.inference.selection import calibrate_and_choose
 from components.models.fusion import build_fusion
 from components.models.networks import Fused
@@ -91,6 +92,7 @@ def package_model(
     config: PipelineConfig,
     folder: Path,
     aligned: Trained | None = None,
+    teacher: Path | None = None,
 ) -> SelectionRows:
     """Put the candidates together, calibrate them, choose among them and write the bundle.
 
@@ -103,6 +105,7 @@ def package_model(
         config: The whole pipeline.
         folder: Folder of the bundle.
         aligned: Projections for search, of the features that the fusion takes.
+        teacher: Bundle of the model that taught this one, which has thereby learned from its rows too.
 
     Returns:
         The rows by which the choice was made.
@@ -124,6 +127,7 @@ def package_model(
         spellings=dataset.spellings,
         search=None if aligned is None else _search(dataset, fused, aligned, config),
         sample=reference,
+        learned=[learned_rows(dataset, config), *(() if teacher is None else read_learned(teacher))],
     )
     return selection
 

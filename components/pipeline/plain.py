@@ -279,6 +279,7 @@ class PlainSteps:
         aligned: Trained | None,
     ) -> ModelEvaluation:
         """Choose by rows that nothing has learned from, write the bundle, evaluate it on test."""
+        teacher = None if self.distillation is None else Path(self.distillation.predictions.teacher)
         selection = package_model(
             dataset,
             prepared,
@@ -290,6 +291,7 @@ class PlainSteps:
             self.config,
             self.bundle,
             aligned,
+            teacher,
         )
         made = evaluate_model(dataset, selection, features, fused, self.bundle, self.config)
         return replace(made, curves=read_curves(training_folders(singles, fused), self.config.target.metric))

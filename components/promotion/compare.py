@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from components.config.inputs import InputConfig
 from components.config.pipeline import PipelineConfig
 from components.config.promotion import PromotionConfig
@@ -13,6 +15,7 @@ from components.evaluation.bootstrap import paired_gain
 from components.evaluation.shapley import subsets
 from components.inference.attribution import MOST_INPUTS
 from components.inference.bundle import Bundle
+from components.inference.learned_rows import read_learned
 from components.inference.predictor import Predictor
 from components.promotion.clauses import (
     calibration_check,
@@ -20,7 +23,7 @@ from components.promotion.clauses import (
     robustness_checks,
     subset_check,
 )
-from components.promotion.rows import ModelRows, TestRows, rows_of
+from components.promotion.rows import HeldOutRows, ModelRows, rows_of
 from components.promotion.scores import score
 from components.promotion.unknown import common, spelled_as
 from components.promotion.verdict import Check, Verdict
@@ -68,7 +71,6 @@ def compare(
         base: Folder of the pipeline file.
     """
     rule = config.promotion
-    samples = open_samples_table(dataset).split("test", list(config.inputs), values=True)
     new_model = Predictor(challenger.bundle, config.engine.device)
     old_model = Predictor(champion.bundle, config.engine.device)
     targets = new_model.bundle.delivered.targets
@@ -80,6 +82,21 @@ def compare(
             (),
             "or give promotion.model a new name",
         )
+    test = HeldOutRows(open_samples_table(dataset), dataset, config, folder, base)
+    new_rows, old_rows = (
+        rows_of(model.bundle, read_learned(rival.bundle), test)
+        for model, rival in ((new_model, challenger), (old_model, champion))
+    )
+    lost = _lost_check(old_rows, dataset, rule)
+    if not lost.passed:
+        return _undecided(champion, lost.note, (lost,), "or set promotion.lost_inputs: allow")
+    by_new, by_old = new_rows.known, old_rows.known
+    if by_new is None or by_old is None:
+        who = champion if by_old is None else challenger
+        why = f"which of the test rows {who.name} has learned from cannot be told"
+        return _undecided(champion, why, (), "or name a column of ids (data.id)")
+    fresh = np.flatnonzero(~(by_new | by_old))
+    samples, new_rows, old_rows = test.samples.iloc[fresh], new_rows.take(fresh), old_rows.take(fresh)
     shared_targets = {
         name: common(
             next(target for target in targets if target.name == name),
@@ -90,7 +107,7 @@ def compare(
     }
     deciding = shared_targets[targets.primary.name]
     unknown = deciding.check(rule.max_unknown)
-    if not unknown.passed or not deciding.rows.any():
+    if not unknown.passed:
         return _undecided(
             champion,
             f"{deciding.share:.0%} of the test rows have classes that it does not know, "
@@ -98,12 +115,15 @@ def compare(
             (unknown,),
             "or raise the bound",
         )
-    test = TestRows(samples, dataset, config, folder, base)
-    new_rows, old_rows = rows_of(new_model.bundle, test), rows_of(old_model.bundle, test)
-    lost = _lost_check(old_rows, dataset, rule)
-    if not lost.passed:
-        return _undecided(champion, lost.note, (lost,), "or set promotion.lost_inputs: allow")
-
+    rows = deciding.rows
+    note = (
+        f"{rows.sum()} of {len(test.samples)} test rows can be compared; {champion.name} has learned from "
+        f"{by_old.sum()} of them, {challenger.name} from {by_new.sum()}"
+    )
+    enough = Check("fresh rows", int(rows.sum()), rule.min_rows, bool(rows.sum() >= rule.min_rows), note)
+    if not enough.passed:
+        why = f"{note}; promotion.min_rows is {rule.min_rows}"
+        return _undecided(champion, why, (enough,), "or wait for new rows")
     paired = _paired(new_model.bundle.inputs, old_model.bundle.inputs)  # old name → new name
     shared = [name for name in new_model.inputs if name in paired.values()]
     by_subset = rule.max_subset_loss is not None and 0 < len(shared) <= MOST_INPUTS
@@ -119,7 +139,7 @@ def compare(
         {target.name: target for target in old_model.bundle.delivered.targets} | dict(known.values()),
     )
 
-    target, values, rows = deciding.target, deciding.values, deciding.rows
+    target, values = deciding.target, deciding.values
     name = rule.metric or target.metric
     gain = paired_gain(
         target,
@@ -133,6 +153,7 @@ def compare(
     )
     won = gain.low > rule.min_gain
     checks = [Check("gain", gain.low, rule.min_gain, won, f"{name}, low end of the paired interval")]
+    checks.append(enough)
     checks += [unknown] if deciding.unknown else []
     checks += [lost] if old_rows.lost else []
     if rule.max_subset_loss is not None:
@@ -149,6 +170,9 @@ def compare(
     )
     if deciding.unknown:
         reason += f"; {deciding.share:.0%} of the test rows are left out, as {deciding.note}"
+    left_out = len(test.samples) - len(fresh)
+    if left_out:
+        reason += f"; {left_out} of {len(test.samples)} test rows are left out, as {note}"
     if old_rows.lost:
         reason += f"; {champion.name} was scored without a part of its inputs: {lost.note}"
     broken = [check for check in checks[1:] if not check.passed]

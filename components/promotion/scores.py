@@ -49,9 +49,9 @@ def score(
         targets: Each target with its name and classes in the result, by the model's own name.
     """
     own = {new: old for old, new in inputs.items()}
-    names, order = tuple(own), list(model.inputs)
+    names, order, count = tuple(own), list(model.inputs), len(next(iter(rows.tables.values())))
     parts: dict[tuple[str, ...], list[pd.DataFrame]] = {}
-    for start in range(0, len(rows.digests), _BATCH):
+    for start in range(0, count, _BATCH):
         embeddings = model.embed(rows.read(model, slice(start, start + _BATCH)))
         present = embeddings.present.cpu().numpy()
         for subset in dict.fromkeys([names, *asked]):

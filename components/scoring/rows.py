@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from components.data.rows import LOOKERS, chunked, model_columns, open_table, te
 from components.data.sources.manifest import Batch, Manifest
 from components.data.spelling import Spelling, SpellingGuess
 from components.errors import DataError, nearest
+from components.storage.digest import short_digest
 
 _SHOWN = 5
 
@@ -118,7 +118,7 @@ def _count(manifest: Manifest, column: str, named: bool) -> tuple[int, Spelling]
         for cell in batch[column]:
             if named and (word := text_cell(cell, manifest.name, column, len(seen))) is None:
                 empty.append(len(seen))
-            seen.append(_short(word) if named and word is not None else len(seen))
+            seen.append(short_digest(word) if named and word is not None else len(seen))
     if not seen:
         raise DataError(f"{manifest.name}: has columns but no rows")
     if empty:
@@ -138,7 +138,7 @@ def _keeps_apart(spelling: Spelling, manifest: Manifest, column: str) -> bool:
     """Return True if different ids have different names; 1.1 and 1.10 may be two chapters."""
     names = array("Q")
     for batch in manifest.batches([column]):
-        names.extend(_short(str(spelling.name(cell))) for cell in batch[column])
+        names.extend(short_digest(str(spelling.name(cell))) for cell in batch[column])
     return len(np.unique(np.frombuffer(names, np.uint64))) == len(names)
 
 
@@ -165,11 +165,6 @@ def _check_unique(manifest: Manifest, column: str, seen: array[int]) -> None:
             f"{manifest.name}: {len(twice)} ids are repeated: {shown}{more} (the first row is 0). "
             "Make them unique, or name another column with --id"
         )
-
-
-def _short(id: str) -> int:
-    data = id.encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
 
 
 def _chunk(rows: Rows, first: int, batch: Batch, pool: ThreadPoolExecutor) -> Chunk:

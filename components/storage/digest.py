@@ -24,6 +24,12 @@ def digest(*parts: bytes | str) -> str:
     return state.hexdigest()
 
 
+def short_digest(text: str) -> int:
+    """Digest of a text in 8 bytes, as a number: a name for one of many rows."""
+    data = text.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
+
+
 def digest_bytes(data: bytes) -> str:
     """Digest of bytes alone; equals :func:`digest_file` of a file that holds them."""
     return hashlib.blake2b(data, digest_size=_SIZE).hexdigest()

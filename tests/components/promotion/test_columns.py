@@ -159,7 +159,7 @@ def test_a_target_under_another_name_is_the_same_where_its_classes_are(
     values["spellings"]["came_back"] = values["spellings"].pop("returned")
     (bundle / "model.json").write_text(json.dumps(values), "utf-8")
     one, config = models.challenger, models.challenger.config
-    rivals = Rival(one.bundle, "2"), Rival(bundle, "1")
+    rivals = Rival(one.bundle, "version 2"), Rival(bundle, "version 1")
     verdict = compare(one.dataset, *rivals, config, one.folder / "data", Path(one.dataset.source).parent)
     assert facts(verdict) == facts(verdict_on(orders(), models, tmp_path))
 

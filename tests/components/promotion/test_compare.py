@@ -163,7 +163,7 @@ def test_both_are_compared_on_rows_of_classes_that_the_champion_knows(
     metric: str,
 ) -> None:
     champion = with_classes(tiny.bundle, tmp_path / "bundle", ["ant", "bee", "dog"])  # cat is new
-    options = config(promotion={"metric": metric, "max_unknown": 0.4})
+    options = config(promotion={"metric": metric, "max_unknown": 0.4, "min_rows": 10})
     verdict = versus(tiny, tiny.bundle, champion, options)
     assert verdict.gain is not None
     assert "33% of the test rows are left out, as the champion does not know 'cat'" in verdict.reason
