@@ -98,8 +98,8 @@ def fuse(
         **({} if distillation is None else {"lesson": distillation.facts(dataset, samples)}),
     }
     if isinstance(network.fusion, Late):
-        opened = open_unseen(dataset, features, singles, unseen, 0 if fold is None else fold.of)
-        return (yield from _pool(dataset, opened, singles, config, cache, network, digest_json(facts)))
+        rows = open_unseen(dataset, features, singles, unseen, 0 if fold is None else fold.of)
+        return (yield from _pool(dataset, rows, singles, config, cache, network, digest_json(facts)))
 
     learning = {
         "training": config.training.model_dump(mode="json", exclude={"folds"}),

@@ -86,7 +86,7 @@ def score(
     """
     model, selection = assemble(dataset, singles, features, unseen, fused, fused_folds, config)
     test = open_split(dataset, "test", features, fused)
-    opened: dict[str, tuple[Rows, Mapping[str, Tensor]]] = {
+    splits: dict[str, tuple[Rows, Mapping[str, Tensor]]] = {
         "val": (selection.predicted, selection.values),
         "test": (test.embeddings, test.values),
     }
@@ -94,7 +94,7 @@ def score(
     candidates = model.candidates(model.inputs)
     predictions: dict[str, dict[str, np.ndarray]] = {}
     values = {}
-    for split, (rows, encoded) in opened.items():
+    for split, (rows, encoded) in splits.items():
         known = known_rows(encoded[target.name]).numpy()
         values[split] = encoded[target.name].numpy()[known]
         every = {name: model.predict(target, rows, names, name) for name in candidates}

@@ -59,7 +59,7 @@ def folds_of_input(samples: pd.DataFrame, name: str, folds: int) -> np.ndarray:
 def folds_of_rows(samples: pd.DataFrame, inputs: Sequence[str], folds: int) -> np.ndarray:
     """Divide rows so that those which share a group or the content of an input stay together.
 
-    Where too many rows hang together in that way, as where a few recordings are paired with every picture,
+    Where too many rows hang together in that way, as where a few recordings are paired with every image,
     rows are divided one by one.
 
     Args:
