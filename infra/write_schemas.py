@@ -4,7 +4,6 @@
 ``python -m infra.write_schemas FOLDER`` writes them there.
 """
 
-import asyncio
 import os
 import sqlite3
 import sys
@@ -23,9 +22,7 @@ def prefect_statements(folder: Path) -> str:
     """Return the SQL of a new database of Prefect's server, which is made in a folder."""
     file = folder / "prefect.db"
     os.environ["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = f"sqlite+aiosqlite:///{file}"
-    from prefect.server.database.dependencies import provide_database_interface
-
-    asyncio.run(provide_database_interface().create_db())
+    server.create_database()
     return _statements(file)
 
 

@@ -30,6 +30,7 @@ from components.data.quarantine import Quarantine
 from components.data.sources.readers import open_manifest
 from components.data.splits import SPLITS, assign
 from components.errors import DataError
+from components.redaction import redacted
 from components.references import Dataset
 from components.storage.atomic import replacing
 from components.storage.column import Column
@@ -180,13 +181,16 @@ def _split(config: PipelineConfig, keys: Keys, usable: np.ndarray, content: arra
     cells = keys.targets[column].keep(usable)
     # Rows of numbers exchange none, as ranges of numbers move with every row.
     is_number = isinstance(config.target, RegressionTarget)
-    return assign(
-        None if keys.splits is None else [keys.splits[row] for row in np.flatnonzero(usable)],
-        keys.ids.keep(usable) if keys.named else np.frombuffer(content, np.uint64)[usable].tolist(),
-        [""] * len(cells) if is_number else strata(config.target, cells),
-        keys.groups.keep(usable),
-        options,
-    )
+    try:
+        return assign(
+            None if keys.splits is None else [keys.splits[row] for row in np.flatnonzero(usable)],
+            keys.ids.keep(usable) if keys.named else np.frombuffer(content, np.uint64)[usable].tolist(),
+            [""] * len(cells) if is_number else strata(config.target, cells),
+            keys.groups.keep(usable),
+            options,
+        )
+    except DataError as error:
+        raise DataError(f"{redacted(str(config.data.source))}: {error}") from None
 
 
 def _set_aside(

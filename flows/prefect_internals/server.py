@@ -3,6 +3,7 @@
 It is imported where it is used, since only the process that serves needs it.
 """
 
+import asyncio
 import base64
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import wraps
@@ -48,6 +49,16 @@ def prefect_application() -> App:
     _repeat_services_on_locks()
     _migrate_one_by_one()
     return create_app()
+
+
+def create_database() -> None:
+    """Run Prefect's migrations on the database that its settings name.
+
+    Goes when Prefect has a public function for it.
+    """
+    from prefect.server.database.dependencies import provide_database_interface
+
+    asyncio.run(provide_database_interface().create_db())
 
 
 def tables() -> Path:

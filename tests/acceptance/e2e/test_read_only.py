@@ -63,7 +63,7 @@ def test_check_report_and_score_read_it(read_only: Project) -> None:
         assert "may not write there" in printed.replace("\n", " ")
     (predictions,) = (read_only.folder / "scores").glob("*/predictions")
     assert len(pd.read_parquet(predictions)) == 20
-    assert Path(outcomes[1][1].strip().splitlines()[-1]).read_text("utf-8").startswith("<!DOCTYPE html>")
+    assert Path(outcomes[1][1].strip().splitlines()[-1]).read_text("utf-8").startswith("<!doctype html>")
     assert len(MlflowClient(read_only.tracking_uri).search_runs(["1"], max_results=1000)) == runs
 
 

@@ -189,7 +189,7 @@ def test_a_pool_makes_valid_jobs(pool: str, resources: list[Resource]) -> None:
     pod = job["spec"]["template"]
     (container,) = pod["spec"]["containers"]
     contained(pool, pod)
-    assert container["args"][:3] == ["python", "-m", "prefect.flow_engine"] or "prefect" in container["args"]
+    assert container["args"] == ["python", "-m", "flows.workers.guarded", "prefect.engine"]
     environment = {variable["name"]: variable for variable in container["env"]}
     assert environment["MORE"]["value"] == "1"
     key = environment["MLFLOW_TRACKING_PASSWORD"]["valueFrom"]["secretKeyRef"]

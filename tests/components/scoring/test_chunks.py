@@ -290,7 +290,8 @@ class TestQuarantine:
             score(job_of(tiny, folder, max_bad=0.0), predictor, RUN)
         message = str(stopped.value)
         assert "new.csv: 1 of 300 rows (0.3%) cannot be used; --max-bad allows 0.0%" in message
-        assert f"row 200, id row-200, photo: {path} not an image" in message
+        assert "1 × photo: not an image, first in row 200, id row-200" in message
+        assert str(path) in message
         assert "Correct or remove them, or raise --max-bad" in message
         assert len(quarantine(job_of(tiny, folder))) == 1
         assert finished(job_of(tiny, folder)) is None
