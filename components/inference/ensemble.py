@@ -8,7 +8,7 @@ learned from. So, as far as these rows can tell, no row is scored by something w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any, Protocol, Self
 
@@ -124,26 +124,23 @@ class Predicted:
         single: (N, K) by input; rows in which it is absent hold anything.
         fused: (N, K) by fusion or ensemble and subset of the inputs.
         present: (N, M) bool, columns in sorted order of the names.
+        positions: (n,) positions of the rows among those of ``single`` and ``fused``; None means all.
     """
 
     single: Mapping[str, Tensor]
     fused: Mapping[str, Mapping[Subset, Tensor]]
     present: Tensor
+    positions: Tensor | None = None
 
     def natural(self, model: CandidateEnsemble, candidate: str, subset: Subset) -> Tensor:
         """Look the natural parameters up; see :class:`Rows`."""
-        return self.single[candidate] if candidate in self.single else self.fused[candidate][subset]
+        every = self.single[candidate] if candidate in self.single else self.fused[candidate][subset]
+        return every if self.positions is None else every[self.positions]
 
     def take(self, rows: Tensor) -> Self:
-        """Keep some rows; see :class:`Rows`."""
-        return type(self)(
-            {name: value[rows] for name, value in self.single.items()},
-            {
-                name: {subset: value[rows] for subset, value in each.items()}
-                for name, each in self.fused.items()
-            },
-            self.present[rows],
-        )
+        """Keep some rows; see :class:`Rows`. Nothing is copied, since one of all subsets is looked up."""
+        positions = rows if self.positions is None else self.positions[rows]
+        return replace(self, present=self.present[rows], positions=positions)
 
 
 @dataclass
