@@ -6,6 +6,11 @@ from pydantic import Field, model_validator
 
 from components.config.section import Section, heads_divide_width
 
+_TOKENS = (
+    "Give a sequence of vectors (cells of the map, states, columns, frames), which fusions that attend "
+    "(cross_attention, bottleneck, perceiver, transformer) look into; others average it."
+)
+
 
 class CNNConfig(Section):
     """Plain convolutional network: conv-norm-relu-pool blocks, then a projection."""
@@ -14,6 +19,7 @@ class CNNConfig(Section):
     width: int = Field(128, ge=1, le=65_536, description="Length of the embedding.")
     channels: list[int] = Field([32, 64, 128], min_length=1, description="Channels of each block.")
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout before the projection.")
+    tokens: bool = Field(False, description=_TOKENS)
 
 
 class ResNetConfig(Section):
@@ -24,6 +30,7 @@ class ResNetConfig(Section):
     channels: list[int] = Field([32, 64, 128], min_length=1, description="Channels of each stage.")
     blocks: int = Field(1, ge=1, le=1_000, description="Residual blocks in each stage.")
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout before the projection.")
+    tokens: bool = Field(False, description=_TOKENS)
 
 
 class GRUConfig(Section):
@@ -36,6 +43,7 @@ class GRUConfig(Section):
     bidirectional: bool = Field(True, description="Read the text in both directions.")
     vocabulary: int = Field(8000, ge=16, le=10_000_000, description="Largest number of tokens.")
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout on token vectors and before the projection.")
+    tokens: bool = Field(False, description=_TOKENS)
 
 
 class NgramsConfig(Section):
@@ -62,6 +70,7 @@ class TextTransformerConfig(Section):
     heads: int = Field(4, ge=1, le=1_024, description="Attention heads; must divide width.")
     vocabulary: int = Field(8000, ge=16, le=10_000_000, description="Largest number of tokens.")
     dropout: float = Field(0.2, ge=0, lt=1, description="Dropout in every block.")
+    tokens: bool = Field(False, description=_TOKENS)
 
     _heads = model_validator(mode="after")(heads_divide_width)
 
@@ -78,6 +87,7 @@ class AudioCNNConfig(Section):
     window: float = Field(0.025, gt=0, description="Length of the analysis window in seconds.")
     hop: float = Field(0.016, gt=0, description="Step between windows in seconds.")
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout before the projection.")
+    tokens: bool = Field(False, description=_TOKENS)
 
 
 class MLPConfig(Section):
@@ -99,6 +109,7 @@ class FTTransformerConfig(Section):
     layers: int = Field(2, ge=1, le=1_000, description="Transformer blocks.")
     heads: int = Field(4, ge=1, le=1_024, description="Attention heads; must divide width.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in every block.")
+    tokens: bool = Field(False, description=_TOKENS)
 
     _heads = model_validator(mode="after")(heads_divide_width)
 

@@ -36,11 +36,11 @@ __all__ = ["ENCODERS", "Encoder", "build_encoder", "needs_fit"]
 
 
 def _cnn(config: CNNConfig, facts: ImageFacts) -> CNN:
-    return CNN(config.width, config.channels, facts.size, config.dropout)
+    return CNN(config.width, config.channels, facts.size, config.dropout, config.tokens)
 
 
 def _resnet(config: ResNetConfig, facts: ImageFacts) -> ResNet:
-    return ResNet(config.width, config.channels, config.blocks, facts.size, config.dropout)
+    return ResNet(config.width, config.channels, config.blocks, facts.size, config.dropout, config.tokens)
 
 
 def _gru(config: GRUConfig, facts: TextFacts) -> GRU:
@@ -51,6 +51,7 @@ def _gru(config: GRUConfig, facts: TextFacts) -> GRU:
         config.layers,
         config.bidirectional,
         config.dropout,
+        config.tokens,
     )
 
 
@@ -59,7 +60,9 @@ def _ngrams(config: NgramsConfig, facts: TextFacts) -> Ngrams:
 
 
 def _text_transformer(config: TextTransformerConfig, facts: TextFacts) -> TextTransformer:
-    return TextTransformer(config.width, facts.vocabulary_size, config.layers, config.heads, config.dropout)
+    return TextTransformer(
+        config.width, facts.vocabulary_size, config.layers, config.heads, config.dropout, config.tokens
+    )
 
 
 def _audio_cnn(config: AudioCNNConfig, facts: AudioFacts) -> AudioCNN:
@@ -71,6 +74,7 @@ def _audio_cnn(config: AudioCNNConfig, facts: AudioFacts) -> AudioCNN:
         config.window,
         config.hop,
         config.dropout,
+        config.tokens,
     )
 
 
@@ -86,6 +90,7 @@ def _ft_transformer(config: FTTransformerConfig, facts: TabularFacts) -> FTTrans
         config.layers,
         config.heads,
         config.dropout,
+        config.tokens,
     )
 
 

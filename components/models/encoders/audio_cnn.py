@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from components.models.encoders.protocol import Encoder
+from components.models.encoders.protocol import Encoder, without_padding
 
 _FLOOR = 1e-6  # power below this, about -60 dB of full scale in a band, counts as silence
 _LOWEST = 20.0  # Hz
@@ -103,11 +103,39 @@ def blank(x: Tensor, mask: Tensor, batch: dict[str, Tensor]) -> Tensor:
     return x
 
 
+class MaskedBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation (Ioffe & Szegedy 2015, arXiv:1502.03167) over real frames alone."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
+        """Normalise (B, C, mels, frames); mask bool (B, frames) is True on real frames."""
+        if not self.training or bool(mask.all()):
+            return super().forward(x)
+        frames = x.permute(0, 3, 2, 1)  # (B, frames, mels, C)
+        real = super().forward(frames[mask].transpose(1, 2).unsqueeze(3))  # (N, C, mels, 1)
+        y = torch.zeros_like(frames, dtype=real.dtype).index_put((mask,), real.squeeze(3).transpose(1, 2))
+        return y.permute(0, 3, 2, 1)
+
+
+class Block(nn.Sequential):
+    """Convolution, normalisation and ReLU that keep padded frames at zero."""
+
+    def __init__(self, before: int, after: int, kernel: int, stride: int) -> None:
+        convolution = nn.Conv2d(before, after, kernel, stride=stride, padding=kernel // 2, bias=False)
+        super().__init__(convolution, MaskedBatchNorm(after))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
+        """(B, before, mels, frames) to (B, after, mels / stride, frames / stride), of which mask is given."""
+        convolution, norm = self
+        y = F.relu(norm(convolution(x), mask))
+        return y * mask[:, None, None].to(y.dtype)
+
+
 class AudioCNN(Encoder):
     """Log-mel, blocks of convolution and pooling, mean and maximum over the frames that hold audio.
 
     The first block halves the spectrogram by a stride, the others by pooling. Frames past a clip's end are
-    zeroed in every block, so padding cannot seep in.
+    zeroed in every block and no statistic counts them, so padding cannot seep in.
+    As tokens each frame of the last map is projected.
 
     Args:
         width: length D of the embedding.
@@ -117,6 +145,7 @@ class AudioCNN(Encoder):
         window: length of the analysis window in seconds.
         hop: step between windows in seconds.
         dropout: share of values zeroed before the projection.
+        tokens: give a sequence of tokens (B, T, D), zeros where there is padding.
     """
 
     def __init__(
@@ -128,43 +157,37 @@ class AudioCNN(Encoder):
         window: float,
         hop: float,
         dropout: float,
+        tokens: bool = False,
     ) -> None:
-        super().__init__(width)
+        super().__init__(width, tokens)
         self.spectrogram = LogMel(rate, mels, window, hop)
-        self.blocks = nn.ModuleList([_block(1, channels[0], kernel=5, stride=2)])
+        self.blocks = nn.ModuleList([Block(1, channels[0], kernel=5, stride=2)])
         for before, after in itertools.pairwise(channels):
-            self.blocks.append(_block(before, after, kernel=3, stride=1))
+            self.blocks.append(Block(before, after, kernel=3, stride=1))
         bands = mels
         for _ in channels:
             bands = (bands + 1) // 2
         self.drop = nn.Dropout(dropout)
-        self.project = nn.Linear(2 * channels[-1] * bands, width)
+        self.project = nn.Linear((1 if tokens else 2) * channels[-1] * bands, width)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        """Wave float (B, S) in [-1, 1] with length int64 (B,) to (B, D)."""
+        """Wave float (B, S) in [-1, 1] with length int64 (B,) to (B, D) or (B, T, D)."""
         wave, length = batch["wave"], batch["length"]
         wave = wave[:, : max(1, int(length.max()))]  # what is padding in every row need not be worked on
         with torch.autocast(wave.device.type, enabled=False):  # a power spectrum overflows 16 bits
             x, mask = self.spectrogram(wave, length)
         x = blank(x, mask, batch).unsqueeze(1)  # (B, 1, mels, frames)
         for i, block in enumerate(self.blocks):
-            x = block(x)
             if i == 0:
-                mask = mask[:, ::2]
-                x = x * mask[:, None, None].to(x.dtype)
-            else:
-                x = F.max_pool2d(x * mask[:, None, None].to(x.dtype), 2, ceil_mode=True)
                 mask = mask[:, ::2]  # of a pair of frames the first is valid where any is
+            x = block(x, mask)
+            if i > 0:
+                x = F.max_pool2d(x, 2, ceil_mode=True)
+                mask = mask[:, ::2]
         x = x.flatten(1, 2)  # (B, C * bands, frames); zero where there is no audio, elsewhere at least 0
+        if self.tokens:
+            return without_padding(self.project(self.drop(x.transpose(1, 2))), mask)
         mean = x.sum(2) / mask.sum(1, keepdim=True)
         embedding: Tensor = self.project(self.drop(torch.cat([mean, x.amax(2)], dim=1)))  # (B, D)
         return embedding
-
-
-def _block(before: int, after: int, kernel: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(before, after, kernel, stride=stride, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(after),
-        nn.ReLU(),
-    )

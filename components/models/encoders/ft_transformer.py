@@ -11,6 +11,8 @@ from components.models.encoders.text_transformer import transformer_blocks
 class FTTransformer(Encoder):
     """Every column becomes a token (section 3.3); the embedding is what the class token gathers.
 
+    As tokens the class token comes first, then one per column.
+
     Args:
         width: length D of the embedding and of every token.
         numeric: number n of numeric columns.
@@ -18,15 +20,23 @@ class FTTransformer(Encoder):
         layers: transformer blocks.
         heads: attention heads; must divide `width`.
         dropout: share of values zeroed in every block.
+        tokens: give a sequence of tokens (B, 1 + n + c, D).
 
     Raises:
         ValueError: `heads` does not divide `width`.
     """
 
     def __init__(
-        self, width: int, numeric: int, cardinalities: list[int], layers: int, heads: int, dropout: float
+        self,
+        width: int,
+        numeric: int,
+        cardinalities: list[int],
+        layers: int,
+        heads: int,
+        dropout: float,
+        tokens: bool = False,
     ) -> None:
-        super().__init__(width)
+        super().__init__(width, tokens)
         self.numeric = numeric
         columns = numeric + len(cardinalities)
         bound = width**-0.5
@@ -38,7 +48,7 @@ class FTTransformer(Encoder):
         self.blocks = transformer_blocks(width, layers, heads, dropout)
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        """Values float (B, 2n + c) to (B, D)."""
+        """Values float (B, 2n + c) to (B, D), or tokens (B, 1 + n + c, D)."""
         values, n = batch["values"], self.numeric
         tokens = []
         if self.scale is not None and self.absent is not None:
@@ -48,5 +58,5 @@ class FTTransformer(Encoder):
             tokens.append(self.categories(values[:, 2 * n :]))
         x = torch.cat(tokens, dim=1) + self.bias  # (B, n + c, D)
         x = torch.cat([self.gather.expand(len(x), -1, -1), x], dim=1)
-        embedding: Tensor = self.blocks(x)[:, 0]  # (B, D)
-        return embedding
+        x = self.blocks(x)
+        return x if self.tokens else x[:, 0]

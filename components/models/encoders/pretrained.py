@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, Wav2Vec2FeatureExtractor
 
 from components.errors import ModelError
-from components.models.encoders.protocol import Encoder, masked_mean
+from components.models.encoders.protocol import Encoder, masked_mean, without_padding
 from components.models.encoders.transformers_internals import shortened
 from components.pretrained import (
     PretrainedFacts,
@@ -105,7 +105,7 @@ class Pretrained(Encoder):
             return masked_mean(x, valid)
         if self.pooling == "cls":
             return x[:, 0]
-        return x * valid.unsqueeze(-1).to(x.dtype)
+        return without_padding(x, valid)
 
 
 # Arguments of the model for a batch, and a mask over time: bool (B, L), True on data, None without padding.

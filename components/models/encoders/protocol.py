@@ -67,6 +67,11 @@ class TabularFacts(Protocol):
     cardinalities: list[int]
 
 
+def without_padding(x: Tensor, mask: Tensor) -> Tensor:
+    """Give tokens (B, T, D) with zero vectors where mask bool (B, T) is False."""
+    return x.masked_fill(~mask.unsqueeze(-1), 0)
+
+
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     """Mean over the valid tokens of each row: (B, T, D) and bool (B, T) give (B, D); no token gives zeros.
 

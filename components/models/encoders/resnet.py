@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from components.models.encoders.cnn import entry_stride, groups, scale_pixels
+from components.models.encoders.cnn import cells, entry_stride, groups, scale_pixels
 from components.models.encoders.protocol import Encoder
 
 
@@ -36,16 +36,27 @@ class ResidualBlock(nn.Module):
 class ResNet(Encoder):
     """A stem, stages of residual blocks that each halve the map (but the first), mean over the map.
 
+    As tokens each cell of the last map is projected, up to 8 x 8 of them.
+
     Args:
         width: length D of the embedding.
         channels: channels of each stage.
         blocks: residual blocks in each stage.
         size: side of the images in pixels, from 8; another size than this works too, only less well.
         dropout: share of values zeroed before the projection.
+        tokens: give a sequence of tokens (B, T, D).
     """
 
-    def __init__(self, width: int, channels: list[int], blocks: int, size: int, dropout: float) -> None:
-        super().__init__(width)
+    def __init__(
+        self,
+        width: int,
+        channels: list[int],
+        blocks: int,
+        size: int,
+        dropout: float,
+        tokens: bool = False,
+    ) -> None:
+        super().__init__(width, tokens)
         stride = entry_stride(size, len(channels) - 1)
         layers: list[nn.Module] = [
             nn.Conv2d(3, channels[0], 3, stride=stride, padding=1, bias=False),
@@ -61,7 +72,7 @@ class ResNet(Encoder):
         self.project = nn.Sequential(nn.Dropout(dropout), nn.Linear(before, width))
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        """Pixels uint8 (B, 3, H, W) to (B, D)."""
+        """Pixels uint8 (B, 3, H, W) to (B, D), or tokens (B, T, D)."""
         x = self.stages(scale_pixels(batch["pixels"]))  # (B, C, h, w)
-        embedding: Tensor = self.project(x.mean((2, 3)))  # (B, D)
+        embedding: Tensor = self.project(cells(x) if self.tokens else x.mean((2, 3)))
         return embedding

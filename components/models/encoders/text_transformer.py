@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from components.models.encoders.protocol import Encoder, masked_mean
+from components.models.encoders.protocol import Encoder, masked_mean, without_padding
 
 
 def transformer_blocks(width: int, layers: int, heads: int, dropout: float) -> nn.TransformerEncoder:
@@ -41,21 +41,31 @@ class TextTransformer(Encoder):
         layers: blocks.
         heads: attention heads; must divide `width`.
         dropout: share of values zeroed on token vectors and in every block.
+        tokens: give a sequence of tokens (B, T, D), zeros where there is padding.
 
     Raises:
         ValueError: `heads` does not divide `width`.
     """
 
-    def __init__(self, width: int, vocabulary_size: int, layers: int, heads: int, dropout: float) -> None:
-        super().__init__(width)
+    def __init__(
+        self,
+        width: int,
+        vocabulary_size: int,
+        layers: int,
+        heads: int,
+        dropout: float,
+        tokens: bool = False,
+    ) -> None:
+        super().__init__(width, tokens)
         self.embed = nn.Embedding(vocabulary_size, width)
         nn.init.normal_(self.embed.weight, std=width**-0.5)
         self.drop = nn.Dropout(dropout)
         self.blocks = transformer_blocks(width, layers, heads, dropout)
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        """Ids int64 (B, T) with mask bool (B, T) to (B, D)."""
+        """Ids int64 (B, T) with mask bool (B, T) to (B, D) or (B, T, D)."""
         ids, mask = batch["ids"], batch["mask"]
         x = self.embed(ids) * math.sqrt(self.width)
         x = self.drop(x + sinusoids(ids.shape[1], self.width, ids.device))  # (B, T, D)
-        return masked_mean(self.blocks(x, src_key_padding_mask=~mask), mask)
+        x = self.blocks(x, src_key_padding_mask=~mask)
+        return without_padding(x, mask) if self.tokens else masked_mean(x, mask)

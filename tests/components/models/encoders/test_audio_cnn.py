@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from components.models.encoders.audio_cnn import AudioCNN, LogMel, blank, mel_filters
+from components.models.encoders.audio_cnn import AudioCNN, LogMel, MaskedBatchNorm, blank, mel_filters
 
 
 @pytest.mark.parametrize(("rate", "window", "mels"), [(8000, 256, 40), (16000, 512, 64), (4000, 64, 64)])
@@ -70,3 +70,33 @@ def test_masks_change_the_embedding() -> None:
     for name in ("time_mask", "frequency_mask"):
         masked = encoder({**batch, name: torch.tensor([[0.1, 0.5]])})
         assert not torch.allclose(masked, encoder(batch))
+
+
+def test_statistics_of_training_are_those_of_real_frames() -> None:
+    torch.manual_seed(0)
+    norm, plain = MaskedBatchNorm(6), torch.nn.BatchNorm2d(6)
+    x = torch.randn(3, 6, 5, 9) * 2 + 1
+    lengths = [9, 4, 1]
+    mask = torch.arange(9) < torch.tensor(lengths)[:, None]
+    real = torch.cat([row[..., :length] for row, length in zip(x, lengths, strict=True)], dim=-1)[None]
+    expected = plain(real)
+    y = norm(x, mask)
+    got = torch.cat([row[..., :length] for row, length in zip(y, lengths, strict=True)], dim=-1)[None]
+    torch.testing.assert_close(got, expected)
+    torch.testing.assert_close(norm.running_mean, plain.running_mean)
+    torch.testing.assert_close(norm.running_var, plain.running_var)
+    assert (y.permute(0, 3, 1, 2)[~mask] == 0).all()
+
+
+def test_a_short_clip_has_the_same_embedding_in_training_whatever_padding_is_beside_it() -> None:
+    """One clip twice, and once more cut off behind its end: the statistics are of the same frames."""
+    torch.manual_seed(0)
+    encoder = AudioCNN(16, [8, 8], rate=8000, mels=40, window=0.025, hop=0.016, dropout=0.0).train()
+    wave, length = torch.randn(2, 4000) * 0.2, torch.tensor([4000, 1500])
+    wave[1, 1500:] = 0
+    together = encoder({"wave": wave, "length": length})
+    spectrogram, mask = encoder.spectrogram(wave, length)
+    padded = torch.cat([spectrogram, torch.zeros(2, 40, 64)], 2)
+    more = torch.cat([mask, torch.zeros(2, 64, dtype=torch.bool)], 1)
+    encoder.spectrogram.forward = lambda wave, length: (padded, more)
+    torch.testing.assert_close(encoder({"wave": wave, "length": length}), together, rtol=1e-4, atol=1e-5)

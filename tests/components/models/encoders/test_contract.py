@@ -22,6 +22,7 @@ from components.config.encoders import (
     TextTransformerConfig,
 )
 from components.models.encoders import ENCODERS, Encoder, build_encoder, needs_fit
+from components.models.fusion.masking import as_vector, token_mask
 
 ROWS = 5
 # Float32 sums in another order (other padding, other batch) differ in the last digits.
@@ -73,13 +74,25 @@ CASES: dict[str, tuple[EncoderConfig, str, Callable[[], dict[str, Tensor]]]] = {
 }
 
 
-def build(name: str) -> tuple[Encoder, dict[str, Tensor]]:
+# Those that give a sequence where they are asked to, with the tokens of each of ROWS rows.
+TOKENS: dict[str, list[int]] = {
+    "cnn": [7 * 7] * ROWS,
+    "resnet": [8 * 8] * ROWS,  # of 14 x 14 cells
+    "gru": [9, 4, 1, 7, 2],
+    "text_transformer": [9, 4, 1, 7, 2],
+    "audio_cnn": [8, 4, 1, 6, 2],  # a quarter of 1 + length // 64 frames
+    "ft_transformer": [1 + 3 + 2] * ROWS,
+}
+
+
+def build(name: str, **options: bool) -> tuple[Encoder, dict[str, Tensor]]:
     config, modality, batch = CASES[name]
     torch.manual_seed(0)
-    return build_encoder(config, Facts(modality)), batch()
+    return build_encoder(config.model_copy(update=options), Facts(modality)), batch()
 
 
 every_encoder = pytest.mark.parametrize("name", CASES)
+every_sequence = pytest.mark.parametrize("name", TOKENS)
 
 
 def test_every_encoder_of_the_dictionary_stands_under_this_contract() -> None:
@@ -141,6 +154,43 @@ def test_a_batch_of_one_trains(name: str) -> None:
     gradients = [p.grad for p in encoder.parameters() if p.grad is not None]
     assert gradients
     assert all(torch.isfinite(g).all() for g in gradients)
+
+
+def test_every_encoder_with_an_option_for_tokens_is_tested_with_it() -> None:
+    assert [name for name, (config, _, _) in CASES.items() if hasattr(config, "tokens")] == list(TOKENS)
+
+
+@every_sequence
+def test_a_sequence_has_a_vector_for_each_token_and_zeros_for_padding(name: str) -> None:
+    encoder, batch = build(name, tokens=True)
+    embedding = encoder.eval()(batch)
+    assert encoder.tokens
+    assert embedding.shape == (ROWS, max(TOKENS[name]), encoder.width)
+    assert token_mask(embedding).sum(1).tolist() == TOKENS[name]
+
+
+@every_sequence
+def test_a_gradient_reaches_every_parameter_through_a_sequence(name: str) -> None:
+    encoder, batch = build(name, tokens=True)
+    embedding = encoder.train()(batch)
+    (embedding * torch.randn_like(embedding)).sum().backward()
+    assert [n for n, p in encoder.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+
+
+@every_sequence
+def test_tokens_of_a_row_are_the_same_alone(name: str) -> None:
+    encoder, batch = build(name, tokens=True)
+    together = encoder.eval()(batch)
+    for row, length in enumerate(TOKENS[name]):
+        alone = encoder({k: v[row : row + 1] for k, v in batch.items()})
+        torch.testing.assert_close(alone[:, :length], together[[row], :length], **TOLERANCE)
+
+
+def test_the_mean_of_the_tokens_is_the_embedding_where_the_same_weights_give_both() -> None:
+    encoder, batch = build("text_transformer")
+    sequence, _ = build("text_transformer", tokens=True)
+    sequence.load_state_dict(encoder.state_dict())
+    torch.testing.assert_close(as_vector(sequence.eval()(batch)), encoder.eval()(batch), **TOLERANCE)
 
 
 @pytest.mark.parametrize("name", [n for n, (_, modality, _) in CASES.items() if modality == "text"])
