@@ -48,12 +48,11 @@ def deploy(
 ) -> None:
     """Deploy all flows to work pools of the Prefect server at PREFECT_API_URL."""
     with reported(workspace):
-        from prefect.settings import get_current_settings
-
         from flows.hosting.deployments import Paths
         from flows.hosting.deployments import deploy as deploy_flows
+        from flows.servers.local import configured_api
 
-        if not get_current_settings().api.url:
+        if configured_api() is None:
             raise BraidError(
                 "PREFECT_API_URL is not set: give the address of the server to deploy to, for example "
                 "http://127.0.0.1:4200/api. On one machine `braid up` needs none"

@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from prefect.settings import get_current_settings
 
 from components.config import ConfigError, load_tracking
 from components.config.operations import load_operations
@@ -19,7 +18,7 @@ from components.storage.writable import require_writable
 from flows.hosting.deployments import READY, Paths, deployments
 from flows.prefect_internals.server import sign_in_address
 from flows.run.lost import end_lost_runs, end_served_runs
-from flows.servers.local import configured_as
+from flows.servers.local import configured_api, configured_as
 from flows.servers.processes import Server, mlflow_server, port_near, prefect_server, tethered
 from tasks.tracking.service import service_errors
 
@@ -57,7 +56,7 @@ def up(
     with _alone(workspace), ExitStack() as stack:
         before = last_services(workspace)
         servers: list[Server] = []
-        api, password = get_current_settings().api.url, None
+        api, password = configured_api(), None
         if not api:
             port = _port(operations.prefect_port, before.prefect_api if before else None)
             servers.append(

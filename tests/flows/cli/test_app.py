@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from flows.servers.local import configured_as
+from flows.servers.processes import port_near
 from tests.acceptance.e2e.project import PIPELINE, Project, make_project
 
 
@@ -174,3 +176,15 @@ def test_to_deploy_takes_a_server(good: Project) -> None:
     result = good.inside("deploy", str(file))
     assert result.exit_code == 4
     assert "PREFECT_API_URL is not set" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["up", "deploy"])
+def test_a_server_that_is_gone_is_named_with_the_place_of_its_setting(good: Project, command: str) -> None:
+    address = f"http://127.0.0.1:{port_near(0)}/api"
+    operations = good.folder / "operations.yaml"
+    operations.write_text(yaml.safe_dump({"retrain": {"files": ["tiny.yaml"]}}))
+    with configured_as(address):
+        done = good.inside(command, str(operations))
+    assert done.exit_code == 4
+    assert f"does not answer at {address}" in done.output
+    assert "which the environment variable PREFECT_API_URL names" in done.output
