@@ -168,7 +168,7 @@ class Dataset:
         quarantine: Path of the quarantine table.
         digest: Digest of ids, contents, splits, targets and groups of the samples; paths do not enter it.
         source: Path, URL or id that was read.
-        rows: Number of rows of the samples table.
+        rows: Number of rows of the samples table, those without a target among them.
         quarantined: Number of rows in quarantine.
         targets: Targets, with the classes or the scale of the training rows.
         splits: Number of rows per split.
@@ -177,6 +177,8 @@ class Dataset:
         readings: The rule in words, for people, by column of text or tables and by target.
         findings: What was decided without being certain, and files that hold next to nothing.
         named: True where a column gives the ids; False where rows are numbered, and known by their content.
+        left_out: Number of usable rows that are in no split, by reason; see :mod:`components.data.periods`.
+        periods: First and last time of the rows of each split, in UTC; empty where rows have no time.
     """
 
     samples: str
@@ -192,6 +194,8 @@ class Dataset:
     readings: dict[str, str] = field(default_factory=dict)
     findings: tuple[str, ...] = ()
     named: bool = True
+    left_out: dict[str, int] = field(default_factory=dict)
+    periods: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,8 @@ def _kind(annotation: Any, bounds: Sequence[str] = ()) -> str:
         return ", ".join(f"`{word}`" for word in arguments)
     if origin in (typing.Union, types.UnionType):
         plain = [argument for argument in arguments if argument is not types.NoneType]
-        return ", ".join(_kind(argument, bounds) for argument in plain) + " or null"
+        null = " or null" if len(plain) < len(arguments) else ""
+        return ", ".join(_kind(argument, bounds) for argument in plain) + null
     if origin is list:
         return ", ".join([f"list of {_kind(arguments[0])}", *bounds])
     if origin is tuple:

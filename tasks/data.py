@@ -53,6 +53,7 @@ def ingest_task(context: Context) -> Dataset:
             "data_rows": dataset.rows,
             "data_quarantined": dataset.quarantined,
             **{f"data_{split}_rows": count for split, count in dataset.splits.items()},
+            **{f"data_left_out_{reason}": count for reason, count in dataset.left_out.items()},
             **{f"data_{name}_missing": count for name, count in dataset.missing.items()},
         },
     )

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import Field, ValidationError, field_validator
 
+from components.config.durations import time_zone
 from components.config.section import Section
 from components.config.validation import explain
 from components.config.yaml_file import read_mapping
@@ -26,13 +26,7 @@ class Schedule(Section):
     @field_validator("timezone")
     @classmethod
     def _is_a_time_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError(
-                f"{name!r} is not a time zone; expected one such as UTC or Europe/Vienna"
-            ) from error
-        return name
+        return time_zone(name)
 
 
 class DeploymentConfig(Section):

@@ -54,6 +54,10 @@ def check_columns(config: PipelineConfig, manifest: Manifest) -> None:
         required.append(("data.id", config.data.id, "id"))
     if split.column is not None:
         required.append(("data.split.column", split.column, "split"))
+    if config.data.time is not None:
+        required.append(("data.time", config.data.time, "date"))
+    if config.data.labelled_at is not None:
+        required.append(("data.labelled_at", config.data.labelled_at, "labelled_at"))
     if split.group is not None:
         required.append(("data.split.group", split.group, "group"))
     groups = config.audit.groups or ()
@@ -80,7 +84,7 @@ def check_columns(config: PipelineConfig, manifest: Manifest) -> None:
 
 
 def check_keys(ids: Sequence[str | None], splits: Sequence[str | None] | None, name: str) -> None:
-    """Check that ids are unique, that none is empty, and that splits are train, val, test or a synonym.
+    """Check that ids are unique, that none is empty, and that splits are known ones.
 
     Args:
         splits: Split of each row as the source spells it; None where braid draws them.
@@ -133,8 +137,9 @@ def check_splits(splits: Sequence[str], name: str) -> None:
     if empty:
         counts = ", ".join(f"{split} {rows[split]}" for split in SPLITS)
         raise DataError(
-            f"{name}: no usable rows in {' and '.join(empty)} (rows: {counts}). Every split needs some: mark "
-            "them in the split column, or leave data.split.column out to draw them by fraction."
+            f"{name}: no usable rows with a target in {' and '.join(empty)} (rows: {counts}). Every split "
+            "needs some: mark them in the split column, or leave data.split.column out to draw them by "
+            "fraction."
         )
 
 
@@ -223,7 +228,10 @@ def _key_fault(frame: pd.DataFrame, column: str, check: str, rows: list[int]) ->
         unknown = _listed(
             [f"{value!r} ({number} rows)" for value, number in Counter(values.dropna()).most_common()]
         )
-        return f"unknown splits {unknown} in {in_rows}; expected train, val (valid, validation, dev) or test"
+        return (
+            f"unknown splits {unknown} in {in_rows}; expected train, val (valid, validation, dev), test or "
+            "unlabelled"
+        )
     duplicates = frame.index[frame[column].isin(values)].to_series().groupby(frame[column])
     examples = [f"{name!r} in rows {_listed(list(index))}" for name, index in list(duplicates)[:_SHOWN]]
     more = f" and {len(duplicates) - _SHOWN} more" if len(duplicates) > _SHOWN else ""

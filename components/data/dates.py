@@ -39,6 +39,12 @@ def is_date(text: str) -> bool:
     return _match(text) is not None
 
 
+def has_zone(text: str) -> bool:
+    """Return True for a date whose text names its time zone."""
+    match = _match(text)
+    return match is not None and match["zone"] is not None
+
+
 def order_of(text: str) -> tuple[Order | None, Order | None]:
     """Find the order of day and month: the one that the text shows, and the usual one of its form.
 

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.config.durations import seconds
 from components.config.inputs import TabularInput
 from components.config.pipeline import PipelineConfig
 from components.config.targets import RegressionTarget
@@ -26,9 +27,11 @@ from components.data.contents import content_keys, content_schema, read_contents
 from components.data.findings import MediaFindings
 from components.data.keys import Keys, check_targets, read_keys
 from components.data.labels import build_targets, check_classes, spell_orders, strata, untaught
+from components.data.periods import LATER, LEFT_OUT, WINDOW, divide, periods
 from components.data.quarantine import Quarantine
 from components.data.sources.readers import open_manifest
-from components.data.splits import SPLITS, assign
+from components.data.splits import SPLITS, UNLABELLED, assign
+from components.data.times import Times, as_of, shown
 from components.errors import DataError
 from components.redaction import redacted
 from components.references import Dataset
@@ -40,6 +43,9 @@ from components.targets.collection import PREFIX
 logger = logging.getLogger(__name__)
 
 _ROW_GROUP = 16384  # rows
+_BAD = "quarantine"
+TIME = "time"
+"""Column of the samples table with the time of each row in UTC, where rows have one."""
 AUDIT_GROUP = "group."
 """Prefix of columns in the samples table from which nothing learns: groups for the audit."""
 
@@ -54,7 +60,8 @@ def ingest(
     """Read and check the data, and write ``samples.parquet`` and ``quarantine.parquet``.
 
     A bad row goes to quarantine with its reason: a media file that is damaged or does not exist, a required
-    input that is missing, no input at all, no target. An empty cell is a missing input.
+    input that is missing, no input at all, no usable time. An empty cell is a missing input. A row without a
+    target is kept, as split ``unlabelled``.
 
     Args:
         config: Pipeline configuration.
@@ -80,8 +87,9 @@ def ingest(
     # Columns and keys are checked first, so that a wrong configuration stops before any file is decoded.
     manifest = open_manifest(config.data, folder, base)
     check_columns(config, manifest)
+    manifest, times = as_of(config.data, list(config.targets), manifest)
     keys = read_keys(config, manifest)
-    findings = list(manifest.findings)
+    findings = [*manifest.findings, *(() if times is None else times.findings)]
     if not (keys.named or manifest.numbered):
         findings.append(
             f"{manifest.name}: rows have no ids and are known by their contents, so a row that is changed is "
@@ -91,6 +99,8 @@ def ingest(
     config = spell_orders(config, keys.spellings)
     quarantine = Quarantine()
     check_targets(config, keys, quarantine)
+    for row, reason in () if times is None else times.faults:
+        quarantine.add(str(keys.ids[row]), "row", None, reason, row)
 
     with TemporaryFile(dir=tables) as contents:
         # Contents wait in a file, as the splits of their rows are drawn when all bad rows are known.
@@ -115,26 +125,31 @@ def ingest(
         usable[list(quarantine.rows)] = False
         for column, section in config.targets.items():
             check_classes(section, keys.targets[column].keep(usable), manifest.name)
-        splits = _split(config, keys, usable, content)
-        aside = _set_aside(config, keys, usable, splits, quarantine) if keys.splits is None else []
+        division = _divide(config, keys, usable, content, times, manifest.name)
+        # A class that no training row has yet stays out, as test rows have to stay test rows: see ADR 036.
+        aside = untaught(config, keys.targets, division.tolist()) if keys.splits is None else {}
+        for row, reason in aside.items():
+            quarantine.add(str(keys.ids[row]), "row", None, reason, row)
         if aside:
             quarantine.write(quarantined)
-            is_kept = ~np.isin(np.flatnonzero(usable), aside)
-            splits = [split for split, stays in zip(splits, is_kept, strict=True) if stays]
-            usable[aside] = False
+        possible = ~np.isin(division, LEFT_OUT)
+        left_out = Counter(division[~possible].tolist())
+        possible[list(aside)] = False
+        usable &= possible
+        splits = division[usable].tolist()
         check_splits(splits, manifest.name)
         ids, groups = keys.ids.keep(usable), keys.groups.keep(usable)
         targets = {name: cells.keep(usable) for name, cells in keys.targets.items()}
 
         # Classes and scales come from the training rows, so they can be built only now.
-        possible = np.ones(len(keys), bool)
-        possible[aside] = False
         every_cell = {name: cells.keep(possible) for name, cells in keys.targets.items()}
         known_targets = build_targets(config, targets, every_cell, splits, manifest.name)
         target_columns = {f"{PREFIX}{name}": cells for name, cells in targets.items()}
         audit_columns = {
             f"{AUDIT_GROUP}{name}": cells.keep(usable) for name, cells in keys.audit_groups.items()
         }
+        if times is not None:
+            target_columns[TIME] = Column.of(shown(at, precise=True) for at in times.at[usable].tolist())
         media = MediaFindings(config.inputs)
         digest, missing = _write(
             {"id": ids, "split": splits, **target_columns, "group": groups},
@@ -147,15 +162,22 @@ def ingest(
         )
 
     counts = Counter(splits)
+    if counts[UNLABELLED]:
+        findings.append(f"{counts[UNLABELLED]} rows have no target and are kept as split {UNLABELLED}")
     return Dataset(
         samples=str(samples),
         quarantine=str(quarantined),
         digest=digest,
         source=manifest.source,
         rows=len(ids),
-        quarantined=len(keys) - len(ids),
+        quarantined=len(keys) - len(ids) - left_out.total(),
         targets=known_targets,
-        splits={split: counts[split] for split in SPLITS},
+        splits={split: counts[split] for split in (*SPLITS, *[UNLABELLED] * (UNLABELLED in counts))},
+        left_out={
+            **{reason: left_out[reason] for reason in LEFT_OUT if left_out[reason]},
+            **({} if times is None or config.data.as_of is None else {LATER: times.later}),
+        },
+        periods={} if times is None else periods(times.at[usable], splits),
         missing=missing,
         spellings={column: spelling.to_json() for column, spelling in keys.spellings.items()},
         readings={
@@ -175,37 +197,54 @@ def _table_columns(config: PipelineConfig) -> list[str]:
     return [column for section in tables for column in section.columns]
 
 
-def _split(config: PipelineConfig, keys: Keys, usable: np.ndarray, content: array[int]) -> list[str]:
-    """Return the split of each usable row; rows without ids are known by their content."""
-    column, options = config.target.column, config.data.split
-    cells = keys.targets[column].keep(usable)
+def _divide(
+    config: PipelineConfig,
+    keys: Keys,
+    usable: np.ndarray,
+    content: array[int],
+    times: Times | None,
+    name: str,
+) -> np.ndarray:
+    """Return the split of each row, or the reason why it is none of any.
+
+    Args:
+        usable: (N,) bool, False for rows in quarantine.
+        content: Contents of rows that have no ids, by which they are known.
+        times: Times of the rows.
+        name: Name of the manifest, for messages.
+
+    Returns:
+        (N,) object: a split, a word of :data:`LEFT_OUT`, or :data:`_BAD`.
+    """
+    division = np.where(usable, UNLABELLED, _BAD).astype(object)
+    labelled = usable & keys.labelled
+    if not labelled.any():
+        raise DataError(f"{name}: no usable row has a target ({' and '.join(config.targets)} is empty)")
+    if times is not None and config.data.window is not None:
+        old = times.at <= times.at[labelled].max() - seconds(config.data.window)
+        division[usable & old] = WINDOW
+        labelled &= ~old
+    options = config.data.split
+    groups = keys.groups.keep(labelled)
+    if options.by == "time":
+        assert times is not None
+        division[labelled] = divide(times.at[labelled], groups, options)
+        return division
+    column = config.target.column
+    cells = keys.targets[column].keep(labelled)
     # Rows of numbers exchange none, as ranges of numbers move with every row.
     is_number = isinstance(config.target, RegressionTarget)
     try:
-        return assign(
-            None if keys.splits is None else [keys.splits[row] for row in np.flatnonzero(usable)],
-            keys.ids.keep(usable) if keys.named else np.frombuffer(content, np.uint64)[usable].tolist(),
+        division[labelled] = assign(
+            None if keys.splits is None else [keys.splits[row] for row in np.flatnonzero(labelled)],
+            keys.ids.keep(labelled) if keys.named else np.frombuffer(content, np.uint64)[labelled].tolist(),
             [""] * len(cells) if is_number else strata(config.target, cells),
-            keys.groups.keep(usable),
+            groups,
             options,
         )
     except DataError as error:
         raise DataError(f"{redacted(str(config.data.source))}: {error}") from None
-
-
-def _set_aside(
-    config: PipelineConfig, keys: Keys, usable: np.ndarray, splits: Sequence[str], quarantine: Quarantine
-) -> list[int]:
-    """Put rows into quarantine whose class no training row has, and return them.
-
-    They are test rows, which stay test rows until the class has others; see ADR 036.
-    """
-    targets = {name: cells.keep(usable) for name, cells in keys.targets.items()}
-    rows = np.flatnonzero(usable).tolist()
-    reasons = {rows[row]: reason for row, reason in untaught(config, targets, splits).items()}
-    for row, reason in reasons.items():
-        quarantine.add(str(keys.ids[row]), "row", None, reason, row)
-    return list(reasons)
+    return division
 
 
 def _write(

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,7 +21,7 @@ from components.data.numbers import Mark
 from components.data.quarantine import Quarantine
 from components.data.sources.manifest import Manifest
 from components.data.spelling import Spelling, SpellingGuess, guess_spelling
-from components.data.splits import normal_split
+from components.data.splits import UNLABELLED, normal_split
 from components.errors import DataError
 from components.storage.column import Column
 from components.targets.multilabel import split_labels
@@ -39,7 +40,7 @@ class Keys:
         named: True where a column gives the ids; False where rows are numbered, and known by their content.
         targets: Target cells by column.
         groups: Group of each row; all None where rows are not grouped.
-        splits: ``train``, ``val`` or ``test`` of each row; None where braid draws them.
+        splits: Split of each row; None where braid draws them.
         audit_groups: Cells of group columns that only the audit reads, by column.
         unreadable: Row and reason of each target that cannot be read as text.
         readings: Rule of each target and of each column of the inputs, by column.
@@ -56,6 +57,13 @@ class Keys:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """(N,) bool, True for each row that has a target."""
+        known = [cells.values.is_valid().to_numpy() for cells in self.targets.values()]
+        labelled: np.ndarray = np.any(known, axis=0)
+        return labelled
 
     @property
     def spellings(self) -> dict[str, Spelling]:
@@ -77,7 +85,7 @@ def read_keys(config: PipelineConfig, manifest: Manifest) -> Keys:
         DataError: If ids are not unique, a split is unknown, or a cell's type cannot be used.
     """
     data = config.data
-    split_column = data.split.column or manifest.own_split
+    split_column = None if data.split.by == "time" else data.split.column or manifest.own_split
     ids_from = id_column(data, manifest)
     required = dict.fromkeys(filter(None, [ids_from, *config.targets, data.split.group, split_column]))
     audit_columns = _audit_columns(config, manifest)
@@ -101,18 +109,32 @@ def read_keys(config: PipelineConfig, manifest: Manifest) -> Keys:
                 section, words, readings.get(column), data.columns
             )
     ids = columns[ids_from] if ids_from else Column.of(str(row) for row in range(count))
-    splits = columns[split_column] if split_column else None
-    check_keys(ids, splits, manifest.name)
+    given = columns[split_column] if split_column else None
+    check_keys(ids, given, manifest.name)
+    splits = None if given is None else [str(normal_split(split)) for split in given]
+    has_label = np.fromiter((split != UNLABELLED for split in splits or ()), bool)
     no_groups = Column(pa.chunked_array([pa.nulls(count, pa.string())]))
     return Keys(
         ids=ids,
         named=ids_from is not None,
-        targets={column: columns[column] for column in config.targets},
+        targets={
+            column: columns[column] if splits is None else _only(columns[column], has_label)
+            for column in config.targets
+        },
         groups=columns[data.split.group] if data.split.group else no_groups,
-        splits=None if splits is None else [str(normal_split(split)) for split in splits],
+        splits=splits,
         audit_groups={column: columns[column] for column in audit_columns},
         unreadable=unreadable,
         readings=readings,
+    )
+
+
+def _only(cells: Column, rows: np.ndarray) -> Column:
+    """Empty the cells of all other rows."""
+    return (
+        cells
+        if rows.all()
+        else Column(pc.if_else(pa.array(rows), cells.values, pa.scalar(None, pa.string())))
     )
 
 
@@ -305,7 +327,7 @@ def _audit_columns(config: PipelineConfig, manifest: Manifest) -> list[str]:
 
 
 def check_targets(config: PipelineConfig, keys: Keys, quarantine: Quarantine) -> None:
-    """Put each row into quarantine that has no target, or a target that cannot be read.
+    """Put each row into quarantine that has a target which cannot be read.
 
     Args:
         config: Pipeline configuration.
@@ -318,10 +340,7 @@ def check_targets(config: PipelineConfig, keys: Keys, quarantine: Quarantine) ->
 
     for row, reason in keys.unreadable:
         add_fault(row, reason)
-    with_reason = {row for row, _ in keys.unreadable}
     for row, cells in enumerate(zip(*keys.targets.values(), strict=True)):
-        if not any(cells) and row not in with_reason:
-            add_fault(row, f"no target ({' and '.join(config.targets)} is empty)")
         for (name, section), cell in zip(config.targets.items(), cells, strict=True):
             fault = unusable_target(section, cell)
             if fault is not None:

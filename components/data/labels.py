@@ -118,7 +118,7 @@ def untaught(
     Args:
         config: Pipeline configuration.
         cells: Cells of N rows, by target.
-        splits: (N,) splits.
+        splits: Split of each row, or another word for a row that is in none.
     """
     reasons = {}
     for column, section in config.targets.items():
@@ -127,8 +127,10 @@ def untaught(
         pairs = list(zip(cells[column], splits, strict=True))
         known = {cell for cell, split in pairs if split == "train"}
         for row, (cell, split) in enumerate(pairs):
-            if cell is not None and cell not in known:
-                reasons[row] = f"target {column}: no training row has class {cell!r} yet (drawn for {split})"
+            if cell is not None and cell not in known and split in SPLITS:
+                reasons[row] = (
+                    f"target {column}: no training row has class {cell!r} yet (it would be in {split})"
+                )
     return reasons
 
 

@@ -1,4 +1,4 @@
-"""Division of rows into train, val and test: by a column, or by a number drawn for each row or whole group.
+"""Division of labelled rows into train, val and test: by a column, or by a number drawn for row or group.
 
 The number follows from the digest of the seed and the row's id, its group, or its content where rows have no
 ids. So whether a row is a test row depends on no other row. It stays one while a table grows, shrinks or is
@@ -23,17 +23,20 @@ from components.storage.digest import short_digest
 logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
+UNLABELLED = "unlabelled"
+"""Split of rows without a target, which no metric counts and no supervised training sees."""
 _TRAIN, _VAL, _TEST = range(3)
 _SPARES = 4  # training rows of a class, or groups, of which one may go to validation
 _SYNONYMS = {
     "train": "train", "training": "train",
     "val": "val", "valid": "val", "validation": "val", "dev": "val",
     "test": "test", "testing": "test",
+    "unlabelled": UNLABELLED, "unlabeled": UNLABELLED,
 }  # fmt: skip
 
 
 def normal_split(value: str | None) -> str | None:
-    """Return ``train``, ``val`` or ``test`` for the usual names of these; None for anything else."""
+    """Return ``train``, ``val``, ``test`` or ``unlabelled`` for their usual names; None for anything else."""
     return _SYNONYMS.get(value.strip().lower()) if value else None
 
 
@@ -44,7 +47,7 @@ def assign(
     groups: Sequence[str | None],
     config: SplitConfig,
 ) -> list[str]:
-    """Return the split of each row.
+    """Return the split of each labelled row.
 
     Args:
         given: Normalised splits from a column; None draws all. If the column has train and test but no val,
@@ -63,16 +66,17 @@ def assign(
             _check_groups(filled, groups, config.group)
         if "val" in filled or "train" not in filled:
             return filled
+    val, test = config.fractions
     drawn = np.fromiter(_draw(names, groups, config), np.uint64, len(names))
     share = drawn / 2.0**64  # (N,), uniform in [0, 1)
     if given is None:
-        is_test = share < config.test
+        is_test = share < test
         if len(drawn) and not is_test.any():
             # The least one is the test. As the table grows, a row that was none never becomes one by this.
             is_test = drawn == drawn.min()
     else:
         is_test = np.fromiter((split == "test" for split in given), bool, len(given))
-    is_val = (share >= config.test) & (share < config.test + config.val)
+    is_val = (share >= test) & (share < test + val)
     splits = np.where(is_test, _TEST, np.where(is_val, _VAL, _TRAIN)).astype(np.int8)  # (N,)
     _fill(splits, drawn, config)
     _exchange(splits, drawn, strata, both=config.stratify)
@@ -160,11 +164,12 @@ class _Rows:
 
 
 def _warn_of_shares(share: float, config: SplitConfig) -> None:
-    if abs(share - config.test) > config.test / 2:
+    _, test = config.fractions
+    if abs(share - test) > test / 2:
         logger.warning(
             "data.split.group: whole groups of column %r make the test %.0f%% of the rows, not %.0f%%. For "
             "another draw set data.split.seed; or give the split in a column (data.split.column)",
-            config.group, 100 * share, 100 * config.test,
+            config.group, 100 * share, 100 * test,
         )  # fmt: skip
 
 

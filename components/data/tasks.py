@@ -14,8 +14,8 @@ from components.config.targets import RegressionTarget, TargetConfig
 from components.data.cells import cells_as_text, word_of
 from components.data.guess import TableGuess
 from components.data.sources.manifest import Manifest
-from components.data.sources.readers import open_manifest
 from components.data.spelling import plain_number
+from components.data.times import open_known
 from components.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def settle_tasks(config: PipelineConfig, folder: Path, base: Path) -> PipelineCo
     if not open_targets:
         return config
     try:
-        manifest = open_manifest(config.data, folder, base)
+        manifest = open_known(config.data, open_targets, folder, base)
         numbers = _columns_of_numbers(manifest, config.data.columns, open_targets)
     except DataError:
         return config

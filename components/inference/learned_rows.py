@@ -145,7 +145,7 @@ def learned_rows(dataset: Dataset, config: PipelineConfig) -> LearnedRows:
     groups: set[int] = set()
     for part in range(len(table.ends)):
         rows = table.group(part, ["id", "split", "group", *columns.values()]).to_pandas()
-        rows = rows[rows["split"] != "test"]
+        rows = rows[rows["split"].isin(["train", "val"])]
         ids.extend(map(name_key, rows["id"]) if dataset.named else ())
         groups.update(map(name_key, rows["group"].dropna().unique()))
         has_file = rows[files].notna().any(axis=1)

@@ -20,8 +20,8 @@ from components.data.keys import id_column
 from components.data.quarantine import Quarantine
 from components.data.samples import SamplesTable
 from components.data.sources.manifest import Batch, Manifest
-from components.data.sources.readers import open_manifest
 from components.data.spelling import Spelling, identity
+from components.data.times import open_known
 from components.inference.bundle import Bundle
 from components.inference.canonical import CanonicalRows
 from components.inference.learned_rows import LearnedRows, RowNames, name_key
@@ -56,7 +56,7 @@ class HeldOutRows:
     @cached_property
     def manifest(self) -> Manifest:
         """The manifest, opened where it is needed."""
-        return open_manifest(self.config.data, self._folder, self._base)
+        return open_known(self.config.data, (), self._folder, self._base)
 
     @cached_property
     def positions(self) -> NDArray[np.int64]:

@@ -34,6 +34,8 @@ class DataSummary:
     quarantine: tuple[QuarantineRow, ...] = ()
     readings: dict[str, str] = field(default_factory=dict)  # column → how its cells were read
     findings: tuple[str, ...] = ()
+    left_out: dict[str, int] = field(default_factory=dict)  # reason → rows in no split
+    periods: dict[str, tuple[str, str]] = field(default_factory=dict)  # split → first and last time
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ def summarise(dataset: Dataset) -> DataSummary:
         source=redacted(dataset.source),
         digest=dataset.digest,
         splits=dataset.splits,
+        left_out=dataset.left_out,
+        periods=dataset.periods,
         missing=dataset.missing,
         class_rows={} if isinstance(target, Regression) else _class_rows(target, samples),
         quarantined=dataset.quarantined,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from components.data.splits import SPLITS
 from components.evaluation.intervals import Gain, Interval
 from components.evaluation.results import Curve, Evaluation
 from components.evaluation.style import words
@@ -84,8 +85,20 @@ def training(evaluation: Evaluation, curves: Iterable[Curve]) -> Table:
 
 
 def splits(data: DataSummary) -> Table:
-    """Rows of each split."""
-    return Table("", (text("split"), number("rows", ",")), tuple(data.splits.items()))
+    """Rows of each split with their first and last day, and rows that are in none."""
+    rows = (
+        *data.splits.items(),
+        *((f"left out: {reason}", count) for reason, count in data.left_out.items()),
+    )
+    columns = text("split"), number("rows", ",")
+    if not data.periods:
+        return Table("", columns, rows)
+    days = {split: [end[:10] for end in ends] for split, ends in data.periods.items()}
+    return Table(
+        "",
+        (*columns, text("from"), text("to")),
+        tuple((name, count, *days.get(name, ("", ""))) for name, count in rows),
+    )
 
 
 def missing(data: DataSummary, inputs: Iterable[str]) -> Table:
@@ -96,10 +109,9 @@ def missing(data: DataSummary, inputs: Iterable[str]) -> Table:
 
 def classes(data: DataSummary) -> Table:
     """Rows of each class by split."""
-    columns = (text("class"), *(number(split, ",") for split in data.splits))
+    columns = (text("class"), *(number(split, ",") for split in SPLITS))
     rows: list[tuple[Cell, ...]] = [
-        (name, *(by_split.get(split, 0) for split in data.splits))
-        for name, by_split in data.class_rows.items()
+        (name, *(by_split.get(split, 0) for split in SPLITS)) for name, by_split in data.class_rows.items()
     ]
     return Table("", columns, tuple(rows))
 

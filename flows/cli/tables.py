@@ -128,6 +128,10 @@ def show_check(console: Console, dataset: Dataset, config: PipelineConfig, devic
     columns = tuple(map(text, ("input", "modality", "columns", "encoder", "missing in")))
     print_table(console, Table(title, columns, rows, title=title))
     print_places(console, {"rows": ", ".join(f"{split} {count}" for split, count in dataset.splits.items())})
+    if dataset.left_out:
+        print_places(console, {"left out": ", ".join(f"{why} {n}" for why, n in dataset.left_out.items())})
+    for split, (first, last) in dataset.periods.items():
+        print_places(console, {f"time of {split}": f"{first} to {last} UTC"})
     for target in dataset.targets:
         print_places(console, {"target": _described(target)})
     if dataset.readings:

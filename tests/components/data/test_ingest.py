@@ -179,7 +179,7 @@ class TestQuarantine:
         assert (dataset.missing, dataset.quarantined) == ({"image": 10, "voice": 0}, 0)
         assert pd.read_parquet(dataset.samples)["image.path"].isna().sum() == 10
 
-    def test_a_row_needs_its_required_inputs_a_target_and_some_input(
+    def test_a_row_needs_its_required_inputs_and_some_input_but_no_target(
         self, tmp_path: Path, run: Make, rows: Any, manifest: Make
     ) -> None:
         rows[10]["image"] = ""
@@ -193,11 +193,12 @@ class TestQuarantine:
         )
         assert quarantine(dataset) == [
             ("r10", "image", "missing, but required", 10),
-            ("r11", "row", "no target", 11),
             ("r12", "image", "missing, but required", 12),
             ("r12", "row", "no input at all", 12),
         ]
-        assert (dataset.quarantined, dataset.missing["voice"]) == (3, 1)
+        assert (dataset.quarantined, dataset.missing["voice"]) == (2, 1)
+        assert dataset.splits["unlabelled"] == 1
+        assert pd.read_parquet(dataset.samples).set_index("id")["split"]["r11"] == "unlabelled"
 
     @pytest.mark.parametrize(
         ("silent", "missing", "quarantined"), [("keep", 0, 0), ("missing", 2, 0), ("quarantine", 0, 2)]
@@ -313,7 +314,7 @@ class TestRefusal:
         [
             (
                 lambda number, row: {"split": "train"} if row["split"] == "test" else {},
-                r"no usable rows in test",
+                r"no usable rows with a target in test",
             ),
             (lambda number, row: {"label": "a"}, r"all training rows have the label 'a'"),
             (

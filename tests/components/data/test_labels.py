@@ -63,11 +63,11 @@ class TestNumbers:
         dataset = run(manifest(tmp_path / "m.csv", rows), target=PRICE, max_bad=0.2)
         assert reasons(dataset.quarantine) == [
             ("r10", "target price: 'cheap' is not a number"),
-            ("r11", "no target (price is empty)"),
             ("r12", "target price: 'inf' is not a finite number"),
         ]
         used = pd.read_parquet(dataset.samples)
         assert "r10" not in set(used["id"])
+        assert used.set_index("id")["split"]["r11"] == "unlabelled"
         train = used[used["split"] == "train"]["target.price"].astype(float)
         target = dataset.targets.primary
         assert target == Regression(
@@ -77,7 +77,7 @@ class TestNumbers:
     def test_too_many_of_them_stop_the_run(
         self, tmp_path: Path, run: Make, text_rows: Make, manifest: Make
     ) -> None:
-        rows = with_column(text_rows(40), "price", ["1", "?"])
+        rows = with_column(text_rows(40), "price", ["1", "much"])
         with pytest.raises(DataError, match=r"20 of 40 rows.*max_bad"):
             run(manifest(tmp_path / "m.csv", rows), target=PRICE)
 
@@ -151,13 +151,14 @@ class TestLabels:
         assert target.classes == ("blue", "red", "round")
         np.testing.assert_array_equal(target.encode(cells), [[1, 1, 0], [1, 0, 1], [0, 0, 0], [0, 1, 0]])
 
-    def test_an_empty_cell_is_not_known_and_goes_to_quarantine(
+    def test_an_empty_cell_is_not_known_and_leaves_the_row_unlabelled(
         self, tmp_path: Path, run: Make, text_rows: Make, manifest: Make
     ) -> None:
         rows = with_column(text_rows(40), "tags", ["red", "none", "blue"])
         rows[20] = {**rows[20], "tags": ""}
         dataset = run(manifest(tmp_path / "m.csv", rows), target=TAGS, split={}, max_bad=0.1)
-        assert reasons(dataset.quarantine) == [("r20", "no target (tags is empty)")]
+        assert not reasons(dataset.quarantine)
+        assert dataset.splits["unlabelled"] == 1
 
     def test_labels_that_train_lacks_are_left_out_and_told(
         self, tmp_path: Path, run: Make, text_rows: Make, manifest: Make, caplog: pytest.LogCaptureFixture
@@ -186,12 +187,13 @@ class TestSeveral:
             row["label"] = ""
         rows[7] |= {"label": "", "price": ""}
         dataset = run(manifest(tmp_path / "m.csv", rows), further_targets=[PRICE], max_bad=0.05)
-        assert reasons(dataset.quarantine) == [("r7", "no target (label and price is empty)")]
+        assert not reasons(dataset.quarantine)
+        assert dataset.splits["unlabelled"] == 1
         assert [type(target) for target in dataset.targets] == [Classification, Regression]
         samples = pd.read_parquet(dataset.samples)
-        assert samples["target.label"].isna().sum() == 5
+        assert samples["target.label"].isna().sum() == 5 + 1
         values = dataset.targets.encode(samples)
-        assert (values["label"] == -1).sum() == 5
+        assert (values["label"] == -1).sum() == 5 + 1
         assert values["price"].isnan().sum() == samples["target.price"].isna().sum() > 10
 
     def test_a_split_without_any_row_of_a_target_is_told_before_anything_is_trained(

@@ -109,6 +109,27 @@ def test_a_champion_knows_no_test_row_of_a_table_that_grew(
     assert f"on the same {len(known)} test rows" in verdict.reason
 
 
+def test_as_time_goes_on_models_meet_on_rows_that_are_new_to_both(tmp_path: Path) -> None:
+    table = visits(700).assign(day=[str(day.date()) for day in pd.date_range("2025-01-01", periods=700)])
+    data = {"time": "day", "split": {"by": "time", "val": "40d", "test": "100d", "gap": "5d"}}
+    champion = built(table.head(400), tmp_path / "before", **data)
+    challenger = built(table.head(430), tmp_path / "after", **data)
+    held_out, known = known_to(champion, challenger)
+    assert held_out.samples["id"].tolist() == [f"v{row}" for row in range(330, 430)]
+    assert not known.any()
+    assert challenger.dataset.left_out == {"gap": 10}
+    verdict = versus(challenger, champion)
+    assert not verdict.undecided
+    assert "on the same 100 test rows" in verdict.reason
+
+    # A longer test reaches back to rows that the champion has learned from, and these do not count.
+    split = {"by": "time", "val": "40d", "test": "200d"}
+    challenger = built(table.head(430), tmp_path / "longer", time="day", split=split)
+    _, known = known_to(champion, challenger)
+    assert known.sum() == 20 + 40  # of training and validation; the champion's gaps are new to it
+    assert "version 1 has learned from 60 of them" in versus(challenger, champion).reason
+
+
 def test_another_seed_of_training_leaves_the_split(tmp_path: Path) -> None:
     visits(300).to_csv(tmp_path / "visits.csv", index=False)
     datasets = [
