@@ -90,7 +90,7 @@ def _note(context: Context, evaluation: Evaluation, registered: Registered) -> s
     at, run, version = context.tracking, context.mlflow_run, registered.version
     addresses = {
         "report": runs.run_page(at, run, "report.html"),
-        f"{version.name} version {version.version}": f"#/models/{version.name}/versions/{version.version}",
+        f"{version.name} version {version.version}": runs.version_page(version.name, version.version),
     }
     flow_run = runs.get_run(at, run).data.tags.get("prefect_flow_run_url")
     if flow_run:

@@ -5,10 +5,14 @@ used; 4 a model, training, service or disk cannot be used; 5 the rule of promoti
 ``--fail-on-drift`` asks for it; 7 a repeated run differs; 130 interrupted.
 """
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 # A command imports its libraries when it runs: this takes seconds, in which Prefect's server can start.
 from flows.cli import models, pipelines, servers
+from flows.cli.terminal import say
 from flows.process_settings import configure_process
 
 app = typer.Typer(
@@ -19,6 +23,24 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        say(f"braid {version('braid')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Take the options that come before a command."""
+
+
 for command in (
     pipelines.run,
     pipelines.sweep,

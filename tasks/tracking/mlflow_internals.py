@@ -18,6 +18,10 @@ EXPERIMENT_KIND, TRAINING = "mlflow.experimentKind", "custom_model_development"
 """Tag of an experiment and its value: without it MLflow shows the pages of chat models.
 
 Goes when MLflow's client can set the kind."""
+TRAINING_PAGES = "workflowType=machine_learning"
+"""Query of an address: else a browser that has not been told before shows the pages of chat models.
+
+Goes when MLflow's pages look at the kind of the experiment first."""
 LOGGED_ARTIFACTS = "mlflow.loggedArtifacts"
 """Tag of a run that lists its tables for MLflow's page.
 

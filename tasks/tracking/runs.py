@@ -29,7 +29,13 @@ from components.runtime.environ import keep_variables
 from components.storage.names import outside_name, outside_names
 from components.training.checkpoint import Epoch
 from tasks.tracking.descriptions import of_experiment
-from tasks.tracking.mlflow_internals import EXPERIMENT_KIND, LOGGED_ARTIFACTS, TRAINING, entity_of
+from tasks.tracking.mlflow_internals import (
+    EXPERIMENT_KIND,
+    LOGGED_ARTIFACTS,
+    TRAINING,
+    TRAINING_PAGES,
+    entity_of,
+)
 from tasks.tracking.service import check_answers, make_database
 from tasks.tracking.views import VIEWS
 
@@ -324,7 +330,12 @@ def run_page(tracking: TrackingConfig, run_id: str, artifact: str | None = None)
     """Return the address of that page relative to MLflow's own pages."""
     experiment = connect(tracking).get_run(run_id).info.experiment_id
     page = f"#/experiments/{experiment}/runs/{run_id}"
-    return page if artifact is None else f"{page}/artifacts/{artifact}"
+    return f"{page if artifact is None else f'{page}/artifacts/{artifact}'}?{TRAINING_PAGES}"
+
+
+def version_page(name: str, version: str) -> str:
+    """Return the address of the page of a model's version relative to MLflow's own pages."""
+    return f"#/models/{name}/versions/{version}?{TRAINING_PAGES}"
 
 
 def get_run(tracking: TrackingConfig, run_id: str) -> Run:

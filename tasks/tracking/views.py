@@ -7,7 +7,7 @@ MLflow omits columns that no run has.
 import json
 from dataclasses import dataclass
 
-from tasks.tracking.mlflow_internals import VIEW_TAG
+from tasks.tracking.mlflow_internals import TRAINING_PAGES, VIEW_TAG
 
 _METRICS = ("accuracy", "f1_macro", "f1_micro", "quadratic_kappa", "r2", "rmse", "mae")
 
@@ -34,7 +34,7 @@ class View:
 
     def link(self, experiment: str) -> str:
         """Return the address relative to MLflow's pages."""
-        return f"#/experiments/{experiment}/runs?viewStateShareKey={self.key}"
+        return f"#/experiments/{experiment}/runs?{TRAINING_PAGES}&viewStateShareKey={self.key}"
 
     def state(self) -> str:
         """Write the value of the tag."""

@@ -108,9 +108,9 @@ def test_run_and_model_describe_themselves(project: Project, first_run: dict[str
     assert "**Fusion helps: +" in note
     assert "became champion: first model under this name" in note
     page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/report.html"
-    assert f"[report]({page})" in note
+    assert f"[report]({page}?workflowType=machine_learning)" in note
     version = client.get_model_version("tiny", first_run["model"]["version"])
-    assert f"(#/models/tiny/versions/{version.version})" in note
+    assert f"(#/models/tiny/versions/{version.version}?workflowType=machine_learning)" in note
     assert "Prefect flow run" not in note, "its server ended with the command"
     assert "first model under this name" in version.description
     assert float(version.tags["accuracy"]) == pytest.approx(run.data.metrics["test_accuracy"], abs=1e-4)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from flows.cli.app import app
 from flows.servers.local import configured_as
 from flows.servers.processes import port_near
 from tests.acceptance.e2e.project import PIPELINE, Project, make_project
@@ -125,6 +128,10 @@ def test_check_shows_what_would_be_used_and_trains_nothing(good: Project) -> Non
     assert result.exit_code == 0, result.output
     assert '"rows": 80' in result.output
     assert not (good.workspace / "cache").exists()
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert CliRunner().invoke(app, ["--version"]).stdout == f"braid {version('braid')}\n"
 
 
 def test_an_unknown_run_has_no_report(good: Project) -> None:

@@ -307,7 +307,7 @@ def test_a_page_is_named_only_where_a_server_shows_it(at: TrackingConfig, run: s
     shown = runs.run_url(at.model_copy(update={"page_url": "https://mlflow.example.org/"}), run)
     assert shown is not None
     assert shown.startswith("https://mlflow.example.org/#/experiments/")
-    assert shown.endswith(f"/runs/{run}")
+    assert shown.endswith(f"/runs/{run}?workflowType=machine_learning")
 
 
 def test_system_metrics_can_be_off(at: TrackingConfig, run: str) -> None:
