@@ -1,7 +1,8 @@
-"""Progress bars of a run on the terminal."""
+"""Progress of a run: bars on a terminal, lines in a log."""
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,55 +11,101 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from flows.cli.terminal import plain
+from flows.cli.terminal import plain, print_text
 from flows.run.folder import newest_of
-from tasks.progress import standings
+from tasks.progress import Standing, standings
 
 _EVERY = 0.3  # seconds between two updates
+_TENTHS = 10  # lines of a step in a log, at most, besides its first and last
 
 
 @contextmanager
 def followed(console: Console, workspace: Path) -> Iterator[Callable[[], None]]:
     """Show the progress of this process's run while the block runs.
 
+    Where there is no terminal (CI, cron, a container, a pipe), a line tells that a step begins or ends, and
+    each tenth of it between.
+
     Yields:
         Function that begins to follow the run. Until then there is one line, and no thread, as workers are
         forked meanwhile.
     """
+    with (
+        _bars(console) if console.is_terminal else _lines(console) as show,
+        _following(show, workspace) as begin,
+    ):
+        yield begin
+
+
+@contextmanager
+def _following(show: Callable[[list[Standing]], None], workspace: Path) -> Iterator[Callable[[], None]]:
+    """Show the standings of this process's run, again and again, from the call of what is yielded on."""
+    stop = threading.Event()
+
+    def follow() -> None:
+        run: Path | None = None
+        over = False
+        while not over:
+            over = stop.wait(_EVERY)
+            run = run or newest_of(workspace, os.getpid())
+            show(standings(run) if run else [])
+
+    thread = threading.Thread(target=follow, daemon=True)
+    try:
+        yield thread.start
+    finally:
+        stop.set()
+        if thread.ident is not None:
+            thread.join()
+
+
+@contextmanager
+def _bars(console: Console) -> Iterator[Callable[[list[Standing]], None]]:
+    """Draw a bar for each step."""
     columns = (
         TextColumn("{task.fields[mark]} {task.description}", table_column=Column(no_wrap=True, min_width=20)),
         BarColumn(bar_width=None, table_column=Column(min_width=8, max_width=20, ratio=1)),
         TimeElapsedColumn(table_column=Column(no_wrap=True)),
         TextColumn("{task.fields[note]}", style="dim", table_column=Column(ratio=3, overflow="fold")),
     )
-    stop = threading.Event()
+    tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=console, expand=True, auto_refresh=False) as bars:
         starting = bars.add_task("starting", total=None, mark=" ", note="Prefect and MLflow")
         bars.refresh()
-        thread = threading.Thread(target=_follow, args=(bars, starting, workspace, stop), daemon=True)
-        try:
-            yield thread.start
-        finally:
-            stop.set()
-            if thread.ident is not None:
-                thread.join()
+
+        def show(steps: list[Standing]) -> None:
+            for step in steps:
+                bars.update(starting, visible=False)
+                if step.step not in tasks:
+                    tasks[step.step] = bars.add_task(plain(step.step), mark=" ", note="")
+                task = tasks[step.step]
+                bars.update(task, total=step.total, completed=step.done, note=plain(step.note))
+                if step.finished:
+                    bars.update(task, mark="[green]✓[/]")
+                    bars.stop_task(task)
+            bars.refresh()
+
+        yield show
 
 
-def _follow(bars: Progress, starting: TaskID, workspace: Path, stop: threading.Event) -> None:
-    tasks: dict[str, TaskID] = {}
-    run: Path | None = None
-    over = False
-    while not over:
-        over = stop.wait(_EVERY)
-        run = run or newest_of(workspace, os.getpid())
-        for standing in standings(run) if run else []:
-            bars.update(starting, visible=False)
-            if standing.step not in tasks:
-                tasks[standing.step] = bars.add_task(plain(standing.step), mark=" ", note="")
-            task = tasks[standing.step]
-            note = plain(standing.note)
-            bars.update(task, total=standing.total, completed=standing.done, note=note)
-            if standing.finished:
-                bars.update(task, mark="[green]✓[/]")
-                bars.stop_task(task)
-        bars.refresh()
+@contextmanager
+def _lines(console: Console) -> Iterator[Callable[[list[Standing]], None]]:
+    """Print a line for each step that begins, gets on by a tenth, or ends, with the seconds until then."""
+    began = time.monotonic()
+    told: dict[str, int] = {}  # tenths of a step that a line has told; one more at its end
+
+    def say(text: str) -> None:
+        print_text(console, f"{time.monotonic() - began:5.0f} s  {text}")
+
+    def show(steps: list[Standing]) -> None:
+        for step in steps:
+            tenths = _TENTHS + 1 if step.finished else _TENTHS * step.done // max(step.total, 1)
+            if step.step in told and tenths <= told[step.step]:
+                continue
+            at = "" if step.finished else f" {step.done}/{step.total}"
+            text = ": ".join(filter(None, (f"{step.step}{at}", step.note)))
+            say(f"{text}, done" if step.finished else text)
+            told[step.step] = tenths
+
+    say("starting Prefect and MLflow")
+    yield show
