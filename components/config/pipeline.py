@@ -121,6 +121,12 @@ class PipelineConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _recency_needs_times(self) -> PipelineConfig:
+        if self.training.half_life is not None and self.data.time is None:
+            raise ValueError("training.half_life needs the column with the times of the rows: set data.time")
+        return self
+
+    @model_validator(mode="after")
     def _a_cure_needs_a_training(self) -> PipelineConfig:
         pooled = isinstance(self.fusion, LateConfig) and self.strategy == "staged" and not self.joint_epochs
         if pooled and self.balance.cure != "none":

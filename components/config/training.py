@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from components.config.durations import is_long
 from components.config.section import Section
 
 
@@ -64,6 +65,18 @@ class FusionTrainingConfig(TrainingConfig):
         "without: they learn from validation rows, and trained fusions from rows that encoders leave "
         "out. null decides by the number of rows.",
     )
+
+    half_life: str | None = Field(
+        None,
+        description="Period after which a training row counts half as much as the newest one, such as 90d "
+        "(data.time): in the fits of encoders and heads, in the fusion and in joint training. null: all "
+        "rows count alike.",
+    )
+
+    @field_validator("half_life")
+    @classmethod
+    def _is_a_period(cls, half_life: str | None) -> str | None:
+        return half_life and is_long(half_life)
 
     @field_validator("folds")
     @classmethod

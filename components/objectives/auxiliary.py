@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from components.models.networks import Batch
 from components.objectives.objective import Objective
 from components.objectives.pairwise import Pairwise
-from components.objectives.supervised import Supervised
+from components.objectives.supervised import WEIGHT, Supervised
 
 
 class Auxiliary(Objective):
@@ -34,7 +34,8 @@ class Auxiliary(Objective):
     def forward(self, network: nn.Module, batch: Batch, present: Tensor) -> Tensor:
         """``network`` is a :class:`components.models.networks.Joint`."""
         embeddings = network.embed(batch.inputs, present)  # type: ignore[operator]  # a Module may have any
-        supervised = self.supervised.loss(network.fused(embeddings, present).float(), batch.targets)  # type: ignore[operator]
+        natural = network.fused(embeddings, present).float()  # type: ignore[operator]
+        supervised = self.supervised.loss(natural, batch.targets, batch.further.get(WEIGHT))
         outputs = self.projections(embeddings, present)
         return supervised + self.weight * self.alignment.loss(outputs, present, batch.targets)
 

@@ -16,7 +16,7 @@ from components.config.balance import (
     Sequential,
 )
 from components.models.networks import Batch
-from components.objectives.supervised import Supervised
+from components.objectives.supervised import WEIGHT, Supervised
 from components.targets import Targets, known_rows
 
 _TINY = 1e-6
@@ -44,7 +44,8 @@ class AuxiliaryLoss(Supervised):
     def each(self, network: Any, batch: Batch, present: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Loss with all inputs, and with each alone over the rows that have it."""
         embeddings = network.embed(batch.inputs, present)
-        joint = self.loss(network.decide(embeddings, present).float(), batch.targets)
+        weights = batch.further.get(WEIGHT)
+        joint = self.loss(network.decide(embeddings, present).float(), batch.targets, weights)
         singles = []
         for column in range(present.shape[1]):
             rows = present[:, column].nonzero().squeeze(1)
@@ -53,7 +54,8 @@ class AuxiliaryLoss(Supervised):
                 continue
             part = {name: value[rows] for name, value in embeddings.items()}
             natural = network.decide(part, only(present[rows], column)).float()
-            singles.append(self.loss(natural, {name: value[rows] for name, value in batch.targets.items()}))
+            values = {name: value[rows] for name, value in batch.targets.items()}
+            singles.append(self.loss(natural, values, None if weights is None else weights[rows]))
         return joint, singles
 
 
@@ -138,7 +140,8 @@ class GradientModulation(Supervised):
                 self._likelihood(network, embeddings, present, column, batch.targets)
                 for column in range(present.shape[1])
             ]
-        return self.loss(network.decide(embeddings, present).float(), batch.targets)
+        natural = network.decide(embeddings, present).float()
+        return self.loss(natural, batch.targets, batch.further.get(WEIGHT))
 
     def after_backward(self, network: Any) -> None:
         for column, name in enumerate(network.inputs):

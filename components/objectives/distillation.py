@@ -10,7 +10,7 @@ from components.config.distill import ObjectiveConfig
 from components.models.networks import Batch
 from components.objectives.divergence import divergence
 from components.objectives.objective import Objective
-from components.objectives.supervised import Supervised
+from components.objectives.supervised import WEIGHT, Supervised
 
 NATURAL, EMBEDDING = "teacher.natural", "teacher.embedding"
 """Further tensors of a batch: the teacher's natural parameters (B, K) and vectors (B, E); NaN in rows
@@ -53,7 +53,7 @@ class Distillation(Objective):
         embedding = network.vector(batch.inputs, present)  # type: ignore[operator]  # (B, D)
         natural = network.head(embedding).float()  # type: ignore[operator]  # (B, K)
         weight = self.config.soft.weight
-        loss = self.supervised.loss(natural, batch.targets)
+        loss = self.supervised.loss(natural, batch.targets, batch.further.get(WEIGHT))
         taught = ~batch.further[NATURAL].isnan().any(1)  # (B,)
         if not taught.any():
             return loss

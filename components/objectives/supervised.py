@@ -11,6 +11,9 @@ from components.models.networks import Batch
 from components.objectives.objective import Objective
 from components.targets import Regression, Targets, known_rows, metric
 
+WEIGHT = "weight"
+"""Further tensor of a batch: weight of each row (B,), with mean 1 over the training rows."""
+
 
 class Supervised(Objective):
     """The targets' losses; several are weighed against each other by their learned uncertainty.
@@ -37,15 +40,16 @@ class Supervised(Objective):
                 self.weights[target.name] = target.balance(training[target.name].cpu().numpy())
 
     def forward(self, network: nn.Module, batch: Batch, present: Tensor) -> Tensor:
-        return self.loss(network(batch.inputs, present).float(), batch.targets)
+        natural = network(batch.inputs, present).float()
+        return self.loss(natural, batch.targets, batch.further.get(WEIGHT))
 
-    def loss(self, natural: Tensor, values: Mapping[str, Tensor]) -> Tensor:
-        """Loss of natural parameters (B, K)."""
+    def loss(self, natural: Tensor, values: Mapping[str, Tensor], rows: Tensor | None = None) -> Tensor:
+        """Loss of natural parameters (B, K); ``rows`` are the weights of the rows (B,)."""
         total = natural.new_zeros(())
         for number, target in enumerate(self.targets):
             weights = self.weights[target.name]
             weights = weights.to(natural.device) if weights is not None else None
-            loss = self.targets.loss_of(target, natural, values, self.smoothing, weights)
+            loss = self.targets.loss_of(target, natural, values, self.smoothing, weights, rows)
             known = bool(known_rows(values[target.name]).any())
             if self.log_variance is not None and known and not isinstance(target, Regression):
                 s = self.log_variance[number]

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from components.config import PipelineConfig
+from components.data.recency import recency
 from components.data.samples import load_embeddings, rows_digest
 from components.distillation.setup import DistillationSetup
 from components.models.code import encoder_code
@@ -20,11 +21,11 @@ from components.pipeline.train_once import is_trained, train_once
 from components.references import Dataset, EncoderWeights, Features, Prepared, Single, Trained
 from components.seeding import seed_of
 from components.storage.closure import code_digest
-from components.storage.digest import digest, digest_json, digest_tensors
+from components.storage.digest import digest, digest_bytes, digest_json, digest_tensors
 from components.storage.tensors import save_tensors
 from components.storage.work import work
 from components.targets import Head
-from components.training.batches import Source, open_samples
+from components.training.batches import Source, open_samples, weigh
 from components.training.checkpoint import Epoch
 from components.training.folds import Fold
 from components.training.loop import BEST
@@ -68,6 +69,7 @@ def fit(
     if pretrained is not None:
         load_pretrained({name: encoder}, pretrained, config)
     samples = encoder_rows(dataset, name, config, fold)
+    row_weights = recency(dataset, samples[samples["split"] == "train"], config.training.half_life)
     stop = None if whole is None or whole.training is None else whole.training.best_epoch + 1
     key = digest_json(
         {
@@ -79,6 +81,7 @@ def fit(
             "stop": stop,
             "start": None if pretrained is None else digest_tensors(encoder.state_dict()),
             "code": encoder_code(encoder, options.encoder),
+            **({} if row_weights is None else {"weights": digest_bytes(row_weights.tobytes())}),
             **({} if distillation is None else {"lesson": distillation.facts(dataset, samples)}),
         }
     )
@@ -87,6 +90,7 @@ def fit(
         train, val = (samples[samples["split"] == split] for split in ("train", "val"))
         prepared_inputs, inputs = {name: prepared}, {name: options}
         training: Source = open_samples(train, prepared_inputs, inputs, dataset.targets, device)
+        training = weigh(training, row_weights, device)
         if distillation is not None:
             training = distillation.with_predictions(training, dataset, train, device)
         return training, open_samples(val, prepared_inputs, inputs, dataset.targets, device)
@@ -137,9 +141,12 @@ def probe(
     """
     name = features.encoder.input
     samples = encoder_rows(dataset, name, config, fold)
+    is_train = (samples["split"] == "train").to_numpy()
+    row_weights = recency(dataset, samples[is_train], config.training.half_life)
     key = digest(
         Path(features.store).name,
         rows_digest(samples, [name]),
+        *(() if row_weights is None else (digest_bytes(row_weights.tobytes()),)),
         digest_json(dataset.targets.to_json()),
         code_digest(fit_probe, load_embeddings, as_vector),
     )
@@ -147,13 +154,13 @@ def probe(
         weights = job.folder / BEST
         if not is_trained(job):
             vectors = as_vector(load_embeddings(samples, name, features)).numpy()
-            is_train = (samples["split"] == "train").to_numpy()
             head = fit_probe(
                 dataset.targets,
                 vectors[is_train],
                 dataset.targets.encode(samples[is_train]),
                 vectors[~is_train],
                 dataset.targets.encode(samples[~is_train]),
+                row_weights,
             )
             save_tensors(weights, head.state_dict())
             job.finish({})

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from components.config import PipelineConfig
+from components.data.recency import recency
 from components.data.samples import learning_rows, open_samples_table, rows_digest
 from components.distillation.setup import DistillationSetup
 from components.models.code import encoder_code, fusion_code
@@ -39,10 +40,10 @@ from components.references import (
 )
 from components.seeding import seed_of
 from components.storage.closure import code_digest
-from components.storage.digest import digest, digest_json, digest_tensors
+from components.storage.digest import digest, digest_bytes, digest_json, digest_tensors
 from components.storage.tensors import load_tensors, save_tensors
 from components.storage.work import work
-from components.training.batches import Source, open_embeddings, open_sample_splits
+from components.training.batches import Source, open_embeddings, open_sample_splits, weigh
 from components.training.checkpoint import Epoch, read_history
 from components.training.folds import Fold
 from components.training.loop import BEST
@@ -85,6 +86,7 @@ def fuse(
     widths = {name: feature.encoder.width for name, feature in features.items()}
     network = Fused(build_fusion(config.fusion, widths, dataset.targets), dataset.targets)
     samples = fusion_rows(dataset, config, fold)
+    weights = recency(dataset, samples[samples["split"] == "train"], config.training.half_life)
     learned = {name: unseen[name].features if unseen else feature for name, feature in features.items()}
     stop = None if whole is None else whole.training.best_epoch + 1
     facts = {
@@ -95,6 +97,7 @@ def fuse(
         "seed": seed,
         "stop": stop,
         "code": fusion_code(network.fusion, config.fusion),
+        **({} if weights is None else {"weights": digest_bytes(weights.tobytes())}),
         **({} if distillation is None else {"lesson": distillation.facts(dataset, samples)}),
     }
     if isinstance(network.fusion, Late):
@@ -102,13 +105,14 @@ def fuse(
         return (yield from _pool(dataset, rows, singles, config, cache, network, digest_json(facts)))
 
     learning = {
-        "training": config.training.model_dump(mode="json", exclude={"folds"}),
+        "training": config.training.model_dump(mode="json", exclude={"folds", "half_life"}),
         "balance": balance_key(config.balance, dataset, features, singles),
     }
 
     def sources(device: torch.device) -> tuple[Source, Source]:
         train, val = (samples[samples["split"] == split] for split in ("train", "val"))
         training: Source = open_embeddings(train, learned, dataset.targets, device)
+        training = weigh(training, weights, device)
         if distillation is not None:
             training = distillation.with_predictions(training, dataset, train, device)
         return training, open_embeddings(val, learned, dataset.targets, device)
@@ -239,10 +243,12 @@ def train_jointly(
     network = Joint(encoders, fused)
 
     samples = learning_rows(dataset, names)
+    weights = recency(dataset, samples[samples["split"] == "train"], options.half_life)
     key = digest_json(
         {
             "prepared": {name: prepared[name].fingerprint for name in names},
             "rows": rows_digest(samples, names),
+            "weights": None if weights is None else digest_bytes(weights.tobytes()),
             "inputs": {
                 name: config.inputs[name].model_dump(mode="json", include={"encoder", "augment"})
                 for name in names
@@ -262,7 +268,8 @@ def train_jointly(
     )
 
     def sources(device: torch.device) -> tuple[Source, Source]:
-        return open_sample_splits(samples, prepared, config.inputs, dataset.targets, device)
+        training, validation = open_sample_splits(samples, prepared, config.inputs, dataset.targets, device)
+        return weigh(training, weights, device), validation
 
     return (
         yield from train_once(

@@ -99,15 +99,20 @@ class Targets:
         values: Mapping[str, Tensor],
         smoothing: float = 0.0,
         weights: Tensor | None = None,
+        row_weights: Tensor | None = None,
     ) -> Tensor:
-        """Compute the mean loss of one target over the rows that have it; see :meth:`Target.losses`."""
+        """Compute the mean loss of one target over the rows that have it; see :meth:`Target.losses`.
+
+        With ``row_weights`` (B,) each row's loss is multiplied by its weight before the mean is taken.
+        """
         truth, mine = values[target.name], natural[:, self.slices[target.name]]
         rows = known_rows(truth)
         if not rows.all():
             truth, mine = truth[rows], mine[rows]
         if not len(truth):
             return natural.sum() * 0
-        return target.losses(mine, truth, smoothing, weights).mean()
+        losses = target.losses(mine, truth, smoothing, weights)
+        return (losses if row_weights is None else losses * row_weights[rows]).mean()
 
     def prior(self, values: Mapping[str, Tensor]) -> Tensor:
         """Estimate natural parameters of a prediction without any input, (K,) float32, from training rows."""

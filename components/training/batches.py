@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from components.config import InputConfig
 from components.data.samples import load_embeddings, presence
 from components.models.networks import Batch, Part
 from components.models.weights import open_preprocessor
+from components.objectives.supervised import WEIGHT
 from components.preprocess import Preprocessor
 from components.preprocess.augment import AUGMENTS
 from components.references import Features, Prepared
@@ -142,8 +144,14 @@ class WithFurther:
         return len(self._source)
 
     def batch(self, positions: Tensor, generator: torch.Generator | None = None) -> Batch:
+        batch = self._source.batch(positions, generator)
         further = {name: value.to(self._device) for name, value in _take(self._further, positions).items()}
-        return replace(self._source.batch(positions, generator), further=further)
+        return replace(batch, further={**batch.further, **further})
+
+
+def weigh(source: Source, weights: np.ndarray | None, device: torch.device) -> Source:
+    """Give the rows of a source their weights (N,), float32; None gives them none."""
+    return source if weights is None else WithFurther(source, {WEIGHT: torch.from_numpy(weights)}, device)
 
 
 def open_embeddings(

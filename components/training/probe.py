@@ -32,6 +32,7 @@ def fit_probe(
     train_values: Mapping[str, Tensor],
     val: np.ndarray,
     val_values: Mapping[str, Tensor],
+    row_weights: np.ndarray | None = None,
 ) -> Head:
     """Regularised linear models on embeddings, their strength chosen on validation.
 
@@ -45,6 +46,7 @@ def fit_probe(
         train_values: By target, for N rows.
         val: (K, D) float32 embeddings.
         val_values: By target, for K rows.
+        row_weights: (N,) weights of the rows, with mean 1; None weighs all alike.
 
     Returns:
         Head from embeddings as they are to natural parameters.
@@ -59,6 +61,7 @@ def fit_probe(
             train_values[target.name][fitted].numpy(),
             ((val - mean) / std)[judged.numpy()],
             val_values[target.name][judged].numpy(),
+            None if row_weights is None else row_weights[fitted.numpy()],
         )
         weights.append(weight / std)
         biases.append(bias - (weight / std) @ mean)
@@ -73,13 +76,18 @@ def fit_probe(
 
 
 def _best(
-    target: AnyTarget, train: np.ndarray, values: np.ndarray, val: np.ndarray, val_values: np.ndarray
+    target: AnyTarget,
+    train: np.ndarray,
+    values: np.ndarray,
+    val: np.ndarray,
+    val_values: np.ndarray,
+    row_weights: np.ndarray | None,
 ) -> Weights:
     """Weights (K, D) and biases (K,) of the strength that does best on validation."""
     if not len(values):  # no row has both the input and this target: nothing is said of it
         return np.zeros((target.width, train.shape[1])), np.zeros(target.width)
     best: tuple[tuple[float, float], Weights] | None = None
-    for weight, bias in _FITS[type(target)](target, train, values, val, val_values):
+    for weight, bias in _FITS[type(target)](target, train, values, val, val_values, row_weights):
         if not len(val_values):
             return weight, bias
         natural = target.natural(torch.from_numpy(val @ weight.T + bias).double())
@@ -96,7 +104,12 @@ def _best(
 
 
 def _classes(
-    target: AnyTarget, train: np.ndarray, values: np.ndarray, val: np.ndarray, val_values: np.ndarray
+    target: AnyTarget,
+    train: np.ndarray,
+    values: np.ndarray,
+    val: np.ndarray,
+    val_values: np.ndarray,
+    row_weights: np.ndarray | None,
 ) -> list[Weights]:
     if len(np.unique(values)) == 1:  # nothing to tell apart
         bias = np.full(target.width, _EXCLUDED)
@@ -104,7 +117,7 @@ def _classes(
         return [(np.zeros((target.width, train.shape[1])), bias)]
     probes = []
     for strength in _STRENGTHS:
-        model = LogisticRegression(C=strength, max_iter=500).fit(train, values)
+        model = LogisticRegression(C=strength, max_iter=500).fit(train, values, row_weights)
         coefficients, intercepts = model.coef_, model.intercept_
         if len(model.classes_) == 2:  # one row for the second class
             coefficients = np.stack([-coefficients[0] / 2, coefficients[0] / 2])
@@ -117,7 +130,12 @@ def _classes(
 
 
 def _labels(
-    target: AnyTarget, train: np.ndarray, values: np.ndarray, val: np.ndarray, val_values: np.ndarray
+    target: AnyTarget,
+    train: np.ndarray,
+    values: np.ndarray,
+    val: np.ndarray,
+    val_values: np.ndarray,
+    row_weights: np.ndarray | None,
 ) -> list[Weights]:
     probes = []
     for strength in _STRENGTHS:
@@ -126,20 +144,25 @@ def _labels(
             if truth.min() == truth.max():
                 bias[column] = -_EXCLUDED if truth[0] > 0.5 else _EXCLUDED
                 continue
-            model = LogisticRegression(C=strength, max_iter=500).fit(train, truth)
+            model = LogisticRegression(C=strength, max_iter=500).fit(train, truth, row_weights)
             weight[column], bias[column] = model.coef_[0], model.intercept_[0]
         probes.append((weight, bias))
     return probes
 
 
 def _numbers(
-    target: AnyTarget, train: np.ndarray, values: np.ndarray, val: np.ndarray, val_values: np.ndarray
+    target: AnyTarget,
+    train: np.ndarray,
+    values: np.ndarray,
+    val: np.ndarray,
+    val_values: np.ndarray,
+    row_weights: np.ndarray | None,
 ) -> list[Weights]:
     """With one precision for all rows, the mean's weights times it are those of mean / variance."""
     assert isinstance(target, Regression)
     probes = []
     for penalty in _PENALTIES:
-        model = Ridge(alpha=penalty).fit(train, (values - target.mean) / target.std)
+        model = Ridge(alpha=penalty).fit(train, (values - target.mean) / target.std, row_weights)
         rows, truth = (val, val_values) if len(val_values) else (train, values)
         errors = (truth - target.mean) / target.std - model.predict(rows)
         precision = 1 / max(float(np.square(errors).mean()), 1e-3)
@@ -148,7 +171,7 @@ def _numbers(
     return probes
 
 
-_FITS: dict[type, Callable[[AnyTarget, np.ndarray, np.ndarray, np.ndarray, np.ndarray], list[Weights]]] = {
+_FITS: dict[type, Callable[..., list[Weights]]] = {
     Classification: _classes,
     Ordinal: _classes,
     Multilabel: _labels,

@@ -22,6 +22,7 @@ from components.objectives.balance import (
     build_objective,
     only,
 )
+from components.objectives.supervised import WEIGHT
 from components.targets import Classification, Targets
 from components.training.batches import EmbeddingSource
 from components.training.loop import train
@@ -196,3 +197,28 @@ def test_every_cure_trains_and_is_gone_on_with(config: object, kind: str, tmp_pa
     run(tmp_path / "cut", 3)
     assert run(tmp_path / "cut", None) == pytest.approx(whole)
     assert whole[-1] < whole[0]
+
+
+@pytest.mark.parametrize(
+    "cure", [NoCure(), Auxiliary(), OGMGE(noise=False), GradientBlending(), Sequential()]
+)
+def test_every_cure_weighs_rows(cure: object) -> None:
+    net, rows = network(), batch(8)
+    rows = Batch(rows.inputs, torch.ones(8, 2, dtype=torch.bool), rows.targets)
+    parts = [slice(0, 4), slice(4, 8)]
+    strength = {"loud": 0.9, "quiet": 0.5}
+
+    def loss(of: Batch) -> Tensor:
+        objective = build_objective(cure, strength, TARGETS, TRAINING, of.targets)  # type: ignore[arg-type]
+        objective.begin_epoch(0, 10)
+        return objective(net, of, of.present)
+
+    halves = [
+        Batch(
+            {n: x[part] for n, x in rows.inputs.items()}, rows.present[part], {"y": rows.targets["y"][part]}
+        )
+        for part in parts
+    ]
+    weights = torch.tensor([1.5] * 4 + [0.5] * 4)
+    weighed = Batch(rows.inputs, rows.present, rows.targets, {WEIGHT: weights})
+    torch.testing.assert_close(loss(weighed), (1.5 * loss(halves[0]) + 0.5 * loss(halves[1])) / 2)

@@ -162,3 +162,16 @@ class TestJudge:
         )
         assert math.isfinite(loss)
         assert math.isnan(metric)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_row_weights_multiply_the_losses_of_rows_that_have_the_target(kind: str) -> None:
+    targets = Targets((KINDS[kind],))
+    values, natural = values_of(targets, 20), natural_of(targets, 20)
+    name = targets.primary.name
+    values[name][3] = -1 if not values[name].is_floating_point() else math.nan
+    weights = torch.linspace(0.1, 2.0, 20, dtype=natural.dtype)
+    others = torch.arange(20) != 3
+    losses = targets.primary.losses(natural[others], values[name][others])
+    found = Supervised(targets, TrainingConfig(), values).loss(natural, values, weights)
+    torch.testing.assert_close(found, (losses * weights[others]).mean())

@@ -82,3 +82,19 @@ def test_where_the_metric_is_not_defined_the_log_loss_chooses() -> None:
     by_auc = fitted(x, y, val, val_y, 2, "roc_auc")
     by_loss = fitted(x, y, val, val_y, 2, "log_loss")
     torch.testing.assert_close(by_auc.weight, by_loss.weight, rtol=0, atol=0)
+
+
+def test_rows_of_weight_zero_might_as_well_not_be_there() -> None:
+    x, y = blobs(120, 3, 0)
+    val, val_y = blobs(80, 3, 1)
+    wrong = np.concatenate([y[:60], (y[60:] + 1) % 3])
+    weights = np.repeat([2.0, 0.0], 60).astype(np.float32)
+    targets = alone(3, "log_loss")
+    values = {NAME: torch.from_numpy(val_y)}
+    heads = [
+        fit_probe(targets, x, {NAME: torch.from_numpy(labels)}, val, values, row_weights)
+        for labels, row_weights in ((wrong, weights), (y, weights), (wrong, None))
+    ]
+    np.testing.assert_allclose(probabilities(heads[0], val), probabilities(heads[1], val), atol=1e-6)
+    right = [metric(kinds(3), "accuracy", val_y, probabilities(head, val)) for head in heads]
+    assert right[0] > right[2] + 0.1
