@@ -39,7 +39,7 @@ def cases() -> list[Case]:
 
 
 def _broken() -> dict[str, str | bytes]:
-    """What no reader can make sense of."""
+    """Files that no reader can make sense of."""
     return {
         "empty": "",
         "only a comment": "# nothing\n",

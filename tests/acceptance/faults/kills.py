@@ -87,29 +87,29 @@ def signal_at(
 
 
 def has_begun(project: Project, step: str, known: Set[Path] = frozenset()) -> bool:
-    """Whether a step of a run that is not known has reported something done."""
-    return any(found["done"] > 0 for found in _standings(project, step, known))
+    """Tell whether a step of a run that is not known has reported something done."""
+    return any(progress["done"] > 0 for progress in _progress(project, step, known))
 
 
 def is_there(project: Project, step: str, since: float, finished: bool) -> bool:
-    """Whether a step has told something since a time, or that it is finished."""
-    found = _standings(project, step, frozenset(), since)
-    return any(each["finished"] or not finished for each in found)
+    """Tell whether a step has reported something since a time, or that it is finished."""
+    reports = _progress(project, step, frozenset(), since)
+    return any(each["finished"] or not finished for each in reports)
 
 
 def is_finished(project: Project) -> bool:
-    """Whether the newest run has come to its end, though its process may not have."""
+    """Tell whether the newest run has come to its end, though its process may not have."""
     records = (project.workspace / "runs").glob("*/run.json")
     newest = max(records, key=lambda file: file.parent.name, default=None)
     return newest is not None and json.loads(newest.read_text("utf-8"))["status"] == "finished"
 
 
-def _standings(project: Project, step: str, known: Set[Path], since: float = 0.0) -> list[dict[str, Any]]:
-    found = []
+def _progress(project: Project, step: str, known: Set[Path], since: float = 0.0) -> list[dict[str, Any]]:
+    reports = []
     for file in (project.workspace / "runs").glob(f"*/progress/{step}.json"):
         if file.parents[1] not in known and file.stat().st_mtime >= since:
-            found.append(json.loads(file.read_text("utf-8")))
-    return found
+            reports.append(json.loads(file.read_text("utf-8")))
+    return reports
 
 
 def items(project: Project) -> Items:
@@ -118,44 +118,44 @@ def items(project: Project) -> Items:
     Runs, values of metrics by step, model versions, rows of every feature store, predicted test rows; and
     shards whose content is not that of their name, which have no business to be there.
     """
-    found: Items = Counter()
+    counts: Items = Counter()
     client = MlflowClient(project.tracking_uri, project.tracking_uri)
     parents, nested = runs_of(project)
     for run in [*parents, *nested]:
         part = run.data.tags["braid.part"]
-        found[("run", run.data.tags["kind"], part)] += 1
+        counts[("run", run.data.tags["kind"], part)] += 1
         for name in filter(is_compared, run.data.metrics):
             for metric in client.get_metric_history(run.info.run_id, name):
-                found[("metric", part, name, str(metric.step))] += 1
-    found[("version", "tiny")] += len(client.search_model_versions("name = 'tiny'"))
+                counts[("metric", part, name, str(metric.step))] += 1
+    counts[("version", "tiny")] += len(client.search_model_versions("name = 'tiny'"))
     for shard in (project.workspace / "cache" / "features").glob("*/[!.]*.parquet"):
         if checksum_file(shard) != shard.stem:
-            found[("torn", shard.name)] += 2
+            counts[("torn", shard.name)] += 2
             continue
         for key in pq.read_table(shard, columns=["key"]).column("key").to_pylist():
-            found[("feature", shard.parent.name, key)] += 1
+            counts[("feature", shard.parent.name, key)] += 1
     for table in (project.workspace / "runs").glob("*/predictions.parquet"):
         for row in pq.read_table(table, columns=["id"]).column("id").to_pylist():
-            found[("prediction", str(row))] += 1
-    return +found  # those that are there at all
+            counts[("prediction", str(row))] += 1
+    return +counts  # those that are there at all
 
 
 def lost(before: Items, after: Items) -> list[tuple[str, ...]]:
-    """What was there and is not any more."""
+    """List what was there and is not any more."""
     return sorted(set(before) - set(after))
 
 
-def doubled(found: Items) -> list[tuple[str, ...]]:
-    """What is there more than once."""
-    return sorted(item for item, count in found.items() if count > 1)
+def doubled(counts: Items) -> list[tuple[str, ...]]:
+    """List what is there more than once."""
+    return sorted(item for item, count in counts.items() if count > 1)
 
 
 def account(project: Project) -> Carried:
-    """What the newest retraining of a project was made from and came to."""
+    """Read what the newest retraining of a project was made from and came to."""
     return carried(TrackingConfig(tracking_uri=project.tracking_uri), "last")
 
 
 def compared(one: Project, other: Project) -> list[Difference]:
-    """What the newest runs of two projects differ in, to the last bit; they are of one environment."""
-    found = differences(account(one).account, account(other).account)
-    return [each for each in found if each.part != "environment"]
+    """List what the newest runs of two projects differ in, to the last bit; they are of one environment."""
+    deviations = differences(account(one).account, account(other).account)
+    return [each for each in deviations if each.part != "environment"]

@@ -16,7 +16,7 @@ _DROPPED = {"transfer-encoding", "content-encoding", "content-length", "connecti
 
 
 class Proxy:
-    """What stands before a server.
+    """HTTP proxy before a server.
 
     Attributes:
         address: Of the proxy.

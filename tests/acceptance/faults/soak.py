@@ -1,7 +1,7 @@
 """`make soak`: kill -9 at the end of every stage and at random moments inside each, again and again.
 
-A repetition is one retraining that is killed at every point in turn, each time started again by the same
-command, and one scoring job that is; both are then left to finish and compared with undisturbed ones. After
+A repetition is one retraining and one scoring job, killed at every point in turn and each time started
+again by the same command. Both are then left to finish and compared with undisturbed ones. After
 each kill everything that can be lost or doubled is counted. The table goes into docs/operate/reliability.md.
 """
 
@@ -61,7 +61,7 @@ class Point:
 
 @dataclass
 class Tally:
-    """What became of the kills at one point.
+    """Outcome of the kills at one point.
 
     Attributes:
         kills: How many hit their moment.
@@ -102,10 +102,10 @@ class Soak:
             if point.where == "inside":
                 delay = self.random.uniform(0, self.durations.get(point.stage, 0.5))
             at_its_end = point.where == "end"
-            reached: Callable[[], bool] = lambda p=point, b=began, e=at_its_end: is_there(  # type: ignore[misc]  # noqa: E731
+            is_due: Callable[[], bool] = lambda p=point, b=began, e=at_its_end: is_there(  # type: ignore[misc]  # noqa: E731
                 project, p.stage, b, e
             )
-            code = strike(project, reached, delay=delay)
+            code = strike(project, is_due, delay=delay)
             before = self._count(point, code, before, items(project))
             if is_finished(project):  # killed behind its end: the same command would be another run
                 break
@@ -133,14 +133,14 @@ class Soak:
         """Kill a scoring job between two chunks and at a random moment, and compare what it ends with."""
         parts = lambda: len(list((project.folder / "scores").glob("*/predictions/part-*.parquet")))  # noqa: E731
         for point in SCORE_POINTS:
-            there = parts()
+            before = parts()
             delay = self.random.uniform(0, 0.5) if point.where == "inside" else 0.0
-            code = strike(project, lambda t=there: parts() > t, command=self._command(project), delay=delay)  # type: ignore[misc]
-            found = self._rows(project)
+            code = strike(project, lambda t=before: parts() > t, command=self._command(project), delay=delay)  # type: ignore[misc]
+            rows = self._rows(project)
             self.tallies[point].kills += code == -signal.SIGKILL
-            self.tallies[point].doubled += [("row", str(row)) for row in found[found.duplicated()]]
-            if parts() < there:
-                self.tallies[point].lost += [("parts", str(there - parts()))]
+            self.tallies[point].doubled += [("row", str(row)) for row in rows[rows.duplicated()]]
+            if parts() < before:
+                self.tallies[point].lost += [("parts", str(before - parts()))]
         scored = self._scored(project)
         if not scored.equals(self.predictions):
             self.wrong.append(f"repetition {self.repetitions}: predictions of the scoring job differ")
@@ -168,21 +168,23 @@ class Soak:
         if done.returncode:
             raise SystemExit(done.stderr)
         files = sorted((project.folder / "scores").glob("*/predictions/part-*.parquet"))
-        found = pd.concat([pd.read_parquet(file) for file in files]).sort_values("row", ignore_index=True)
-        return found[[column for column in found if column not in ("run_id", "model_run_id")]]
+        predictions = pd.concat([pd.read_parquet(file) for file in files]).sort_values(
+            "row", ignore_index=True
+        )
+        return predictions[[column for column in predictions if column not in ("run_id", "model_run_id")]]
 
     def _durations(self, began: float) -> dict[str, float]:
         """About how long each stage took: from the end of the one before it to its own."""
         files = (self.undisturbed.workspace / "runs").glob("*/progress/*.json")
         ends = sorted((file.stat().st_mtime, file.stem) for file in files)
-        found, last = {}, began
+        durations, last = {}, began
         for end, stage in ends:
-            found[stage], last = min(end - last, _LONGEST), end
-        return found
+            durations[stage], last = min(end - last, _LONGEST), end
+        return durations
 
 
 def table(soak: Soak, wanted: int, seconds: float) -> str:
-    """What was found, in Markdown."""
+    """Write the outcome in Markdown."""
     lines = [
         "| killed | kills | lost | doubled |",
         "|---|---|---|---|",
@@ -193,20 +195,20 @@ def table(soak: Soak, wanted: int, seconds: float) -> str:
         ),
     ]
     kills = sum(tally.kills for tally in soak.tallies.values())
-    said = (
+    summary = (
         f"{soak.repetitions} of {wanted} repetitions over {len(soak.tallies)} points, {kills} kills of a "
         f"running command, in {seconds / 60:.0f} minutes on {date.today():%Y-%m-%d} ({machine()}). "
         f"Differences from the undisturbed run at the end: {len(soak.wrong)}."
     )
-    return f"{said}\n\n" + "\n".join(lines)
+    return f"{summary}\n\n" + "\n".join(lines)
 
 
 def write(page: Path, text: str) -> None:
     """Put the table in its place in the page."""
     content = page.read_text("utf-8")
     before, _, rest = content.partition(BEGIN)
-    _, found, after = rest.partition(END)
-    if not found:
+    _, end, after = rest.partition(END)
+    if not end:
         raise SystemExit(f"{page}: no place for the table (between {BEGIN} and {END})")
     page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", "utf-8")
 

@@ -27,10 +27,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> BuiltModel:
     return build_model(configure(), folder / "work", folder)
 
 
-def flip(path: Path, place: float = 0.5) -> None:
+def flip(path: Path, at: float = 0.5) -> None:
     """Flip one bit of a file."""
     content = bytearray(path.read_bytes())
-    content[int(len(content) * place)] ^= 0x10
+    content[int(len(content) * at)] ^= 0x10
     path.write_bytes(content)
 
 

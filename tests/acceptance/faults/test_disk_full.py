@@ -40,9 +40,9 @@ prepare(dataset, "photo", config.inputs["photo"], place / "canonical", 24)
 """
 
 
-def limited(config: PipelineConfig, place: Path, size: int) -> subprocess.CompletedProcess[str]:
-    """Prepare the pictures in a process whose files may have no more bytes than ``size``."""
-    arguments = [json.dumps(config.model_dump(mode="json")), str(place), str(size)]
+def limited(config: PipelineConfig, folder: Path, size: int) -> subprocess.CompletedProcess[str]:
+    """Prepare the images in a process whose files may have no more bytes than ``size``."""
+    arguments = [json.dumps(config.model_dump(mode="json")), str(folder), str(size)]
     return subprocess.run(
         [sys.executable, "-c", PREPARE, *arguments],
         cwd=ROOT,
@@ -59,13 +59,13 @@ def test_a_shard_that_does_not_fit_leaves_nothing_behind_and_is_written_when_the
 ) -> None:
     write_manifest(tmp_path)
     config = configure()
-    done = limited(config, tmp_path, 12_000)  # a shard has 24 pictures of 16 * 16 * 3 bytes
+    done = limited(config, tmp_path, 12_000)  # a shard has 24 images of 16 * 16 * 3 bytes
     assert done.returncode != 0
     assert os.strerror(errno.EFBIG) in done.stderr
     assert not [path for path in (tmp_path / "canonical").rglob("*") if path.suffix == ".arrow"]
     dataset = ingest(config, tmp_path / "data", tmp_path)
     prepared = prepare(dataset, "photo", config.inputs["photo"], tmp_path / "canonical", 24)
-    assert prepared.made == prepared.rows == 84  # of 96 rows, 12 have no picture
+    assert prepared.made == prepared.rows == 84  # of 96 rows, 12 have no image
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
@@ -75,9 +75,9 @@ def test_it_is_told_with_the_file_and_what_to_do(
     with pytest.raises(typer.Exit) as ended, reported(tmp_path):
         raise OSError(number, os.strerror(number), "/data/cache/shard.arrow")
     assert ended.value.exit_code == MODEL
-    told = capsys.readouterr().err
-    assert "there is no room left for /data/cache/shard.arrow" in told
-    assert "the same command resumes where it stopped" in told
+    message = capsys.readouterr().err
+    assert "there is no room left for /data/cache/shard.arrow" in message
+    assert "the same command resumes where it stopped" in message
 
 
 def test_another_error_is_told_also_where_its_details_cannot_be_written(

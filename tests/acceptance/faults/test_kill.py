@@ -35,14 +35,14 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 def killed(tmp_path_factory: pytest.TempPathFactory, api: str) -> tuple[Project, dict[str, Any], list[Items]]:
     """A run that was killed again and again and then left to finish; what there was after each kill."""
     project = make_project(tmp_path_factory.mktemp("killed"), api=api, **QUICK)
-    own_server, found = replace(project, api=None), []
+    own_server, counts = replace(project, api=None), []
     for struck, step, at_its_end in ((own_server, "extract-picture", True), (project, "fit-fusion", False)):
         started = time.time()
         code = strike(struck, lambda s=step, t=started, e=at_its_end: is_there(project, s, t, e))  # type: ignore[misc]
         assert code == -signal.SIGKILL
-        found.append(items(project))
+        counts.append(items(project))
     result = project.run()
-    return project, result, [*found, items(project)]
+    return project, result, [*counts, items(project)]
 
 
 def test_the_run_finishes_with_the_metrics_and_the_model_of_an_undisturbed_one(
@@ -54,11 +54,11 @@ def test_the_run_finishes_with_the_metrics_and_the_model_of_an_undisturbed_one(
 def test_nothing_is_lost_and_nothing_is_there_twice(
     killed: tuple[Project, dict[str, Any], list[Items]], undisturbed: Project
 ) -> None:
-    project, result, found = killed
-    for before, after in pairwise(found):
+    project, result, counts = killed
+    for before, after in pairwise(counts):
         assert lost(before, after) == []
-    assert [doubled(each) for each in found] == [[]] * len(found)
-    assert lost(items(undisturbed), found[-1]) == lost(found[-1], items(undisturbed)) == []
+    assert [doubled(each) for each in counts] == [[]] * len(counts)
+    assert lost(items(undisturbed), counts[-1]) == lost(counts[-1], items(undisturbed)) == []
     parents, nested = runs_of(project)
     assert [run.info.run_id for run in parents] == [result["mlflow_run"]]
     assert sorted(run.data.tags["braid.part"] for run in nested) == sorted(FITS)

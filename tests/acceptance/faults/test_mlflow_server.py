@@ -41,7 +41,7 @@ def before(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
         yield made
 
 
-def place(address: str, experiment: str) -> TrackingConfig:
+def tracking(address: str, experiment: str) -> TrackingConfig:
     return TrackingConfig(tracking_uri=address, experiment=experiment, system_metrics=False)
 
 
@@ -62,9 +62,9 @@ def assert_logged_once(at: TrackingConfig, run: str, part: str) -> None:
     client = MlflowClient(at.tracking_uri)
     experiment = client.get_experiment_by_name(at.experiment)
     assert experiment is not None
-    found = client.search_runs([experiment.experiment_id])
-    assert {each.info.run_id for each in found} == {run, part}
-    assert {each.info.status for each in found} == {"FINISHED"}
+    logged = client.search_runs([experiment.experiment_id])
+    assert {each.info.run_id for each in logged} == {run, part}
+    assert {each.info.status for each in logged} == {"FINISHED"}
     steps = [metric.step for metric in client.get_metric_history(part, "train_loss")]
     assert steps == [0, 1]
     assert [metric.value for metric in client.get_metric_history(run, "test_accuracy")] == [0.75]
@@ -78,8 +78,8 @@ def test_a_server_in_trouble_has_everything_once(
     before: Proxy, server: str, trouble: str, value: float
 ) -> None:
     setattr(before, trouble, value)
-    run, part = log_a_run(place(before.address, trouble), f"birds-{trouble}")
-    assert_logged_once(place(server, trouble), run, part)
+    run, part = log_a_run(tracking(before.address, trouble), f"birds-{trouble}")
+    assert_logged_once(tracking(server, trouble), run, part)
     client = MlflowClient(server)
     experiment = client.get_experiment_by_name(trouble)
     assert experiment is not None
@@ -88,7 +88,7 @@ def test_a_server_in_trouble_has_everything_once(
 
 
 def test_a_version_is_registered_once_also_where_the_answer_is_lost(before: Proxy, server: str) -> None:
-    at = place(before.address, "versions")
+    at = tracking(before.address, "versions")
     run = runs.start_run(at, "birds-v", "birds-v", {})
     client = runs.connect(at)
     client.create_registered_model("birds")
@@ -100,11 +100,11 @@ def test_a_version_is_registered_once_also_where_the_answer_is_lost(before: Prox
 
 def test_a_server_that_is_down_at_start_is_told_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "_PAUSE", 0.1)
-    at = place(f"http://me:hunter2@127.0.0.1:{port_near(0)}", "down")
+    at = tracking(f"http://me:hunter2@127.0.0.1:{port_near(0)}", "down")
     began = time.monotonic()
-    with pytest.raises(ServiceError, match=r"at http://127.* start it, or name another") as told:
+    with pytest.raises(ServiceError, match=r"at http://127.* start it, or name another") as raised:
         runs.start_run(at, "birds-1", "birds-1", {})
-    assert "hunter2" not in str(told.value)
+    assert "hunter2" not in str(raised.value)
     assert time.monotonic() - began < 10
 
 
@@ -114,7 +114,7 @@ def test_a_server_that_goes_in_the_middle_leaves_a_run_that_is_gone_on_with(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
     with proxy(server) as first:
-        at = place(first.address, "gone")
+        at = tracking(first.address, "gone")
         port = int(first.address.rpartition(":")[2])
         run = runs.start_run(at, "birds-g", "birds-g", {"kind": "retrain"})
     with (
@@ -125,9 +125,9 @@ def test_a_server_that_goes_in_the_middle_leaves_a_run_that_is_gone_on_with(
     with proxy(server, port):
         again, part = log_a_run(at, "birds-g")
     assert again == run
-    assert_logged_once(place(server, "gone"), run, part)
+    assert_logged_once(tracking(server, "gone"), run, part)
 
 
 def test_what_mlflow_refuses_for_good_is_not_taken_for_a_server_that_is_gone(server: str) -> None:
     with pytest.raises(MlflowException, match=r"Run .* not found"), service_errors():
-        runs.get_run(place(server, "refused"), "0" * 32)
+        runs.get_run(tracking(server, "refused"), "0" * 32)

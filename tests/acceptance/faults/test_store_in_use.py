@@ -116,7 +116,7 @@ def test_two_processes_that_fill_one_store_at_once_leave_every_row(tmp_path: Pat
     assert not list(folder.glob("*.damaged"))
     assert not list(folder.glob(".*.tmp*"))
     keys = one[2]
-    assert len(set(keys)) == 84  # of 96 rows, 12 have no picture
+    assert len(set(keys)) == 84  # of 96 rows, 12 have no image
     assert np.isfinite(ShardStore(folder, "arrow").stack(keys)).all()
 
 

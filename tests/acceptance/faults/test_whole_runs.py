@@ -133,14 +133,14 @@ def test_a_run_that_goes_on_after_the_clock_was_set_back_a_day_ends_as_if_it_had
         subprocess.run(command, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("there is no C compiler to make a clock that is behind")
-    told = subprocess.run(
+    clock = subprocess.run(
         [sys.executable, "-c", "import time; print(time.time())"],
         env={**os.environ, "LD_PRELOAD": str(library)},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert float(told.stdout) < time.time() - 80_000
+    assert float(clock.stdout) < time.time() - 80_000
     project = make_project(tmp_path / "project", **QUICK)
     assert signal_at(project, "fit-fusion", signal.SIGKILL) == -signal.SIGKILL
     result = replace(project, api=api).run_alone(LD_PRELOAD=str(library))

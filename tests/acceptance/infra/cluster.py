@@ -23,12 +23,12 @@ INSTALL = "PostgreSQL's programs are not here: run infra/install-test-packages.s
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where a running cluster is; its superuser is ``postgres``."""
+    """Address of a running cluster; its superuser is ``postgres``."""
 
     port: int
 
     def environment(self, user: str, password: str, database: str) -> dict[str, str]:
-        """What libpq, and with it psql, pg_dump, MLflow and braid, reads."""
+        """Variables that libpq, and with it psql, pg_dump, MLflow and braid, reads."""
         return {
             "PGHOST": "127.0.0.1",
             "PGPORT": str(self.port),
@@ -42,7 +42,7 @@ class Cluster:
         return self.environment(ADMIN, PASSWORD, "postgres")
 
     def rows(self, database: str, query: LiteralString) -> list[tuple[object, ...]]:
-        """What a query gives to the superuser."""
+        """Run a query as the superuser."""
         with psycopg.connect(
             host="127.0.0.1", port=self.port, user=ADMIN, password=PASSWORD, dbname=database
         ) as connection:
@@ -51,10 +51,10 @@ class Cluster:
 
 def program(name: str) -> str:
     """A program of the newest PostgreSQL here."""
-    found = sorted(
+    programs = sorted(
         Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parent.parent.name)
     )
-    where = str(found[-1]) if found else shutil.which(name)
+    where = str(programs[-1]) if programs else shutil.which(name)
     if where is None and not os.environ.get("CI"):
         pytest.skip(INSTALL)
     assert where, INSTALL

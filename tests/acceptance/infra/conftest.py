@@ -1,4 +1,4 @@
-"""What a team has: both servers on PostgreSQL, with passwords, and artifacts on an S3 API.
+"""Services of a team: both servers on PostgreSQL, with passwords, and artifacts on an S3 API.
 
 They are started by the image's own script, ``infra/image/start``; in the place of the object store is moto.
 """
@@ -15,7 +15,7 @@ import pytest
 from flows.servers.processes import port_near
 from tests.acceptance.e2e.project import THOROUGH, make_project
 from tests.acceptance.infra.cluster import Cluster, cluster
-from tests.acceptance.infra.processes import answered, served
+from tests.acceptance.infra.processes import answered, running
 from tests.acceptance.infra.team import (
     ADMIN_PASSWORD,
     BUCKET,
@@ -47,7 +47,7 @@ def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder, port = tmp_path_factory.mktemp("s3"), port_near(0)
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with served(command, environment(folder), folder / "log") as process:
+    with running(command, environment(folder), folder / "log") as process:
         answered(process, f"{address}/moto-api/data.json", folder / "log")
         create_bucket(address, BUCKET)
         yield address
@@ -83,17 +83,17 @@ def services(
         **S3,
     )
     logs = folder / "prefect.log", folder / "mlflow.log"
-    found = Services(
+    team = Services(
         f"http://127.0.0.1:{prefect_port}", f"http://127.0.0.1:{mlflow_port}", object_store, postgres
     )
     with (
-        served([START, "prefect-server"], prefect, logs[0]) as first,
-        served([START, "mlflow-server"], mlflow, logs[1]) as second,
+        running([START, "prefect-server"], prefect, logs[0]) as first,
+        running([START, "mlflow-server"], mlflow, logs[1]) as second,
     ):
-        answered(first, f"{found.prefect}/api/health", logs[0])
-        answered(second, f"{found.mlflow}/health", logs[1])
-        deploy(found, folder)
-        yield found
+        answered(first, f"{team.prefect}/api/health", logs[0])
+        answered(second, f"{team.mlflow}/health", logs[1])
+        deploy(team, folder)
+        yield team
 
 
 @pytest.fixture(scope="session")

@@ -19,15 +19,15 @@ _QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?")
 
 
 def faults(resource: dict[str, Any]) -> list[str]:
-    """What is wrong with an object, each with its path; empty where nothing is."""
+    """List what is wrong with an object, each with its path; empty where nothing is."""
     group, _, version = resource.get("apiVersion", "").rpartition("/")
     prefix = "".join(part.capitalize() for part in (group.split(".")[0], version) if part)
     kind = resource.get("kind", "")
     model = next(
         (
-            found
+            schema
             for name in (f"{version.capitalize()}{kind}", f"{prefix}{kind}")
-            if (found := getattr(client, name, None)) is not None
+            if (schema := getattr(client, name, None)) is not None
         ),
         None,
     )
@@ -57,8 +57,8 @@ def _value(kind: str, value: Any, path: str) -> Iterator[str]:
         if not isinstance(value, list):
             yield f"{path}: {type(value).__name__}, expected a list"
             return
-        for place, part in enumerate(value):
-            yield from _value(kind[5:-1], part, f"{path}[{place}]")
+        for index, part in enumerate(value):
+            yield from _value(kind[5:-1], part, f"{path}[{index}]")
     elif kind.startswith("dict("):
         if not isinstance(value, dict):
             yield f"{path}: {type(value).__name__}, expected an object"

@@ -16,10 +16,10 @@ START_SECONDS = 240  # on a machine that others use too
 
 
 @contextmanager
-def served(
+def running(
     command: Sequence[str], environment: Mapping[str, str], log: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A command that runs until the block ends; its output goes to ``log``."""
+    """Run a command until the block ends; its output goes to ``log``."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True

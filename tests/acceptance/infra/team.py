@@ -1,4 +1,4 @@
-"""What a team has, and what its people and its administrator do with it."""
+"""Services of a team, and what its people and its administrator do with it."""
 
 from __future__ import annotations
 
@@ -73,14 +73,14 @@ class TeamProject(Project):
 
 
 def environment(folder: Path, **own: str) -> dict[str, str]:
-    """Of a server: no settings of the user, its home in a folder, this environment's commands first."""
-    kept = {
+    """Variables of a server: no settings of the user, home in a folder, this environment's commands first."""
+    inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("PREFECT_", "MLFLOW_", "AWS_", "PG"))
     }
     return {
-        **kept,
+        **inherited,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": "1",
@@ -113,12 +113,12 @@ def create_bucket(address: str, name: str) -> None:
     subprocess.run([sys.executable, str(script), "create"], env=given, timeout=60, check=True)
 
 
-def deploy(found: Services, folder: Path, **more: str) -> str:
-    """What the one-shot service of compose does; gives what it prints."""
+def deploy(services: Services, folder: Path, **more: str) -> str:
+    """Do what the one-shot service of compose does, and return what it prints."""
     own = {"BRAID_WORKSPACE": str(folder / "workspace"), "MLFLOW_AUTH_ADMIN_PASSWORD": ADMIN_PASSWORD}
     done = subprocess.run(
         [START, "deploy"],
-        env=environment(folder, **{**found.client, **own, **more}),
+        env=environment(folder, **{**services.client, **own, **more}),
         capture_output=True,
         text=True,
         timeout=240,
@@ -151,5 +151,5 @@ def contents(made: Cluster, database: str) -> dict[str, list[tuple[object, ...]]
 
 def routes(prefect: httpx.Client) -> dict[str, str]:
     """Deployments and their pools."""
-    found = prefect.post("/deployments/filter", json={}).json()
-    return {deployment["name"]: deployment["work_pool_name"] for deployment in found}
+    deployments = prefect.post("/deployments/filter", json={}).json()
+    return {deployment["name"]: deployment["work_pool_name"] for deployment in deployments}

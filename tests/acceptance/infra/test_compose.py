@@ -65,11 +65,12 @@ FILLED = {name: f"value of {name}" for name in REQUIRED}
 def test_compose_reads_it_with_both_workers(tmp_path: Path) -> None:
     done = compose(tmp_path, FILLED, "--profile", "backup", "--profile", "object-store")
     assert done.returncode == 0, done.stderr
-    found = yaml.safe_load(done.stdout)["services"]
-    assert set(found) == set(SERVICES)
-    assert found["deploy"]["environment"]["BRAID_HEAVY_POOL"] == "gpu"
-    assert found["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"]
-    assert "5000" in found["mlflow"]["environment"]["MLFLOW_SERVER_ALLOWED_HOSTS"]
+    services = yaml.safe_load(done.stdout)["services"]
+    assert set(services) == set(SERVICES)
+    assert services["deploy"]["environment"]["BRAID_HEAVY_POOL"] == "gpu"
+    devices = services["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
+    assert devices[0]["capabilities"] == ["gpu"]
+    assert "5000" in services["mlflow"]["environment"]["MLFLOW_SERVER_ALLOWED_HOSTS"]
 
 
 @pytest.mark.parametrize("name", REQUIRED)

@@ -19,13 +19,13 @@ SCRIPTS = sorted(
 
 
 def stages() -> dict[str, list[tuple[str, ...]]]:
-    found: dict[str, list[tuple[str, ...]]] = {}
+    steps: dict[str, list[tuple[str, ...]]] = {}
     for step in STEPS:
         if step[0] == "FROM":
-            found[step[1].split(" AS ")[1]] = []
-        if found:
-            found[list(found)[-1]].append(step)
-    return found
+            steps[step[1].split(" AS ")[1]] = []
+        if steps:
+            steps[list(steps)[-1]].append(step)
+    return steps
 
 
 def test_bases_are_pinned_and_slim() -> None:

@@ -1,4 +1,4 @@
-"""What Kustomize makes, object by object, and the jobs that the work pools' templates make."""
+"""Objects that Kustomize makes, one by one, and the jobs that the work pools' templates make."""
 
 from __future__ import annotations
 

@@ -33,9 +33,9 @@ def named(prefix: str) -> set[str]:
 
 def test_prefect_reads_what_is_set_for_it() -> None:
     known = _get_valid_setting_names(Settings) | _get_valid_setting_names(KubernetesSettings)
-    found = named("PREFECT")
-    assert len(found) > 10
-    assert found - set(known) == set()
+    names = named("PREFECT")
+    assert len(names) > 10
+    assert names - set(known) == set()
 
 
 def test_mlflow_reads_what_is_set_for_it() -> None:
@@ -43,9 +43,9 @@ def test_mlflow_reads_what_is_set_for_it() -> None:
 
     variables = {getattr(value, "name", None) for value in vars(mlflow.environment_variables).values()}
     options = {str(option.envvar) for option in server.params if getattr(option, "envvar", None)}
-    found = named("MLFLOW")
-    assert len(found) > 8
-    assert found - variables - options == set()
+    names = named("MLFLOW")
+    assert len(names) > 8
+    assert names - variables - options == set()
 
 
 def test_braid_reads_what_is_set_for_it() -> None:

@@ -29,7 +29,7 @@ from tests.acceptance.e2e.test_retrain import (
     test_signature_takes_rows_without_some_columns,
 )
 from tests.acceptance.infra.cluster import ADMIN, PASSWORD, Cluster, cluster
-from tests.acceptance.infra.processes import answered, served
+from tests.acceptance.infra.processes import answered, running
 from tests.acceptance.infra.team import (
     BUCKET,
     ROOT,
@@ -124,11 +124,11 @@ def test_each_prediction_is_in_the_table_once(
     assert again["repeated"]
     assert again["written_to_sql"] == 0
     stored = services.cluster.rows("scores", "select id, label, row from answers order by row")
-    found = pd.read_parquet(first["predictions"]).sort_values("row")
-    assert stored == list(found[["id", "label", "row"]].itertuples(index=False, name=None))
+    predictions = pd.read_parquet(first["predictions"]).sort_values("row")
+    assert stored == list(predictions[["id", "label", "row"]].itertuples(index=False, name=None))
     asked = f"postgresql+psycopg://{ADMIN}:{PASSWORD}@127.0.0.1:{services.cluster.port}/scores"
-    opened = open_query(asked, "select id, label, row from answers order by row", "")  # as data.query
-    (rows,) = opened.batches(opened.columns)
+    query = open_query(asked, "select id, label, row from answers order by row", "")  # as data.query
+    (rows,) = query.batches(query.columns)
     assert stored == list(zip(rows["id"], rows["label"], rows["row"], strict=True))
     # half of it lost: what is missing comes back, and nothing twice
     with psycopg.connect(
@@ -152,12 +152,12 @@ def test_pools_and_deployments_are_there(prefect: httpx.Client) -> None:
     assert "CUDA_VISIBLE_DEVICES" not in seen["gpu"]
     assert set(routes(prefect)) == {"retrain", "sweep", "distill", "score", "monitor"}
     assert set(routes(prefect).values()) == {"cpu"}
-    found = {each["name"]: each for each in prefect.post("/deployments/filter", json={}).json()}
-    limits = {name: each["global_concurrency_limit"]["limit"] for name, each in found.items()}
+    deployments = {each["name"]: each for each in prefect.post("/deployments/filter", json={}).json()}
+    limits = {name: each["global_concurrency_limit"]["limit"] for name, each in deployments.items()}
     assert limits == {"retrain": 1, "sweep": 1, "distill": 1, "score": 2, "monitor": 1}  # as the file says
-    assert found["retrain"]["schedules"][0]["schedule"]["timezone"] == "Europe/Vienna"
+    assert deployments["retrain"]["schedules"][0]["schedule"]["timezone"] == "Europe/Vienna"
     own = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30", "BRAID_GPU_SLOTS": "1"}
-    assert found["retrain"]["job_variables"] == {"env": own}
+    assert deployments["retrain"]["job_variables"] == {"env": own}
     automations = prefect.post("/automations/filter", json={}).json()
     assert {each["name"] for each in automations} == {CRASHED, RETRAIN}
 
@@ -182,7 +182,7 @@ def test_training_goes_to_the_pool_of_gpus_and_its_worker_runs_it(
         "PREFECT_WORKER_QUERY_SECONDS": "2",
     }
     light = {"PREFECT_TASKS_RUNNER_PROCESS_POOL_MAX_WORKERS": "1"}
-    with served([START, "worker"], environment(tmp_path, **services.client, **own, **light), log) as worker:
+    with running([START, "worker"], environment(tmp_path, **services.client, **own, **light), log) as worker:
         deployment = prefect.get("/deployments/name/retrain/retrain").json()
         shorter = ["evaluation.robustness.rows=0", "evaluation.explanations.samples=0"]
         given = {"config": str(project.config), "overrides": shorter}
@@ -275,8 +275,8 @@ def test_old_backups_go_and_the_newest_stay(postgres: Cluster, tmp_path: Path) -
     (tmp_path / "somebody's folder").mkdir()
     saved = script("backup.sh", "databases", tmp_path, BACKUPS_KEPT="2", **postgres.admin)
     assert saved.returncode == 0, saved.stderr
-    kept = {path.name for path in tmp_path.iterdir()}
-    assert kept == {"somebody's folder", "20200104T000000Z", Path(saved.stdout.strip()).name}
+    folders = {path.name for path in tmp_path.iterdir()}
+    assert folders == {"somebody's folder", "20200104T000000Z", Path(saved.stdout.strip()).name}
 
 
 def test_artifacts_come_back_into_an_empty_bucket(
@@ -287,9 +287,9 @@ def test_artifacts_come_back_into_an_empty_bucket(
         return script(name, "artifacts", tmp_path / "copy", **own)
 
     def done(bucket: str, name: str) -> str:
-        found = of(bucket, name)
-        assert found.returncode == 0, found.stderr
-        return found.stdout.strip()
+        script_run = of(bucket, name)
+        assert script_run.returncode == 0, script_run.stderr
+        return script_run.stdout.strip()
 
     def held(bucket: str) -> dict[str, bytes]:
         return {entry.key: entry.get()["Body"].read() for entry in services.bucket(bucket).objects.all()}

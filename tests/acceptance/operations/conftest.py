@@ -72,25 +72,25 @@ class Up:
         return self.api("GET", f"flow_runs/{run}")["state"]
 
     def set_state(self, run: str, kind: str, name: str | None = None) -> None:
-        """What the dashboard's buttons Cancel and Retry do."""
+        """Set a run's state as the dashboard's buttons Cancel and Retry do."""
         self.api("POST", f"flow_runs/{run}/set_state", state={"type": kind, "name": name}, force=True)
 
     def end_of(self, run: str, seconds: float = 240) -> dict[str, Any]:
         """The final state of a run."""
-        return until(lambda: found if (found := self.state(run))["type"] in FINAL else None, seconds, run)
+        return until(lambda: state if (state := self.state(run))["type"] in FINAL else None, seconds, run)
 
     def runs_of(self, name: str) -> list[dict[str, Any]]:
         """All runs of a deployment, the oldest first."""
-        found = self.api("POST", "flow_runs/filter", deployments={"name": {"any_": [name]}})
-        return sorted(found, key=lambda run: run["expected_start_time"])
+        runs = self.api("POST", "flow_runs/filter", deployments={"name": {"any_": [name]}})
+        return sorted(runs, key=lambda run: run["expected_start_time"])
 
     def mlflow_run(self, flow_run: str) -> Any:
         """The parent run in MLflow of a flow run; fails where there is not exactly one."""
         experiment = self.mlflow.get_experiment_by_name("braid")
         assert experiment is not None
         wanted = f"tags.prefect_flow_run = '{flow_run}' and tags.`braid.part` = 'run'"
-        (found,) = self.mlflow.search_runs([experiment.experiment_id], wanted)
-        return found
+        (parent,) = self.mlflow.search_runs([experiment.experiment_id], wanted)
+        return parent
 
     def process_of(self, run: str) -> psutil.Process:
         """The process that a flow run works in."""
@@ -104,7 +104,7 @@ class Up:
         raise AssertionError(f"no process works on {run}")
 
     def begun(self, run: str, step: str) -> bool:
-        """Whether a step of a run has reported something done."""
+        """Tell whether a step of a run has reported something done."""
         for file in (self.project.workspace / "runs").glob("*/run.json"):
             if run in file.read_text() and (file.parent / "progress" / f"{step}.json").exists():
                 return True
@@ -112,12 +112,12 @@ class Up:
 
 
 def until(look: Callable[[], Any], seconds: float, what: str) -> Any:
-    """What ``look`` gives, once it gives something true."""
+    """Return what ``look`` gives, once it gives something true."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        found = look()
-        if found:
-            return found
+        value = look()
+        if value:
+            return value
         time.sleep(0.3)
     raise AssertionError(f"not within {seconds:g} s: {what}")
 
@@ -184,5 +184,5 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """``braid up`` for the tests of one file."""
     project = make_project(tmp_path_factory.mktemp("up"))
     write_operations(project)
-    with running(project) as found:
-        yield found
+    with running(project) as command:
+        yield command

@@ -39,10 +39,10 @@ def page() -> Iterator[Page]:
     SHOTS.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(QUIET))
-        found = browser.new_page(viewport={"width": 1400, "height": 1300})
-        found.set_default_timeout(PATIENCE)
+        tab = browser.new_page(viewport={"width": 1400, "height": 1300})
+        tab.set_default_timeout(PATIENCE)
         expect.set_options(timeout=PATIENCE)
-        yield found
+        yield tab
         browser.close()
 
 

@@ -1,4 +1,4 @@
-"""What a day brings: schedules, many runs at once, processes that die, drift, and somebody who is told.
+"""Events of a day: schedules, many runs at once, processes that die, drift, and somebody who is told.
 
 These wait for clocks: `make test-slow`.
 """
@@ -24,17 +24,17 @@ AT_ONCE = 8
 SILENCE = 45
 
 
-class Told:
+class Webhook:
     """A server on this machine that is told of failures."""
 
     def __init__(self) -> None:
         self.messages: list[dict[str, str]] = []
-        told = self
+        webhook = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 length = int(self.headers["content-length"])
-                told.messages.append(json.loads(self.rfile.read(length)))
+                webhook.messages.append(json.loads(self.rfile.read(length)))
                 self.send_response(200)
                 self.end_headers()
 
@@ -50,43 +50,43 @@ class Told:
 
 
 @pytest.fixture(scope="module")
-def told() -> Iterator[Told]:
-    found = Told()
-    yield found
-    found.server.shutdown()
+def webhook() -> Iterator[Webhook]:
+    receiver = Webhook()
+    yield receiver
+    receiver.server.shutdown()
 
 
 @pytest.fixture(scope="module")
-def day(tmp_path_factory: pytest.TempPathFactory, told: Told) -> Iterator[Up]:
+def day(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterator[Up]:
     project = make_project(tmp_path_factory.mktemp("day"))
     schedule = {"name": "every-minute", "cron": "* * * * *", "timezone": "Europe/Vienna", "active": False}
     write_operations(
         project,
         silence=SILENCE,
         retrain={"files": ["tiny.yaml"], "schedules": [schedule]},
-        notification={"kind": "webhook", "url": told.address},
+        notification={"kind": "webhook", "url": webhook.address},
     )
-    with running(project) as found:
-        yield found
+    with running(project) as up:
+        yield up
 
 
 def test_a_schedule_fires_by_itself_and_the_second_run_extracts_nothing(day: Up) -> None:
     deployment = day.deployment("retrain")
     (schedule,) = deployment["schedules"]
     assert schedule["schedule"]["timezone"] == "Europe/Vienna"
-    place = f"deployments/{deployment['id']}/schedules/{schedule['id']}"
-    day.api("PATCH", place, active=True)
+    schedule_path = f"deployments/{deployment['id']}/schedules/{schedule['id']}"
+    day.api("PATCH", schedule_path, active=True)
 
     def two_ended() -> list[str] | None:
         ended = [run["id"] for run in day.runs_of("retrain") if run["state_type"] in FINAL]
         return ended if len(ended) >= 2 else None
 
     first, second = until(two_ended, 300, "two scheduled runs")[:2]
-    day.api("PATCH", place, active=False)
+    day.api("PATCH", schedule_path, active=False)
     until(lambda: not any(_waits(run) for run in day.runs_of("retrain")), 120, "the end of a third run")
-    found = [day.mlflow_run(run) for run in (first, second)]
-    assert [run.info.status for run in found] == ["FINISHED", "FINISHED"]
-    assert [extracted(run) > 0 for run in found] == [True, False]
+    runs = [day.mlflow_run(run) for run in (first, second)]
+    assert [run.info.status for run in runs] == ["FINISHED", "FINISHED"]
+    assert [extracted(run) > 0 for run in runs] == [True, False]
     assert "auto-scheduled" in next(run for run in day.runs_of("retrain") if run["id"] == first)["tags"]
 
 
@@ -114,7 +114,7 @@ def test_eight_runs_at_once_all_end_one_after_another_with_one_champion(day: Up)
 
 
 def test_a_run_whose_process_is_killed_is_crashed_by_its_silence_and_retried_from_the_cache(
-    day: Up, told: Told
+    day: Up, webhook: Webhook
 ) -> None:
     """The process that serves is stopped meanwhile, so that nobody but the heartbeat can notice."""
     run = day.trigger("retrain", changes={"epochs": 300, "seed": 7}, overrides=["training.patience=null"])
@@ -130,7 +130,7 @@ def test_a_run_whose_process_is_killed_is_crashed_by_its_silence_and_retried_fro
     assert (datetime.now(UTC) - began).total_seconds() < 120
     assert "no sign of life" in day.state(run)["message"]
     serving.resume()
-    until(lambda: [each for each in told.messages if "Crashed" in each["subject"]], 60, "a message")
+    until(lambda: [each for each in webhook.messages if "Crashed" in each["subject"]], 60, "a message")
 
     day.set_state(run, "SCHEDULED", "AwaitingRetry")
     until(lambda: day.state(run)["type"] not in (*FINAL, "SCHEDULED"), 120, "the retry")
@@ -141,7 +141,9 @@ def test_a_run_whose_process_is_killed_is_crashed_by_its_silence_and_retried_fro
     assert "0 of" in json.loads((folder / "extract-picture.json").read_text())["note"]
 
 
-def test_drift_starts_a_retraining_of_the_model_and_undisturbed_rows_start_none(day: Up, told: Told) -> None:
+def test_drift_starts_a_retraining_of_the_model_and_undisturbed_rows_start_none(
+    day: Up, webhook: Webhook
+) -> None:
     later = day.project.folder / "later"
     write_manifest(later, 200, seed=1)
     tables = {"quiet": later / "manifest.csv", "noisy": write_noisy_manifest(later)}
@@ -162,7 +164,7 @@ def test_drift_starts_a_retraining_of_the_model_and_undisturbed_rows_start_none(
     assert own["parameters"]["config"] == str(day.project.config)
     assert day.end_of(own["id"])["type"] == "COMPLETED"
     assert day.mlflow_run(own["id"]).info.status == "FINISHED"
-    subjects = [message["subject"] for message in told.messages]
+    subjects = [message["subject"] for message in webhook.messages]
     assert subjects.count("braid: drift") == 1
 
 
@@ -172,6 +174,6 @@ def extracted(run: Run) -> float:
 
 
 def _waits(run: dict[str, str]) -> bool:
-    """Whether a run is at work, or due."""
+    """Tell whether a run is at work, or due."""
     due = datetime.fromisoformat(run["expected_start_time"]) <= datetime.now(UTC)
     return run["state_type"] not in FINAL and (due or run["state_type"] != "SCHEDULED")

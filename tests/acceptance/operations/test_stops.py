@@ -44,12 +44,12 @@ def kill(word: str) -> Callable[[Up, str], None]:
     """kill -9 of the process that has a word in its command line, of those of ``braid up``."""
 
     def stop(up: Up, run: str) -> None:
-        (found,) = [
+        (target,) = [
             process
             for process in psutil.Process(up.process.pid).children()
             if word in " ".join(process.cmdline())
         ]
-        found.kill()
+        target.kill()
 
     return stop
 
@@ -70,7 +70,7 @@ STOPS: dict[str, Callable[[Up, str], None]] = {
 }
 
 
-class Served:
+class ServedWorkspace:
     """A workspace that is served, again and again."""
 
     def __init__(self, up: Up) -> None:
@@ -82,21 +82,21 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedWorkspace]:
     project = make_project(tmp_path_factory.mktemp("stops"), **QUICK)
     write_operations(project)
-    found = Served(started(project))
-    yield found
-    os.kill(found.up.process.pid, signal.SIGINT)
-    found.up.process.wait(60)
+    workspace = ServedWorkspace(started(project))
+    yield workspace
+    os.kill(workspace.up.process.pid, signal.SIGINT)
+    workspace.up.process.wait(60)
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("stop", STOPS)
 def test_after_a_stop_the_next_run_completes_and_nothing_is_left(
-    served: Served, stop: str, moment: str
+    workspace: ServedWorkspace, stop: str, moment: str
 ) -> None:
-    up, run = served.up, served.trigger()
+    up, run = workspace.up, workspace.trigger()
     step = MOMENTS[moment]
     if step is None:
         until(lambda: up.state(run)["type"] != "SCHEDULED", 60, "the start of the run")
@@ -112,12 +112,12 @@ def test_after_a_stop_the_next_run_completes_and_nothing_is_left(
         up.process.wait(90)
         _, alive = psutil.wait_procs(family, timeout=LEFT)
         assert not alive
-        served.up = up = started(up.project)
+        workspace.up = up = started(up.project)
 
     ended = up.state(run)
     assert ended["type"] == "CRASHED" or (ended["type"] == "COMPLETED" and moment == "promote")
     assert ended["message"]
-    following = served.trigger()
+    following = workspace.trigger()
     assert up.end_of(following, 300)["type"] == "COMPLETED"
     assert up.mlflow_run(following).info.status == "FINISHED"  # exactly one
     until(lambda: not unfinished(up), 40, "the end of what MLflow says is running")
@@ -133,5 +133,5 @@ def unfinished(up: Up) -> list[str]:
     """Ids of the runs that MLflow says are running."""
     experiment = up.mlflow.get_experiment_by_name("braid")
     assert experiment is not None
-    found = up.mlflow.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'")
-    return [run.info.run_id for run in found]
+    runs = up.mlflow.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'")
+    return [run.info.run_id for run in runs]

@@ -97,13 +97,13 @@ def test_stopped_and_started_again_it_is_where_it_was(tmp_path_factory: pytest.T
 def test_a_fault_in_the_operations_file_is_told_at_once(tmp_path_factory: pytest.TempPathFactory) -> None:
     project = make_project(tmp_path_factory.mktemp("faulty"))
     write_operations(project, retrain={"files": ["tiny.yml"]})
-    found = project.inside("up", str(project.folder / "operations.yaml"))
-    assert (found.exit_code, "retrain.files: tiny.yml is not a file" in found.stderr) == (2, True)
+    refused = project.inside("up", str(project.folder / "operations.yaml"))
+    assert (refused.exit_code, "retrain.files: tiny.yml is not a file" in refused.stderr) == (2, True)
     write_operations(
         project, retrain={"files": ["tiny.yaml"], "schedules": [{"name": "n", "cron": "every day"}]}
     )
-    found = project.inside("up", str(project.folder / "operations.yaml"))
-    assert (found.exit_code, "retrain.schedules: n.cron" in found.stderr) == (2, True)
+    refused = project.inside("up", str(project.folder / "operations.yaml"))
+    assert (refused.exit_code, "retrain.schedules: n.cron" in refused.stderr) == (2, True)
 
 
 def test_a_port_in_use_is_passed_over() -> None:

@@ -1,4 +1,4 @@
-"""Which addresses are read: allowed schemes and hosts, nothing private, bounded in size and time."""
+"""Addresses that may be read: allowed schemes and hosts, nothing private, bounded in size and time."""
 
 from __future__ import annotations
 
@@ -113,17 +113,17 @@ def test_this_machine_is_not_asked(host: str, server: Any, monkeypatch: pytest.M
 def test_a_name_that_leads_to_a_private_address_is_not_asked(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 443))]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: found)
+    answers = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 443))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: answers)
     with pytest.raises(PermissionError, match="has the private address"):
         read_bytes("https://data.example.org/picture.png")
 
 
 def test_one_private_address_among_public_ones_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = [
+    answers = [
         (socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, 443)) for each in ("93.184.216.34", "10.1.1.1")
     ]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: found)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: answers)
     with pytest.raises(PermissionError, match=r"10\.1\.1\.1"):
         policy().address("data.example.org", 443)
 

@@ -56,18 +56,18 @@ def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         # the name that an attacker's DNS gives 127.0.0.1
         rebound = "--host-resolver-rules=MAP evil.example 127.0.0.1"
-        found = playwright.chromium.launch(executable_path=program, args=[*QUIET, rebound])
+        chromium = playwright.chromium.launch(executable_path=program, args=[*QUIET, rebound])
         expect.set_options(timeout=PATIENCE)
-        yield found
-        found.close()
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    found = browser.new_page()
-    found.set_default_timeout(PATIENCE)
-    yield found
-    found.close()
+    tab = browser.new_page()
+    tab.set_default_timeout(PATIENCE)
+    yield tab
+    tab.close()
 
 
 @pytest.fixture(scope="module")

@@ -14,15 +14,15 @@ IN_A_FILE = {"atheris": "Apache License", "huey": "Permission is hereby granted,
 
 
 def licence(name: str) -> str:
-    """What a distribution says of itself: an expression, classifiers, or the beginning of its text."""
-    found = metadata.metadata(name)
+    """Read what a distribution says of itself: an expression, classifiers, or the beginning of its text."""
+    fields = metadata.metadata(name)
     if name in CHOSEN:
         return CHOSEN[name]
-    classifiers = [each for each in found.get_all("Classifier") or [] if each.startswith("License ::")]
-    said = "; ".join(
-        filter(None, [found.get("License-Expression"), *classifiers, (found.get("License") or "")[:80]])
+    classifiers = [each for each in fields.get_all("Classifier") or [] if each.startswith("License ::")]
+    text = "; ".join(
+        filter(None, [fields.get("License-Expression"), *classifiers, (fields.get("License") or "")[:80]])
     )
-    return said.replace("GNU Lesser General Public License", "LGPL")
+    return text.replace("GNU Lesser General Public License", "LGPL")
 
 
 def installed() -> list[str]:

@@ -20,7 +20,7 @@ from components.scoring.rows import open_rows, read_chunks
 
 @pytest.fixture
 def places(tmp_path: Path) -> Path:
-    """A data folder, another one beside it, and a secret picture elsewhere."""
+    """A data folder, another one beside it, and a secret image elsewhere."""
     for folder in ("data", "photos", "secret"):
         (tmp_path / folder).mkdir()
         for row in range(14):

@@ -141,12 +141,12 @@ def test_a_pickled_cell_is_no_picture(tiny: BuiltModel, bomb: bytes, canary: Pat
 
 def test_prefect_keeps_no_results_that_would_be_pickled() -> None:
     steps = [
-        found
+        value
         for folder in ("flows", "tasks")
         for path in (ROOT / folder).glob("*.py")
         if path.stem != "pyfunc"
-        for found in vars(importlib.import_module(f"{folder}.{path.stem}")).values()
-        if isinstance(found, prefect.Flow | prefect.Task)
+        for value in vars(importlib.import_module(f"{folder}.{path.stem}")).values()
+        if isinstance(value, prefect.Flow | prefect.Task)
     ]
     assert len(steps) > 20
     assert not any(step.persist_result for step in steps)
