@@ -20,8 +20,9 @@ class Section(BaseModel):
     def _within_reason(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse a number that no machine computes with: the run would stop much later, or never."""
         largest = _LARGEST_SEED if info.field_name in ("seed", "seeds") else _LARGEST
-        if isinstance(value, int | float) and abs(value) > largest:
-            raise ValueError(f"{value:.4g} is too large; at most {largest:,} is allowed")
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(number, int | float) and abs(number) > largest:
+                raise ValueError(f"{number:.4g} is too large; at most {largest:,} is allowed")
         return value
 
 
