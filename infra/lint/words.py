@@ -21,14 +21,11 @@ ROOT = Path(__file__).resolve().parents[2]
 WAITING: tuple[str, ...] = (
     "components/promotion/verdict.py",  # `found` is a field of stored verdicts
     "tests/acceptance/e2e/",
-    "tests/components/engine/",
     "tests/components/inference/",
     "tests/components/models/",
     "tests/components/pipeline/",
-    "tests/components/preprocess/",
     "tests/components/promotion/",
     "tests/components/small_evaluations.py",
-    "tests/components/storage/",
     "tests/components/targets/",
     "tests/components/training/",
     "tests/flows/",

@@ -59,10 +59,10 @@ def machines() -> Iterator[Machines]:
         head_node_args={"num_cpus": 0, "include_dashboard": False, "node_ip_address": "127.0.0.1"},
     )
     engine = EngineConfig(name="ray", device="cpu", cluster=ClusterConfig(address=cluster.address))
-    there = Machines(cluster, engine)
-    there.complete()
+    workers = Machines(cluster, engine)
+    workers.complete()
     ray = connect(engine)
-    yield there
+    yield workers
     ray.shutdown()
     cluster.shutdown()
 
@@ -91,9 +91,9 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def kill_worker(name: str) -> None:
     """kill -9 to one of this cluster's processes whose title begins like this."""
-    found = [each for each in psutil.Process().children(recursive=True) if _title(each).startswith(name)]
-    assert found, f"no process is called {name}"
-    found[0].kill()
+    processes = [each for each in psutil.Process().children(recursive=True) if _title(each).startswith(name)]
+    assert processes, f"no process is called {name}"
+    processes[0].kill()
 
 
 def _title(process: psutil.Process) -> str:

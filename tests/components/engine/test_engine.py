@@ -1,4 +1,4 @@
-"""What of the engines needs no cluster."""
+"""Parts of the engines that need no cluster."""
 
 from __future__ import annotations
 

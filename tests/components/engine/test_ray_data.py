@@ -39,20 +39,20 @@ def test_samples_and_features_are_those_of_the_local_engine_bit_for_bit(
     machines: Machines, tiny: BuiltModel, tmp_path: Path, name: str
 ) -> None:
     config = machines.ask(tiny.config)
-    told: list[tuple[int, int]] = []
+    reports: list[tuple[int, int]] = []
     prepared = prepare(
         tiny.dataset,
         name,
         config.inputs[name],
         tmp_path / "canonical",
         config.engine.shard_rows,
-        lambda done, total: told.append((done, total)),
+        lambda done, total: reports.append((done, total)),
         config.engine,
     )
     assert prepared.fingerprint == tiny.prepared[name].fingerprint
     assert (prepared.rows, prepared.made) == (84, 84)
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
-    assert told[-1] == (84, 84)
+    assert [done for done, _ in reports] == sorted(done for done, _ in reports)
+    assert reports[-1] == (84, 84)
     local = rows_of(tiny, name, tiny.prepared[name].store, "arrow")
     equal(rows_of(tiny, name, prepared.store, "arrow"), local)
 
@@ -89,10 +89,10 @@ def test_a_machine_that_dies_half_way_costs_nothing(
     features = extract(tiny.dataset, tiny.prepared["photo"], weights, config, tmp_path, progress)
     assert written[0] < 14, "it was lost in the middle"
     assert features.extracted == 84
-    found = rows_of(tiny, "photo", features.store, "parquet")
+    rows = rows_of(tiny, "photo", features.store, "parquet")
     local = rows_of(tiny, "photo", tiny.features["photo"].store, "parquet")
-    assert found.keys() == local.keys()
-    for key, array in found.items():  # batches of 6 rows, not of 40: sums in another order
+    assert rows.keys() == local.keys()
+    for key, array in rows.items():  # batches of 6 rows, not of 40: sums in another order
         np.testing.assert_allclose(array, local[key], rtol=1e-5, atol=1e-6)
     shards = [ShardStore(Path(features.store), "parquet")._keys(path) for path in tmp_path.rglob("*.parquet")]
     assert sum(len(keys) for keys in shards) == 84, "what was begun twice has the same name"

@@ -27,17 +27,17 @@ def test_a_trial_comes_to_the_same_as_here(
     config = tiny.config.model_copy(update={"training": training})
     earlier = [(2.0,) * 8] * 5  # nobody keeps up with an accuracy above 1
     results = []
-    for each, place in ((config, "here"), (machines.ask(config), "there")):
+    for each, folder in ((config, "here"), (machines.ask(config), "there")):
         pruner = Pruner("accuracy", earlier, 8) if pruned else None
         steps = begin_trial(
-            tiny.dataset, tiny.features, tiny.singles, tiny.unseen, each, tmp_path / place, pruner
+            tiny.dataset, tiny.features, tiny.singles, tiny.unseen, each, tmp_path / folder, pruner
         )
         results.append(finish(steps))
-    here, there = results
-    assert here.status == there.status == ("pruned" if pruned else "finished")
-    assert there.history == here.history
-    assert (there.metric, there.loss) == (here.metric, here.loss)
-    assert len(here.history) < 8 if pruned else there.training is not None
+    local, remote = results
+    assert local.status == remote.status == ("pruned" if pruned else "finished")
+    assert remote.history == local.history
+    assert (remote.metric, remote.loss) == (local.metric, local.loss)
+    assert len(local.history) < 8 if pruned else remote.training is not None
 
 
 def test_a_step_whose_worker_is_lost_is_begun_again(machines: Machines, tmp_path: Path) -> None:

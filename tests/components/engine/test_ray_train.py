@@ -72,29 +72,29 @@ def same_weights(one: Training, other: Training, **tolerance: float) -> None:
 
 
 def test_one_trainer_gives_the_bits_of_a_local_training(machines: Machines, tmp_path: Path) -> None:
-    here = a_training(tmp_path / "here", dropout=0.2, hidden=0.3)
-    there = a_training(tmp_path / "there", dropout=0.2, hidden=0.3)
-    history = timeless(open_engine(HERE).train(here))
-    assert timeless(open_engine(machines.engine).train(there)) == history
+    local = a_training(tmp_path / "here", dropout=0.2, hidden=0.3)
+    remote = a_training(tmp_path / "there", dropout=0.2, hidden=0.3)
+    history = timeless(open_engine(HERE).train(local))
+    assert timeless(open_engine(machines.engine).train(remote)) == history
     assert len({epoch.train_loss for epoch in history}) == 4
-    same_weights(there, here, rtol=0, atol=0)
-    assert not (there.folder / "ray").exists()
+    same_weights(remote, local, rtol=0, atol=0)
+    assert not (remote.folder / "ray").exists()
     # and what one engine has begun the other replays
-    assert timeless(open_engine(HERE).train(there)) == history
+    assert timeless(open_engine(HERE).train(remote)) == history
 
 
 def test_two_trainers_come_to_the_same_within_rounding(machines: Machines, tmp_path: Path) -> None:
     # without draws, which each trainer has of its own: then only the order of sums differs
-    here, there = a_training(tmp_path / "here"), a_training(tmp_path / "there")
+    local, remote = a_training(tmp_path / "here"), a_training(tmp_path / "there")
     cluster = machines.engine.cluster.model_copy(update={"trainers": 2})
-    history = list(open_engine(HERE).train(here))
-    shared = list(open_engine(machines.engine.model_copy(update={"cluster": cluster})).train(there))
+    history = list(open_engine(HERE).train(local))
+    shared = list(open_engine(machines.engine.model_copy(update={"cluster": cluster})).train(remote))
     assert len(shared) == len(history) == 4
     for one, other in zip(shared, history, strict=True):
         assert one.train_loss == pytest.approx(other.train_loss, abs=1e-4)
         assert one.val_loss == pytest.approx(other.val_loss, abs=1e-4)
         assert one.alone == pytest.approx(other.alone, abs=0.021)  # one of 50 rows may be on the other side
-    same_weights(there, here, rtol=0, atol=1e-3)
+    same_weights(remote, local, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("trainers", [1, 2])

@@ -24,14 +24,14 @@ def test_a_cluster_for_one_run_gives_the_features_of_this_process(tiny: BuiltMod
     with running(engine):
         assert os.environ[ADDRESS].startswith("127.0.0.1:")
         config = tiny.config.model_copy(update={"engine": engine})
-        found = extract(
+        features = extract(
             tiny.dataset, tiny.prepared["photo"], tiny.features["photo"].encoder, config, tmp_path
         )
     assert not ray.is_initialized()
     assert ADDRESS not in os.environ
-    assert found.extracted == 84
+    assert features.extracted == 84
     digests = open_samples_table(tiny.dataset).rows(["photo"])["photo.digest"].dropna().tolist()
-    here, there = (
-        ShardStore(Path(store), "parquet") for store in (tiny.features["photo"].store, found.store)
+    local, remote = (
+        ShardStore(Path(store), "parquet") for store in (tiny.features["photo"].store, features.store)
     )
-    np.testing.assert_array_equal(here.stack(digests), there.stack(digests))
+    np.testing.assert_array_equal(local.stack(digests), remote.stack(digests))

@@ -1,4 +1,4 @@
-"""Sound of any kind becomes mono at one rate, length and level."""
+"""Audio of any kind becomes mono at one rate, length and level."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def test_a_rotation_keeps_the_shape_of_what_is_drawn_in_an_oblong_picture() -> N
     pixels[:, :, 10:30, 30:50] = 255  # a square of 400 pixels
     turned = augment_image({"pixels": pixels}, ImageAugment(rotate=90), seeded())["pixels"]
     area = (turned[:, 0] > 127).sum((1, 2))
-    assert ((area - 400).abs() < 40).all()  # a skewed one would leave the picture or change its area
+    assert ((area - 400).abs() < 40).all()  # a skewed one would leave the image or change its area
     spread = [(t[0] > 127).nonzero().float().std(0) for t in turned]
     assert all(abs(s[0] - s[1]) < 1 for s in spread)
 
@@ -138,9 +138,9 @@ def test_a_shift_stays_within_its_share_of_the_side() -> None:
     pixels = torch.zeros(200, 3, 40, 40, dtype=torch.uint8)
     pixels[:, :, 19:21, 19:21] = 255
     moved = augment_image({"pixels": pixels}, ImageAugment(crop=0.25), seeded())["pixels"]
-    place = torch.stack([(m[0] > 50).nonzero().float().mean(0) for m in moved]) - 19.5
-    assert place.abs().max() <= 10.5
-    assert place.abs().max() > 8
+    centre = torch.stack([(m[0] > 50).nonzero().float().mean(0) for m in moved]) - 19.5
+    assert centre.abs().max() <= 10.5
+    assert centre.abs().max() > 8
 
 
 def test_erasing_blanks_at_most_its_share_of_the_area() -> None:
@@ -155,9 +155,9 @@ def test_token_dropout_keeps_order_and_the_first_token_and_about_its_share() -> 
     batch = text()
     dropped = augment_text(batch, TextAugment(token_dropout=0.5), seeded())
     for ids, mask in zip(dropped["ids"], dropped["mask"], strict=True):
-        kept = ids[mask]
-        assert kept[0] == 1
-        assert (kept.diff() > 0).all()
+        remaining = ids[mask]
+        assert remaining[0] == 1
+        assert (remaining.diff() > 0).all()
         assert torch.equal(mask, mask.sort(descending=True).values)  # valid tokens first
         assert (ids[~mask] == 0).all()
     assert 12 <= dropped["mask"][0].sum() <= 30

@@ -1,4 +1,4 @@
-"""What holds for the preprocessor of every modality."""
+"""Contract of the preprocessors of all modalities."""
 
 from __future__ import annotations
 

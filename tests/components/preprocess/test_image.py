@@ -1,4 +1,4 @@
-"""Pictures of any kind become upright RGB on white."""
+"""Images of any kind become upright RGB on white."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def four_colours(size: int = 16) -> Image.Image:
     """Red, green over blue, black."""
     image = Image.new("RGB", (size, size))
     half = size // 2
-    for colour, place in ((RED, (0, 0)), (GREEN, (half, 0)), (BLUE, (0, half))):
-        image.paste(colour, (*place, place[0] + half, place[1] + half))
+    for colour, corner in ((RED, (0, 0)), (GREEN, (half, 0)), (BLUE, (0, half))):
+        image.paste(colour, (*corner, corner[0] + half, corner[1] + half))
     return image
 
 
@@ -49,8 +49,8 @@ def four_colours(size: int = 16) -> Image.Image:
 )
 def test_every_format_shows_the_same_picture(format: str, tolerance: int) -> None:
     options = {"quality": 95} if format in ("WEBP", "JPEG") else {}
-    found = np.array(corners(canonical(encoded(four_colours(), format, **options)))).astype(int)
-    assert np.abs(found - np.array([RED, GREEN, BLUE, BLACK])).max() <= tolerance
+    colours = np.array(corners(canonical(encoded(four_colours(), format, **options)))).astype(int)
+    assert np.abs(colours - np.array([RED, GREEN, BLUE, BLACK])).max() <= tolerance
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -66,8 +66,8 @@ def test_the_exif_orientation_is_undone(orientation: int, format: str) -> None:
         stored = stored.transpose(step)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    found = canonical(encoded(stored, format, exif=exif))
-    assert np.abs(np.array(corners(found)).astype(int) - [RED, GREEN, BLUE, BLACK]).max() <= 60
+    upright = canonical(encoded(stored, format, exif=exif))
+    assert np.abs(np.array(corners(upright)).astype(int) - [RED, GREEN, BLUE, BLACK]).max() <= 60
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
@@ -126,8 +126,8 @@ class TestDepth:
 
     @pytest.mark.parametrize("format", ["JPEG", "TIFF"])
     def test_cmyk_is_not_inverted(self, format: str) -> None:
-        found = np.array(corners(canonical(encoded(four_colours().convert("CMYK"), format)))).astype(int)
-        assert np.abs(found - np.array([RED, GREEN, BLUE, BLACK])).max() <= 40
+        colours = np.array(corners(canonical(encoded(four_colours().convert("CMYK"), format)))).astype(int)
+        assert np.abs(colours - np.array([RED, GREEN, BLUE, BLACK])).max() <= 40
 
 
 def test_the_first_frame_of_a_gif_is_taken() -> None:
@@ -145,10 +145,10 @@ class TestShape:
         assert (canonical(encoded(wide), fit_mode="crop") == RED).all()
 
     def test_pad_puts_white_around(self) -> None:
-        found = canonical(self.WIDE, size=8, fit_mode="pad")
-        assert (found[:2] == 255).all()
-        assert (found[6:] == 255).all()
-        assert corners(found[2:6]) == [RED, GREEN, RED, GREEN]
+        padded = canonical(self.WIDE, size=8, fit_mode="pad")
+        assert (padded[:2] == 255).all()
+        assert (padded[6:] == 255).all()
+        assert corners(padded[2:6]) == [RED, GREEN, RED, GREEN]
 
     def test_stretch_fills_the_square(self) -> None:
         assert corners(canonical(self.WIDE)) == [RED, GREEN, RED, GREEN]
@@ -160,8 +160,8 @@ class TestShape:
 
     def test_making_smaller_averages(self) -> None:
         checks = np.indices((256, 256)).sum(axis=0) % 2 * 255
-        found = canonical(encoded(Image.fromarray(checks.astype(np.uint8))))
-        assert np.abs(found.astype(int) - 127).max() <= 2
+        small = canonical(encoded(Image.fromarray(checks.astype(np.uint8))))
+        assert np.abs(small.astype(int) - 127).max() <= 2
 
     def test_a_large_jpeg_decoded_at_a_fraction_looks_the_same(self) -> None:
         small = four_colours(64).resize((1600, 1200), Image.Resampling.BICUBIC)

@@ -15,10 +15,10 @@ WAVES = arrays.arrays(np.float32, st.integers(1, 50), elements=st.floats(-1, 1, 
 
 @given(WAVES)
 def test_a_sound_of_any_level_keeps_fifteen_bits_of_its_peak(wave: np.ndarray) -> None:
-    found = unpack(pack(wave))
-    assert found.dtype == np.float32
+    restored = unpack(pack(wave))
+    assert restored.dtype == np.float32
     peak = float(np.abs(wave).max())
-    assert np.abs(found - wave).max() <= max(peak * 2**-15, 2.0**-141)
+    assert np.abs(restored - wave).max() <= max(peak * 2**-15, 2.0**-141)
 
 
 @given(WAVES)
@@ -37,8 +37,8 @@ def test_what_a_file_of_16_bits_holds_is_not_changed(loudest: int) -> None:
 @given(st.lists(WAVES, min_size=1, max_size=4))
 def test_several_sounds_stay_themselves(waves: list[np.ndarray]) -> None:
     row = pack_several([pack(wave) for wave in waves])
-    for found, wave in zip(each_packed(row), waves, strict=True):
-        np.testing.assert_array_equal(found, pack(wave))
+    for packed, wave in zip(each_packed(row), waves, strict=True):
+        np.testing.assert_array_equal(packed, pack(wave))
 
 
 def test_a_sound_of_minutes_keeps_its_length() -> None:

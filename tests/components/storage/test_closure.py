@@ -79,10 +79,10 @@ FILES = {
 def step(module: str = "lib.step", name: str = "Step") -> Callable[..., Any]:
     """A stand-in for a class of a module that need not be importable."""
 
-    def found() -> None: ...
+    def stand_in() -> None: ...
 
-    found.__module__, found.__qualname__ = module, name
-    return found
+    stand_in.__module__, stand_in.__qualname__ = module, name
+    return stand_in
 
 
 def key(files: dict[str, str], module: str = "lib.step", name: str = "Step") -> str:

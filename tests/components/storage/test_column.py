@@ -19,11 +19,11 @@ def test_a_column_is_the_list_of_its_cells(cells: list[str | None], data: st.Dat
     column = Column.of(cells)
     assert list(column) == cells
     assert len(column) == len(cells)
-    assert [column[place] for place in range(len(cells))] == cells
+    assert [column[row] for row in range(len(cells))] == cells
     start, stop = data.draw(st.integers(0, 9)), data.draw(st.integers(0, 9))
     assert list(column[start:stop]) == cells[start:stop]
     keep = np.array([data.draw(st.booleans()) for _ in cells], bool)
-    assert list(column.keep(keep)) == [cell for cell, kept in zip(cells, keep, strict=True) if kept]
+    assert list(column.keep(keep)) == [cell for cell, wanted in zip(cells, keep, strict=True) if wanted]
     assert column.equals("a").tolist() == [cell == "a" for cell in cells]
 
 

@@ -87,10 +87,10 @@ cells = st.lists(st.one_of(st.none(), st.sampled_from(["", "a", "ab", "b", "é"]
 
 
 def of_table(*parts: pa.Table) -> str:
-    found = TableDigest(["x"])
+    digest = TableDigest(["x"])
     for part in parts:
-        found.add(part)
-    return found.hexdigest()
+        digest.add(part)
+    return digest.hexdigest()
 
 
 def column(values: list[str | None]) -> pa.Table:

@@ -28,7 +28,7 @@ def test_it_finds_what_a_dictionary_would_find(
         known |= {key: (number, row) for row, key in enumerate(keys)}
         if asked_between:
             index.find(wanted)
-    assert [tuple(place) for place in index.find(wanted).tolist()] == [
+    assert [tuple(location) for location in index.find(wanted).tolist()] == [
         known.get(key, (-1, -1)) for key in wanted
     ]
     missing = list(dict.fromkeys(key for key in wanted if key not in known))
@@ -50,7 +50,7 @@ def test_keys_are_looked_up_a_block_at_a_time_with_the_same_result(monkeypatch: 
 def test_digests_are_the_list_of_them(keys: list[str], start: int, stop: int) -> None:
     digests = Digests.of([keys[:start], keys[start:]])
     assert list(digests) == keys
-    assert [digests[place] for place in range(-len(keys), len(keys))] == keys + keys
+    assert [digests[position] for position in range(-len(keys), len(keys))] == keys + keys
     assert list(digests[start:stop]) == keys[start:stop]
     order = np.arange(len(keys))[::-1]
     assert list(digests[order]) == keys[::-1]

@@ -44,11 +44,11 @@ def test_arrays_of_any_shape_come_back_as_they_were(tmp_path: Path, codec: Codec
     values = arrays(SHAPES, dtype)
     keys = [key(f"k{row}") for row in range(len(values))]
     ShardStore(tmp_path, codec).append(keys, values)
-    found = dict(ShardStore(tmp_path, codec).read(keys))
+    arrays_read = dict(ShardStore(tmp_path, codec).read(keys))
     for row, value in enumerate(values):
-        assert found[row].dtype == dtype
-        assert found[row].shape == value.shape
-        np.testing.assert_array_equal(found[row], value)
+        assert arrays_read[row].dtype == dtype
+        assert arrays_read[row].shape == value.shape
+        np.testing.assert_array_equal(arrays_read[row], value)
 
 
 @both
@@ -79,9 +79,9 @@ def test_a_store_that_was_asked_before_knows_what_it_appends_later(tmp_path: Pat
 def test_reading_gives_every_position_once_also_for_repeated_keys(tmp_path: Path, codec: Codec) -> None:
     store, values = filled(tmp_path, codec)
     keys = [key("k4"), key("k0"), key("k4"), key("k2"), key("k0")]
-    found = list(store.read(keys))
-    assert sorted(position for position, _ in found) == [0, 1, 2, 3, 4]
-    for position, array in found:
+    pairs = list(store.read(keys))
+    assert sorted(position for position, _ in pairs) == [0, 1, 2, 3, 4]
+    for position, array in pairs:
         np.testing.assert_array_equal(array, values[keys[position]])
     np.testing.assert_array_equal(store.stack(keys), np.stack([values[key] for key in keys]))
 
@@ -208,8 +208,8 @@ class TestShortcut:
         store = ShardStore(tmp_path, codec)
         missing = store.missing(values)
         assert len(missing) == 3
-        there = [each for each in values if each not in missing]
-        np.testing.assert_array_equal(store.stack(there), np.stack([values[each] for each in there]))
+        present = [each for each in values if each not in missing]
+        np.testing.assert_array_equal(store.stack(present), np.stack([values[each] for each in present]))
 
     @both
     @pytest.mark.parametrize("content", [b"", b"ARROW1 not really"])
@@ -256,8 +256,8 @@ def test_two_stores_on_one_folder_do_not_disturb_each_other(tmp_path: Path, code
     assert one.missing([key("a"), key("b")]) == two.missing([key("a"), key("b")]) == [key("a"), key("b")]
     one.append([key("a"), key("b")], [np.zeros(2), np.ones(2)])
     two.append([key("b"), key("c")], [np.ones(2), np.full(2, 2.0)])  # the same content has the same key
-    found = ShardStore(tmp_path, codec).stack([key("a"), key("b"), key("c")])
-    np.testing.assert_array_equal(found, [[0, 0], [1, 1], [2, 2]])
+    rows = ShardStore(tmp_path, codec).stack([key("a"), key("b"), key("c")])
+    np.testing.assert_array_equal(rows, [[0, 0], [1, 1], [2, 2]])
 
 
 @both
@@ -267,8 +267,8 @@ def test_a_long_shard_is_written_as_its_rows_come(tmp_path: Path, codec: Codec) 
     ShardStore(tmp_path, codec).append(keys, iter(values))
     (shard,) = tmp_path.iterdir()
     assert shard.stem == checksum_file(shard)
-    for row, found in ShardStore(tmp_path, codec).read(keys[::-1]):
-        np.testing.assert_array_equal(found, values[99 - row])
+    for row, array in ShardStore(tmp_path, codec).read(keys[::-1]):
+        np.testing.assert_array_equal(array, values[99 - row])
 
 
 def test_of_canonical_samples_only_a_few_are_held(tmp_path: Path) -> None:

@@ -41,37 +41,37 @@ def holder(root: Path, name: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def said(process: subprocess.Popen[str]) -> str:
+def line_of(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     return process.stdout.readline().strip()
 
 
 def test_work_is_undone_until_it_is_finished_and_then_stays_done(tmp_path: Path) -> None:
-    with work(tmp_path, "key") as place:
-        assert place.result is None
-        assert place.finish({"rows": 3}) == {"rows": 3}
-        assert place.result == {"rows": 3}
-    with work(tmp_path, "key") as place:
-        assert place.result == {"rows": 3}
-    with work(tmp_path, "other") as place:
-        assert place.result is None
+    with work(tmp_path, "key") as unit:
+        assert unit.result is None
+        assert unit.finish({"rows": 3}) == {"rows": 3}
+        assert unit.result == {"rows": 3}
+    with work(tmp_path, "key") as unit:
+        assert unit.result == {"rows": 3}
+    with work(tmp_path, "other") as unit:
+        assert unit.result is None
 
 
 def test_an_exception_gives_the_lock_back_and_leaves_the_work_undone(tmp_path: Path) -> None:
     try:
-        with work(tmp_path, "key") as place:
-            (place.folder / "checkpoint").write_text("half")
+        with work(tmp_path, "key") as unit:
+            (unit.folder / "checkpoint").write_text("half")
             raise ValueError
     except ValueError:
         pass
-    with work(tmp_path, "key") as place:
-        assert place.result is None
-        assert (place.folder / "checkpoint").read_text() == "half"
+    with work(tmp_path, "key") as unit:
+        assert unit.result is None
+        assert (unit.folder / "checkpoint").read_text() == "half"
 
 
 def test_a_second_process_waits_and_then_finds_the_work_done(tmp_path: Path) -> None:
     with holder(tmp_path, "first") as first:
-        assert said(first) == "locked None"
+        assert line_of(first) == "locked None"
         with holder(tmp_path, "second") as second:
             # 1 s is more than it needs to start and ask
             assert select.select([second.stdout], [], [], 1.0)[0] == [], "the second process did not wait"
@@ -79,13 +79,13 @@ def test_a_second_process_waits_and_then_finds_the_work_done(tmp_path: Path) -> 
             assert first.stdin is not None
             print(file=first.stdin, flush=True)
             assert first.wait(10) == 0
-            assert said(second) == "locked {'by': 'first'}"
+            assert line_of(second) == "locked {'by': 'first'}"
 
 
 def test_a_killed_process_frees_the_lock_and_the_work_is_undone(tmp_path: Path) -> None:
     with holder(tmp_path, "first") as first:
-        assert said(first) == "locked None"
+        assert line_of(first) == "locked None"
         os.kill(first.pid, signal.SIGKILL)
         first.wait(10)
-    with work(tmp_path, "key") as place:
-        assert place.result is None
+    with work(tmp_path, "key") as unit:
+        assert unit.result is None
