@@ -61,6 +61,29 @@ class NgramsConfig(Section):
     dropout: float = Field(0.5, ge=0, lt=1, description="Share of a text's n-grams that training drops.")
 
 
+class FittedConfig(Section):
+    """Encoder that is fitted without gradient: it has no epochs and cannot be trained jointly."""
+
+    name: str
+
+
+class TfidfConfig(FittedConfig):
+    """TF-IDF of hashed word and character n-grams with a linear model."""
+
+    name: Literal["tfidf"] = Field("tfidf", description="TF-IDF of n-grams with a linear model.")
+    buckets: int = Field(2**18, ge=16, le=268_435_456, description="Hashed n-grams that are told apart.")
+    words: int = Field(2, ge=0, description="Longest word n-gram; 0 uses none.")
+    characters: tuple[int, int] = Field(
+        (3, 5), description="Shortest and longest character n-gram within a word; 0, 0 uses none."
+    )
+    components: int = Field(
+        64,
+        ge=0,
+        le=4_096,
+        description="Most numbers of the latent semantic analysis, which fusion gets beside the predictions.",
+    )
+
+
 class TextTransformerConfig(Section):
     """Small transformer over subword tokens learned from the training text."""
 
@@ -136,7 +159,8 @@ class PretrainedConfig(Section):
 
 ImageEncoder = Annotated[CNNConfig | ResNetConfig | PretrainedConfig, Field(discriminator="name")]
 TextEncoder = Annotated[
-    NgramsConfig | GRUConfig | TextTransformerConfig | PretrainedConfig, Field(discriminator="name")
+    NgramsConfig | TfidfConfig | GRUConfig | TextTransformerConfig | PretrainedConfig,
+    Field(discriminator="name"),
 ]
 AudioEncoder = Annotated[AudioCNNConfig | PretrainedConfig, Field(discriminator="name")]
 TabularEncoder = Annotated[MLPConfig | FTTransformerConfig, Field(discriminator="name")]
@@ -145,6 +169,7 @@ EncoderConfig = (
     | ResNetConfig
     | GRUConfig
     | NgramsConfig
+    | TfidfConfig
     | TextTransformerConfig
     | AudioCNNConfig
     | MLPConfig

@@ -8,6 +8,7 @@ from components.config.encoders import (
     AudioCNNConfig,
     AudioEncoder,
     CNNConfig,
+    FittedConfig,
     ImageEncoder,
     MLPConfig,
     NgramsConfig,
@@ -68,6 +69,16 @@ class _Input(Section):
     fit: TrainingConfig = Field(
         default_factory=TrainingConfig, description="Training of this input's encoder on its own."
     )
+
+    @model_validator(mode="after")
+    def _a_fit_without_gradient_takes_rows_and_labels_as_they_are(self) -> Self:
+        encoder, augment = getattr(self, "encoder", None), getattr(self, "augment", None)
+        if isinstance(encoder, FittedConfig):
+            if augment is not None and augment != type(augment)():
+                raise ValueError(f"augment: encoder {encoder.name} sees each row once, unchanged; remove it")
+            if self.fit.label_smoothing:
+                raise ValueError(f"fit.label_smoothing: encoder {encoder.name} has none; remove it")
+        return self
 
     @field_validator("columns", mode="before")
     @classmethod

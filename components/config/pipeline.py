@@ -11,7 +11,7 @@ from components.config.alignment import AlignmentConfig, ClipConfig, SigLipConfi
 from components.config.audit import AuditConfig
 from components.config.balance import OGMGE, BalanceConfig, NoCure
 from components.config.data import DataConfig
-from components.config.encoders import PretrainedConfig
+from components.config.encoders import FittedConfig, PretrainedConfig
 from components.config.engine import EngineConfig
 from components.config.evaluation import EvaluationConfig
 from components.config.fusion import FusionConfig, LateConfig, TensorConfig, tensor_entries
@@ -124,6 +124,22 @@ class PipelineConfig(Section):
     def _recency_needs_times(self) -> PipelineConfig:
         if self.training.half_life is not None and self.data.time is None:
             raise ValueError("training.half_life needs the column with the times of the rows: set data.time")
+        return self
+
+    @model_validator(mode="after")
+    def _what_has_no_gradient_is_not_trained_with_others(self) -> PipelineConfig:
+        together = {
+            "strategy: joint": self.strategy == "joint",
+            "joint_epochs": self.joint_epochs > 0,
+            "alignment.use: pretraining": self.alignment is not None and self.alignment.use == "pretraining",
+        }
+        for name, section in self.inputs.items():
+            for option in (option for option, is_set in together.items() if is_set):
+                if isinstance(section.encoder, FittedConfig):
+                    raise ValueError(
+                        f"inputs.{name}.encoder: {section.encoder.name} is fitted without gradient, and "
+                        f"{option} trains encoders by gradient. Take another encoder, or leave {option} out."
+                    )
         return self
 
     @model_validator(mode="after")

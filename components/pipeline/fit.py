@@ -5,17 +5,20 @@ from pathlib import Path
 
 import torch
 
-from components.config import PipelineConfig
+from components.config import EncoderConfig, PipelineConfig
 from components.data.recency import recency
 from components.data.samples import load_embeddings, rows_digest
 from components.distillation.setup import DistillationSetup
+from components.errors import ConfigError
 from components.models.code import encoder_code
-from components.models.encoders import build_encoder
+from components.models.encoders import Encoder, build_encoder
+from components.models.encoders.fitted import FittedEncoder
 from components.models.fusion.masking import as_vector
 from components.models.networks import Single as SingleNetwork
 from components.models.weights import encoder_digest, open_preprocessor
 from components.objectives import Objective, Supervised
 from components.pipeline.align import load_pretrained
+from components.pipeline.fit_once import choice_of, fit_once
 from components.pipeline.folds import encoder_rows
 from components.pipeline.train_once import is_trained, train_once
 from components.references import Dataset, EncoderWeights, Features, Prepared, Single, Trained
@@ -65,26 +68,16 @@ def fit(
     seed = seed_of(config.seed, "fit", name)
     torch.manual_seed(seed)
     encoder = build_encoder(options.encoder, open_preprocessor(prepared))
-    network = SingleNetwork(name, encoder, Head(encoder.width, dataset.targets))
-    if pretrained is not None:
-        load_pretrained({name: encoder}, pretrained, config)
     samples = encoder_rows(dataset, name, config, fold)
     row_weights = recency(dataset, samples[samples["split"] == "train"], config.training.half_life)
-    stop = None if whole is None or whole.training is None else whole.training.best_epoch + 1
-    key = digest_json(
-        {
-            "prepared": prepared.fingerprint,
-            "rows": rows_digest(samples, [name]),
-            "options": options.model_dump(mode="json", include={"encoder", "augment", "fit"}),
-            "targets": dataset.targets.to_json(),
-            "seed": seed,
-            "stop": stop,
-            "start": None if pretrained is None else digest_tensors(encoder.state_dict()),
-            "code": encoder_code(encoder, options.encoder),
-            **({} if row_weights is None else {"weights": digest_bytes(row_weights.tobytes())}),
-            **({} if distillation is None else {"lesson": distillation.facts(dataset, samples)}),
-        }
-    )
+    facts: dict[str, object] = {
+        "prepared": prepared.fingerprint,
+        "rows": rows_digest(samples, [name]),
+        "targets": dataset.targets.to_json(),
+        "seed": seed,
+        "code": encoder_code(encoder, options.encoder),
+        **({} if row_weights is None else {"weights": digest_bytes(row_weights.tobytes())}),
+    }
 
     def sources(device: torch.device) -> tuple[Source, Source]:
         train, val = (samples[samples["split"] == split] for split in ("train", "val"))
@@ -95,6 +88,43 @@ def fit(
             training = distillation.with_predictions(training, dataset, train, device)
         return training, open_samples(val, prepared_inputs, inputs, dataset.targets, device)
 
+    if isinstance(encoder, FittedEncoder):
+        if distillation is not None:
+            raise ConfigError(
+                f"inputs.{name}.encoder: {options.encoder.name} is fitted without gradient, and a student "
+                "learns from its teacher by gradient. Take another encoder for the student."
+            )
+        choice = None if whole is None or whole.training is None else choice_of(whole.training)
+        facts |= {
+            "encoder": options.encoder.model_dump(mode="json"),
+            "class_weights": options.fit.class_weights,
+            "choice": choice,
+        }
+        training = yield from fit_once(
+            cache,
+            name,
+            digest_json(facts),
+            encoder,
+            dataset.targets,
+            sources,
+            options.fit,
+            seed=seed,
+            choice=choice,
+            row_weights=row_weights,
+        )
+        return _single(name, encoder, options.encoder, training)
+
+    network = SingleNetwork(name, encoder, Head(encoder.width, dataset.targets))
+    if pretrained is not None:
+        load_pretrained({name: encoder}, pretrained, config)
+    stop = None if whole is None or whole.training is None else whole.training.best_epoch + 1
+    facts |= {
+        "options": options.model_dump(mode="json", include={"encoder", "augment", "fit"}),
+        "stop": stop,
+        "start": None if pretrained is None else digest_tensors(encoder.state_dict()),
+        **({} if distillation is None else {"lesson": distillation.facts(dataset, samples)}),
+    }
+
     def objective(training: Source) -> Objective:
         supervised = Supervised(dataset.targets, options.fit, training.targets)
         return (
@@ -104,7 +134,7 @@ def fit(
     training = yield from train_once(
         cache,
         name,
-        key,
+        digest_json(facts),
         network,
         objective,
         sources,
@@ -114,9 +144,13 @@ def fit(
         engine=config.engine,
         stop=stop,
     )
+    return _single(name, encoder, options.encoder, training)
+
+
+def _single(name: str, encoder: Encoder, options: EncoderConfig, training: Trained) -> Single:
+    """Reference to an encoder and its head, whose weights a training has left in its folder."""
     weights = str(Path(training.folder) / BEST)
-    key = encoder_digest(encoder, options.encoder)
-    reference = EncoderWeights(name, weights, "encoder.", key, encoder.width)
+    reference = EncoderWeights(name, weights, "encoder.", encoder_digest(encoder, options), encoder.width)
     return Single(reference, weights, "head.", training)
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from components.audit.results import Audit
 from components.audit.run import audit
 from components.config import PipelineConfig
+from components.config.encoders import FittedConfig
 from components.data.ingest import ingest
 from components.distillation.setup import DistillationSetup
 from components.explanations.explain import explain_samples
@@ -203,7 +204,9 @@ class PlainSteps:
         """Train the head of an input, and its encoder unless that is frozen."""
         distillation = self.distillation if len(self.config.inputs) == 1 else None
         training = fit(dataset, prepared, self.config, self.trainings, pretrained, distillation, fold, whole)
-        return self.follow(named(name, fold), training, self.config.inputs[name].fit.epochs)
+        section = self.config.inputs[name]
+        epochs = 1 if isinstance(section.encoder, FittedConfig) else section.fit.epochs
+        return self.follow(named(name, fold), training, epochs)
 
     def extract(
         self,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Any, Self, TypeVar
 
@@ -14,6 +15,7 @@ Parts = TypeVar("Parts", str, list[str])
 _WORD = re.compile(r"\w+|[^\w\s]+")  # a smiley or a run of signs is a word too
 _WORD_OR_RUN = re.compile(rf"[{UNSPACED}]+|[^\W{UNSPACED}]+|[^\w\s{UNSPACED}]+")
 _SIGN = re.compile(SIGN)
+_ANY_SIGN = re.compile(f"[{UNSPACED}]")
 _SIGNS = 3  # longest n-gram of signs; most words of Chinese have two
 _LONGEST_WORD = 100  # characters whose n-grams are taken
 _WORDS, _CHARACTERS = 0, 1  # seeds: the word "cat" and the characters "cat" are different n-grams
@@ -76,11 +78,25 @@ class NgramTokenizer:
     def encode(self, text: str) -> list[int]:
         """Buckets of all n-grams; a text without any has the bucket of the empty n-gram."""
         text = text.casefold() if self.lowercase else text
-        words, grams, left = [], [], self.max_words
-        for match in (_WORD_OR_RUN if self.signs else _WORD).finditer(text):
+        if self.signs and _ANY_SIGN.search(text):
+            words, grams = self._words_and_signs(text)
+        else:
+            words, grams = [match.group() for match in islice(_WORD.finditer(text), self.max_words)], []
+        ids = [_bucket(" ".join(gram), _WORDS, self.buckets) for gram in ngrams(words, 1, self.words)]
+        ids += [_bucket(gram, _CHARACTERS, self.buckets) for gram in grams]
+        for word in words:
+            ids += _buckets_of_word(word[:_LONGEST_WORD], *self.characters, self.buckets)
+        return ids or [_bucket("", _WORDS, self.buckets)]
+
+    def _words_and_signs(self, text: str) -> tuple[list[str], list[str]]:
+        """Words, and n-grams of signs, of a text in which there are signs."""
+        words: list[str] = []
+        grams: list[str] = []
+        left = self.max_words
+        for match in _WORD_OR_RUN.finditer(text):
             if left <= 0:
                 break
-            if self.signs and is_unspaced(match.group()):
+            if is_unspaced(match.group()):
                 # Cut before anything is hashed: a run may be as long as the whole text.
                 signs = [sign.group() for sign in islice(_SIGN.finditer(match.group()), left)]
                 grams += ["".join(gram) for gram in ngrams(signs, 1, _SIGNS)]
@@ -88,13 +104,17 @@ class NgramTokenizer:
             else:
                 words.append(match.group())
                 left -= 1
-        ids = [self._bucket(" ".join(gram), _WORDS) for gram in ngrams(words, 1, self.words)]
-        grams += [gram for word in words for gram in ngrams(f"<{word[:_LONGEST_WORD]}>", *self.characters)]
-        ids += [self._bucket(gram, _CHARACTERS) for gram in grams]
-        return ids or [self._bucket("", _WORDS)]
+        return words, grams
 
-    def _bucket(self, gram: str, seed: int) -> int:
-        return 1 + int(murmurhash3_32(gram, seed=seed, positive=True)) % self.buckets
+
+def _bucket(gram: str, seed: int, buckets: int) -> int:
+    return 1 + int(murmurhash3_32(gram, seed=seed, positive=True)) % buckets
+
+
+@lru_cache(maxsize=2**16)  # a language repeats its words
+def _buckets_of_word(word: str, shortest: int, longest: int, buckets: int) -> tuple[int, ...]:
+    """Buckets of the character n-grams of a word, its ends marked."""
+    return tuple(_bucket(gram, _CHARACTERS, buckets) for gram in ngrams(f"<{word}>", shortest, longest))
 
 
 def ngrams(parts: Parts, shortest: int, longest: int) -> Iterator[Parts]:

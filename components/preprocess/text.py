@@ -7,7 +7,13 @@ from typing import Any, Protocol, Self
 import numpy as np
 import torch
 
-from components.config.encoders import GRUConfig, NgramsConfig, PretrainedConfig, TextTransformerConfig
+from components.config.encoders import (
+    GRUConfig,
+    NgramsConfig,
+    PretrainedConfig,
+    TextTransformerConfig,
+    TfidfConfig,
+)
 from components.data.cells import NotUnicodeError, whole
 from components.errors import DataError
 from components.preprocess.ngrams import NgramTokenizer
@@ -37,13 +43,13 @@ TOKENIZERS: dict[str, type[Tokenizer]] = {
 
 
 def build_tokenizer(
-    encoder: NgramsConfig | GRUConfig | TextTransformerConfig | PretrainedConfig,
+    encoder: NgramsConfig | TfidfConfig | GRUConfig | TextTransformerConfig | PretrainedConfig,
     max_tokens: int,
     lowercase: bool,
 ) -> Tokenizer:
     """The tokenizer that goes with an encoder."""
     match encoder:
-        case NgramsConfig():
+        case NgramsConfig() | TfidfConfig():
             return NgramTokenizer(
                 encoder.buckets, encoder.words, encoder.characters, max_tokens, lowercase, signs=True
             )

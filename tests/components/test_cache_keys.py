@@ -18,21 +18,25 @@ from components.data.sources.embedded import EMBEDDED
 from components.distillation.teacher import predict_rows
 from components.models.code import classes_of
 from components.models.encoders import ENCODERS
+from components.models.encoders.fitted import FitTask, FittedEncoder
 from components.models.fusion import FUSIONS, make_fusion
 from components.models.networks import Fused, Joint, Single
 from components.objectives import ALIGNMENTS, Supervised
+from components.pipeline.fit_once import FIT_STEPS
 from components.pipeline.train_once import TRAINING
 from components.preprocess import PREPROCESSORS
 from components.preprocess.several import SeveralPreprocessor
 from components.storage.closure import Closure, Source, read_source
+from components.targets import Targets
 from components.training.loop import train
 from components.training.probe import fit_probe
 from components.training.stack import held_out, stack
+from tests.components.models.encoders import small_fitted as fitted
 from tests.components.models.encoders import test_contract as encoders
 from tests.components.models.fusion import small as fusions
 from tests.components.preprocess import test_contract as preprocessors
 from tests.components.renaming import renamed
-from tests.components.small_targets import alone
+from tests.components.small_targets import KINDS, alone
 from tests.components.training.conftest import make_xor
 
 Step = Callable[..., Any]
@@ -44,6 +48,7 @@ STEPS: dict[str, Sequence[Step]] = {
     **{f"training of {network.__name__}": [*TRAINING, network] for network in (Fused, Joint, Single)},
     **{f"alignment {name}": [build] for name, build in ALIGNMENTS.items()},
     "probe": [fit_probe],
+    "fit without gradient": [*FIT_STEPS],
     "stack": [stack, held_out],
     "teacher": [predict_rows],
     "media": [inspect],
@@ -170,6 +175,22 @@ class TestNothingThatRunsIsLeftOut:
             encoder = ENCODERS[name](config, encoders.Facts(modality))
             encoder(batch())
         assert calls.names <= {*Closure(ENCODERS[name], *classes_of(encoder)).definitions()}
+        assert f"{type(encoder).__module__}:{type(encoder).__name__}" in calls.names
+
+    @pytest.mark.parametrize("kind", ["classification", "multilabel", "regression"])
+    @pytest.mark.parametrize("name", fitted.FITTED)
+    def test_of_a_fit_without_gradient(self, name: str, kind: str) -> None:
+        config, modality, _ = fitted.FITTED[name]
+        targets = Targets((KINDS[kind],))
+        rows, val = (fitted.rows_of(name, targets, 90, seed) for seed in (0, 1))
+        with Calls() as calls:
+            encoder = ENCODERS[name](config, encoders.Facts(modality))
+            assert isinstance(encoder, FittedEncoder)
+            head, _ = encoder.fit_rows(FitTask(targets, rows[0], val[0], balanced=True, seed=0))
+            head(encoder(val[1]))
+        steps = (*FIT_STEPS, ENCODERS[name], *classes_of(encoder))
+        calls.names -= {name for name in calls.names if name.startswith("components.targets.")}
+        assert calls.names <= {*Closure(*steps).definitions()}
         assert f"{type(encoder).__module__}:{type(encoder).__name__}" in calls.names
 
     @pytest.mark.parametrize("name", sorted(set(FUSIONS) - {"plugin"}))

@@ -18,6 +18,7 @@ from components.config.encoders import (
     PretrainedConfig,
     ResNetConfig,
     TextTransformerConfig,
+    TfidfConfig,
 )
 from components.errors import ModelError
 from components.models.encoders.audio_cnn import AudioCNN
@@ -30,6 +31,7 @@ from components.models.encoders.protocol import AudioFacts, Encoder, ImageFacts,
 from components.models.encoders.resnet import ResNet
 from components.models.encoders.several import Several
 from components.models.encoders.text_transformer import TextTransformer
+from components.models.encoders.tfidf import Tfidf
 from components.preprocess.several import SeveralPreprocessor
 
 __all__ = ["ENCODERS", "Encoder", "build_encoder", "needs_fit"]
@@ -57,6 +59,10 @@ def _gru(config: GRUConfig, facts: TextFacts) -> GRU:
 
 def _ngrams(config: NgramsConfig, facts: TextFacts) -> Ngrams:
     return Ngrams(config.width, config.buckets, config.dropout)
+
+
+def _tfidf(config: TfidfConfig, facts: TextFacts) -> Tfidf:
+    return Tfidf(config.buckets, config.components)
 
 
 def _text_transformer(config: TextTransformerConfig, facts: TextFacts) -> TextTransformer:
@@ -115,6 +121,7 @@ ENCODERS: dict[str, Callable[[Any, Any], Encoder]] = {
     "resnet": _resnet,
     "gru": _gru,
     "ngrams": _ngrams,
+    "tfidf": _tfidf,
     "text_transformer": _text_transformer,
     "audio_cnn": _audio_cnn,
     "mlp": _mlp,
