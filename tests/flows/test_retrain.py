@@ -71,8 +71,8 @@ def artifact(key: str) -> str:
     """Content of the newest artifact with a key."""
     with get_client(sync_client=True) as client:
         only = ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=[key]))
-        (found,) = client.read_latest_artifacts(artifact_filter=only)
-    return str(found.data)
+        (newest,) = client.read_latest_artifacts(artifact_filter=only)
+    return str(newest.data)
 
 
 def test_what_fails_after_training_does_not_throw_the_training_away(

@@ -1,4 +1,4 @@
-"""What a user waits for before a command does anything."""
+"""Libraries that a user waits for before a command does anything."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ HEAVY = {"torch", "prefect", "mlflow", "pandas", "scipy", "matplotlib"}
 
 
 def test_help_and_wrong_usage_wait_for_no_library() -> None:
-    told = "import flows.cli.app, sys; print(*sys.modules)"
-    modules = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout
+    script = "import flows.cli.app, sys; print(*sys.modules)"
+    modules = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout
     assert "typer" in modules.split()
     assert not HEAVY & set(modules.split())
 

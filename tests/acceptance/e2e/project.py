@@ -119,7 +119,7 @@ def interruptible() -> None:
 
 
 def write_manifest(folder: Path, rows: int, seed: int = 0) -> pd.DataFrame:
-    """Two bits make four classes: a picture shows one, a tone the other, a noisy word hints at both."""
+    """Two bits make four classes: an image shows one, a tone the other, a noisy word hints at both."""
     random = np.random.default_rng(seed)
     (folder / "media").mkdir(parents=True, exist_ok=True)
     table = []
@@ -152,7 +152,7 @@ def write_manifest(folder: Path, rows: int, seed: int = 0) -> pd.DataFrame:
 
 
 def write_noisy_manifest(folder: Path, seed: int = 0) -> Path:
-    """The rows of a folder's manifest with a hiss in the sound, without targets: ``noisy.csv`` beside it."""
+    """The rows of a folder's manifest with a hiss in the audio, without targets: ``noisy.csv`` beside it."""
     rows = pd.read_csv(folder / "manifest.csv", dtype=str, keep_default_na=False)
     random = np.random.default_rng(seed)
     for cell in filter(None, rows["sound"]):
@@ -233,6 +233,6 @@ def copy_project(project: Project, folder: Path, api: str) -> Project:
 
 
 def predicted(project: Project, model: str, rows: pd.DataFrame, **params: Any) -> pd.DataFrame:
-    """What the champion of a registered model gives for rows, through MLflow's pyfunc."""
+    """Predict rows by the champion of a registered model, through MLflow's pyfunc."""
     mlflow.set_tracking_uri(project.tracking_uri)
     return mlflow.pyfunc.load_model(f"models:/{model}@champion").predict(rows, params=params or None)

@@ -113,10 +113,10 @@ def test_a_killed_run_goes_on_and_trains_only_what_is_missing(
     trainings = sorted(
         (file.parent for file in made), key=lambda folder: (folder / "done.json").stat().st_mtime
     )
-    kept, lost = trainings[:-5], trainings[-5:]
+    unharmed, lost = trainings[:-5], trainings[-5:]
     for folder in lost:
         shutil.rmtree(folder)
-    before = times(kept)
+    before = times(unharmed)
     options = ("--set", "register_students=false")
     command = ("distill", str(project.folder / "lesson.yaml"), *options)
     assert signal_at(project, "fit-both-seed-0-with-teacher", signal.SIGKILL, command) == -signal.SIGKILL
@@ -126,7 +126,7 @@ def test_a_killed_run_goes_on_and_trains_only_what_is_missing(
     assert again["run"] == cut_off
     assert again["students"] == distilled["students"], "as in an undisturbed run"
     assert again["teacher_rows_answered"] == 0
-    assert times(kept) == before
+    assert times(unharmed) == before
     assert all((folder / "done.json").exists() for folder in lost)
     parents, nested = runs_of(project)
     (parent,) = [run for run in parents if run.data.tags["braid.key"] == cut_off]

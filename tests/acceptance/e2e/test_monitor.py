@@ -1,4 +1,4 @@
-"""``braid monitor`` as a user runs it: quiet on rows like its own, loud where the sound is not."""
+"""``braid monitor`` as a user runs it: quiet on rows like its own, loud where the audio is not."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def tiny(project: Project) -> Project:
 
 @pytest.fixture(scope="module")
 def noisy(tiny: Project) -> Path:
-    """The later rows with a hiss in the sound, without targets."""
+    """The later rows with a hiss in the audio, without targets."""
     return write_noisy_manifest(tiny.folder / "later")
 
 
@@ -44,16 +44,16 @@ def monitor(project: Project, table: Path, *more: str) -> tuple[int, dict[str, A
 
 @pytest.fixture(scope="module")
 def quiet(tiny: Project) -> dict[str, Any]:
-    code, found = monitor(tiny, tiny.folder / "later" / "manifest.csv", "--fail-on-drift")
+    code, result = monitor(tiny, tiny.folder / "later" / "manifest.csv", "--fail-on-drift")
     assert code == 0
-    return found
+    return result
 
 
 @pytest.fixture(scope="module")
 def alarm(tiny: Project, noisy: Path) -> dict[str, Any]:
-    code, found = monitor(tiny, noisy, "--fail-on-drift")
+    code, result = monitor(tiny, noisy, "--fail-on-drift")
     assert code == 6
-    return found
+    return result
 
 
 def events(project: Project, run: str) -> list[dict[str, Any]]:
@@ -62,8 +62,8 @@ def events(project: Project, run: str) -> list[dict[str, Any]]:
     assert project.api is not None
     client, deadline = signed_in(project.api), time.monotonic() + 15
     while time.monotonic() < deadline:
-        found = client.post("/events/filter", json=asked).raise_for_status().json()["events"]
-        own = [event for event in found if event["payload"]["mlflow_run"] == run]
+        received = client.post("/events/filter", json=asked).raise_for_status().json()["events"]
+        own = [event for event in received if event["payload"]["mlflow_run"] == run]
         if own:
             return own
         time.sleep(0.5)
@@ -108,9 +108,9 @@ def test_mlflow_has_a_run_with_flat_metrics_tags_table_and_figure(
 ) -> None:
     client = MlflowClient(tiny.tracking_uri)
     experiment = client.get_run(quiet["mlflow_run"]).info.experiment_id
-    found = client.search_runs([experiment], "tags.kind = 'monitor'")
-    assert {run.info.run_id for run in found} == {quiet["mlflow_run"], alarm["mlflow_run"]}
-    runs = {run.info.run_id: run.data for run in found}
+    logged = client.search_runs([experiment], "tags.kind = 'monitor'")
+    assert {run.info.run_id for run in logged} == {quiet["mlflow_run"], alarm["mlflow_run"]}
+    runs = {run.info.run_id: run.data for run in logged}
     loud, still = runs[alarm["mlflow_run"]], runs[quiet["mlflow_run"]]
     assert (loud.tags["drift"], loud.tags["drifted_inputs"]) == ("yes", "sound")
     assert (still.tags["drift"], still.tags["drifted_inputs"]) == ("no", "")
@@ -130,11 +130,11 @@ def test_every_row_bad_is_an_alarm_and_not_an_error(tiny: Project) -> None:
     rows = pd.read_csv(tiny.folder / "later" / "manifest.csv", dtype=str, keep_default_na=False)
     lost = tiny.folder / "later" / "lost.csv"
     rows.assign(picture="media/lost.png").to_csv(lost, index=False)
-    code, found = monitor(tiny, lost)
+    code, result = monitor(tiny, lost)
     assert code == 0, "drift alone is no failure"
-    assert found["drifted"] == ["quarantine"]
-    assert found["rows_compared"] == 0
-    assert found["tests"]["quarantine_rate_change"]["effect"] == 1.0
+    assert result["drifted"] == ["quarantine"]
+    assert result["rows_compared"] == 0
+    assert result["tests"]["quarantine_rate_change"]["effect"] == 1.0
 
 
 def test_a_model_that_is_not_there_or_carries_nothing_is_told(tiny: Project, tmp_path: Path) -> None:

@@ -44,10 +44,10 @@ def results(projects: dict[str, Project]) -> dict[str, dict[str, Any]]:
 
 
 def test_a_run_has_the_figures_of_a_local_one(results: dict[str, dict[str, Any]]) -> None:
-    here, there = results["local"], results["ray"]
-    assert there["test"] == here["test"]
-    assert there["subsets"] == here["subsets"]
-    assert there["extracted_rows"] == here["extracted_rows"]
+    local, remote = results["local"], results["ray"]
+    assert remote["test"] == local["test"]
+    assert remote["subsets"] == local["subsets"]
+    assert remote["extracted_rows"] == local["extracted_rows"]
 
 
 def test_stores_and_trainings_have_the_same_names(
@@ -70,10 +70,10 @@ def test_a_sweep_ranks_as_a_local_one(
         done = project.braid("sweep", str(project.folder / "compare.yaml"), "--json")
         assert done.returncode == 0, done.stderr
         rankings.append(json.loads(done.stdout)["rankings"]["tiny"])
-    here, there = rankings
-    assert there["winner"] == here["winner"]
-    assert [(row["model"], row["val"], row["test"]) for row in there["rows"]] == [
-        (row["model"], row["val"], row["test"]) for row in here["rows"]
+    local, remote = rankings
+    assert remote["winner"] == local["winner"]
+    assert [(row["model"], row["val"], row["test"]) for row in remote["rows"]] == [
+        (row["model"], row["val"], row["test"]) for row in local["rows"]
     ]
 
 

@@ -75,9 +75,9 @@ def test_what_writes_says_who_may_and_what_to_do(read_only: Project, command: st
         file.write_text("retrain: {files: [tiny.yaml]}")
     ((code, printed),) = at_once(braid, [(read_only, command, str(file))])
     assert code == 4, printed
-    said = printed.replace("\n", " ")
-    assert f"{read_only.workspace} belongs to " in said
-    assert "choose another folder by --workspace" in said
+    message = printed.replace("\n", " ")
+    assert f"{read_only.workspace} belongs to " in message
+    assert "choose another folder by --workspace" in message
 
 
 def test_a_file_in_the_place_of_the_workspace_is_named(tmp_path: Path) -> None:

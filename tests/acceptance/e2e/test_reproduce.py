@@ -28,16 +28,16 @@ def done(tmp_path_factory: pytest.TempPathFactory, api: str) -> tuple[Project, d
 def test_the_same_settings_and_data_give_the_same_bits(done: tuple[Project, dict[str, Any]]) -> None:
     project, first = done
     elsewhere = {"MLFLOW_TRACKING_URI": project.tracking_uri}  # as of a team that has set it
-    found = project.json("reproduce", "last", **elsewhere)
-    assert found["differences"] == []
-    assert found["run"] == first["mlflow_run"]
-    assert found["same_results"]
+    result = project.json("reproduce", "last", **elsewhere)
+    assert result["differences"] == []
+    assert result["run"] == first["mlflow_run"]
+    assert result["same_results"]
     # every epoch of four trainings has at least its two losses, its metric and its rate
-    assert found["metrics_compared"] > 4 * 4 * 4
-    repetition = Path(found["workspace"])
+    assert result["metrics_compared"] > 4 * 4 * 4
+    repetition = Path(result["workspace"])
     assert any((repetition / "cache" / "trainings").iterdir()), "it was trained, not found"
     own = MlflowClient(f"sqlite:///{repetition / 'mlflow.db'}")
-    run, original = own.get_run(found["again"]), runs_of(project)[0][0]
+    run, original = own.get_run(result["again"]), runs_of(project)[0][0]
     assert run.data.tags["model_digest"] == original.data.tags["model_digest"]
     assert run.data.params["fusion.width"] == "24"
 
@@ -57,11 +57,11 @@ def test_another_seed_is_told_with_what_it_changes(done: tuple[Project, dict[str
     project, first = done
     again = project.inside("reproduce", first["run"], "--set", "seed=1", "--json")
     assert again.exit_code == DIFFERENT, again.output
-    found = json.loads(again.stdout)
-    assert not found["same_results"]
-    kinds = {difference["part"] for difference in found["differences"]}
+    result = json.loads(again.stdout)
+    assert not result["same_results"]
+    kinds = {difference["part"] for difference in result["differences"]}
     assert kinds == {"settings", "model", "metric"}
-    (setting,) = (each for each in found["differences"] if each["part"] == "settings")
+    (setting,) = (each for each in result["differences"] if each["part"] == "settings")
     assert (setting["name"], setting["then"], setting["now"]) == ("seed", 0, 1)
 
 

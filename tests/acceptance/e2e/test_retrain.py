@@ -27,9 +27,9 @@ UNMEASURED = [
 def runs_of(project: Project) -> tuple[list[Run], list[Run]]:
     """Parent and nested runs in MLflow."""
     client = MlflowClient(project.tracking_uri)
-    found = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
-    parents = [run for run in found if run.data.tags["braid.part"] == "run"]
-    return parents, [run for run in found if run not in parents]
+    runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    parents = [run for run in runs if run.data.tags["braid.part"] == "run"]
+    return parents, [run for run in runs if run not in parents]
 
 
 def test_fusion_is_proved_to_beat_each_input(first_run: dict[str, Any]) -> None:
@@ -201,7 +201,7 @@ def test_logged_model_scores_every_subset(project: Project, first_run: dict[str,
         "words": row["words"],
     }
     subsets = [
-        {name: value if bits >> place & 1 else None for place, (name, value) in enumerate(whole.items())}
+        {name: value if bits >> bit & 1 else None for bit, (name, value) in enumerate(whole.items())}
         for bits in range(1, 8)
     ]
     scored = predicted(project, "tiny", pd.DataFrame(subsets))
@@ -248,8 +248,8 @@ def test_promote_and_rollback_as_a_user_does(project: Project, first_run: dict[s
 
     refused = project.inside("promote", name, version, "--json")
     assert refused.exit_code == 5
-    found = json.loads(refused.stdout)
-    assert (found["promoted"], found["source"]) == (False, "recorded")
+    result = json.loads(refused.stdout)
+    assert (result["promoted"], result["source"]) == (False, "recorded")
     assert alias("champion") == first
     forced = project.inside("promote", name, version, "--force", "--why", "a try")
     assert forced.exit_code == 0, forced.stderr

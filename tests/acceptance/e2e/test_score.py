@@ -24,7 +24,7 @@ PASSWORD = "hunter2-in-no-file"
 
 @pytest.fixture(scope="module")
 def table(project: Project, first_run: dict[str, Any]) -> Path:
-    """1024 rows without targets; one picture is lost, one row has nothing."""
+    """1024 rows without targets; one image is lost, one row has nothing."""
     manifest = pd.read_csv(project.folder / "manifest.csv", dtype=str, keep_default_na=False)
     rows = pd.concat([manifest] * 5, ignore_index=True).head(ROWS).drop(columns=["label", "split"])
     rows["id"] = [f"new-{row}" for row in range(ROWS)]

@@ -57,14 +57,14 @@ def is_left(label: str) -> bool:
 
 def test_it_is_judged_in_mlflow_with_chance_beside(searchable: Project, outcome: dict[str, Any]) -> None:
     client = MlflowClient(searchable.tracking_uri)
-    found = client.get_run(outcome["mlflow_run"]).data.metrics
+    metrics = client.get_run(outcome["mlflow_run"]).data.metrics
     for way in ("picture_to_words", "words_to_picture"):
-        recall = found[f"retrieval_{way}_class_recall_1"]
-        # a picture shows one of the two bits of a class; a word hints at both half of the time
-        assert recall > found[f"retrieval_{way}_class_recall_1_chance"] + 0.05
-        assert found[f"retrieval_{way}_class_recall_1_chance"] == pytest.approx(0.25, abs=0.05)
-        assert found[f"retrieval_{way}_recall_10"] >= found[f"retrieval_{way}_recall_1"]
-        assert outcome["retrieval"][f"retrieval_{way}_median_rank"] == found[f"retrieval_{way}_median_rank"]
+        recall = metrics[f"retrieval_{way}_class_recall_1"]
+        # an image shows one of the two bits of a class; a word hints at both half of the time
+        assert recall > metrics[f"retrieval_{way}_class_recall_1_chance"] + 0.05
+        assert metrics[f"retrieval_{way}_class_recall_1_chance"] == pytest.approx(0.25, abs=0.05)
+        assert metrics[f"retrieval_{way}_recall_10"] >= metrics[f"retrieval_{way}_recall_1"]
+        assert outcome["retrieval"][f"retrieval_{way}_median_rank"] == metrics[f"retrieval_{way}_median_rank"]
     names = {Path(file.path).name for file in client.list_artifacts(outcome["mlflow_run"])}
     assert "retrieval.json" in names
     assert "Search across inputs" in Path(outcome["report"]).read_text("utf-8")

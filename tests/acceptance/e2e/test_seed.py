@@ -19,7 +19,7 @@ ROWS, CLASSES, EPOCHS = 50, 10, 2
 
 @pytest.fixture(scope="module")
 def seed_project(tmp_path_factory: pytest.TempPathFactory, api: str) -> Project:
-    """Pictures whose colour, and sentences whose noun, tell one of ten classes."""
+    """Images whose colour, and sentences whose noun, tell one of ten classes."""
     folder = tmp_path_factory.mktemp("seed")
     random = np.random.default_rng(0)
     nouns = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay"]

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
-def served(project: Project, first_run: dict[str, Any]) -> Iterator[httpx.Client]:
-    """A client of the champion, served as a user serves it."""
+def champion(project: Project, first_run: dict[str, Any]) -> Iterator[httpx.Client]:
+    """Client of the champion, served as a user serves it."""
     environment = project.environment(
         MLFLOW_TRACKING_URI=project.tracking_uri,
         PYTHONPATH="",  # code of the model
@@ -37,12 +37,12 @@ def served(project: Project, first_run: dict[str, Any]) -> Iterator[httpx.Client
 def row(project: Project) -> dict[str, Any]:
     """A test row with every input, as JSON: media as base64."""
     manifest = pd.read_csv(project.folder / "manifest.csv")
-    found = manifest[(manifest["split"] == "test") & manifest.notna().all(axis=1)].iloc[0]
+    cells = manifest[(manifest["split"] == "test") & manifest.notna().all(axis=1)].iloc[0]
     content = {
-        name: base64.b64encode((project.folder / found[name]).read_bytes()).decode()
+        name: base64.b64encode((project.folder / cells[name]).read_bytes()).decode()
         for name in ("picture", "sound")
     }
-    return {**content, "words": found["words"], "label": found["label"], "file": str(found["picture"])}
+    return {**content, "words": cells["words"], "label": cells["label"], "file": str(cells["picture"])}
 
 
 def ask(client: httpx.Client, rows: list[dict[str, Any]], **more: Any) -> list[dict[str, Any]]:
@@ -52,12 +52,12 @@ def ask(client: httpx.Client, rows: list[dict[str, Any]], **more: Any) -> list[d
 
 
 def test_the_input_example_can_be_sent_as_it_is(
-    project: Project, served: httpx.Client, first_run: dict[str, Any]
+    project: Project, champion: httpx.Client, first_run: dict[str, Any]
 ) -> None:
     mlflow.set_tracking_uri(project.tracking_uri)
     example = mlflow.pyfunc.load_model("models:/tiny@champion").input_example
     assert len(example) == 3
-    answers = ask(served, json.loads(example.to_json(orient="records")))
+    answers = ask(champion, json.loads(example.to_json(orient="records")))
     assert [answer["error"] for answer in answers] == [None] * 3
     assert all("picture" in answer["inputs"] or "sound" in answer["inputs"] for answer in answers)
 
@@ -66,20 +66,20 @@ def inputs_of(row: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: row[name] for name in names or ("picture", "sound", "words")}
 
 
-def test_text_and_base64_media_are_answered(served: httpx.Client, row: dict[str, Any]) -> None:
-    (answer,) = ask(served, [inputs_of(row)])
+def test_text_and_base64_media_are_answered(champion: httpx.Client, row: dict[str, Any]) -> None:
+    (answer,) = ask(champion, [inputs_of(row)])
     assert answer["label"] == row["label"]
     assert answer["inputs"] == "picture+sound+words"
     assert answer["error"] is None
     assert sum(answer[f"probability_{name}"] for name in CLASSES) == pytest.approx(1.0)
     split = {"columns": ["words", "sound", "picture"], "data": [[row["words"], row["sound"], row["picture"]]]}
-    again = served.post("/invocations", json={"dataframe_split": split}).json()["predictions"]
+    again = champion.post("/invocations", json={"dataframe_split": split}).json()["predictions"]
     assert again == [answer], "whatever the layout and the order of columns"
 
 
-def test_any_input_may_be_absent_or_null(served: httpx.Client, row: dict[str, Any]) -> None:
+def test_any_input_may_be_absent_or_null(champion: httpx.Client, row: dict[str, Any]) -> None:
     answers = ask(
-        served,
+        champion,
         [
             inputs_of(row),
             inputs_of(row, "words"),
@@ -100,15 +100,15 @@ def test_any_input_may_be_absent_or_null(served: httpx.Client, row: dict[str, An
     assert [answer["label"] is None for answer in answers] == [False] * 4 + [True] * 2
     assert [answer["abstain"] for answer in answers[4:]] == [True, True]
     for names in (("words",), ("picture",), ("sound",)):  # alone in the request, and so in the table
-        (answer,) = ask(served, [inputs_of(row, *names)])
+        (answer,) = ask(champion, [inputs_of(row, *names)])
         assert answer["inputs"] == names[0]
 
 
-def test_base64_may_be_a_data_url_and_have_line_breaks(served: httpx.Client, row: dict[str, Any]) -> None:
+def test_base64_may_be_a_data_url_and_have_line_breaks(champion: httpx.Client, row: dict[str, Any]) -> None:
     text = row["picture"]
     lines = "\n".join(text[start : start + 76] for start in range(0, len(text), 76)) + "\n"
     plain, *others = ask(
-        served, [{"picture": each} for each in (text, lines, f"data:image/png;base64,{text}")]
+        champion, [{"picture": each} for each in (text, lines, f"data:image/png;base64,{text}")]
     )
     assert plain["inputs"] == "picture"
     assert others == [plain, plain]
@@ -130,9 +130,9 @@ def test_base64_may_be_a_data_url_and_have_line_breaks(served: httpx.Client, row
     ],
 )
 def test_what_cannot_be_read_is_told_and_the_rest_answers(
-    served: httpx.Client, row: dict[str, Any], cell: Any, reason: str
+    champion: httpx.Client, row: dict[str, Any], cell: Any, reason: str
 ) -> None:
-    alone, without = ask(served, [{"picture": cell, "words": row["words"]}, inputs_of(row, "words")])
+    alone, without = ask(champion, [{"picture": cell, "words": row["words"]}, inputs_of(row, "words")])
     assert alone["error"].startswith("picture: ")
     assert reason in alone["error"]
     assert len(alone["error"]) < 200
@@ -141,21 +141,21 @@ def test_what_cannot_be_read_is_told_and_the_rest_answers(
     assert alone["probability"] == pytest.approx(without["probability"])
 
 
-def test_rubbish_among_good_base64_is_not_passed_over(served: httpx.Client, row: dict[str, Any]) -> None:
+def test_rubbish_among_good_base64_is_not_passed_over(champion: httpx.Client, row: dict[str, Any]) -> None:
     text = row["picture"]
     damaged = [text[:40] + "%" + text[40:], f"data:image/png;base64,%{text}", text[:-3]]
-    for answer in ask(served, [{"picture": each} for each in damaged]):
+    for answer in ask(champion, [{"picture": each} for each in damaged]):
         assert answer["label"] is None
         assert "is not base64" in answer["error"]
 
 
 def test_a_file_of_the_server_is_not_read(
-    project: Project, served: httpx.Client, row: dict[str, Any]
+    project: Project, champion: httpx.Client, row: dict[str, Any]
 ) -> None:
     file = project.folder / row["file"]
     assert file.exists()
     for named in (str(file), file.as_uri()):
-        (answer,) = ask(served, [{"picture": named}])
+        (answer,) = ask(champion, [{"picture": named}])
         assert answer["inputs"] == ""
         assert "is not base64" in answer["error"]
 
@@ -189,15 +189,15 @@ def test_files_are_read_where_the_environment_says_so_and_outside_a_server(
     ],
 )
 def test_a_request_that_cannot_be_answered_is_refused_with_the_reason(
-    served: httpx.Client, body: dict[str, Any], reason: str
+    champion: httpx.Client, body: dict[str, Any], reason: str
 ) -> None:
-    answer = served.post("/invocations", json=body)
+    answer = champion.post("/invocations", json=body)
     assert answer.status_code == 400
     assert reason in answer.json()["message"]
 
 
-def test_inputs_and_shares_can_be_asked_for(served: httpx.Client, row: dict[str, Any]) -> None:
-    (answer,) = ask(served, [inputs_of(row)], params={"inputs": "picture, sound", "explain": True})
+def test_inputs_and_shares_can_be_asked_for(champion: httpx.Client, row: dict[str, Any]) -> None:
+    (answer,) = ask(champion, [inputs_of(row)], params={"inputs": "picture, sound", "explain": True})
     assert answer["inputs"] == "picture+sound"
     assert answer["share_words"] == 0
     assert answer["share_picture"] != 0

@@ -1,6 +1,6 @@
-"""What pictures know, carried into text, and the other way round: the shipped files on the real emoji.
+"""Distillation from images into text, and the other way round: the shipped files on the real emoji.
 
-The pictures' network gets a fifth of its epochs: what is tested is that both students are taught, measured
+The images' network gets a fifth of its epochs: what is tested is that both students are taught, measured
 and told of honestly. What they gain from the full file stands in docs/results/real-data.md.
 """
 

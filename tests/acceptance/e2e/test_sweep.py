@@ -81,7 +81,7 @@ def trial_runs(project: Project, sweep_run: str) -> list[Run]:
 
 
 def states(project: Project, key: str) -> Counter[str]:
-    """How many trials of all studies are in which state."""
+    """Number of trials of all studies per state."""
     storage = f"sqlite:///{project.workspace / 'runs' / key / 'studies.db'}"
     studies = [
         optuna.load_study(study_name=name, storage=storage) for name in optuna.get_all_study_names(storage)

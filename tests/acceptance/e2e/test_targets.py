@@ -65,7 +65,9 @@ def write_project(folder: Path, api: str, rows: int = 200, **changes: Any) -> Pr
         picture = rng.integers(level - 30, level + 90, (12, 12, 3)).astype(np.uint8)
         Image.fromarray(picture).save(folder / f"{row}.png")
         price = 100 + 40 * bright + 30 * fine + 10 * rooms + rng.normal(0, 5)
-        tags = [name for name, there in (("bright", bright), ("fine", fine), ("large", rooms > 4)) if there]
+        tags = [
+            name for name, applies in (("bright", bright), ("fine", fine), ("large", rooms > 4)) if applies
+        ]
         table.append(
             {
                 "id": f"row-{row}",
@@ -84,15 +86,15 @@ def write_project(folder: Path, api: str, rows: int = 200, **changes: Any) -> Pr
 
 
 def score(project: Project, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the registered model gives, through MLflow's pyfunc; a server has JSON for all of it."""
-    found = predicted(project, "kinds", pd.DataFrame(rows))
+    """Predict by the registered model, through MLflow's pyfunc; a server has JSON for all of it."""
+    predictions = predicted(project, "kinds", pd.DataFrame(rows))
     with variables({"_MLFLOW_IS_IN_SERVING_ENVIRONMENT": "true"}):
         json.dumps(predicted(project, "kinds", pd.DataFrame(rows)).to_dict("records"), allow_nan=False)
-    return json.loads(found.to_json(orient="records"))
+    return json.loads(predictions.to_json(orient="records"))
 
 
 def scored(project: Project, run: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the delivered model says, in this process."""
+    """Predict by the delivered model, in this process."""
     return (
         Predictor(project.workspace / "runs" / run / "bundle", "cpu")
         .predict(pd.DataFrame(rows))

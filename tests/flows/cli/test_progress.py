@@ -27,7 +27,7 @@ def test_a_log_gets_a_line_per_tenth_of_a_step_and_one_at_its_end(
     monkeypatch.setattr(progress_bars, "newest_of", lambda workspace, process: tmp_path)
     log = io.StringIO()
 
-    def told(text: str) -> None:
+    def wait_for(text: str) -> None:
         deadline = time.monotonic() + 20
         while text not in log.getvalue() and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -37,12 +37,12 @@ def test_a_log_gets_a_line_per_tenth_of_a_step_and_one_at_its_end(
         assert "starting Prefect and MLflow" in log.getvalue()
         begin()
         _report(tmp_path, step="fit image", done=0, total=40)
-        told("fit image 0/40\n")
+        wait_for("fit image 0/40\n")
         _report(tmp_path, step="fit image", done=8, total=40, note="accuracy .5")
-        told("fit image 8/40: accuracy .5\n")
+        wait_for("fit image 8/40: accuracy .5\n")
         _report(tmp_path, step="fit image", done=9, total=40, note="accuracy .51")
         _report(tmp_path, step="fit words", done=1, total=2)
-        told("fit words 1/2\n")
+        wait_for("fit words 1/2\n")
         _report(tmp_path, step="fit image", done=1, total=1, note="accuracy \x1b[1m.9", finished=True)
     lines = [line.split(" s  ")[1] for line in log.getvalue().splitlines()]
     assert [line for line in lines if line.startswith("fit image")] == [

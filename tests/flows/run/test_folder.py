@@ -1,4 +1,4 @@
-"""Which folder a flow run works in: its own again, one that was cut off, or a new one."""
+"""Folder that a flow run works in: its own again, one that was cut off, or a new one."""
 
 from __future__ import annotations
 

@@ -76,20 +76,22 @@ def test_a_killed_command_leaves_nothing_that_says_running(
 ) -> None:
     killed = begun(die, workspace, api)
     killed.join()
-    (found,) = [run for run in client.read_flow_runs() if run.parameters.get("workspace") == str(workspace)]
-    assert found.state_type == StateType.RUNNING
+    (flow_run,) = [
+        run for run in client.read_flow_runs() if run.parameters.get("workspace") == str(workspace)
+    ]
+    assert flow_run.state_type == StateType.RUNNING
     mlflow = MlflowClient(str(tracking(workspace).tracking_uri))
-    (logged,) = mlflow.search_runs(["1"], f"tags.prefect_flow_run = '{found.id}'")
+    (logged,) = mlflow.search_runs(["1"], f"tags.prefect_flow_run = '{flow_run.id}'")
     assert logged.info.status == "RUNNING"
 
     with marked(workspace):
         alive = looking(workspace)
 
-    ended = client.read_flow_run(found.id)
+    ended = client.read_flow_run(flow_run.id)
     assert ended.state is not None
     assert ended.state.type == StateType.CRASHED
     assert "its process is gone" in str(ended.state.message)
-    assert {each.state_type for each in client.read_task_runs() if each.flow_run_id == found.id} == {
+    assert {each.state_type for each in client.read_task_runs() if each.flow_run_id == flow_run.id} == {
         StateType.CRASHED
     }
     assert mlflow.get_run(logged.info.run_id).info.status == "KILLED"
@@ -112,14 +114,14 @@ def test_only_what_needs_a_process_is_ended_without_one(workspace: Path, client:
     states = [
         Running(), Pending(), CANCELLING, Completed(), Paused(), Suspended(), AwaitingRetry(), Scheduled(),
     ]  # fmt: skip
-    found = {}
+    runs = {}
     for state in states:
         tags = [dead_mark(workspace / "processes")]
         run = client.create_flow_run(dying, parameters={"workspace": workspace}, tags=tags)
         client.set_flow_run_state(run.id, state, force=True)
-        found[state.name] = run.id
+        runs[state.name] = run.id
     end_lost_runs(workspace, tracking(workspace))
-    assert {name: client.read_flow_run(run).state_type.name for name, run in found.items()} == {
+    assert {name: client.read_flow_run(run).state_type.name for name, run in runs.items()} == {
         "Running": "CRASHED",
         "Pending": "CRASHED",
         "Cancelling": "CANCELLED",
@@ -134,10 +136,10 @@ def test_only_what_needs_a_process_is_ended_without_one(workspace: Path, client:
 def test_a_restart_ends_what_was_served_and_frees_its_place(
     tmp_path: Path, client: SyncPrefectClient
 ) -> None:
-    served = client.create_deployment(client.create_flow(dying), "served", concurrency_limit=2)
+    deployment = client.create_deployment(client.create_flow(dying), "served", concurrency_limit=2)
 
     def started(workspace: Path, *states: State[None]) -> FlowRun:
-        run = client.create_flow_run_from_deployment(served, parameters={"workspace": str(workspace)})
+        run = client.create_flow_run_from_deployment(deployment, parameters={"workspace": str(workspace)})
         for state in states:
             client.set_flow_run_state(run.id, state)
         return run
@@ -146,7 +148,7 @@ def test_a_restart_ends_what_was_served_and_frees_its_place(
     elsewhere = started(tmp_path / "elsewhere", Pending())
     waiting = started(tmp_path, Pending())
     assert client.read_flow_run(waiting.id).state_type == StateType.SCHEDULED, "the limit is reached"
-    name = client.read_deployment(served).global_concurrency_limit
+    name = client.read_deployment(deployment).global_concurrency_limit
     assert name is not None
     client.update_global_concurrency_limit(name.name, GlobalConcurrencyLimitUpdate(active_slots=2))
     end_served_runs(tmp_path)

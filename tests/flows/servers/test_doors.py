@@ -31,15 +31,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of ``braid run``, with a password of its own."""
     with (
         variables({"PREFECT_API_AUTH_STRING": None}),
-        prefect_server(tmp_path_factory.mktemp("doors"), port_near(0), ephemeral=True) as found,
+        prefect_server(tmp_path_factory.mktemp("doors"), port_near(0), ephemeral=True) as running,
     ):
-        yield found
+        yield running
 
 
 @pytest.fixture(scope="module")
 def client(server: Server) -> Iterator[httpx.Client]:
-    with signed_in(server.address, str(server.password)) as found:
-        yield found
+    with signed_in(server.address, str(server.password)) as session:
+        yield session
 
 
 def test_without_the_password_nothing_is_read_or_changed(server: Server, client: httpx.Client) -> None:
@@ -88,7 +88,7 @@ def test_its_own_pages_are_answered(server: Server, client: httpx.Client) -> Non
 def test_events_are_told_to_nobody_else(server: Server) -> None:
     address = server.address.replace("http", "ws", 1) + "/events/out"
 
-    async def told(password: str, **options: Any) -> Any:
+    async def first_reply(password: str, **options: Any) -> Any:
         async with (
             asyncio.timeout(20),
             connect(address, subprotocols=["prefect"], proxy=None, **options) as socket,
@@ -96,17 +96,17 @@ def test_events_are_told_to_nobody_else(server: Server) -> None:
             await socket.send(json.dumps({"type": "auth", "token": password}))
             return json.loads(await socket.recv())["type"]
 
-    assert asyncio.run(told(str(server.password))) == "auth_success"
+    assert asyncio.run(first_reply(str(server.password))) == "auth_success"
     for password, origin in (("guessed", None), (str(server.password), "https://evil.example")):
         with pytest.raises(WebSocketException):
-            asyncio.run(told(password, origin=origin))
+            asyncio.run(first_reply(password, origin=origin))
 
 
 def test_the_name_that_a_proxy_gives_is_answered_too() -> None:
-    reached: list[str] = []
+    paths: list[str] = []
 
     async def app(scope: Message, receive: Receive, send: Send) -> None:
-        reached.append(scope["path"])
+        paths.append(scope["path"])
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body", "body": b""})
 
@@ -121,7 +121,7 @@ def test_the_name_that_a_proxy_gives_is_answered_too() -> None:
     assert asyncio.run(status("localhost:4200", "http://localhost:4200")) == 200
     assert asyncio.run(status("braid.example.org", "http://braid.example.org")) == 403
     assert asyncio.run(status("example.org", "https://braid.example.org")) == 403
-    assert len(reached) == 2
+    assert len(paths) == 2
 
 
 class TestPassword:

@@ -86,7 +86,7 @@ def test_the_module_gets_its_arguments_and_its_name(tmp_path: Path) -> None:
 def _children(process: psutil.Process) -> list[psutil.Process]:
     """Wait for the first child of a process."""
     for _ in range(200):
-        if found := process.children():
-            return found
+        if children := process.children():
+            return children
         psutil.wait_procs([process], timeout=0.1)
     raise AssertionError(f"{process} has started nothing")
