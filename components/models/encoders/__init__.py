@@ -113,6 +113,7 @@ def _pretrained(config: PretrainedConfig, facts: Any) -> Encoder:
         config.lora_rank,
         config.lora_alpha,
         rate=facts.rate if facts.modality == "audio" else None,
+        samples=facts.samples if facts.modality == "audio" else None,
     )
 
 

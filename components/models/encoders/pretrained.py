@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, Wav2Vec2FeatureExtractor
 
 from components.errors import ModelError
 from components.models.encoders.protocol import Encoder, masked_mean, without_padding
-from components.models.encoders.transformers_internals import shortened
+from components.models.encoders.transformers_internals import fit_window, shortened
 from components.pretrained import (
     PretrainedFacts,
     describe_pretrained,
@@ -48,6 +48,7 @@ class Pretrained(Encoder):
         lora_rank: Rank of the updates.
         lora_alpha: Their scale is `lora_alpha / lora_rank`.
         rate: Hz of the waves (audio).
+        samples: Samples of the longest audio.
 
     Raises:
         ModelError: If the model or its safetensors weights are missing, or its modality or rate is another.
@@ -63,10 +64,13 @@ class Pretrained(Encoder):
         lora_rank: int,
         lora_alpha: float,
         rate: int | None = None,
+        samples: int | None = None,
     ) -> None:
         facts = describe_pretrained(model, revision)
         network = _tower(load_model(facts.path), modality)
         prepare = _PREPARE[modality](facts, network, model, rate)
+        if samples is not None:
+            fit_window(network, prepare.extract, samples)
         super().__init__(_width(network, model), tokens=pooling == "tokens")
         self.pooling, self.frozen = pooling, tune == "frozen"
         self.name = model
@@ -79,8 +83,14 @@ class Pretrained(Encoder):
         self.train(not self.frozen)
 
     def train(self, mode: bool = True) -> Pretrained:
-        """Switch dropout on or off; a frozen model stays in eval mode."""
+        """Switch dropout on or off; a frozen model stays in eval mode, and batch normalisation always does.
+
+        Its statistics are of far more rows than a batch of fine-tuning has.
+        """
         super().train(mode and not self.frozen)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
         return self
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
@@ -239,7 +249,8 @@ def _require(network: nn.Module, argument: str, model: str, what: str, other: st
 
 def _width(network: PreTrainedModel, model: str) -> int:
     config = network.config
-    width = getattr(config, "hidden_size", None) or getattr(config, "d_model", None)
+    names = ("hidden_size", "d_model", "hidden_dim")
+    width = next((value for name in names if (value := getattr(config, name, None))), None)
     if width is None and getattr(config, "hidden_sizes", None):
         width = config.hidden_sizes[-1]
     if width is None:

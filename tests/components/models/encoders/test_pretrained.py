@@ -20,6 +20,8 @@ from transformers import (
     AutoTokenizer,
     ConvNextConfig,
     ConvNextModel,
+    EfficientNetConfig,
+    EfficientNetModel,
     PreTrainedModel,
     ViTConfig,
     ViTModel,
@@ -86,6 +88,24 @@ def convnext(folder: Path) -> str:
     return save(folder, ConvNextModel(config), {"image_processor_type": "X", "size": {"shortest_edge": 64}})
 
 
+def efficientnet(folder: Path) -> str:
+    config = EfficientNetConfig(
+        width_coefficient=0.25,
+        depth_coefficient=0.1,
+        hidden_dim=320,
+        hidden_act="relu6",
+        squeeze_expansion_ratio=0.0,  # EfficientNet-lite
+        image_size=64,
+    )
+    model = EfficientNetModel(config)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):  # as they start, nothing is left of an image after 7 blocks
+            torch.nn.init.kaiming_normal_(module.weight)
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.ones_(module.weight)
+    return save(folder, model, {"image_processor_type": "X", "size": {"height": 64, "width": 64}})
+
+
 def wav2vec2(folder: Path) -> str:
     config = Wav2Vec2Config(
         hidden_size=16,
@@ -130,9 +150,10 @@ def ast(folder: Path) -> str:
     return save(folder, ASTModel(config), ASTFeatureExtractor(max_length=100))
 
 
-MODELS = {"vit": vit, "convnext": convnext, "wav2vec2": wav2vec2, "whisper": whisper, "ast": ast}
-MODALITY = {"vit": "image", "convnext": "image", "wav2vec2": "audio", "whisper": "audio", "ast": "audio"}
-WIDTH = {"minilm": 384, "vit": 16, "convnext": 16, "wav2vec2": 16, "whisper": 16, "ast": 16}
+IMAGES = {"vit": vit, "convnext": convnext, "efficientnet": efficientnet}
+MODELS = {**IMAGES, "wav2vec2": wav2vec2, "whisper": whisper, "ast": ast}
+MODALITY = {name: "image" if name in IMAGES else "audio" for name in MODELS}
+WIDTH = {**dict.fromkeys(MODELS, 16), "minilm": 384, "efficientnet": 320}
 
 
 def text() -> dict[str, Tensor]:
@@ -161,7 +182,7 @@ def open_model(name: str, tmp_path: Path, **options: Any) -> tuple[Encoder, dict
         folder = tmp_path / name
         path = str(folder) if folder.exists() else MODELS[name](folder)
         facts = SimpleNamespace(modality=MODALITY[name], rate=RATE, samples=SAMPLES)
-        batch = sound() if MODALITY[name] == "audio" else pictures(64 if name == "convnext" else 32)
+        batch = sound() if MODALITY[name] == "audio" else pictures(32 if name == "vit" else 64)
     return build_encoder(PretrainedConfig(model=path, **options), facts), batch
 
 
@@ -295,9 +316,21 @@ def test_what_stands_behind_a_clip_does_not_matter(name: str, tmp_path: Path) ->
 def test_tokens_of_sound_behind_the_clip_are_zero(name: str, tmp_path: Path) -> None:
     encoder, batch = open_model(name, tmp_path, pooling="tokens")
     tokens = encoder(batch)
-    seconds = {"wav2vec2": SAMPLES / RATE, "whisper": 2.0}[name]  # whisper pads to chunk_length
-    used = (tokens.abs().sum(2) > 0).sum(1) / tokens.shape[1] * seconds
+    used = (tokens.abs().sum(2) > 0).sum(1) / tokens.shape[1] * SAMPLES / RATE
     torch.testing.assert_close(used, batch["length"] / RATE, rtol=0, atol=0.05)
+
+
+def test_whispers_window_is_as_long_as_the_longest_clip(tmp_path: Path) -> None:
+    encoder, batch = open_model("whisper", tmp_path, pooling="tokens")
+    assert encoder(batch).shape == (3, SAMPLES // 320, 16)  # 20 ms a token, of 2 s that the model could take
+    assert encoder.prepare(batch)[0]["input_features"].shape == (3, 80, SAMPLES // 160)
+
+
+def test_batch_normalisation_keeps_its_statistics_in_fine_tuning(tmp_path: Path) -> None:
+    encoder, batch = open_model("efficientnet", tmp_path, tune="full")
+    before = {name: value.clone() for name, value in encoder.named_buffers()}
+    encoder.train()(batch)
+    assert all(torch.equal(value, before[name]) for name, value in encoder.named_buffers())
 
 
 def test_pictures_are_normalised_by_the_processors_mean_and_deviation(tmp_path: Path) -> None:
@@ -389,7 +422,9 @@ def test_a_model_of_another_modality_is_refused(tmp_path: Path) -> None:
 def test_another_rate_than_the_models_own_is_refused(tmp_path: Path) -> None:
     path = wav2vec2(tmp_path / "wav2vec2")
     with pytest.raises(ModelError, match="16000 Hz, but this input has rate 8000"):
-        build_encoder(PretrainedConfig(model=path), SimpleNamespace(modality="audio", rate=8000))
+        build_encoder(
+            PretrainedConfig(model=path), SimpleNamespace(modality="audio", rate=8000, samples=8000)
+        )
 
 
 @needs_minilm

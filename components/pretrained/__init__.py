@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +28,11 @@ from huggingface_hub.errors import (
 from safetensors import SafetensorError
 
 from components.errors import ModelError
+from components.pretrained.packages import PACKAGE, package_folder, without_gates
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_PACKAGE = "package:"
 _FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 _NESTED = ["*/*"]  # onnx/, openvino/ and the like repeat the weights in other formats
 _HALF = (0.5, 0.5, 0.5)
@@ -97,14 +96,15 @@ def describe_pretrained(model: str, revision: str | None = None) -> PretrainedFa
 def locate(model: str, revision: str | None = None) -> Path:
     """Return the local folder of a checkpoint; one of the hub is downloaded once into the HF cache.
 
-    ``package:NAME/FOLDER`` is a folder of an installed Python package, for weights from a package index.
+    ``package:NAME/FOLDER`` is a folder of an installed Python package, for weights from a package index; see
+    :mod:`components.pretrained.packages`.
 
     Raises:
         ModelError: If there is no such folder, package or hub model, no access, or neither network nor cache.
     """
     folder = Path(model).expanduser()
-    if model.startswith(_PACKAGE):
-        folder = _in_package(model.removeprefix(_PACKAGE))
+    if model.startswith(PACKAGE):
+        folder = package_folder(model.removeprefix(PACKAGE))
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise ModelError(
@@ -150,25 +150,6 @@ def locate(model: str, revision: str | None = None) -> Path:
     return Path(snapshot)
 
 
-def _in_package(name: str) -> Path:
-    """Return a folder of an installed package, without running its code.
-
-    Raises:
-        ModelError: If there is no such package, or no such folder in it.
-    """
-    package, _, inner = name.partition("/")
-    spec = find_spec(package) if package.isidentifier() else None
-    if spec is None or not spec.submodule_search_locations:
-        raise ModelError(
-            f"encoder.model: {_PACKAGE}{name}: there is no installed package {package!r}; install the one "
-            "that brings the weights, or give a local folder or a hub id"
-        )
-    folder = Path(spec.submodule_search_locations[0]) / inner
-    if not folder.is_dir():
-        raise ModelError(f"encoder.model: {_PACKAGE}{name}: the package has no folder {inner!r}")
-    return folder
-
-
 def load_model(path: str | Path) -> PreTrainedModel:
     """Load a local checkpoint in float32, in eval mode, without network access.
 
@@ -205,6 +186,7 @@ def load_model(path: str | Path) -> PreTrainedModel:
         )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise ModelError(f"encoder.model: the weights in {path} cannot be opened: {error}") from error
+    without_gates(model)
     return model.eval()
 
 
