@@ -59,8 +59,8 @@ def test_late_fusion_needs_no_head() -> None:
 @pytest.mark.parametrize("tokens", [False, True], ids=["vector", "tokens"])
 def test_a_single_is_its_encoder_and_a_linear_head(tokens: bool) -> None:
     single = Single("a", Scale(tokens=tokens), Head(4, TARGETS))
-    found = single({"a": part([2.0, 3.0], [0, 1])}, torch.ones(2, 1, dtype=torch.bool))
-    torch.testing.assert_close(found, single.head(torch.tensor([[2.0, 4, 6, 8], [3, 6, 9, 12]])))
+    outputs = single({"a": part([2.0, 3.0], [0, 1])}, torch.ones(2, 1, dtype=torch.bool))
+    torch.testing.assert_close(outputs, single.head(torch.tensor([[2.0, 4, 6, 8], [3, 6, 9, 12]])))
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -68,12 +68,12 @@ def test_a_single_is_its_encoder_and_a_linear_head(tokens: bool) -> None:
 def test_joint_puts_each_embedding_in_the_row_it_came_from(name: str, tokens: bool) -> None:
     network = joint(name, tokens)
     present = torch.tensor([[True, False], [False, True], [True, True]])
-    found = network({"a": part([1.0, 2.0], [0, 2]), "b": part([3.0, 4.0], [1, 2])}, present)
+    outputs = network({"a": part([1.0, 2.0], [0, 2]), "b": part([3.0, 4.0], [1, 2])}, present)
     first = network({"a": part([1.0], [0])}, present[:1])
     second = network({"b": part([3.0], [0])}, present[1:2])
     third = network({"a": part([2.0], [0]), "b": part([4.0], [0])}, present[2:])
     # float32 sums in batches of other sizes
-    torch.testing.assert_close(found, torch.cat([first, second, third]), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(outputs, torch.cat([first, second, third]), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -49,7 +49,7 @@ def pipeline(alignment: dict[str, Any] | None = None, **changes: Any) -> Pipelin
 
 
 class Made:
-    """What comes before alignment: canonical samples and features of two inputs."""
+    """Steps before alignment: canonical samples and features of two inputs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.config = folder, pipeline()
@@ -122,11 +122,11 @@ def test_it_is_keyed_by_what_it_depends_on(
 def test_search_and_its_judgement_beat_chance(made: Made) -> None:
     trained = finish(align(made.dataset, made.features, made.config, made.folder / "aligned"))
     network = open_aligned(trained, made.features, made.config)
-    found = evaluate_retrieval(made.dataset, made.features, network, made.config)
-    assert {each.name for each in found.each} == {
+    retrieval = evaluate_retrieval(made.dataset, made.features, network, made.config)
+    assert {each.name for each in retrieval.each} == {
         f"{way}{right}" for way in ("photo_to_note", "note_to_photo") for right in ("", "_class")
     }
-    by_class = {each.name: each for each in found.each if each.right == "class"}
+    by_class = {each.name: each for each in retrieval.each if each.right == "class"}
     for each in by_class.values():  # 24 test rows, of which the photo is missing in 3 and the note in 3
         assert (each.queries, each.rows) == (21, 21)
         assert each.chance["recall_1"] == pytest.approx(1 / 3, abs=0.05)

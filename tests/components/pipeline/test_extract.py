@@ -57,17 +57,17 @@ def test_the_second_time_nothing_is_extracted(tiny: BuiltModel) -> None:
 
 def test_features_are_what_the_encoder_gives(tiny: BuiltModel) -> None:
     samples = open_samples_table(tiny.dataset).rows(["facts"], values=True)
-    found = load_embeddings(samples, "facts", tiny.features["facts"])
+    embeddings = load_embeddings(samples, "facts", tiny.features["facts"])
     preprocessor = open_preprocessor(tiny.prepared["facts"])
     encoder = open_encoder(tiny.features["facts"].encoder, tiny.config.inputs["facts"].encoder, preprocessor)
     for row in (0, 7, 50):  # the second lacks it
         cells = {"age": samples["facts.age"][row], "city": samples["facts.city"][row]}
         if samples["facts.digest"].isna()[row]:
-            assert not found[row].any()
+            assert not embeddings[row].any()
         else:
             alone = encoder(preprocessor.collate([preprocessor.canonical(cells)]))[0].detach()
             # float32 sums in a batch of another size
-            np.testing.assert_allclose(found[row].numpy(), alone.numpy(), rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(embeddings[row].numpy(), alone.numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_one_changed_picture_costs_one_row(
@@ -91,12 +91,12 @@ def test_shards_are_opened_one_after_the_other_whatever_the_order_of_the_rows(
     table = pq.read_table(tiny.dataset.samples)
     shuffled = str(tmp_path / "shuffled.parquet")
     pq.write_table(table.take(np.random.default_rng(0).permutation(len(table))), shuffled)
-    opened: list[Path] = []
+    mapped: list[Path] = []
     original = shards._decode
 
     def decode(path: Path, codec: shards.Codec, columns: list[str] | None = None) -> pa.Table:
         if columns is None:
-            opened.append(path)
+            mapped.append(path)
         return original(path, codec, columns)
 
     monkeypatch.setattr(shards, "_decode", decode)
@@ -107,11 +107,12 @@ def test_shards_are_opened_one_after_the_other_whatever_the_order_of_the_rows(
         tiny.config,
         tmp_path / "features",
     )
-    assert len(opened) == len(set(opened)) == 3, "84 samples in shards of 40, each mapped once"
+    assert len(mapped) == len(set(mapped)) == 3, "84 samples in shards of 40, each mapped once"
     digests = open_samples_table(tiny.dataset).rows(["photo"])["photo.digest"].dropna().tolist()
-    found = ShardStore(Path(features.store), "parquet").stack(digests)
+    vectors = ShardStore(Path(features.store), "parquet").stack(digests)
     whole = ShardStore(Path(tiny.features["photo"].store), "parquet").stack(digests)
-    np.testing.assert_array_equal(found, whole)  # in the order of the store: the same batches, the same bits
+    # in the order of the store: the same batches, the same bits
+    np.testing.assert_array_equal(vectors, whole)
 
 
 def test_a_killed_extraction_goes_on_where_it_stopped(tiny: BuiltModel, tmp_path: Path) -> None:
@@ -120,14 +121,14 @@ def test_a_killed_extraction_goes_on_where_it_stopped(tiny: BuiltModel, tmp_path
     command = [sys.executable, "-c", KILLED, str(tmp_path / "work.pickle"), str(tmp_path / "features")]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == 9
 
-    told: list[tuple[int, int]] = []
-    features = extract(*work, tmp_path / "features", lambda done, total: told.append((done, total)))
+    reports: list[tuple[int, int]] = []
+    features = extract(*work, tmp_path / "features", lambda done, total: reports.append((done, total)))
     assert features.extracted == 44, "40 of 84 were in the shard that was written before the kill"
-    assert told == [(0, 44), (40, 44), (44, 44)]
+    assert reports == [(0, 44), (40, 44), (44, 44)]
     digests = open_samples_table(tiny.dataset).rows(["photo"])["photo.digest"].dropna().tolist()
-    found = ShardStore(Path(features.store), "parquet").stack(digests)
+    vectors = ShardStore(Path(features.store), "parquet").stack(digests)
     whole = ShardStore(Path(tiny.features["photo"].store), "parquet").stack(digests)
-    np.testing.assert_array_equal(found, whole)  # shards begin at the same rows, so even the bits are equal
+    np.testing.assert_array_equal(vectors, whole)  # shards begin at the same rows, so even the bits are equal
 
 
 def test_a_damaged_shard_is_extracted_again(tiny: BuiltModel, tmp_path: Path) -> None:
@@ -145,11 +146,11 @@ def test_a_damaged_shard_is_extracted_again(tiny: BuiltModel, tmp_path: Path) ->
 def test_padding_is_not_stored(lengths: list[int], expected: list[int]) -> None:
     rows = np.ones((3, 3, 2), np.float32) * (np.arange(3) < np.array(lengths)[:, None])[..., None]
     rows[0, :1] = 0  # a zero vector before the last real token stays
-    found = without_padding(rows)
-    assert [len(row) for row in found] == expected
-    for row, kept in zip(rows, found, strict=True):
-        np.testing.assert_array_equal(row[: len(kept)], kept)
-        assert not row[len(kept) :].any()
+    trimmed = without_padding(rows)
+    assert [len(row) for row in trimmed] == expected
+    for row, stored in zip(rows, trimmed, strict=True):
+        np.testing.assert_array_equal(row[: len(stored)], stored)
+        assert not row[len(stored) :].any()
 
 
 def test_vectors_are_stored_as_they_are() -> None:

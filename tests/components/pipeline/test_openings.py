@@ -1,4 +1,4 @@
-"""How often the steps of a run open the samples table."""
+"""Number of times that the steps of a run open the samples table."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def openings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Grows by the path of a samples table whenever a reader of Parquet files opens one."""
     paths: list[str] = []
 
-    def counted(reader: Callable[..., Any], place: int) -> Callable[..., Any]:
+    def counted(reader: Callable[..., Any], argument: int) -> Callable[..., Any]:
         def read(*arguments: Any, **options: Any) -> Any:
-            if str(arguments[place]).endswith("samples.parquet"):
-                paths.append(str(arguments[place]))
+            if str(arguments[argument]).endswith("samples.parquet"):
+                paths.append(str(arguments[argument]))
             return reader(*arguments, **options)
 
         return read
@@ -73,8 +73,8 @@ def test_a_table_that_another_replaces_under_its_path_is_opened_again(
     path = Path(dataset.samples)
     table = pq.ParquetFile(path).read()
     cells = table.column("photo.path").to_pylist()
-    place = table.column_names.index("photo.path")
-    moved = table.set_column(place, "photo.path", [[cell and f"/elsewhere{cell}" for cell in cells]])
+    index = table.column_names.index("photo.path")
+    moved = table.set_column(index, "photo.path", [[cell and f"/elsewhere{cell}" for cell in cells]])
     pq.write_table(moved, path.with_suffix(".new"))
     path.with_suffix(".new").rename(path)
     again = open_samples_table(dataset).rows(["photo"], values=True)

@@ -96,9 +96,9 @@ def test_only_training_rows_teach_scales_and_categories(steps: Steps, split: str
     first = steps.prepare("facts")
     manifest = steps.data / "rows.csv"
     lines = manifest.read_text("utf-8").splitlines()
-    place = next(number for number, line in enumerate(lines) if line.startswith(f"{split}-0,"))
-    *cells, _, _ = lines[place].split(",")
-    lines[place] = ",".join([*cells, "9999.5", "Atlantis"])
+    index = next(number for number, line in enumerate(lines) if line.startswith(f"{split}-0,"))
+    *cells, _, _ = lines[index].split(",")
+    lines[index] = ",".join([*cells, "9999.5", "Atlantis"])
     manifest.write_text("\n".join(lines), "utf-8")
     again = steps.prepare("facts")
     assert (again.fingerprint == first.fingerprint) is same
@@ -106,7 +106,7 @@ def test_only_training_rows_teach_scales_and_categories(steps: Steps, split: str
 
 
 def test_progress_is_told_by_shards(steps: Steps) -> None:
-    told: list[tuple[int, int]] = []
+    reports: list[tuple[int, int]] = []
     dataset = steps.ingest()
     prepare(
         dataset,
@@ -114,9 +114,9 @@ def test_progress_is_told_by_shards(steps: Steps) -> None:
         steps.config.inputs["photo"],
         steps.folder / "cache",
         40,
-        lambda done, total: told.append((done, total)),
+        lambda done, total: reports.append((done, total)),
     )
-    assert told == [(0, 84), (40, 84), (80, 84), (84, 84)]
+    assert reports == [(0, 84), (40, 84), (80, 84), (84, 84)]
 
 
 def test_canonical_samples_are_the_pictures(steps: Steps) -> None:

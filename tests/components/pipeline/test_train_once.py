@@ -121,8 +121,8 @@ class TestProbe:
         samples = samples[(samples["split"] == "test") & samples["note.digest"].notna()]
         head = read_tensors(Path(single.head), single.prefix)
         vectors = load_embeddings(samples, "note", tiny.features["note"])
-        found = (vectors @ head["weight"].T + head["bias"]).argmax(1).numpy()
-        assert (found == tiny.dataset.targets.encode(samples)["label"].numpy()).mean() > 0.9
+        predicted = (vectors @ head["weight"].T + head["bias"]).argmax(1).numpy()
+        assert (predicted == tiny.dataset.targets.encode(samples)["label"].numpy()).mean() > 0.9
 
     def test_other_preprocessing_with_the_same_encoder_is_another_probe(
         self, tiny: BuiltModel, tmp_path: Path
@@ -194,7 +194,7 @@ class TestFuse:
 
 
 def made_before(tiny: BuiltModel) -> tuple[Any, ...]:
-    """What a joint training is given of the steps before it."""
+    """List what a joint training is given of the steps before it."""
     return tiny.dataset, tiny.prepared, tiny.features, tiny.singles
 
 

@@ -48,22 +48,22 @@ def test_their_natural_parameters_stand_in_their_order() -> None:
 
 def test_natural_and_proper_work_on_each_ones_own_part() -> None:
     outputs = torch.randn(6, ALL.width, generator=torch.Generator().manual_seed(0))
-    found = ALL.natural(outputs)
-    least = torch.ones_like(found)
-    brought_back = ALL.proper(-found, least)
+    natural = ALL.natural(outputs)
+    least = torch.ones_like(natural)
+    brought_back = ALL.proper(-natural, least)
     for target in ALL:
         part = ALL.slices[target.name]
-        torch.testing.assert_close(found[:, part], target.natural(outputs[:, part]))
-        expected = target.proper(-found[:, part], least[:, part])
+        torch.testing.assert_close(natural[:, part], target.natural(outputs[:, part]))
+        expected = target.proper(-natural[:, part], least[:, part])
         torch.testing.assert_close(brought_back[:, part], expected)
     assert (brought_back[:, ALL.slices["price"]][:, 1] == 1).all()
 
 
 def test_the_prior_is_each_ones_own() -> None:
     values = ALL.encode(TABLE)
-    found = ALL.prior(values)
+    prior = ALL.prior(values)
     for target in ALL:
-        torch.testing.assert_close(found[ALL.slices[target.name]], target.prior(values[target.name].numpy()))
+        torch.testing.assert_close(prior[ALL.slices[target.name]], target.prior(values[target.name].numpy()))
 
 
 def test_cells_are_encoded_by_name_and_empty_ones_stay_unknown() -> None:
@@ -106,10 +106,10 @@ def test_rows_without_a_target_do_not_reach_its_loss_or_its_gradient() -> None:
     for target in ALL:
         (gradient,) = torch.autograd.grad(losses[target.name], outputs, retain_graph=True)
         assert torch.isfinite(gradient).all(), "NaN of an unknown value must not leak"
-        reached = torch.zeros(4, ALL.width, dtype=torch.bool)
-        reached[:, ALL.slices[target.name]] = known_rows(values[target.name]).unsqueeze(1)
-        assert (gradient[~reached] == 0).all()
-        assert (gradient[reached] != 0).any()
+        reachable = torch.zeros(4, ALL.width, dtype=torch.bool)
+        reachable[:, ALL.slices[target.name]] = known_rows(values[target.name]).unsqueeze(1)
+        assert (gradient[~reachable] == 0).all()
+        assert (gradient[reachable] != 0).any()
 
 
 def test_a_batch_in_which_no_row_has_a_target_has_no_loss_of_it() -> None:
@@ -133,5 +133,5 @@ def test_one_alone_is_what_it_is_among_others(kind: str) -> None:
     natural, values = drawn_natural(target, 10), torch.from_numpy(drawn_values(target, 10))
     beside = torch.cat([drawn_natural(other, 10), natural], dim=1)
     unknown = torch.full((10,), torch.nan)
-    found = both.losses(beside, {"another": unknown, target.name: values})
-    torch.testing.assert_close(found[target.name], alone.losses(natural, {target.name: values})[target.name])
+    losses = both.losses(beside, {"another": unknown, target.name: values})
+    torch.testing.assert_close(losses[target.name], alone.losses(natural, {target.name: values})[target.name])

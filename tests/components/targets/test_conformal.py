@@ -36,11 +36,11 @@ def test_coverage_is_what_was_promised_whatever_the_model(kind: str, heat: float
     values, predictions = drawn(target, 4000, heat)
     quantile = fit_quantile(target.nonconformity(values[:2000], predictions[:2000]), coverage)
     rows = np.tile(quantile, (2000, 1))
-    found = covered(target, values[2000:], predictions[2000:], rows).mean()
+    share = covered(target, values[2000:], predictions[2000:], rows).mean()
     # 2000 rows for the quantile and 2000 to count: a standard deviation of at most .013 at .8
-    assert found > coverage - 0.03
+    assert share > coverage - 0.03
     loose = {"multilabel": 0.1}.get(kind, 0.03)  # a label is there or not: no set lies between
-    assert found < coverage + loose
+    assert share < coverage + loose
 
 
 @pytest.mark.parametrize("kind", EVERY)
@@ -93,10 +93,10 @@ class TestWords:
         assert abstains(target, p, q).tolist() == [True, False, False]
         middle = np.array([[0.5, 0.05, 0.02]])  # a: neither word is near enough
         assert describe(target, middle, q[:1]) == ["a?"]
-        for there in (0.0, 1.0):  # what is left open is held whatever it is
-            assert covered(target, np.array([[there, 0, 0]]), middle, q[:1]).all()
-        found = covered(target, np.array([[0.0, 1, 1]]), p[:1], q[:1])
-        assert found.tolist() == [[False, True, False]]
+        for label in (0.0, 1.0):  # what is left open is held whatever it is
+            assert covered(target, np.array([[label, 0, 0]]), middle, q[:1]).all()
+        held = covered(target, np.array([[0.0, 1, 1]]), p[:1], q[:1])
+        assert held.tolist() == [[False, True, False]]
 
     def test_numbers_have_an_interval_in_their_unit(self) -> None:
         target, p, q = number(), np.array([[10.0, 2.0], [10.0, 0.5]]), np.array([[1.5], [1.5]])

@@ -1,4 +1,4 @@
-"""What holds of every kind of target, against formulas of a few lines of NumPy."""
+"""Contract of every kind of target, against formulas of a few lines of NumPy."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class TestCells:
         self, kind: str, cells: list[str | None], expected: list[Any]
     ) -> None:
         target = KINDS[kind]
-        found = target.encode(cells)
+        encoded = target.encode(cells)
         unknown = np.full(target.width, np.nan) if isinstance(target, Multilabel) else np.nan
         wanted = np.array([unknown if value is None else value for value in expected])
-        np.testing.assert_array_equal(found, wanted)
-        assert found.dtype == (np.int64 if kind in ("classification", "ordinal") else np.float64)
+        np.testing.assert_array_equal(encoded, wanted)
+        assert encoded.dtype == (np.int64 if kind in ("classification", "ordinal") else np.float64)
         known = [value is not None and value != -1 for value in expected]
-        assert target.known(found).tolist() == known
+        assert target.known(encoded).tolist() == known
 
     @pytest.mark.parametrize("kind", ["classification", "ordinal", "multilabel"])
     def test_an_answer_in_words_is_read_back_as_it_was(self, kind: str) -> None:
@@ -60,9 +60,9 @@ class TestCells:
 
     @every_kind
     def test_no_cells_are_no_rows(self, kind: str) -> None:
-        found = KINDS[kind].encode([])
-        assert len(found) == 0
-        assert KINDS[kind].known(found).tolist() == []
+        encoded = KINDS[kind].encode([])
+        assert len(encoded) == 0
+        assert KINDS[kind].known(encoded).tolist() == []
 
 
 def expected_losses(
@@ -98,8 +98,8 @@ def expected_losses(
 def test_losses_are_those_of_the_formulas(kind: str, smoothing: float) -> None:
     target = KINDS[kind]
     natural, values = drawn_natural(target, 50), drawn_values(target, 50)
-    found = target.losses(natural, torch.from_numpy(values), smoothing)
-    np.testing.assert_allclose(found.numpy(), expected_losses(target, natural.numpy(), values, smoothing))
+    losses = target.losses(natural, torch.from_numpy(values), smoothing)
+    np.testing.assert_allclose(losses.numpy(), expected_losses(target, natural.numpy(), values, smoothing))
 
 
 @every_kind
@@ -138,8 +138,8 @@ class TestWeights:
         target = KINDS["ordinal"]
         natural, values = drawn_natural(target, 20), torch.from_numpy(drawn_values(target, 20))
         weights = torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64)
-        found = target.losses(natural, values, 0.0, weights)
-        torch.testing.assert_close(found, target.losses(natural, values) * weights[values])
+        losses = target.losses(natural, values, 0.0, weights)
+        torch.testing.assert_close(losses, target.losses(natural, values) * weights[values])
 
     def test_a_rare_label_weighs_by_the_rows_without_it(self) -> None:
         values = np.array([[1, 0, 0], [1, 0, 1], [1, 1, 0], [0, 0, 0], [np.nan] * 3])
@@ -147,10 +147,10 @@ class TestWeights:
         assert weights is not None
         assert weights.tolist() == pytest.approx([1 / 3, 3, 3])
         target, natural = labels("abc"), drawn_natural(labels("abc"), 4)
-        p, there = special.expit(natural.numpy()), values[:4]
-        expected = -(weights.numpy() * there * np.log(p) + (1 - there) * np.log(1 - p)).mean(1)
-        found = target.losses(natural, torch.from_numpy(there), weights=weights.double())
-        np.testing.assert_allclose(found.numpy(), expected)
+        p, known = special.expit(natural.numpy()), values[:4]
+        expected = -(weights.numpy() * known * np.log(p) + (1 - known) * np.log(1 - p)).mean(1)
+        losses = target.losses(natural, torch.from_numpy(known), weights=weights.double())
+        np.testing.assert_allclose(losses.numpy(), expected)
 
     def test_numbers_weigh_alike(self) -> None:
         assert number().balance(np.arange(9.0)) is None
@@ -161,30 +161,30 @@ class TestPredictions:
     def test_predictions_are_those_of_the_distribution(self, kind: str) -> None:
         target = KINDS[kind]
         natural = drawn_natural(target, 40)
-        found = target.predict(natural).numpy()
+        predictions = target.predict(natural).numpy()
         n = natural.numpy()
         if isinstance(target, Regression):
             mean, std = n[:, 0] / n[:, 1] * target.std + target.mean, target.std / np.sqrt(n[:, 1])
-            np.testing.assert_allclose(found, np.stack([mean, std], 1))
+            np.testing.assert_allclose(predictions, np.stack([mean, std], 1))
         elif isinstance(target, Multilabel):
-            np.testing.assert_allclose(found, special.expit(n))
+            np.testing.assert_allclose(predictions, special.expit(n))
         else:
-            np.testing.assert_allclose(found, special.softmax(n, axis=1))
-        assert found.shape == (40, len(target.columns))
+            np.testing.assert_allclose(predictions, special.softmax(n, axis=1))
+        assert predictions.shape == (40, len(target.columns))
 
     @every_kind
     def test_the_loss_is_the_negative_log_likelihood_of_the_prediction(self, kind: str) -> None:
         target = KINDS[kind]
         natural, values = drawn_natural(target, 30), drawn_values(target, 30)
         predictions = target.predict(natural).numpy()
-        found = target.row_losses(values, predictions)
+        losses = target.row_losses(values, predictions)
         if isinstance(target, Regression):
             expected = -stats.norm.logpdf(values, *predictions.T)
         elif isinstance(target, Multilabel):
             expected = -stats.bernoulli.logpmf(values, predictions).sum(1)
         else:
             expected = -np.log(predictions[np.arange(30), values])
-        np.testing.assert_allclose(found, expected)
+        np.testing.assert_allclose(losses, expected)
 
     @every_kind
     def test_what_is_natural_stays_as_it_is_when_brought_back(self, kind: str) -> None:
@@ -210,33 +210,33 @@ class TestPredictions:
     def test_a_mixture_of_equals_is_one_of_them(self, kind: str) -> None:
         target = KINDS[kind]
         predictions = target.predict(drawn_natural(target, 20))
-        found = target.predict(target.mix([predictions, predictions, predictions]))
-        torch.testing.assert_close(found, predictions, rtol=1e-6, atol=1e-9)
+        mixture = target.predict(target.mix([predictions, predictions, predictions]))
+        torch.testing.assert_close(mixture, predictions, rtol=1e-6, atol=1e-9)
 
     @every_kind
     def test_a_mixture_is_the_average_of_the_distributions(self, kind: str) -> None:
         target = KINDS[kind]
         parts = [target.predict(drawn_natural(target, 15, seed)) for seed in range(3)]
-        found = target.predict(target.mix(parts)).numpy()
+        mixture = target.predict(target.mix(parts)).numpy()
         stacked = np.stack([part.numpy() for part in parts])
         if isinstance(target, Regression):
             mean = stacked[..., 0].mean(0)  # law of total variance
             variance = (stacked[..., 1] ** 2).mean(0) + stacked[..., 0].var(0)
-            np.testing.assert_allclose(found, np.stack([mean, np.sqrt(variance)], 1), rtol=1e-6)
+            np.testing.assert_allclose(mixture, np.stack([mean, np.sqrt(variance)], 1), rtol=1e-6)
         else:
-            np.testing.assert_allclose(found, stacked.mean(0), rtol=1e-6)
+            np.testing.assert_allclose(mixture, stacked.mean(0), rtol=1e-6)
 
     @every_kind
     def test_the_prior_says_how_often_things_are_in_the_training_rows(self, kind: str) -> None:
         target = KINDS[kind]
         values = drawn_values(target, 200)
-        found = target.predict(target.prior(values).unsqueeze(0))[0].numpy()
+        prior = target.predict(target.prior(values).unsqueeze(0))[0].numpy()
         if isinstance(target, Regression):
-            np.testing.assert_allclose(found, [target.mean, target.std])
+            np.testing.assert_allclose(prior, [target.mean, target.std])
         elif isinstance(target, Multilabel):
-            np.testing.assert_allclose(found, values.mean(0), rtol=1e-5)
+            np.testing.assert_allclose(prior, values.mean(0), rtol=1e-5)
         else:
-            np.testing.assert_allclose(found, np.bincount(values) / 200, rtol=1e-5)
+            np.testing.assert_allclose(prior, np.bincount(values) / 200, rtol=1e-5)
 
     @every_kind
     def test_no_predictions_are_no_answers(self, kind: str) -> None:
@@ -330,9 +330,9 @@ def test_it_travels_as_json(kind: str) -> None:
 def test_a_head_gives_natural_parameters(kind: str) -> None:
     targets = Targets((KINDS[kind],))
     head = Head(5, targets)
-    found = head(torch.randn(7, 5))
-    assert found.shape == (7, targets.width)
+    natural = head(torch.randn(7, 5))
+    assert natural.shape == (7, targets.width)
     values = torch.from_numpy(drawn_values(targets.primary, 7))
-    targets.primary.losses(found, values).mean().backward()
+    targets.primary.losses(natural, values).mean().backward()
     assert torch.isfinite(head.weight.grad).all()
     assert (head.weight.grad.abs().sum(1) > 0).all()

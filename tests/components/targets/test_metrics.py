@@ -51,14 +51,14 @@ def by_scikit_learn(kind: str, y: np.ndarray, p: np.ndarray) -> dict[str, float]
             "interval_width": 2 * 1.6448536269514722 * std.mean(),
         }
     if kind == "multilabel":
-        said = (p >= 0.5).astype(int)
+        chosen = (p >= 0.5).astype(int)
         return {
-            "subset_accuracy": sk.accuracy_score(y, said),
-            "hamming_loss": sk.hamming_loss(y, said),
-            "f1_macro": sk.f1_score(y, said, average="macro"),
-            "f1_micro": sk.f1_score(y, said, average="micro"),
-            "precision_macro": sk.precision_score(y, said, average="macro"),
-            "recall_macro": sk.recall_score(y, said, average="macro"),
+            "subset_accuracy": sk.accuracy_score(y, chosen),
+            "hamming_loss": sk.hamming_loss(y, chosen),
+            "f1_macro": sk.f1_score(y, chosen, average="macro"),
+            "f1_micro": sk.f1_score(y, chosen, average="micro"),
+            "precision_macro": sk.precision_score(y, chosen, average="macro"),
+            "recall_macro": sk.recall_score(y, chosen, average="macro"),
             "roc_auc": sk.roc_auc_score(y, p, average="macro"),
             "average_precision": sk.average_precision_score(y, p, average="macro"),
             "log_loss": np.mean([sk.log_loss(y[:, c], p[:, c]) for c in range(4)]),
@@ -79,11 +79,11 @@ def by_scikit_learn(kind: str, y: np.ndarray, p: np.ndarray) -> dict[str, float]
 @pytest.mark.parametrize("kind", KINDS)
 def test_metrics_agree_with_scikit_learn(kind: str, ties: bool) -> None:
     y, p = drawn(kind, ties=ties)
-    found = all_metrics(KINDS[kind], y, p)
+    metrics = all_metrics(KINDS[kind], y, p)
     expected = by_scikit_learn(kind, y, p)
-    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-10)
-    assert set(found) == set(KINDS[kind].metrics)
-    for name, value in found.items():
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected, abs=1e-10)
+    assert set(metrics) == set(KINDS[kind].metrics)
+    for name, value in metrics.items():
         assert metric(KINDS[kind], name, y, p) == pytest.approx(value, abs=1e-12)
 
 
@@ -135,9 +135,9 @@ def test_every_metric_says_which_way_is_better() -> None:
 class TestNumbers:
     def test_numbers_that_are_all_the_same_have_no_r2(self) -> None:
         y, p = np.full(5, 1e6), np.tile([1e6, 1.0], (5, 1))
-        found = all_metrics(number(), y, p)
-        assert "r2" not in found
-        assert found["rmse"] == 0
+        metrics = all_metrics(number(), y, p)
+        assert "r2" not in metrics
+        assert metrics["rmse"] == 0
 
     def test_numbers_that_differ_little_far_from_zero_have_one(self) -> None:
         y = 1e6 + np.arange(10.0)
@@ -156,8 +156,8 @@ class TestNumbers:
         assert metric(number(), "calibration_error", y, wrong) > 0.2
         table = quantile_reliability(y, *right.T)
         np.testing.assert_allclose(table["accuracy"], table["confidence"], atol=0.015)
-        found = np.abs(quantile_reliability(y, *wrong.T).eval("accuracy - confidence")).mean()
-        assert metric(number(), "calibration_error", y, wrong) == pytest.approx(found)
+        error = np.abs(quantile_reliability(y, *wrong.T).eval("accuracy - confidence")).mean()
+        assert metric(number(), "calibration_error", y, wrong) == pytest.approx(error)
 
     @pytest.mark.parametrize(
         ("values", "predictions", "error", "message"),
@@ -180,17 +180,19 @@ class TestLabels:
     def test_a_label_that_no_row_has_is_left_out_of_averages(self) -> None:
         y, p = drawn("multilabel")
         y[:, 2] = 0
-        kept = [0, 1, 3]
-        found = all_metrics(KINDS["multilabel"], y, p)
-        said = (p >= 0.5).astype(int)
-        assert found["f1_macro"] == pytest.approx(sk.f1_score(y[:, kept], said[:, kept], average="macro"))
-        assert found["roc_auc"] == pytest.approx(sk.roc_auc_score(y[:, kept], p[:, kept]))
-        assert found["f1_micro"] == pytest.approx(sk.f1_score(y, said, average="micro"))
+        columns = [0, 1, 3]
+        metrics = all_metrics(KINDS["multilabel"], y, p)
+        chosen = (p >= 0.5).astype(int)
+        assert metrics["f1_macro"] == pytest.approx(
+            sk.f1_score(y[:, columns], chosen[:, columns], average="macro")
+        )
+        assert metrics["roc_auc"] == pytest.approx(sk.roc_auc_score(y[:, columns], p[:, columns]))
+        assert metrics["f1_micro"] == pytest.approx(sk.f1_score(y, chosen, average="micro"))
 
     def test_rows_that_have_all_labels_leave_out_what_ranks(self) -> None:
-        found = all_metrics(labels("ab"), np.ones((3, 2)), np.full((3, 2), 0.7))
-        assert "roc_auc" not in found
-        assert found["f1_macro"] == found["subset_accuracy"] == 1
+        metrics = all_metrics(labels("ab"), np.ones((3, 2)), np.full((3, 2), 0.7))
+        assert "roc_auc" not in metrics
+        assert metrics["f1_macro"] == metrics["subset_accuracy"] == 1
 
     def test_by_label_agrees_with_scikit_learn(self) -> None:
         y, p = drawn("multilabel")

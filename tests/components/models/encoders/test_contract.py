@@ -34,7 +34,7 @@ TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
 
 @dataclass
 class Facts:
-    """What an encoder asks of a preprocessor."""
+    """Attributes that an encoder reads from a preprocessor."""
 
     modality: str
     size: int = 28

@@ -85,10 +85,10 @@ def test_the_same_seed_gives_the_same_bits_and_a_choice_that_json_keeps(name: st
     again, _, _ = fit(name, targets, seed=3)
     for key, value in encoder.state_dict().items():
         assert torch.equal(value, again.state_dict()[key]), key
-    kept, _, same = fit(name, targets, seed=3, choice=json.loads(json.dumps(choice)))
+    from_choice, _, same = fit(name, targets, seed=3, choice=json.loads(json.dumps(choice)))
     assert same == choice
     for key, value in encoder.state_dict().items():
-        assert torch.equal(value, kept.state_dict()[key]), key
+        assert torch.equal(value, from_choice.state_dict()[key]), key
 
 
 @every_encoder
@@ -112,7 +112,7 @@ def test_no_label_of_validation_is_looked_at_where_hyper_parameters_are_given(na
 def test_balanced_weights_find_a_rare_class_more_often(name: str) -> None:
     target = classes(2, "balanced_accuracy")
     targets = Targets((target,))
-    found = []
+    probabilities = []
     for balanced in (False, True):
         encoder = fresh(name)
         tasks = []
@@ -123,8 +123,8 @@ def test_balanced_weights_find_a_rare_class_more_often(name: str) -> None:
             values = (rows.values[target.name] == 1) & is_one
             tasks.append(type(rows)(rows.batches, {target.name: values.long()}))
         head, _ = encoder.fit_rows(FitTask(targets, *tasks, balanced=balanced, seed=0))
-        found.append(float(head(encoder(batch)).softmax(1)[:, 1].detach().mean()))
-    assert found[1] > found[0]
+        probabilities.append(float(head(encoder(batch)).softmax(1)[:, 1].detach().mean()))
+    assert probabilities[1] > probabilities[0]
 
 
 @every_encoder

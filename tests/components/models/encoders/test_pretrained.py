@@ -1,4 +1,4 @@
-"""Pretrained encoders: a real MiniLM for text, small random-weight models for pictures and sound."""
+"""Pretrained encoders: a real MiniLM for text, small random-weight models for images and audio."""
 
 from __future__ import annotations
 

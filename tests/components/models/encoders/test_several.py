@@ -1,4 +1,4 @@
-"""Several pictures or sounds of one row: prepared alike, embedded alike, pooled without regard to order."""
+"""Several images or audio clips of one row: prepared and embedded alike, pooled without regard to order."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def views(pooling: str = "mean") -> tuple[SeveralPreprocessor, Several]:
 def test_the_mean_is_that_of_the_single_items() -> None:
     preprocessor, encoder = views()
     rows = [[picture(0), picture(90)], [picture(200)], [picture(10), picture(90), picture(250)]]
-    found = encoder(preprocessor.collate([preprocessor.canonical(row) for row in rows]))
+    pooled = encoder(preprocessor.collate([preprocessor.canonical(row) for row in rows]))
     for row, items in enumerate(rows):
         each = [preprocessor.each.canonical(item) for item in items]
         alone = encoder.each(preprocessor.each.collate(each)).mean(0)
-        torch.testing.assert_close(found[row], alone)
+        torch.testing.assert_close(pooled[row], alone)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "attention"])

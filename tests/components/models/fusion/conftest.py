@@ -21,7 +21,7 @@ Install = Callable[..., None]
 
 
 def install(folder: Path, version: str = "1.0", name: str = "braid-example", source: str = "") -> None:
-    """What pip leaves of a distribution: its module, and a dist-info folder beside it."""
+    """Write what pip leaves of a distribution: its module, and a dist-info folder beside it."""
     info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", "utf-8")

@@ -36,4 +36,4 @@ class SoftMaximum(Fusion):
 
 
 class NotAFusion(nn.Module):
-    """What an entry point must not name."""
+    """Class that an entry point must not name."""

@@ -70,8 +70,8 @@ def gradients(fusion: Fusion, embeddings: dict[str, Tensor], present: Tensor) ->
     fused = fusion(leaves, present)
     fusion.zero_grad()
     (fused * torch.linspace(-1, 2, fused.numel()).view_as(fused)).sum().backward()
-    found = [*fusion.parameters(), *(leaves[name] for name in sorted(leaves))]
-    return [fused.detach(), *(value.grad for value in found)]
+    variables = [*fusion.parameters(), *(leaves[name] for name in sorted(leaves))]
+    return [fused.detach(), *(value.grad for value in variables)]
 
 
 def test_every_section_of_the_configuration_has_a_fusion() -> None:
@@ -124,12 +124,12 @@ def test_what_an_absent_input_holds_changes_neither_output_nor_gradients(
     fusion, embeddings = prepared(name, case.names), case.embed()
     rubbish = {}
     for column, key in enumerate(case.sorted):
-        there = case.present[:, column].view(-1, *[1] * (embeddings[key].dim() - 1))
-        rubbish[key] = torch.where(there, embeddings[key], torch.tensor(holds))
+        present = case.present[:, column].view(-1, *[1] * (embeddings[key].dim() - 1))
+        rubbish[key] = torch.where(present, embeddings[key], torch.tensor(holds))
     expected = gradients(fusion, embeddings, case.present)
-    for found, wanted in zip(gradients(fusion, rubbish, case.present), expected, strict=True):
+    for actual, wanted in zip(gradients(fusion, rubbish, case.present), expected, strict=True):
         if wanted is not None:
-            torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+            torch.testing.assert_close(actual, wanted, rtol=0, atol=0)
 
 
 @every_fusion
@@ -164,10 +164,10 @@ def test_a_fresh_instance_with_its_weights_gives_the_same_output(name: str, case
 @settings(max_examples=20)
 def test_a_gradient_reaches_every_present_input_and_no_other(name: str, case: Case) -> None:
     fusion = prepared(name, case.names)
-    found = gradients(fusion, case.embed(), case.present)[-len(case.names) :]
-    for column, value in enumerate(found):
-        reached = value.flatten(1).abs().sum(1) > 0  # (B,)
-        assert reached.tolist() == case.present[:, column].tolist()
+    per_input = gradients(fusion, case.embed(), case.present)[-len(case.names) :]
+    for column, value in enumerate(per_input):
+        has_gradient = value.flatten(1).abs().sum(1) > 0  # (B,)
+        assert has_gradient.tolist() == case.present[:, column].tolist()
 
 
 # With a single input there is nothing to gate, and no row teaches what stands for a missing one.
@@ -206,9 +206,9 @@ def test_rows_do_not_leak_into_each_other(name: str, case: Case) -> None:
 
 def pad(tokens: Tensor, places: list[int]) -> Tensor:
     """(B, T, D) with a zero vector put in at each place in turn."""
-    for place in places:
+    for position in places:
         zeros = torch.zeros_like(tokens[:, :1])
-        tokens = torch.cat([tokens[:, :place], zeros, tokens[:, place:]], dim=1)
+        tokens = torch.cat([tokens[:, :position], zeros, tokens[:, position:]], dim=1)
     return tokens
 
 
@@ -226,6 +226,6 @@ def test_bfloat16_embeddings_are_taken_in_mixed_precision(name: str) -> None:
     fusion, present = build(name).eval(), torch.tensor(subsets(3))
     embeddings = embed(7, {"image": 0, "text": 3, "voice": 0})
     with torch.autocast("cpu", torch.bfloat16):
-        found = fusion({key: value.bfloat16() for key, value in embeddings.items()}, present)
+        fused = fusion({key: value.bfloat16() for key, value in embeddings.items()}, present)
     # bfloat16 keeps 8 bits of the mantissa: steps of 0.4 %, over a few layers
-    torch.testing.assert_close(found.float(), fusion(embeddings, present), rtol=0.1, atol=0.1)
+    torch.testing.assert_close(fused.float(), fusion(embeddings, present), rtol=0.1, atol=0.1)

@@ -79,23 +79,23 @@ def concat(inputs: Inputs, w: Weights) -> Array:
 
 
 def late(inputs: Inputs, w: Weights) -> Array:
-    there = [(column, name) for column, name in enumerate(NAMES) if inputs[name] is not None]
+    present = [(column, name) for column, name in enumerate(NAMES) if inputs[name] is not None]
     pooled = sum(
         np.exp(w["log_weight"][0, column] - w["log_temperature"][0, column])
         * dense(inputs[name].mean(0), w, f"heads.{name}")
-        for column, name in there
+        for column, name in present
     )
-    return pooled + (len(there) - 1) / 2 * w["bias"]
+    return pooled + (len(present) - 1) / 2 * w["bias"]
 
 
 def gated(inputs: Inputs, w: Weights) -> Array:
     x = normed(inputs, w)
     beside = np.concatenate([np.zeros(WIDTHS[name]) if x[name] is None else x[name] for name in NAMES])
-    there = [column for column, name in enumerate(NAMES) if x[name] is not None]
-    gates = softmax(dense(beside, w, "gates").reshape(3, 8)[there], 0)
+    present = [column for column, name in enumerate(NAMES) if x[name] is not None]
+    gates = softmax(dense(beside, w, "gates").reshape(3, 8)[present], 0)
     return sum(
         gate * np.tanh(dense(x[NAMES[column]], w, f"values.{NAMES[column]}"))
-        for gate, column in zip(gates, there, strict=True)
+        for gate, column in zip(gates, present, strict=True)
     )
 
 
@@ -146,10 +146,10 @@ def low_rank(inputs: Inputs, w: Weights) -> Array:
 
 def multiplicative(inputs: Inputs, w: Weights) -> Array:
     x = normed(inputs, w)
-    there = [name for name in NAMES if x[name] is not None]
-    result = w["bias"] + sum(w[f"linear.{name}.weight"] @ x[name] for name in there)
+    present = [name for name in NAMES if x[name] is not None]
+    result = w["bias"] + sum(w[f"linear.{name}.weight"] @ x[name] for name in present)
     for number, pair in enumerate(combinations(NAMES, 2)):
-        if set(pair) <= set(there):
+        if set(pair) <= set(present):
             p, q = (w[f"factors.{name}.weight"] @ x[name] for name in pair)
             result = result + np.einsum("wij,i,j->w", w[f"forms.{number}.weight"].reshape(8, 3, 3), p, q)
     return result
@@ -157,10 +157,10 @@ def multiplicative(inputs: Inputs, w: Weights) -> Array:
 
 def film(inputs: Inputs, w: Weights) -> Array:
     x = normed(inputs, w)
-    there = [name for name in NAMES if x[name] is not None]
+    present = [name for name in NAMES if x[name] is not None]
     modulated = []
-    for name in there:
-        others = [dense(x[other], w, f"conditions.{other}") for other in there if other != name]
+    for name in present:
+        others = [dense(x[other], w, f"conditions.{other}") for other in present if other != name]
         delta, beta = np.split(w[f"generators.{name}.weight"] @ gelu(sum(others, np.zeros(8))), 2)
         modulated.append(gelu((1 + delta) * dense(x[name], w, f"features.{name}") + beta))
     return np.mean(modulated, axis=0)
@@ -239,13 +239,13 @@ def compare(name: str, reference: Any, tokens: dict[str, int], **options: Any) -
         torch.nn.init.normal_(parameter, std=0.5)
     weights = {key: value.numpy().astype(float) for key, value in fusion.state_dict().items()}
     embeddings = embed(len(PRESENT), tokens)
-    found = fusion(embeddings, torch.from_numpy(PRESENT)).detach().numpy()
-    for row, there in enumerate(PRESENT):
+    fused = fusion(embeddings, torch.from_numpy(PRESENT)).detach().numpy()
+    for row, present in enumerate(PRESENT):
         inputs: Inputs = {}
-        for key, is_there in zip(NAMES, there, strict=True):
+        for key, is_present in zip(NAMES, present, strict=True):
             x = np.atleast_2d(embeddings[key][row].numpy().astype(float))
-            inputs[key] = x[x.any(1)] if is_there else None
-        np.testing.assert_allclose(found[row], reference(inputs, weights), rtol=1e-4, atol=1e-4)
+            inputs[key] = x[x.any(1)] if is_present else None
+        np.testing.assert_allclose(fused[row], reference(inputs, weights), rtol=1e-4, atol=1e-4)
 
 
 def test_every_fusion_has_a_reference() -> None:

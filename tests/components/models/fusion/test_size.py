@@ -1,4 +1,4 @@
-"""How many numbers a fusion learns, and that the tensor product stays small."""
+"""Number of parameters that a fusion learns, and that the tensor product stays small."""
 
 from __future__ import annotations
 

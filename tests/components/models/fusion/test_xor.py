@@ -1,4 +1,4 @@
-"""What only fusion can learn: the label is the XOR of a bit in one embedding and a bit in the other."""
+"""Task that only fusion can learn: the label is the XOR of a bit in one embedding and a bit in the other."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def rows(count: int, seed: int) -> tuple[dict[str, Tensor], Tensor]:
 
 
 def accuracy(network: Fused, embeddings: dict[str, Tensor], present: list[bool], labels: Tensor) -> float:
-    found = network(embeddings, torch.tensor([present]).expand(len(labels), -1)).argmax(1)
-    return (found == labels).float().mean().item()
+    predicted = network(embeddings, torch.tensor([present]).expand(len(labels), -1)).argmax(1)
+    return (predicted == labels).float().mean().item()
 
 
 @pytest.mark.parametrize("name", sorted(set(FUSIONS) - set(ADDITIVE)))
