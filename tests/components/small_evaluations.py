@@ -24,7 +24,7 @@ NAMES = ("picture", "voice", "note", "table")
 def arguments(
     inputs=3, classes=5, metric="accuracy", rows=200, seed=0, strengths=(2.5, 2.0, 1.5, 0.0)
 ) -> dict:
-    """What evaluate() takes. An input shows the class in its logits at its strength, and is missing in one
+    """Arguments of evaluate(). An input shows the class in its logits at its strength, and is missing in one
     row of ten; those of several inputs add up, which is the right way to fuse them."""
     rng, names = np.random.default_rng(seed), NAMES[:inputs]
     prior = np.full(classes, 1 / classes)
@@ -85,18 +85,18 @@ def make_arguments() -> Callable[..., dict]:
 
 
 def arguments_of(task, rows=120, seed=0) -> dict:
-    """What evaluate() takes, of two inputs and a target of another kind; predictions are as good as random
+    """Arguments of evaluate(), of two inputs and a target of another kind; predictions are as good as random
     noise on the truth allows."""
     target = {"ordinal": ordered(4), "multilabel": labels("abc"), "regression": number()}[task]
     rng, names = np.random.default_rng(seed), NAMES[:2]
-    values = {split: drawn_values(target, rows, place) for place, split in enumerate(("val", "test"))}
+    values = {split: drawn_values(target, rows, draw) for draw, split in enumerate(("val", "test"))}
 
     def predicted(split, noise):
         truth = values[split]
         if task == "regression":
             return np.stack([truth + rng.normal(0, noise, rows), np.full(rows, noise)], 1)
-        there = truth if task == "multilabel" else np.eye(4)[truth]
-        odds = np.exp(3 * there + rng.normal(0, noise, there.shape))
+        indicators = truth if task == "multilabel" else np.eye(4)[truth]
+        odds = np.exp(3 * indicators + rng.normal(0, noise, indicators.shape))
         return odds / (1 + odds) if task == "multilabel" else odds / odds.sum(1, keepdims=True)
 
     made = {

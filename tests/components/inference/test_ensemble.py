@@ -175,9 +175,9 @@ def test_a_bad_fusion_is_not_delivered() -> None:
     delivered, scores = chosen(sign=-1.0)
     assert FUSION not in choice(delivered).values()
     test, targets = rows(3000, 1, missing=0.0)
-    found = predict(delivered, test, NAMES)
+    predictions = predict(delivered, test, NAMES)
     best = predict(delivered, test, NAMES, candidate="a")
-    right, right_best = ((p.argmax(1).numpy() == targets).mean() for p in (found, best))
+    right, right_best = ((p.argmax(1).numpy() == targets).mean() for p in (predictions, best))
     # a standard deviation of such a share is .009
     assert right > right_best - 0.03
     assert scores["a", "b", "c"][FUSION] < 0.3
@@ -189,8 +189,9 @@ def test_the_choice_may_differ_between_patterns() -> None:
     calibrate(delivered, embeddings, targets)
     assert choice(delivered)["a",] in ("a", FUSION, ENSEMBLE)
     assert choice(delivered)["a", "b", "c"] in ("a", FUSION, LATE, ENSEMBLE)
-    found = predict(delivered, embeddings, ("b", "c"))
-    assert found.amax(1).max() <= 0.5 + 1e-6, "with nothing to go by the answer stays open, at most the prior"
+    predictions = predict(delivered, embeddings, ("b", "c"))
+    # with nothing to go by the prediction stays open, at most the prior
+    assert predictions.amax(1).max() <= 0.5 + 1e-6
 
 
 def test_equal_metrics_are_told_apart_by_the_log_loss() -> None:
@@ -206,11 +207,9 @@ def test_equal_metrics_are_told_apart_by_the_log_loss() -> None:
 def test_temperatures_are_fitted_on_the_rows_that_have_the_inputs() -> None:
     delivered, _ = chosen()
     embeddings, targets = rows(600, 0)
-    there = embeddings.present[:, :2].all(1).numpy()
-    logits = (embeddings.single["a"] + embeddings.single["b"])[there].double().numpy()
-    assert temperature(delivered, FUSION, ("a", "b")) == pytest.approx(
-        fit_temperature(logits, targets[there])
-    )
+    both = embeddings.present[:, :2].all(1).numpy()
+    logits = (embeddings.single["a"] + embeddings.single["b"])[both].double().numpy()
+    assert temperature(delivered, FUSION, ("a", "b")) == pytest.approx(fit_temperature(logits, targets[both]))
     own = embeddings.present[:, 0].numpy()
     expected = fit_temperature(embeddings.single["a"][own].double().numpy(), targets[own])
     for subset in (("a",), ("a", "b"), NAMES):  # an input's temperature does not depend on the others
@@ -252,12 +251,12 @@ class TestPredict:
     def test_every_row_gets_probabilities_from_what_it_has(self, seed: int, allowed: tuple[str, ...]) -> None:
         delivered, _ = CHOSEN
         embeddings, _ = rows(20, seed, missing=0.5)
-        found = predict(delivered, embeddings, allowed)
-        assert found.dtype == torch.float64
-        assert torch.isfinite(found).all()
-        torch.testing.assert_close(found.sum(1), torch.ones(20, dtype=torch.float64))
+        predictions = predict(delivered, embeddings, allowed)
+        assert predictions.dtype == torch.float64
+        assert torch.isfinite(predictions).all()
+        torch.testing.assert_close(predictions.sum(1), torch.ones(20, dtype=torch.float64))
         empty = ~(embeddings.present & delivered.mask(allowed)).any(1)
-        torch.testing.assert_close(found[empty], PRIOR.double().expand(int(empty.sum()), -1))
+        torch.testing.assert_close(predictions[empty], PRIOR.double().expand(int(empty.sum()), -1))
 
     @given(seed=st.integers(0, 500), allowed=st.sampled_from(SUBSETS))
     @settings(max_examples=25, deadline=None)
@@ -269,8 +268,8 @@ class TestPredict:
             name: torch.where(usable[:, [column]], value, torch.nan)
             for column, (name, value) in enumerate(embeddings.single.items())
         }
-        found = predict(delivered, Embeddings(poisoned, poisoned, embeddings.present), allowed)
-        torch.testing.assert_close(found, predict(delivered, embeddings, allowed), rtol=0, atol=0)
+        predictions = predict(delivered, Embeddings(poisoned, poisoned, embeddings.present), allowed)
+        torch.testing.assert_close(predictions, predict(delivered, embeddings, allowed), rtol=0, atol=0)
 
     def test_a_row_is_scored_alike_alone_and_among_others(self) -> None:
         delivered, _ = CHOSEN
@@ -283,34 +282,34 @@ class TestPredict:
     def test_the_average_is_the_mean_of_the_calibrated_probabilities(self) -> None:
         delivered, _ = CHOSEN
         embeddings, _ = rows(10, 4, missing=0.0)
-        found = predict(delivered, embeddings, NAMES, candidate=AVERAGE, calibrated=False)
+        average = predict(delivered, embeddings, NAMES, candidate=AVERAGE, calibrated=False)
         singles = [predict(delivered, embeddings, NAMES, candidate=name) for name in NAMES]
-        torch.testing.assert_close(found, torch.stack(singles).mean(0), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(average, torch.stack(singles).mean(0), rtol=1e-5, atol=1e-6)
 
     def test_the_average_of_one_input_is_that_input(self) -> None:
         delivered, _ = CHOSEN
         embeddings, _ = rows(10, 4, missing=0.0)
         embeddings.present[:, 1:] = False
-        found = predict(delivered, embeddings, NAMES, candidate=AVERAGE)
+        average = predict(delivered, embeddings, NAMES, candidate=AVERAGE)
         torch.testing.assert_close(
-            found, predict(delivered, embeddings, NAMES, candidate="a"), rtol=0, atol=0
+            average, predict(delivered, embeddings, NAMES, candidate="a"), rtol=0, atol=0
         )
 
     def test_a_single_input_answers_only_rows_that_have_it(self) -> None:
         delivered, _ = CHOSEN
         embeddings, _ = rows(50, 5, missing=0.5)
-        found = predict(delivered, embeddings, NAMES, candidate="b")
+        predictions = predict(delivered, embeddings, NAMES, candidate="b")
         absent = ~embeddings.present[:, 1]
-        torch.testing.assert_close(found[absent], PRIOR.double().expand(int(absent.sum()), -1))
+        torch.testing.assert_close(predictions[absent], PRIOR.double().expand(int(absent.sum()), -1))
         expected = embeddings.single["b"].double() / temperature(delivered, "b", ("b",))
-        torch.testing.assert_close(found[~absent], expected[~absent].softmax(1))
+        torch.testing.assert_close(predictions[~absent], expected[~absent].softmax(1))
 
     def test_without_calibration_the_logits_are_as_they_are(self) -> None:
         delivered, _ = CHOSEN
         embeddings, _ = rows(10, 4, missing=0.0)
-        found = predict(delivered, embeddings, NAMES, candidate=FUSION, calibrated=False)
+        predictions = predict(delivered, embeddings, NAMES, candidate=FUSION, calibrated=False)
         expected = torch.stack(list(embeddings.fusion.values())).sum(0).double().softmax(1)
-        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
+        torch.testing.assert_close(predictions, expected, rtol=1e-6, atol=1e-8)
 
     def test_no_rows_are_no_rows(self) -> None:
         embeddings, _ = rows(5, 0)

@@ -41,22 +41,24 @@ def table(tiny: BuiltModel) -> pd.DataFrame:
     return as_table(samples, tiny.config.inputs)
 
 
-def same(found: pd.DataFrame, expected: pd.DataFrame, **options: Any) -> None:
-    pd.testing.assert_frame_equal(found[PROBABILITIES], expected[PROBABILITIES], **options)
+def same(predictions: pd.DataFrame, expected: pd.DataFrame, **options: Any) -> None:
+    pd.testing.assert_frame_equal(predictions[PROBABILITIES], expected[PROBABILITIES], **options)
 
 
 def test_a_row_of_the_table_is_a_row_of_the_result(predictor: Predictor, table: pd.DataFrame) -> None:
-    found = predictor.predict(table)
-    assert list(found.index) == list(table.index)
-    assert list(found.columns) == [
+    predictions = predictor.predict(table)
+    assert list(predictions.index) == list(table.index)
+    assert list(predictions.columns) == [
         *("label", "probability", *PROBABILITIES, "set", "abstain"),
         *("inputs", "error"),
     ]
-    np.testing.assert_allclose(found[PROBABILITIES].sum(axis=1), 1)
-    assert (found["probability"] == found[PROBABILITIES].max(axis=1)).all()
-    assert [f"probability_{label}" for label in found["label"]] == list(found[PROBABILITIES].idxmax(axis=1))
-    assert set(found["inputs"]) == {"photo+note+facts"}, "in the order of the pipeline file"
-    assert found["error"].isna().all()
+    np.testing.assert_allclose(predictions[PROBABILITIES].sum(axis=1), 1)
+    assert (predictions["probability"] == predictions[PROBABILITIES].max(axis=1)).all()
+    assert [f"probability_{label}" for label in predictions["label"]] == list(
+        predictions[PROBABILITIES].idxmax(axis=1)
+    )
+    assert set(predictions["inputs"]) == {"photo+note+facts"}, "in the order of the pipeline file"
+    assert predictions["error"].isna().all()
 
 
 def test_it_has_learned_something(predictor: Predictor, tiny: BuiltModel, table: pd.DataFrame) -> None:
@@ -88,11 +90,11 @@ def test_a_row_without_any_input_gets_the_prior_and_no_label(
 ) -> None:
     rows = table.head(2).astype(object)
     rows.loc[rows.index[1]] = None
-    found = predictor.predict(rows)
-    assert found["label"].isna().tolist() == [False, True]
-    np.testing.assert_allclose(found[PROBABILITIES].iloc[1], [1 / 3] * 3, rtol=1e-6)
-    assert found["inputs"].iloc[1] == ""
-    assert found["error"].isna().all(), "missing is not an error"
+    predictions = predictor.predict(rows)
+    assert predictions["label"].isna().tolist() == [False, True]
+    np.testing.assert_allclose(predictions[PROBABILITIES].iloc[1], [1 / 3] * 3, rtol=1e-6)
+    assert predictions["inputs"].iloc[1] == ""
+    assert predictions["error"].isna().all(), "missing is not an error"
 
 
 @pytest.mark.parametrize("nothing", [None, np.nan, pd.NA, pd.NaT, "", "   ", b""])
@@ -101,9 +103,9 @@ def test_whatever_means_nothing_is_a_missing_input(
 ) -> None:
     rows = table.head(1).astype(object)
     rows["photo"] = [nothing]
-    found = predictor.predict(rows)
-    assert found["inputs"].iloc[0] == "note+facts"
-    assert found["error"].isna().all()
+    predictions = predictor.predict(rows)
+    assert predictions["inputs"].iloc[0] == "note+facts"
+    assert predictions["error"].isna().all()
 
 
 def test_other_columns_do_no_harm(predictor: Predictor, table: pd.DataFrame) -> None:
@@ -111,32 +113,32 @@ def test_other_columns_do_no_harm(predictor: Predictor, table: pd.DataFrame) -> 
 
 
 def test_a_table_without_a_column_of_the_model_gets_the_prior(predictor: Predictor) -> None:
-    found = predictor.predict(pd.DataFrame({"other": [1, 2]}))
-    assert found["label"].isna().all()
+    predictions = predictor.predict(pd.DataFrame({"other": [1, 2]}))
+    assert predictions["label"].isna().all()
 
 
 def test_an_empty_table_gives_an_empty_result(predictor: Predictor, table: pd.DataFrame) -> None:
-    found = predictor.predict(table.head(0))
-    assert len(found) == 0
-    assert list(found.columns) == list(predictor.predict(table.head(1)).columns)
+    predictions = predictor.predict(table.head(0))
+    assert len(predictions) == 0
+    assert list(predictions.columns) == list(predictor.predict(table.head(1)).columns)
 
 
 def test_indices_stay_whatever_they_are(predictor: Predictor, table: pd.DataFrame) -> None:
     rows = table.head(3).set_axis(["x", "x", "y"], axis=0)
-    found = predictor.predict(rows)
-    assert list(found.index) == ["x", "x", "y"]
+    predictions = predictor.predict(rows)
+    assert list(predictions.index) == ["x", "x", "y"]
     np.testing.assert_array_equal(
-        found[PROBABILITIES].to_numpy(), predictor.predict(table.head(3))[PROBABILITIES].to_numpy()
+        predictions[PROBABILITIES].to_numpy(), predictor.predict(table.head(3))[PROBABILITIES].to_numpy()
     )
 
 
 def test_rows_are_scored_alike_alone_and_in_large_tables(predictor: Predictor, table: pd.DataFrame) -> None:
     many = pd.concat([table] * 12, ignore_index=True)  # more than one batch
     assert len(many) > 128
-    found = predictor.predict(many)[PROBABILITIES].to_numpy()
+    predictions = predictor.predict(many)[PROBABILITIES].to_numpy()
     alone = predictor.predict(many.tail(1))[PROBABILITIES].to_numpy()
-    np.testing.assert_allclose(found[-1:], alone, atol=1e-5)  # float32 sums in another batch
-    np.testing.assert_allclose(found[: len(table)], found[-len(table) :], atol=1e-5)
+    np.testing.assert_allclose(predictions[-1:], alone, atol=1e-5)  # float32 sums in another batch
+    np.testing.assert_allclose(predictions[: len(table)], predictions[-len(table) :], atol=1e-5)
 
 
 class TestMedia:
@@ -156,9 +158,9 @@ class TestMedia:
             }[kind]
 
         rows = table.assign(photo=[given(path) for path in table["photo"]])
-        found = predictor.predict(rows)
-        same(found, predictor.predict(table), check_exact=True)
-        assert found["error"].isna().all()
+        predictions = predictor.predict(rows)
+        same(predictions, predictor.predict(table), check_exact=True)
+        assert predictions["error"].isna().all()
 
     @pytest.mark.parametrize(
         "value",
@@ -175,17 +177,17 @@ class TestMedia:
     ) -> None:
         rows = table.head(2).astype(object)
         rows["photo"] = [rows["photo"].iloc[0], value]
-        found = predictor.predict(rows)
-        assert found["inputs"].tolist() == ["photo+note+facts", "note+facts"]
-        assert found["error"].isna().tolist() == [True, False]
-        assert found["error"].iloc[1].startswith("photo: ")
+        predictions = predictor.predict(rows)
+        assert predictions["inputs"].tolist() == ["photo+note+facts", "note+facts"]
+        assert predictions["error"].isna().tolist() == [True, False]
+        assert predictions["error"].iloc[1].startswith("photo: ")
         without = predictor.predict(rows.tail(1), inputs=["note", "facts"])
-        same(found.tail(1), without, atol=1e-5)  # float32 sums in a batch of another size
+        same(predictions.tail(1), without, atol=1e-5)  # float32 sums in a batch of another size
 
     def test_a_row_of_which_nothing_can_be_read_has_no_label(self, predictor: Predictor) -> None:
-        found = predictor.predict(pd.DataFrame({"photo": ["gone.png"]}))
-        assert found["label"].isna().all()
-        assert "gone.png" in found["error"].iloc[0]
+        predictions = predictor.predict(pd.DataFrame({"photo": ["gone.png"]}))
+        assert predictions["label"].isna().all()
+        assert "gone.png" in predictions["error"].iloc[0]
 
     def test_a_path_that_happens_to_be_base64_is_a_path(
         self, predictor: Predictor, table: pd.DataFrame
@@ -198,37 +200,39 @@ class TestMedia:
             assert base64.b64decode(str(path), validate=True)
             path.write_bytes(Path(table["photo"].iloc[0]).read_bytes())
             rows = table.head(1).assign(photo=str(path))
-            found = predictor.predict(rows)
-            assert found["error"].isna().all()
-            same(found, predictor.predict(table.head(1)), check_exact=True)
+            predictions = predictor.predict(rows)
+            assert predictions["error"].isna().all()
+            same(predictions, predictor.predict(table.head(1)), check_exact=True)
         finally:
             shutil.rmtree(folder)
 
     def test_a_large_picture_of_another_kind_is_taken(self, predictor: Predictor) -> None:
         file = io.BytesIO()
         Image.new("CMYK", (300, 200), (10, 20, 30, 0)).save(file, "JPEG")
-        found = predictor.predict(pd.DataFrame({"photo": [file.getvalue()]}))
-        assert found["inputs"].tolist() == ["photo"]
+        predictions = predictor.predict(pd.DataFrame({"photo": [file.getvalue()]}))
+        assert predictions["inputs"].tolist() == ["photo"]
 
 
 class TestTable:
     def test_cells_may_be_numbers_or_text(self, predictor: Predictor) -> None:
-        found = predictor.predict(pd.DataFrame({"age": [31, 31.0, "31", " 31.0 "], "city": ["Bonn"] * 4}))
-        apart = np.ptp(found[PROBABILITIES].to_numpy(), axis=0)
+        predictions = predictor.predict(
+            pd.DataFrame({"age": [31, 31.0, "31", " 31.0 "], "city": ["Bonn"] * 4})
+        )
+        apart = np.ptp(predictions[PROBABILITIES].to_numpy(), axis=0)
         assert apart.max() < 1e-6  # some processors treat the last rows of a batch in another way: last bits
 
     def test_one_of_two_cells_is_enough(self, predictor: Predictor) -> None:
-        found = predictor.predict(pd.DataFrame({"age": [31.0, None], "city": [None, "Bonn"]}))
-        assert found["inputs"].tolist() == ["facts", "facts"]
-        assert found["label"].notna().all()
+        predictions = predictor.predict(pd.DataFrame({"age": [31.0, None], "city": [None, "Bonn"]}))
+        assert predictions["inputs"].tolist() == ["facts", "facts"]
+        assert predictions["label"].notna().all()
 
     def test_a_column_that_is_not_there_is_a_null_cell(self, predictor: Predictor) -> None:
         one = predictor.predict(pd.DataFrame({"city": ["Bonn"]}))
         same(one, predictor.predict(pd.DataFrame({"city": ["Bonn"], "age": [None]})))
 
     def test_a_city_never_seen_is_taken(self, predictor: Predictor) -> None:
-        found = predictor.predict(pd.DataFrame({"city": ["Atlantis"], "age": [31]}))
-        assert found["error"].isna().all()
+        predictions = predictor.predict(pd.DataFrame({"city": ["Atlantis"], "age": [31]}))
+        assert predictions["error"].isna().all()
 
 
 def test_an_unknown_input_is_told(predictor: Predictor, table: pd.DataFrame) -> None:
@@ -298,8 +302,8 @@ def test_a_large_file_is_left_out_of_an_example(tmp_path: Path, predictor: Predi
     noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3)).astype(np.uint8)
     Image.fromarray(noise).save(file)
     assert file.stat().st_size > 256 * 1024
-    found = with_content(pd.DataFrame({"photo": [str(file), None]}, dtype=object), predictor.bundle.inputs)
-    assert found["photo"].tolist() == [None, None]
+    example = with_content(pd.DataFrame({"photo": [str(file), None]}, dtype=object), predictor.bundle.inputs)
+    assert example["photo"].tolist() == [None, None]
 
 
 def test_long_paths_stay_paths_and_short_text_is_not_decoded() -> None:

@@ -141,11 +141,11 @@ def test_a_column_that_became_empty_is_lost(models: Models, tmp_path: Path) -> N
 
 
 def test_rows_in_another_order_are_found_by_their_ids(models: Models, tmp_path: Path) -> None:
-    found = verdict_on(orders().sample(frac=1, random_state=1), models, tmp_path)
-    assert found.gain is not None
+    verdict = verdict_on(orders().sample(frac=1, random_state=1), models, tmp_path)
+    assert verdict.gain is not None
     plain = verdict_on(orders(), models, tmp_path / "plain").gain
     assert plain is not None
-    assert found.gain.value == pytest.approx(plain.value)
+    assert verdict.gain.value == pytest.approx(plain.value)
 
 
 def test_a_target_under_another_name_is_the_same_where_its_classes_are(

@@ -47,12 +47,12 @@ class TestJudge:
     def test_predictions_are_those_of_the_bundle(self, tiny: BuiltModel, evaluated: ModelEvaluation) -> None:
         samples = open_samples_table(tiny.dataset).rows(list(tiny.config.inputs), values=True)
         test = samples[samples["split"] == "test"]
-        found = Predictor(tiny.bundle, "cpu").predict(as_table(test, tiny.config.inputs))
+        predictions = Predictor(tiny.bundle, "cpu").predict(as_table(test, tiny.config.inputs))
         assert evaluated.predictions["id"].tolist() == test["id"].tolist()
         assert evaluated.predictions["target.label"].tolist() == test["target.label"].tolist()
-        assert evaluated.predictions["label"].tolist() == found["label"].tolist()
+        assert evaluated.predictions["label"].tolist() == predictions["label"].tolist()
         np.testing.assert_allclose(
-            evaluated.predictions[PROBABILITIES], found[PROBABILITIES], atol=1e-5
+            evaluated.predictions[PROBABILITIES], predictions[PROBABILITIES], atol=1e-5
         )  # features in batches of 128, here of 24
 
     def test_the_headline_is_the_share_of_right_predictions(self, evaluated: ModelEvaluation) -> None:
@@ -76,10 +76,10 @@ class TestJudge:
 def _log_loss(tiny: BuiltModel, bundle: Path) -> float:
     samples = open_samples_table(tiny.dataset).rows(list(tiny.config.inputs), values=True)
     test = samples[samples["split"] == "test"]
-    found = Predictor(bundle, "cpu").predict(as_table(test, tiny.config.inputs))
+    predictions = Predictor(bundle, "cpu").predict(as_table(test, tiny.config.inputs))
     own = [
         row[f"probability_{label}"]
-        for (_, row), label in zip(found.iterrows(), test["target.label"], strict=True)
+        for (_, row), label in zip(predictions.iterrows(), test["target.label"], strict=True)
     ]
     return float(-np.log(own).mean())
 

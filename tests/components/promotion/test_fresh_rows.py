@@ -210,14 +210,14 @@ class TestDigests:
         own = LearnedRows(None, DigestSet.of([1, 2]), None, DigestSet.of([]))
         teacher = LearnedRows(DigestSet.of([3]), DigestSet.of([4]), "person", DigestSet.of([5]))
         write_learned([own, teacher], tmp_path / "learned.parquet")
-        found = read_learned(tmp_path)
-        assert [each.group for each in found] == [None, "person"]
-        assert found[0].ids is None
-        assert found[1].ids is not None
-        assert found[1].ids.words.tolist() == [3]
-        assert found[1].groups.words.tolist() == [5]
+        learned = read_learned(tmp_path)
+        assert [each.group for each in learned] == [None, "person"]
+        assert learned[0].ids is None
+        assert learned[1].ids is not None
+        assert learned[1].ids.words.tolist() == [3]
+        assert learned[1].groups.words.tolist() == [5]
 
     def test_only_training_and_validation_rows_are_remembered(self, tiny: BuiltModel) -> None:
-        found = learned_rows(tiny.dataset, tiny.config)
-        assert found.ids is not None
-        assert len(found.ids.words) == tiny.dataset.splits["train"] + tiny.dataset.splits["val"]
+        learned = learned_rows(tiny.dataset, tiny.config)
+        assert learned.ids is not None
+        assert len(learned.ids.words) == tiny.dataset.splits["train"] + tiny.dataset.splits["val"]

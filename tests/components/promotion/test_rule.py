@@ -36,15 +36,15 @@ def scores(target: AnyTarget, answers: dict[tuple[str, ...], np.ndarray]) -> Sco
         if isinstance(target, Regression)
         else [f"probability_{column}" for column in target.columns]
     )
-    frames = {inputs: pd.DataFrame(found, columns=names) for inputs, found in answers.items()}
+    frames = {inputs: pd.DataFrame(predictions, columns=names) for inputs, predictions in answers.items()}
     return Scores(max(answers, key=len), (target.name,), frames)
 
 
 def sure_of(chosen: Sequence[int] | np.ndarray, sure: float, classes: int) -> np.ndarray:
     """Probabilities in which the chosen class has ``sure`` and the others share the rest."""
-    found = np.full((len(chosen), classes), (1 - sure) / (classes - 1))
-    found[np.arange(len(chosen)), chosen] = sure
-    return found
+    probabilities = np.full((len(chosen), classes), (1 - sure) / (classes - 1))
+    probabilities[np.arange(len(chosen)), chosen] = sure
+    return probabilities
 
 
 def right_in(share: float, values: np.ndarray, classes: int) -> np.ndarray:
@@ -180,8 +180,8 @@ class TestRobustness:
         assert not damage.passed
 
     def test_other_severities_are_not_compared(self) -> None:
-        found = list(robustness_checks(PromotionConfig(), curves(0.1, 0.7, severities=3), curves(0.9, 0.7)))
-        assert [check.name for check in found] == ["loss under missing inputs"]
+        checks = list(robustness_checks(PromotionConfig(), curves(0.1, 0.7, severities=3), curves(0.9, 0.7)))
+        assert [check.name for check in checks] == ["loss under missing inputs"]
 
     def test_without_a_record_of_one_it_says_whose(self) -> None:
         (check,) = robustness_checks(PromotionConfig(), curves(0.1, 0.1), None)
@@ -228,9 +228,9 @@ def test_a_champion_without_the_further_target_loses_nothing() -> None:
 
 def test_a_verdict_is_read_back_from_json() -> None:
     check = Check("gain", math.nan, 0.0, False, "accuracy")
-    found = Verdict.from_json(
+    verdict = Verdict.from_json(
         Verdict(False, "why", Gain(0.1, 0.0, 0.2, 0.5), (check,), "version 3").to_json()
     )
-    assert found.champion == "version 3"
-    assert math.isnan(found.checks[0].found)
-    assert found.checks[0].note == "accuracy"
+    assert verdict.champion == "version 3"
+    assert math.isnan(verdict.checks[0].found)
+    assert verdict.checks[0].note == "accuracy"

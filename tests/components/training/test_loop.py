@@ -277,7 +277,7 @@ def zeros_of_width(rows: int) -> EmbeddingSource:
 
 def test_the_constant_schedule_rises_and_stays(tmp_path: Path) -> None:
     # 5 epochs of 4 steps: 20 steps, of which 8 warm up; step s of them (from 0) has (s + 1) / 9
-    found = rates(
+    learning_rates = rates(
         tmp_path,
         epochs=5,
         batch_size=10,
@@ -286,15 +286,17 @@ def test_the_constant_schedule_rises_and_stays(tmp_path: Path) -> None:
         schedule="constant",
         precision="fp32",
     )
-    assert found == pytest.approx([0.9 * 4 / 9, 0.9 * 8 / 9, 0.9, 0.9, 0.9])
+    assert learning_rates == pytest.approx([0.9 * 4 / 9, 0.9 * 8 / 9, 0.9, 0.9, 0.9])
 
 
 def test_the_cosine_schedule_falls_to_nearly_nothing(tmp_path: Path) -> None:
-    found = rates(tmp_path, epochs=5, batch_size=10, learning_rate=0.9, warmup=0.0, schedule="cosine")
+    learning_rates = rates(
+        tmp_path, epochs=5, batch_size=10, learning_rate=0.9, warmup=0.0, schedule="cosine"
+    )
     # the last step of epoch e is step 4 e + 3 of 20
     expected = [0.45 * (1 + math.cos(math.pi * (4 * number + 3) / 20)) for number in range(5)]
-    assert found == pytest.approx(expected)
-    assert found[-1] < 0.01
+    assert learning_rates == pytest.approx(expected)
+    assert learning_rates[-1] < 0.01
 
 
 def test_class_weights_give_every_class_the_same_say(tmp_path: Path) -> None:
@@ -449,11 +451,11 @@ class TestOnce:
     """train_once: done once for its key, replayed after that."""
 
     def go(self, xor: Xor, root: Path, key: str = "key") -> tuple[list[Epoch], Any, Fused, int]:
-        model, opened = network(), 0
+        model, openings = network(), 0
 
         def sources(device: torch.device) -> tuple[EmbeddingSource, EmbeddingSource]:
-            nonlocal opened
-            opened += 1
+            nonlocal openings
+            openings += 1
             return xor(64, 0), xor(32, 1)
 
         steps = train_once(
@@ -473,12 +475,12 @@ class TestOnce:
             try:
                 history.append(next(steps))
             except StopIteration as end:
-                return history, end.value, model, opened
+                return history, end.value, model, openings
 
     def test_the_second_time_replays_without_opening_the_rows(self, xor: Xor, tmp_path: Path) -> None:
-        history, trained, first, opened = self.go(xor, tmp_path)
-        again, replayed, second, reopened = self.go(xor, tmp_path)
-        assert (opened, reopened) == (1, 0)
+        history, trained, first, openings = self.go(xor, tmp_path)
+        again, replayed, second, reopenings = self.go(xor, tmp_path)
+        assert (openings, reopenings) == (1, 0)
         assert again == history  # the seconds too: nothing was trained
         assert replayed == trained
         assert read_history(trained.folder) == history
@@ -505,8 +507,8 @@ class TestOnce:
         else:
             content[-3] ^= 1
             weights.write_bytes(content)
-        again, retrained, second, opened = self.go(xor, tmp_path)
-        assert opened == 1
+        again, retrained, second, openings = self.go(xor, tmp_path)
+        assert openings == 1
         assert [replace(epoch, seconds=0) for epoch in again] == [replace(e, seconds=0) for e in history]
         assert retrained == trained
         for name, value in first.state_dict().items():

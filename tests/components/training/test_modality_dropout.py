@@ -16,14 +16,14 @@ from components.training.modality_dropout import hide, rate_at
     rows=st.integers(1, 20),
     inputs=st.integers(1, 5),
     rate=st.floats(0, 0.999),
-    there=st.floats(0, 1),
+    share=st.floats(0, 1),
 )
 @settings(max_examples=100, deadline=None)
 def test_nothing_is_added_and_no_row_is_emptied(
-    seed: int, rows: int, inputs: int, rate: float, there: float
+    seed: int, rows: int, inputs: int, rate: float, share: float
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
-    present = torch.rand(rows, inputs, generator=generator) < there
+    present = torch.rand(rows, inputs, generator=generator) < share
     hidden = hide(present, rate, generator)
     assert hidden.dtype == torch.bool
     assert not (hidden & ~present).any()

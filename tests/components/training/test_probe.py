@@ -44,8 +44,8 @@ def test_it_equals_scikit_learn_with_the_strength_that_did_best(classes: int) ->
     head = fitted(x, y, val, val_y, classes, "log_loss")
     mean, std = x.mean(0), x.std(0)
     models = [LogisticRegression(C=c, max_iter=500).fit((x - mean) / std, y) for c in STRENGTHS]
-    found = [model.predict_proba((val - mean) / std) for model in models]
-    best = min(found, key=lambda p: metric(kinds(classes), "log_loss", val_y, p))
+    predictions = [model.predict_proba((val - mean) / std) for model in models]
+    best = min(predictions, key=lambda p: metric(kinds(classes), "log_loss", val_y, p))
     # float32 weights over columns in the hundreds
     np.testing.assert_allclose(probabilities(head, val), best, atol=1e-4)
 
@@ -55,11 +55,11 @@ def test_a_class_that_train_lacks_is_all_but_excluded(classes: int, absent: int)
     x, y = blobs(200, classes, 0)
     val, val_y = blobs(100, classes, 1)
     x, y = x[y != absent], y[y != absent]
-    found = probabilities(fitted(x, y, val, val_y, classes, "accuracy"), val)
-    assert found.shape == (100, classes)
-    assert found[:, absent].max() < 1e-6
+    predictions = probabilities(fitted(x, y, val, val_y, classes, "accuracy"), val)
+    assert predictions.shape == (100, classes)
+    assert predictions[:, absent].max() < 1e-6
     known = val_y != absent
-    assert (found.argmax(1)[known] == val_y[known]).mean() > 0.6  # guessing gives at most a half
+    assert (predictions.argmax(1)[known] == val_y[known]).mean() > 0.6  # guessing gives at most a half
 
 
 def test_a_train_of_one_class_gives_that_class() -> None:
@@ -71,8 +71,8 @@ def test_a_train_of_one_class_gives_that_class() -> None:
 def test_a_column_that_never_changes_does_no_harm() -> None:
     x, y = blobs(100, 2, 0)
     x[:, 2] = 7.0
-    found = probabilities(fitted(x, y, x, y, 2, "accuracy"), x)
-    assert np.isfinite(found).all()
+    predictions = probabilities(fitted(x, y, x, y, 2, "accuracy"), x)
+    assert np.isfinite(predictions).all()
 
 
 def test_where_the_metric_is_not_defined_the_log_loss_chooses() -> None:

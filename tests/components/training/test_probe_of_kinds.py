@@ -85,9 +85,9 @@ def test_a_label_that_all_or_no_training_rows_have_is_all_but_sure() -> None:
     y = values_for(target, x)
     y[:, 0], y[:, 2] = 1, 0
     head = fit_probe(Targets((target,)), x, tensors(tags=y), x, tensors(tags=y))
-    found = predicted(head, x, "tags")
-    assert found[:, 0].min() > 1 - 1e-6
-    assert found[:, 2].max() < 1e-6
+    predictions = predicted(head, x, "tags")
+    assert predictions[:, 0].min() > 1 - 1e-6
+    assert predictions[:, 2].max() < 1e-6
 
 
 def test_numbers_are_a_ridge_regression_whose_spread_is_that_of_validation() -> None:
@@ -97,10 +97,10 @@ def test_numbers_are_a_ridge_regression_whose_spread_is_that_of_validation() -> 
     mean, std = x.mean(0), x.std(0)
     models = [Ridge(alpha=a).fit((x - mean) / std, y) for a in (1000, 100, 10, 1, 0.1)]
     means = min((m.predict((val - mean) / std) for m in models), key=lambda p: np.square(p - val_y).mean())
-    found = predicted(head, val, "price")
-    np.testing.assert_allclose(found[:, 0], means, rtol=1e-3)
+    predictions = predicted(head, val, "price")
+    np.testing.assert_allclose(predictions[:, 0], means, rtol=1e-3)
     error = np.sqrt(np.square(means - val_y).mean())
-    np.testing.assert_allclose(found[:, 1], error, rtol=1e-2)  # the least precision is apart from 0
+    np.testing.assert_allclose(predictions[:, 1], error, rtol=1e-2)  # the least precision is apart from 0
 
 
 def test_ordered_classes_are_learned_like_classes() -> None:
@@ -152,12 +152,12 @@ def test_a_target_that_no_row_with_the_input_has_is_left_open(kind: str) -> None
             target.name: torch.from_numpy(unknown[:30]),
         },
     )
-    found = predicted(head, val, target.name)
-    np.testing.assert_allclose(found, np.tile(found[0], (30, 1)))
+    predictions = predicted(head, val, target.name)
+    np.testing.assert_allclose(predictions, np.tile(predictions[0], (30, 1)))
     if isinstance(target, Regression):
-        np.testing.assert_allclose(found[0], [target.mean, target.std], rtol=1e-3)
+        np.testing.assert_allclose(predictions[0], [target.mean, target.std], rtol=1e-3)
     else:
-        assert np.ptp(found[0]) == pytest.approx(0, abs=1e-6)
+        assert np.ptp(predictions[0]) == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -39,8 +39,8 @@ def simulate(
 
 def fitted(logits: dict[str, Tensor], targets: Tensor, present: Tensor | None = None) -> Late:
     late = Late(dict.fromkeys(logits, 1), TARGETS)
-    there = everywhere(logits, targets) if present is None else present
-    stack(late, logits, there, {NAME: targets}, PRIOR.log())
+    mask = everywhere(logits, targets) if present is None else present
+    stack(late, logits, mask, {NAME: targets}, PRIOR.log())
     return late
 
 
@@ -61,10 +61,10 @@ def loss(logits: Tensor, targets: Tensor) -> float:
 def test_the_product_of_experts_is_recovered(heat: tuple[float, ...]) -> None:
     late = fitted(*simulate(1000, 0, heat=heat)[:2])
     logits, targets, ideal = simulate(20_000, 1, heat=heat)
-    found = loss(pooled(late, logits, everywhere(logits, targets)), targets)
+    pooled_loss = loss(pooled(late, logits, everywhere(logits, targets)), targets)
     single = min(loss(value / factor, targets) for value, factor in zip(logits.values(), heat, strict=True))
     # of what fusion can win over the best single input, at least 95 %
-    assert found - loss(ideal, targets) < 0.05 * (single - loss(ideal, targets))
+    assert pooled_loss - loss(ideal, targets) < 0.05 * (single - loss(ideal, targets))
 
 
 def test_the_ideal_holds_for_every_subset() -> None:
@@ -72,11 +72,11 @@ def test_the_ideal_holds_for_every_subset() -> None:
     logits, targets, _ = simulate(20_000, 1)
     for subset in ([1, 1, 0], [1, 0, 1], [0, 1, 1], [0, 0, 1]):
         present = torch.tensor([subset], dtype=torch.bool).expand(len(targets), 3)
-        chosen = [logits[name] for name, there in zip("abc", subset, strict=True) if there]
+        chosen = [logits[name] for name, is_present in zip("abc", subset, strict=True) if is_present]
         ideal = sum(chosen) - (len(chosen) - 1) * PRIOR.log()
-        found = loss(pooled(late, logits, present), targets)
+        pooled_loss = loss(pooled(late, logits, present), targets)
         # shares of the ideal's own loss; 1000 rows for 7 numbers leave about 7 / 2000 = .0035 nats
-        assert found < loss(ideal, targets) * 1.02
+        assert pooled_loss < loss(ideal, targets) * 1.02
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -84,10 +84,10 @@ def test_the_ideal_holds_for_every_subset() -> None:
 def test_it_is_never_much_worse_than_the_best_single_input(seed: int, strengths: tuple[float, ...]) -> None:
     late = fitted(*simulate(150, seed, strengths)[:2])
     logits, targets, _ = simulate(5000, 100 + seed, strengths)
-    found = loss(pooled(late, logits, everywhere(logits, targets)), targets)
+    pooled_loss = loss(pooled(late, logits, everywhere(logits, targets)), targets)
     best = min(loss(value, targets) for value in logits.values())
     # 10 learned numbers on 150 rows cost about 10 / 300 = .033 nats; up to twice that by chance
-    assert found < best + 0.07
+    assert pooled_loss < best + 0.07
 
 
 def test_an_input_that_repeats_another_is_not_counted_twice() -> None:
@@ -98,10 +98,10 @@ def test_an_input_that_repeats_another_is_not_counted_twice() -> None:
     twice = {"a": test["a"], "b": test["a"]}
     present = everywhere(twice, test_targets)
     naive = loss(2 * test["a"] - PRIOR.log(), test_targets)
-    found = loss(pooled(late, twice, present), test_targets)
+    pooled_loss = loss(pooled(late, twice, present), test_targets)
     alone = loss(test["a"], test_targets)
     # weights serve every subset alike, one input alone too, so half of the harm may stay
-    assert found < alone + 0.5 * (naive - alone)
+    assert pooled_loss < alone + 0.5 * (naive - alone)
 
 
 def test_heads_and_absent_inputs_are_left_out() -> None:
@@ -138,8 +138,8 @@ def test_very_few_rows_are_enough(rows: int) -> None:
     late = fitted(logits, targets)
     assert torch.isfinite(pooled(late, logits, present)).all()
     parts = np.arange(rows) % 5
-    (found,) = held_out(TARGETS, logits, present, {NAME: targets}, PRIOR.log(), [present], parts)
-    assert torch.isfinite(found).all()
+    (outputs,) = held_out(TARGETS, logits, present, {NAME: targets}, PRIOR.log(), [present], parts)
+    assert torch.isfinite(outputs).all()
 
 
 def test_held_out_logits_are_made_without_the_row_itself() -> None:
@@ -168,6 +168,7 @@ def test_nine_inputs_are_pooled_though_they_have_511_subsets() -> None:
     strengths = (0.8,) * 9
     late = fitted(*simulate(300, 0, strengths)[:2])
     logits, targets, ideal = simulate(5000, 1, strengths)
-    found = loss(pooled(late, logits, everywhere(logits, targets)), targets)
+    pooled_loss = loss(pooled(late, logits, everywhere(logits, targets)), targets)
     best = min(loss(value, targets) for value in logits.values())
-    assert found - loss(ideal, targets) < 0.2 * (best - loss(ideal, targets))  # 22 numbers from 300 rows
+    # 22 numbers from 300 rows
+    assert pooled_loss - loss(ideal, targets) < 0.2 * (best - loss(ideal, targets))

@@ -57,8 +57,8 @@ def test_the_formula_alone_is_the_product_of_gaussians_less_the_prior() -> None:
     natural, _, ideal = readings(100, 0)
     late = Late({"a": 1, "b": 1}, TARGETS)
     late.bias.data = -PRIOR  # nothing learned yet
-    found = PRICE.predict(pooled(late, natural, everywhere(natural)))
-    torch.testing.assert_close(found.double(), ideal, rtol=1e-5, atol=1e-5)
+    predictions = PRICE.predict(pooled(late, natural, everywhere(natural)))
+    torch.testing.assert_close(predictions.double(), ideal, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("heat", [(1, 1), (3, 0.5)], ids=["calibrated", "over- and underconfident"])
@@ -67,11 +67,11 @@ def test_two_readings_are_pooled_as_the_product_of_gaussians(heat: tuple[float, 
     late = Late({"a": 1, "b": 1}, TARGETS)
     stack(late, natural, everywhere(natural), {"price": truth}, PRIOR)
     test, numbers, ideal = readings(5000, 1, heat=heat)
-    found = PRICE.predict(pooled(late, test, everywhere(test))).double()
+    predictions = PRICE.predict(pooled(late, test, everywhere(test))).double()
     # 2000 rows tell weights and temperatures to some percent; the ideal deviation is 3.9
-    assert (found[:, 0] - ideal[:, 0]).abs().mean() < 0.3
-    torch.testing.assert_close(found[:, 1], ideal[:, 1], rtol=0.05, atol=0)
-    error = (found[:, 0] - numbers).square().mean().sqrt().item()
+    assert (predictions[:, 0] - ideal[:, 0]).abs().mean() < 0.3
+    torch.testing.assert_close(predictions[:, 1], ideal[:, 1], rtol=0.05, atol=0)
+    error = (predictions[:, 0] - numbers).square().mean().sqrt().item()
     assert error == pytest.approx(ideal[0, 1].item(), rel=0.05)
 
 
@@ -83,11 +83,11 @@ def test_every_subset_of_three_readings_is_near_its_own_ideal(subset: tuple[int,
     stack(late, natural, everywhere(natural), {"price": truth}, PRIOR)
     test, _, _ = readings(2000, 1, noises)
     present = torch.tensor([subset], dtype=torch.bool).expand(2000, 3)
-    found = PRICE.predict(pooled(late, test, present)).double()
-    chosen = [test[name] for name, there in zip("abc", subset, strict=True) if there]
+    predictions = PRICE.predict(pooled(late, test, present)).double()
+    chosen = [test[name] for name, is_present in zip("abc", subset, strict=True) if is_present]
     ideal = PRICE.predict(sum(chosen) - (len(chosen) - 1) * PRIOR.double())  # type: ignore[arg-type]
-    assert (found[:, 0] - ideal[:, 0]).abs().mean() < 0.4
-    torch.testing.assert_close(found[:, 1], ideal[:, 1], rtol=0.06, atol=0)
+    assert (predictions[:, 0] - ideal[:, 0]).abs().mean() < 0.4
+    torch.testing.assert_close(predictions[:, 1], ideal[:, 1], rtol=0.06, atol=0)
 
 
 def test_rows_of_which_all_inputs_are_unsure_do_not_fly_off() -> None:
@@ -106,9 +106,9 @@ def test_unsure_rows_among_others_leave_the_pooling_finite() -> None:
         value[::10] = value[::10] / value[::10, 1:] * 0.2
     late = Late(dict.fromkeys("abc", 1), TARGETS)
     stack(late, natural, everywhere(natural), {"price": truth}, PRIOR)
-    found = PRICE.predict(pooled(late, natural, everywhere(natural)))
-    assert torch.isfinite(found).all()
-    assert (found[:, 0] - 50).abs().max() < 100
+    predictions = PRICE.predict(pooled(late, natural, everywhere(natural)))
+    assert torch.isfinite(predictions).all()
+    assert (predictions[:, 0] - 50).abs().max() < 100
 
 
 def test_labels_are_pooled_as_the_product_of_their_odds() -> None:
@@ -126,11 +126,11 @@ def test_labels_are_pooled_as_the_product_of_their_odds() -> None:
     late = Late({"a": 1, "b": 1}, Targets((target,)))
     stack(late, natural, everywhere(natural), {"tags": truth}, prior.float())
     test, values, ideal = draw(4000)
-    found, best = (
+    pooled_loss, best = (
         target.losses(n, values).mean().item() for n in (pooled(late, test, everywhere(test)), ideal)
     )
     single = min(target.losses(value, values).mean().item() for value in test.values())
-    assert found - best < 0.05 * (single - best)
+    assert pooled_loss - best < 0.05 * (single - best)
 
 
 def test_each_of_two_targets_is_pooled_on_the_rows_that_have_it() -> None:
@@ -154,8 +154,8 @@ def test_each_of_two_targets_is_pooled_on_the_rows_that_have_it() -> None:
     torch.testing.assert_close(both.log_temperature[1], alone.log_temperature[0])
     torch.testing.assert_close(both.bias[2:], alone.bias)
     assert not torch.allclose(both.log_temperature[0], both.log_temperature[1])
-    found = pooled(both, whole, everywhere(whole))
-    torch.testing.assert_close(found[:, 2:], pooled(alone, natural, everywhere(natural)))
+    outputs = pooled(both, whole, everywhere(whole))
+    torch.testing.assert_close(outputs[:, 2:], pooled(alone, natural, everywhere(natural)))
 
     single = {name: value.float() for name, value in whole.items()}
     parts = np.arange(len(kind)) % 5
