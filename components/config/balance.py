@@ -33,11 +33,11 @@ class Auxiliary(_Balance):
     )
 
 
-class GradientBlending(_Balance):
-    """Weights of the losses by their generalisation (Wang, Tran & Feiszli 2020)."""
+class Pareto(_Balance):
+    """A loss per input, whose gradient is kept from fighting that of the joint loss (Wei & Hu 2024)."""
 
-    cure: Literal["gradient_blending"] = Field("gradient_blending", description="Gradient blending.")
-    every: int = Field(3, ge=1, description="Epochs between two estimates of the weights.")
+    cure: Literal["mmpareto"] = Field("mmpareto", description="MMPareto.")
+    gamma: float = Field(1.5, gt=0, description="Factor of the gradient of each input's own parameters.")
 
 
 class OGMGE(_Balance):
@@ -57,6 +57,4 @@ class Sequential(_Balance):
     )
 
 
-BalanceConfig = Annotated[
-    NoCure | Auxiliary | GradientBlending | OGMGE | Sequential, Field(discriminator="cure")
-]
+BalanceConfig = Annotated[NoCure | Auxiliary | Pareto | OGMGE | Sequential, Field(discriminator="cure")]

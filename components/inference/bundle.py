@@ -40,8 +40,8 @@ from components.storage.digest import digest_file, digest_json
 from components.storage.tensors import load_tensors, save_tensors
 from components.targets import AnyTarget, Head, Multilabel, Regression, Targets, split_labels
 
-VERSION = 3
-_READ = (2, 3)  # 2 has no late fusion beside the trained one, and no ensemble
+VERSION = 4
+_READ = (2, 3, 4)  # 2 has no late fusion beside the trained one, and no ensemble; 3 one set of late weights
 GALLERY = "gallery.parquet"
 REFERENCE = "reference.parquet"
 
@@ -232,7 +232,7 @@ def load_bundle(folder: Path, device: torch.device | None = None) -> Bundle:
     tensors = load_tensors(folder / "delivered.safetensors")
     targets, spellings = _spelled_targets(values)
     delivered = _delivered(values, targets, encoders)
-    if values["version"] < VERSION:
+    if values["version"] == 2:
         delivered.late = None
     delivered.load_state_dict(tensors)
     delivered.set_settings(values["delivered"])

@@ -135,9 +135,13 @@ class _Fit:
         """Fit the model of one strength: weights (K, D) and biases (K,)."""
         if isinstance(self.target, Regression):
             return self._number(strength)
-        return self._calibrated(
+        weight, bias = self._calibrated(
             *(self._labels if isinstance(self.target, Multilabel) else self._classes)(strength)
         )
+        balance = self.target.balance(self.values) if self.balanced else None
+        if balance is not None:  # log-odds of the frequencies that the rows have; see Targets.loss_of
+            bias = np.where(np.abs(bias) == -EXCLUDED, bias, bias - balance.log().numpy())
+        return weight, bias
 
     def _sample(self) -> "_Fit":
         rows = self.train.shape[0]

@@ -1,6 +1,6 @@
 """Objectives that keep a fused model from leaning on its strongest input alone."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,8 +11,8 @@ from components.config.balance import (
     OGMGE,
     Auxiliary,
     BalanceConfig,
-    GradientBlending,
     NoCure,
+    Pareto,
     Sequential,
 )
 from components.models.networks import Batch
@@ -20,6 +20,7 @@ from components.objectives.supervised import WEIGHT, Supervised
 from components.targets import Targets, known_rows
 
 _TINY = 1e-6
+_MOST_RESCALED = 10.0
 
 
 class AuxiliaryLoss(Supervised):
@@ -59,54 +60,68 @@ class AuxiliaryLoss(Supervised):
         return joint, singles
 
 
-class Blending(AuxiliaryLoss):
-    """Gradient blending (Wang, Tran & Feiszli 2020, https://arxiv.org/abs/1905.12681, section 3.2, online).
+class MMPareto(AuxiliaryLoss):
+    """MMPareto (Wei & Hu 2024, https://arxiv.org/abs/2405.17730, section 3.4, algorithm 1).
 
-    ``sum_k w_k L_k`` over the single inputs and the joint model, ``w_k`` in proportion to ``G_k / O_k^2``:
-    what was gained on validation over the last epochs, against the growth of the gap between validation
-    and training. Weights begin equal and are estimated anew after each ``every`` epochs.
+    The loss is ``joint + sum of the single inputs' losses``. The parameters of one input get two gradients:
+    that of its own loss, and that of the rest. :func:`integrate` puts them together, so that learning from an
+    input alone does not fight the joint model. Shared parameters keep the sum.
 
     Args:
-        inputs: Number of inputs M.
-        every: Epochs between estimates.
+        gamma: Factor of the integrated gradient.
     """
 
     def __init__(
-        self,
-        targets: Targets,
-        config: TrainingConfig,
-        training: Mapping[str, Tensor],
-        inputs: int,
-        every: int,
+        self, targets: Targets, config: TrainingConfig, training: Mapping[str, Tensor], gamma: float
     ) -> None:
         super().__init__(targets, config, training, weight=1.0)
-        self.every = every
-        self.weights_now: Tensor
-        self.seen: Tensor
-        self.before: Tensor
-        self.register_buffer("weights_now", torch.full((inputs + 1,), 1 / (inputs + 1)))
-        self.register_buffer("seen", torch.zeros(inputs + 2))  # sums of the epoch's losses, and steps
-        self.register_buffer("before", torch.full((2, inputs + 1), torch.nan))  # train and val losses
+        self.gamma = gamma
+        self._singles: list[Tensor] = []
+        self._own: dict[str, Tensor] = {}  # gradient of each input's own loss, flat
 
     def forward(self, network: nn.Module, batch: Batch, present: Tensor) -> Tensor:
-        joint, singles = self.each(network, batch, present)
-        losses = torch.stack([*singles, joint])
-        self.seen += torch.cat([losses.detach(), losses.new_ones(1)])
-        return (self.weights_now * losses).sum() * len(losses)
+        joint, self._singles = self.each(network, batch, present)
+        return joint + torch.stack(self._singles).sum()
 
-    def begin_epoch(self, epoch: int, epochs: int) -> None:
-        self.seen.zero_()
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        super().zero_grad(set_to_none)
+        self._own = {}
 
-    def end_epoch(self, epoch: int, joint: float, singles: Mapping[str, float]) -> None:
-        val = torch.tensor([*singles.values(), joint], device=self.seen.device)
-        train = self.seen[:-1] / self.seen[-1].clamp(min=1)
-        if epoch % self.every and not self.before.isnan().any():
-            return
-        if not self.before.isnan().any():
-            gain = (self.before[1] - val).clamp(min=_TINY)
-            overfit = ((val - train) - (self.before[1] - self.before[0])).square().clamp(min=_TINY)
-            self.weights_now = (gain / overfit) / (gain / overfit).sum()
-        self.before = torch.stack([train, val])
+    def backward(self, network: Any, loss: Tensor, scale: float) -> None:
+        for name, single in zip(network.inputs, self._singles, strict=True):
+            learned = _learned(network, name)
+            if not learned:
+                continue
+            own = torch.autograd.grad(single * scale, learned, retain_graph=True, allow_unused=True)
+            self._own[name] = self._own.get(name, 0) + _flat(learned, own)
+        self._singles = []
+        super().backward(network, loss, scale)
+
+    def after_backward(self, network: Any, mean: Callable[[Tensor], Tensor]) -> None:
+        for name, own in self._own.items():
+            learned, single = _learned(network, name), mean(own)
+            total = _flat(learned, [each.grad for each in learned])
+            step = integrate(total - single, single, self.gamma)
+            sizes = [each.numel() for each in learned]
+            for parameter, part in zip(learned, step.split(sizes), strict=True):
+                if parameter.grad is not None:
+                    parameter.grad.copy_(part.view_as(parameter))
+
+
+def integrate(joint: Tensor, single: Tensor, gamma: float) -> Tensor:
+    """Put the gradients (P,) of two losses together as MMPareto does.
+
+    Gradients that do not conflict are added. Of others, whose cosine is negative, twice the combination
+    ``a * joint + (1 - a) * single`` of the least norm is taken, which lowers both losses. Its norm is brought
+    up to that of the sum, since small steps generalise worse; at most tenfold, since opposed gradients leave
+    rounding errors alone. The result is multiplied by ``gamma``.
+    """
+    total = joint + single
+    if joint @ single >= 0:
+        return gamma * total
+    share = ((single - joint) @ single / (joint - single).square().sum()).clamp(0, 1)
+    mixed = 2 * (share * joint + (1 - share) * single)
+    return gamma * mixed * (total.norm() / mixed.norm().clamp(min=_TINY)).clamp(1, _MOST_RESCALED)
 
 
 class GradientModulation(Supervised):
@@ -131,27 +146,30 @@ class GradientModulation(Supervised):
     ) -> None:
         super().__init__(targets, config, training)
         self.alpha, self.noise = alpha, noise
-        self._likelihoods: list[float] = []
+        self._likelihoods = torch.zeros(0)  # (M,)
 
     def forward(self, network: Any, batch: Batch, present: Tensor) -> Tensor:
         embeddings = network.embed(batch.inputs, present)
         with torch.no_grad():
-            self._likelihoods = [
-                self._likelihood(network, embeddings, present, column, batch.targets)
-                for column in range(present.shape[1])
-            ]
+            self._likelihoods = torch.stack(
+                [
+                    self._likelihood(network, embeddings, present, column, batch.targets)
+                    for column in range(present.shape[1])
+                ]
+            )
         natural = network.decide(embeddings, present).float()
         return self.loss(natural, batch.targets, batch.further.get(WEIGHT))
 
-    def after_backward(self, network: Any) -> None:
+    def after_backward(self, network: Any, mean: Callable[[Tensor], Tensor]) -> None:
+        likelihoods = mean(self._likelihoods).tolist()
         for column, name in enumerate(network.inputs):
-            others = [each for number, each in enumerate(self._likelihoods) if number != column]
-            ratio = self._likelihoods[column] / max(sum(others) / max(len(others), 1), _TINY)
+            others = [each for number, each in enumerate(likelihoods) if number != column]
+            ratio = likelihoods[column] / max(sum(others) / max(len(others), 1), _TINY)
             factor = 1 - float(torch.tanh(torch.tensor(self.alpha * ratio))) if ratio > 1 else 1.0
             for parameter in network.parameters_of(name):
                 if parameter.grad is None or parameter.numel() < 2:
                     continue
-                noise = torch.randn_like(parameter.grad) * parameter.grad.std() if self.noise else 0.0
+                noise = mean(torch.randn_like(parameter.grad) * parameter.grad.std()) if self.noise else 0.0
                 parameter.grad.mul_(factor).add_(noise)
 
     def _likelihood(
@@ -161,17 +179,17 @@ class GradientModulation(Supervised):
         present: Tensor,
         column: int,
         values: Mapping[str, Tensor],
-    ) -> float:
+    ) -> Tensor:
         """Mean likelihood of the primary target given one input, over the rows that have both."""
         target = self.targets.primary
         truth = values[target.name]
         rows = (present[:, column] & known_rows(truth)).nonzero().squeeze(1)
         if not len(rows):
-            return 0.0
+            return present.new_zeros((), dtype=torch.float32)
         part = {name: value[rows] for name, value in embeddings.items()}
         natural = network.decide(part, only(present[rows], column)).float()
         losses = target.losses(natural[:, self.targets.slices[target.name]], truth[rows])
-        return float((-losses).exp().mean())
+        return (-losses).exp().mean()
 
 
 class SequentialPriority(Supervised):
@@ -209,6 +227,21 @@ class SequentialPriority(Supervised):
         return super().forward(network, batch, shown)
 
 
+def _learned(network: Any, name: str) -> list[nn.Parameter]:
+    """Parameters of one input alone that are trained."""
+    return [each for each in network.parameters_of(name) if each.requires_grad]
+
+
+def _flat(parameters: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> Tensor:
+    """Gradients as one vector (P,), zeros where there is none."""
+    return torch.cat(
+        [
+            (torch.zeros_like(parameter) if gradient is None else gradient).flatten()
+            for parameter, gradient in zip(parameters, gradients, strict=True)
+        ]
+    )
+
+
 def only(present: Tensor, column: int) -> Tensor:
     """(B, M) presence with one input alone."""
     mask = torch.zeros_like(present)
@@ -221,8 +254,8 @@ CURES: dict[type, Callable[[Any, Any, Targets, TrainingConfig, Any], Supervised]
     Auxiliary: lambda balance, strength, targets, config, training: AuxiliaryLoss(
         targets, config, training, balance.weight
     ),
-    GradientBlending: lambda balance, strength, targets, config, training: Blending(
-        targets, config, training, len(strength), balance.every
+    Pareto: lambda balance, strength, targets, config, training: MMPareto(
+        targets, config, training, balance.gamma
     ),
     OGMGE: lambda balance, strength, targets, config, training: GradientModulation(
         targets, config, training, balance.alpha, balance.noise

@@ -1,6 +1,6 @@
 """Interface of every objective: a loss of a network on a batch, and an evaluation on validation rows."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 
@@ -39,14 +39,20 @@ class Objective(nn.Module):
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Prepare for an epoch (from 0) of at most ``epochs``."""
 
-    def after_backward(self, network: nn.Module) -> None:
-        """Change gradients after a backward pass, if the objective has to."""
-
-    def end_epoch(self, epoch: int, joint: float, singles: Mapping[str, float]) -> None:
-        """Take in the results of an epoch.
+    def backward(self, network: nn.Module, loss: Tensor, scale: float) -> None:
+        """Add the gradients of some rows.
 
         Args:
-            epoch: From 0.
-            joint: Loss on validation, given all inputs.
-            singles: Loss on validation given one input alone, by input; empty if not measured.
+            network: Network that is trained.
+            loss: What :meth:`forward` gave, times ``scale``.
+            scale: Share of these rows in the step.
+        """
+        loss.backward()
+
+    def after_backward(self, network: nn.Module, mean: Callable[[Tensor], Tensor]) -> None:
+        """Change the gradients of a step, if the objective has to.
+
+        Args:
+            network: Network that is trained.
+            mean: Averages a tensor over the workers, whose gradients have to stay the same.
         """

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from components.config import TrainingConfig
 from components.models.networks import Batch
 from components.objectives.objective import Objective
-from components.targets import Regression, Targets, known_rows, metric
+from components.targets import Head, Regression, Targets, known_rows, metric
 
 WEIGHT = "weight"
 """Further tensor of a batch: weight of each row (B,), with mean 1 over the training rows."""
@@ -23,6 +23,9 @@ class Supervised(Objective):
     already, and falls below 0, where no ``s_t`` would be small enough: its weight stays 1. A batch in which
     no row has a target says nothing of that target's ``s_t``.
 
+    Class weights tell the loss alone what matters: the network's natural parameters are those of the
+    frequencies that the rows have; see :meth:`components.targets.Targets.loss_of`.
+
     Args:
         targets: Predicted targets.
         config: Label smoothing and class weights.
@@ -34,10 +37,7 @@ class Supervised(Objective):
         self.targets, self.smoothing = targets, config.label_smoothing
         self.metric = targets.primary.metric
         self.log_variance = nn.Parameter(torch.zeros(len(targets))) if len(targets) > 1 else None
-        self.weights: dict[str, Tensor | None] = {target.name: None for target in targets}
-        if config.class_weights == "balanced":
-            for target in targets:
-                self.weights[target.name] = target.balance(training[target.name].cpu().numpy())
+        self.weights = class_weights(targets, config, training)
 
     def forward(self, network: nn.Module, batch: Batch, present: Tensor) -> Tensor:
         natural = network(batch.inputs, present).float()
@@ -68,3 +68,32 @@ class Supervised(Objective):
         return loss, metric(
             target, target.metric, values[target.name][rows].numpy(), target.predict(natural).numpy()
         )
+
+
+def class_weights(
+    targets: Targets, config: TrainingConfig, training: Mapping[str, Tensor]
+) -> dict[str, Tensor | None]:
+    """Give the weights of each target's classes; None without.
+
+    Args:
+        targets: Predicted targets.
+        config: Options.
+        training: Values of the training rows by target.
+    """
+    if config.class_weights == "none":
+        return {target.name: None for target in targets}
+    return {target.name: target.balance(training[target.name].cpu().numpy()) for target in targets}
+
+
+def begin_balanced(head: nn.Module, config: TrainingConfig, training: Mapping[str, Tensor]) -> None:
+    """Set the biases of a new head so that a training with class weights begins with equal chances.
+
+    Args:
+        head: Changed in place; without class weights it stays as it is, as does what is no :class:`Head`.
+        config, training: As for :func:`class_weights`.
+    """
+    if not isinstance(head, Head):
+        return
+    for name, weights in class_weights(head.targets, config, training).items():
+        if weights is not None:
+            head.bias.data[head.targets.slices[name]] = -weights.log()

@@ -17,6 +17,7 @@ from components.models.fusion.masking import as_vector
 from components.models.networks import Single as SingleNetwork
 from components.models.weights import encoder_digest, open_preprocessor
 from components.objectives import Objective, Supervised
+from components.objectives.supervised import begin_balanced
 from components.pipeline.align import load_pretrained
 from components.pipeline.fit_once import choice_of, fit_once
 from components.pipeline.folds import encoder_rows
@@ -117,6 +118,8 @@ def fit(
     network = SingleNetwork(name, encoder, Head(encoder.width, dataset.targets))
     if pretrained is not None:
         load_pretrained({name: encoder}, pretrained, config)
+    learned = dataset.targets.encode(samples[samples["split"] == "train"])
+    begin_balanced(network.head, options.fit, learned)
     stop = None if whole is None or whole.training is None else whole.training.best_epoch + 1
     facts |= {
         "options": options.model_dump(mode="json", include={"encoder", "augment", "fit"}),

@@ -4,6 +4,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from components.config import PipelineConfig
@@ -23,6 +24,7 @@ from components.models.weights import (
 )
 from components.objectives import Objective, Supervised
 from components.objectives.balance import build_objective
+from components.objectives.supervised import begin_balanced
 from components.pipeline.align import auxiliary_facts, load_pretrained, with_auxiliary
 from components.pipeline.folds import fusion_rows
 from components.pipeline.train_once import is_trained, train_once
@@ -103,6 +105,7 @@ def fuse(
     if isinstance(network.fusion, Late):
         rows = open_unseen(dataset, features, singles, unseen, 0 if fold is None else fold.of)
         return (yield from _pool(dataset, rows, singles, config, cache, network, digest_json(facts)))
+    begin_balanced(network.head, config.training, _training_values(dataset, samples))
 
     learning = {
         "training": config.training.model_dump(mode="json", exclude={"folds", "half_life"}),
@@ -187,9 +190,7 @@ def _pool(
             job.finish({"history": [asdict(epoch)]})
     history = read_history(job.folder)
     yield from history
-    learned = (
-        late.log_weight.numel() * 2 + late.bias.numel()
-    )  # temperatures, weights, correction of the prior
+    learned = late.log_weight.numel() + late.log_temperature.numel() + late.bias.numel()
     return Trained("fusion", str(job.folder), 1, 0, history[0].metric, learned)
 
 
@@ -244,6 +245,8 @@ def train_jointly(
 
     samples = learning_rows(dataset, names)
     weights = recency(dataset, samples[samples["split"] == "train"], options.half_life)
+    if start is None:
+        begin_balanced(fused.head, options, _training_values(dataset, samples))
     key = digest_json(
         {
             "prepared": {name: prepared[name].fingerprint for name in names},
@@ -328,5 +331,9 @@ def fused_model(trained: Trained, features: Mapping[str, Features], joint: bool 
 
 def training_prior(dataset: Dataset) -> torch.Tensor:
     """Natural parameters of the answer without any input. (K,) float32."""
-    samples = open_samples_table(dataset).rows()
-    return dataset.targets.prior(dataset.targets.encode(samples[samples["split"] == "train"]))
+    return dataset.targets.prior(_training_values(dataset, open_samples_table(dataset).rows()))
+
+
+def _training_values(dataset: Dataset, samples: pd.DataFrame) -> dict[str, torch.Tensor]:
+    """Encode the targets of the training rows among some rows."""
+    return dataset.targets.encode(samples[samples["split"] == "train"])

@@ -104,6 +104,10 @@ class Targets:
         """Compute the mean loss of one target over the rows that have it; see :meth:`Target.losses`.
 
         With ``row_weights`` (B,) each row's loss is multiplied by its weight before the mean is taken.
+
+        Weights of classes tilt the distribution that has the least loss by these weights (every proper loss;
+        of labels, by the weight of their presence). So the tilted parameters are given to the loss, and
+        ``natural`` belongs to the frequencies of the rows, like those of an unweighted training.
         """
         truth, mine = values[target.name], natural[:, self.slices[target.name]]
         rows = known_rows(truth)
@@ -111,6 +115,8 @@ class Targets:
             truth, mine = truth[rows], mine[rows]
         if not len(truth):
             return natural.sum() * 0
+        if weights is not None:
+            mine = mine + weights.log()
         losses = target.losses(mine, truth, smoothing, weights)
         return (losses if row_weights is None else losses * row_weights[rows]).mean()
 

@@ -121,7 +121,7 @@ def train(
             shown = workers.mean(loss)
             if not torch.isfinite(shown):
                 raise not_finite.loss(loss.item(), network, training, positions, config.learning_rate)
-            (loss * share).backward()
+            objective.backward(network, loss * share, weight * share)
             return shown.item() * share
 
         # Walk through the shuffled rows; each worker takes its part of every batch.
@@ -131,9 +131,9 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = _learning_rate(config, progress.step, batches * config.epochs)
             loss = batcher.run(
-                partial(gradient, weight), mine, generator, lambda: optimizer.zero_grad(set_to_none=True)
+                partial(gradient, weight), mine, generator, lambda: _clear(optimizer, objective)
             )
-            objective.after_backward(network)
+            objective.after_backward(network, workers.mean)
             norm = nn.utils.clip_grad_norm_(learned, config.clip_norm or math.inf)
             if not_finite.skips(norm, config.learning_rate):
                 skipped += 1
@@ -157,7 +157,6 @@ def train(
         )
         alone = _alone(averaged, objective, validation, inputs, config, device)
         val_loss, value, alone = workers.agree((val_loss, value, alone))
-        objective.end_epoch(epoch, val_loss, {name: loss for name, (loss, _) in alone.items()})
         # Record the epoch; its checkpoint is the last to be written, because it marks the epoch as done.
         result = Epoch(
             epoch=epoch,
@@ -166,7 +165,7 @@ def train(
             metric=value,
             learning_rate=optimizer.param_groups[0]["lr"],
             seconds=time.perf_counter() - started,
-            alone={name: value for name, (_, value) in alone.items()},
+            alone=alone,
             skipped=skipped,
         )
         progress.history.append(result)
@@ -237,8 +236,8 @@ def _alone(
     inputs: Sequence[str],
     config: LoopConfig,
     device: torch.device,
-) -> dict[str, tuple[float, float]]:
-    """Evaluate the network given each input alone, over the rows that have it: loss and metric by name."""
+) -> dict[str, float]:
+    """Evaluate the network given each input alone, over the rows that have it: metric by name."""
     results, present = {}, source.present.cpu()
     for column, name in enumerate(inputs):
         rows = present[:, column]
@@ -246,8 +245,14 @@ def _alone(
             continue
         outputs = predict(network, source, config.batch_size, config.precision, device, column)
         values = {target: value.cpu()[rows] for target, value in source.targets.items()}
-        results[name] = objective.evaluate(outputs, values, present[rows])
+        results[name] = objective.evaluate(outputs, values, present[rows])[1]
     return results
+
+
+def _clear(optimizer: torch.optim.Optimizer, objective: Objective) -> None:
+    """Forget all gradients."""
+    optimizer.zero_grad(set_to_none=True)
+    objective.zero_grad(set_to_none=True)
 
 
 def best_epoch(history: Sequence[Epoch], metric_name: str) -> Epoch:

@@ -10,7 +10,8 @@ from torch import Tensor
 from components.models.fusion.late import Pool
 from components.targets import AnyTarget, Targets, known_rows
 
-_RIDGE = 3.0  # pull, in rows, towards the product of calibrated posteriors
+_RIDGE = 3.0  # pull, in rows, of what all subsets share towards the product of calibrated posteriors
+_OWN_RIDGE = 30.0  # pull, in rows, of each subset towards what all share
 _MOST_SUBSETS = 64
 
 
@@ -24,8 +25,10 @@ def stack(
     """Learn a pool: temperatures, weights, prior correction.
 
     It starts as the product of calibrated posteriors divided by the surplus priors. That is the ideal
-    combination of inputs that are independent given the target; the rows may move it away from there. Every
-    subset of inputs counts alike. Wolpert 1992 calls learning on held-out predictions stacking.
+    combination of inputs that are independent given the target; the rows may move it away from there. Each
+    subset of the inputs learns from all rows that have its inputs, given these alone. Its weights and prior
+    correction are pulled towards those of all subsets, which those with few rows therefore keep. Wolpert 1992
+    calls learning on held-out predictions stacking.
 
     Args:
         late: Changed in place.
@@ -41,7 +44,7 @@ def stack(
 
 def _stack_one(
     late: Pool,
-    number: int,
+    target_number: int,
     target: AnyTarget,
     part: slice,
     natural: Mapping[str, Tensor],
@@ -54,10 +57,10 @@ def _stack_one(
     for column, name in enumerate(inputs):
         rows = present[:, column] & known
         temperature = target.temperature(natural[name][rows], values[rows].numpy()) if rows.any() else 1.0
-        late.log_temperature.data[number, column] = float(np.log(temperature))
+        late.log_temperature.data[target_number, column] = float(np.log(temperature))
         scaled.append(natural[name] / temperature)
     base = -(len(inputs) - 1) * prior
-    late.bias.data[part] = base.to(late.bias.dtype)
+    late.bias.data[:, part] = base.to(late.bias.dtype)
     masks = [present[known] & subset for subset in _subsets(len(inputs))]
     masks = [mask for mask in masks if mask.any()]
     if len(inputs) == 1 or not masks:
@@ -66,26 +69,32 @@ def _stack_one(
     expanded = torch.cat(masks)
     rows = expanded.any(1)
     shown = expanded[rows].double()
+    number = late.number(expanded[rows])  # (R,) of S subsets
     pooled = torch.stack(scaled, dim=1)[known].repeat(len(masks), 1, 1)[rows]  # (R, M, K)
     pooled = torch.where(expanded[rows].unsqueeze(-1), pooled, torch.zeros((), dtype=pooled.dtype))
     repeated = values[known].repeat(len(masks), *[1] * (values.dim() - 1))[rows]
     surplus = (shown.sum(1, keepdim=True) - 1) / (len(inputs) - 1)
-    log_weight = torch.zeros(len(inputs), dtype=torch.float64, requires_grad=True)
-    shift = torch.zeros(len(prior), dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([log_weight, shift], max_iter=200, line_search_fn="strong_wolfe")
+    shared = torch.zeros(len(inputs) + len(prior), dtype=torch.float64, requires_grad=True)
+    own = torch.zeros(len(late.bias), len(shared), dtype=torch.float64, requires_grad=True)
+    learned = [shared, own] if len(own) > 1 else [shared]
+    optimizer = torch.optim.LBFGS(learned, max_iter=200, line_search_fn="strong_wolfe")
 
     def objective() -> Tensor:
         optimizer.zero_grad()
+        log_weight, shift = (shared + own)[number].split([len(inputs), len(prior)], dim=1)
         summed = ((log_weight.exp() * shown).unsqueeze(-1) * pooled).sum(1)
         mixed = target.proper(summed + surplus * (base + shift), summed / shown.sum(1, keepdim=True))
-        penalty = _RIDGE * (log_weight.square().sum() + shift.square().sum()) / int(known.sum())
+        penalty = _RIDGE * shared.square().sum() / int(known.sum()) + _OWN_RIDGE * own.square().sum() / len(
+            mixed
+        )
         loss = target.losses(mixed, repeated).mean() + penalty
         loss.backward()
         return loss
 
     optimizer.step(objective)
-    late.log_weight.data[number] = log_weight.detach().to(late.log_weight.dtype)
-    late.bias.data[part] = (base + shift.detach()).to(late.bias.dtype)
+    log_weight, shift = (shared + own).detach().split([len(inputs), len(prior)], dim=1)
+    late.log_weight.data[:, target_number] = log_weight.to(late.log_weight.dtype)
+    late.bias.data[:, part] = (base + shift).to(late.bias.dtype)
 
 
 def held_out(

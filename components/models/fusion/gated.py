@@ -11,9 +11,9 @@ from components.models.fusion.normed import NormedFusion
 class Gated(NormedFusion):
     """Gated multimodal unit (Arevalo et al. 2017, https://arxiv.org/abs/1702.01992, section 3.1).
 
-    ``h_m = tanh(W_m x_m)``, gates ``z`` from all inputs together, ``h = sum_m z_m * h_m``. The
-    paper ties the two gates of its bimodal unit as z and 1 - z; a softmax over the inputs present
-    is the same for two and extends it to any number and any subset.
+    ``h_m = tanh(W_m x_m)``, gates ``z`` from all inputs together, ``h = sum_m z_m * h_m``. As in the paper,
+    each of three or more inputs has a sigmoid as its gate; the gates of two are tied as z and 1 - z. The
+    softmax over the inputs present is the same, and leaves 1 for an input alone.
 
     Args:
         widths: Length D_m of each input's embedding.
@@ -32,4 +32,5 @@ class Gated(NormedFusion):
         h = torch.stack([torch.tanh(self.values[name](x[name])) for name in self.inputs], dim=1)  # (B, M, W)
         gates = self.gates(torch.cat([x[name] for name in self.inputs], dim=1)).view_as(h)
         gates = gates.masked_fill(~present.unsqueeze(-1), torch.finfo(gates.dtype).min)
-        return self.dropout((gates.softmax(dim=1) * h).sum(dim=1))
+        weights = gates.softmax(dim=1) if len(self.inputs) < 3 else gates.sigmoid()
+        return self.dropout((weights * h).sum(dim=1))

@@ -9,17 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from components.config.balance import OGMGE, Auxiliary, GradientBlending, NoCure, Sequential
+from components.config.balance import OGMGE, Auxiliary, NoCure, Pareto, Sequential
 from components.config.fusion import ConcatConfig
 from components.config.training import TrainingConfig
 from components.models.fusion import build_fusion
 from components.models.networks import Batch, Fused
 from components.objectives.balance import (
     AuxiliaryLoss,
-    Blending,
     GradientModulation,
+    MMPareto,
     SequentialPriority,
     build_objective,
+    integrate,
     only,
 )
 from components.objectives.supervised import WEIGHT
@@ -80,31 +81,67 @@ def test_an_input_that_no_row_has_costs_nothing() -> None:
     torch.testing.assert_close(objective(net, rows, present), joint + 2.0 * joint / 2)
 
 
-def test_blending_weighs_by_gain_over_squared_overfitting() -> None:
-    net, rows = network(), batch()
-    objective = Blending(TARGETS, TRAINING, rows.targets, inputs=2, every=1)
-    losses = objective.each(net, rows, rows.present)
-    torch.testing.assert_close(objective(net, rows, rows.present), losses[0] + losses[1][0] + losses[1][1])
+@pytest.mark.parametrize(
+    ("joint", "single", "expected"),
+    [
+        ([1.0, 0.0], [1.0, 2.0], [2.0, 2.0]),  # no conflict: the sum
+        # a = ((-2, 2) @ (-1, 2)) / 8 = .75: 1.5 (1, 0) + .5 (-1, 2) = (1, 1), as long as the sum (0, 2)
+        ([1.0, 0.0], [-1.0, 2.0], [2**0.5, 2**0.5]),
+        ([1.0, 0.0], [-4.0, 0.0], [0.0, 0.0]),  # no direction lowers both losses
+    ],
+)
+def test_conflicting_gradients_are_integrated_along_the_least_norm(
+    joint: list[float], single: list[float], expected: list[float]
+) -> None:
+    mixed = integrate(torch.tensor(joint), torch.tensor(single), gamma=1.0)
+    torch.testing.assert_close(mixed, torch.tensor(expected), rtol=1e-5, atol=1e-5)
+    twice = integrate(torch.tensor(joint), torch.tensor(single), gamma=2.0)
+    torch.testing.assert_close(twice, 2 * mixed)
 
-    def epoch(number: int, train: list[float], val: list[float]) -> None:
-        objective.begin_epoch(number, 10)
-        objective.seen = torch.tensor([*train, 1.0])
-        objective.end_epoch(number, val[2], {"loud": val[0], "quiet": val[1]})
 
-    epoch(0, [1.0, 1.0, 1.0], [1.0, 1.0, 1.0])
-    epoch(1, [0.5, 0.8, 0.2], [0.7, 0.9, 0.8])
-    # gains 0.3, 0.1, 0.2; the gap between val and train grew by 0.2, 0.1, 0.6
-    raw = torch.tensor([0.3 / 0.04, 0.1 / 0.01, 0.2 / 0.36])
-    torch.testing.assert_close(objective.weights_now, raw / raw.sum(), rtol=1e-4, atol=1e-5)
+def test_mmpareto_integrates_each_inputs_own_gradient_and_leaves_shared_ones_summed() -> None:
+    rows, net = batch(), network()
+    objective = MMPareto(TARGETS, TRAINING, rows.targets, gamma=1.5)
+    joint, singles = objective.each(net, rows, rows.present)
+
+    def gradients(loss: Tensor) -> dict[str, Tensor]:
+        net.zero_grad()
+        loss.backward(retain_graph=True)
+        return {
+            name: torch.zeros_like(value) if value.grad is None else value.grad.clone()
+            for name, value in net.named_parameters()
+        }
+
+    of_joint, of_singles = gradients(joint), [gradients(single) for single in singles]
+    net.zero_grad()
+    objective.backward(net, objective(net, rows, rows.present), 1.0)
+    objective.after_backward(net, lambda value: value)
+    for column, name in enumerate(net.inputs):
+        own = [key for key, value in net.named_parameters() if name in key.split(".")]
+        single = torch.cat([of_singles[column][key].flatten() for key in own])
+        rest = torch.cat([(of_joint[key] + of_singles[1 - column][key]).flatten() for key in own])
+        expected = integrate(rest, single, gamma=1.5)
+        given = torch.cat([dict(net.named_parameters())[key].grad.flatten() for key in own])
+        torch.testing.assert_close(given, expected, rtol=1e-4, atol=1e-6)
+    head = net.head.weight.grad
+    torch.testing.assert_close(
+        head, of_joint["head.weight"] + sum(each["head.weight"] for each in of_singles), rtol=1e-4, atol=1e-6
+    )
 
 
-def test_blending_goes_on_from_its_state() -> None:
-    rows = batch()
-    first = Blending(TARGETS, TRAINING, rows.targets, inputs=2, every=1)
-    first.weights_now = torch.tensor([0.5, 0.3, 0.2])
-    again = Blending(TARGETS, TRAINING, rows.targets, inputs=2, every=1)
-    again.load_state_dict(first.state_dict())
-    torch.testing.assert_close(again.weights_now, first.weights_now)
+def test_mmpareto_adds_up_a_step_that_memory_divides() -> None:
+    rows, whole, parts = batch(), network(), network()
+    full = torch.ones_like(rows.present)  # rows that have all inputs have the same share in every loss
+    one, other = (MMPareto(TARGETS, TRAINING, rows.targets, gamma=1.5) for _ in range(2))
+    one.backward(whole, one(whole, rows, full), 1.0)
+    one.after_backward(whole, lambda value: value)
+    for at in (torch.arange(8), torch.arange(8, 32)):
+        few = Batch({n: v[at] for n, v in rows.inputs.items()}, full[at], {"y": rows.targets["y"][at]})
+        other.backward(parts, other(parts, few, few.present) * (len(at) / 32), len(at) / 32)
+    other.after_backward(parts, lambda value: value)
+    for (name, value), (_, given) in zip(whole.named_parameters(), parts.named_parameters(), strict=True):
+        if value.grad is not None:
+            torch.testing.assert_close(given.grad, value.grad, rtol=1e-4, atol=1e-6, msg=name)
 
 
 def test_modulation_makes_the_gradient_of_the_input_ahead_smaller_and_of_that_alone() -> None:
@@ -112,8 +149,8 @@ def test_modulation_makes_the_gradient_of_the_input_ahead_smaller_and_of_that_al
     objective = GradientModulation(TARGETS, TRAINING, rows.targets, alpha=0.5, noise=False)
     objective(net, rows, rows.present).backward()
     before = {name: value.grad.clone() for name, value in net.named_parameters() if value.grad is not None}
-    objective._likelihoods = [0.9, 0.6]
-    objective.after_backward(net)
+    objective._likelihoods = torch.tensor([0.9, 0.6])
+    objective.after_backward(net, lambda value: value)
     factor = 1 - math.tanh(0.5 * 0.9 / 0.6)
     for name, value in net.named_parameters():
         if value.grad is not None:
@@ -130,7 +167,7 @@ def test_modulation_measures_likelihoods_of_each_input_alone() -> None:
     part = {name: value[have] for name, value in rows.inputs.items()}
     chances = net(part, only(rows.present[have], 1)).softmax(1)
     expected = chances.gather(1, rows.targets["y"][have].unsqueeze(1)).mean()
-    assert objective._likelihoods[1] == pytest.approx(expected.item(), abs=1e-6)
+    torch.testing.assert_close(objective._likelihoods[1], expected)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +196,7 @@ def test_the_weakest_input_begins_and_the_others_join(epoch: int, visible: list[
     [
         (NoCure(), "Supervised"),
         (Auxiliary(), "AuxiliaryLoss"),
-        (GradientBlending(), "Blending"),
+        (Pareto(), "MMPareto"),
         (OGMGE(), "GradientModulation"),
         (Sequential(), "SequentialPriority"),
     ],
@@ -199,9 +236,7 @@ def test_every_cure_trains_and_is_gone_on_with(config: object, kind: str, tmp_pa
     assert whole[-1] < whole[0]
 
 
-@pytest.mark.parametrize(
-    "cure", [NoCure(), Auxiliary(), OGMGE(noise=False), GradientBlending(), Sequential()]
-)
+@pytest.mark.parametrize("cure", [NoCure(), Auxiliary(), OGMGE(noise=False), Pareto(), Sequential()])
 def test_every_cure_weighs_rows(cure: object) -> None:
     net, rows = network(), batch(8)
     rows = Batch(rows.inputs, torch.ones(8, 2, dtype=torch.bool), rows.targets)

@@ -43,16 +43,17 @@ def test_class_weights_of_every_target_come_from_the_training_rows() -> None:
     targets = Targets((classes(3), number(), labels("ab")))
     values, natural = values_of(targets, 30), natural_of(targets, 30)
     objective = Supervised(targets, TrainingConfig(class_weights="balanced"), values)
-    expected = sum(
-        target.losses(
-            natural[:, targets.slices[target.name]],
-            values[target.name],
-            weights=None if (w := target.balance(values[target.name].numpy())) is None else w.double(),
-        ).mean()
-        for target in targets
-    )
     for name, weights in objective.weights.items():
         objective.weights[name] = None if weights is None else weights.double()
+    expected = sum(
+        target.losses(
+            natural[:, targets.slices[target.name]] + (0 if weights is None else weights.log()),
+            values[target.name],
+            weights=weights,
+        ).mean()
+        for target in targets
+        for weights in [objective.weights[target.name]]
+    )
     torch.testing.assert_close(objective.loss(natural, values), expected)  # all weights begin at 1
 
 

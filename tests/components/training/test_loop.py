@@ -299,8 +299,8 @@ def test_the_cosine_schedule_falls_to_nearly_nothing(tmp_path: Path) -> None:
     assert learning_rates[-1] < 0.01
 
 
-def test_class_weights_give_every_class_the_same_say(tmp_path: Path) -> None:
-    # with no input to go by the loss is least at the (weighted) frequencies: 90 to 10, or even
+def test_class_weights_leave_the_frequencies_of_the_rows(tmp_path: Path) -> None:
+    # with no input to go by the loss is least at the frequencies, 90 to 10; weights are for the loss alone
     present = torch.ones(200, 1, dtype=torch.bool)
     targets = {NAME: (torch.arange(200) % 10 == 0).long()}
     source = EmbeddingSource({"a": torch.zeros(200, 8)}, present, targets, CPU)
@@ -323,7 +323,7 @@ def test_class_weights_give_every_class_the_same_say(tmp_path: Path) -> None:
         model.load_state_dict(last_weights(tmp_path / weights, model))
         shares[weights] = predict(model.eval(), source, 200, "fp32", CPU).softmax(1)[0, 1].item()
     assert shares["none"] == pytest.approx(0.1, abs=0.02)  # not yet at the minimum after 60 steps
-    assert shares["balanced"] == pytest.approx(0.5, abs=0.02)
+    assert shares["balanced"] == pytest.approx(0.1, abs=0.02)
 
 
 def last_weights(folder: Path, model: nn.Module) -> dict[str, Tensor]:

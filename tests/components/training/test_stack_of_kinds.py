@@ -56,9 +56,9 @@ def pooled(late: Late, natural: dict[str, Tensor], present: Tensor) -> Tensor:
 def test_the_formula_alone_is_the_product_of_gaussians_less_the_prior() -> None:
     natural, _, ideal = readings(100, 0)
     late = Late({"a": 1, "b": 1}, TARGETS)
-    late.bias.data = -PRIOR  # nothing learned yet
-    predictions = PRICE.predict(pooled(late, natural, everywhere(natural)))
-    torch.testing.assert_close(predictions.double(), ideal, rtol=1e-5, atol=1e-5)
+    late.bias.data[:] = -PRIOR  # nothing learned yet
+    found = PRICE.predict(pooled(late, natural, everywhere(natural)))
+    torch.testing.assert_close(found.double(), ideal, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("heat", [(1, 1), (3, 0.5)], ids=["calibrated", "over- and underconfident"])
@@ -93,7 +93,7 @@ def test_every_subset_of_three_readings_is_near_its_own_ideal(subset: tuple[int,
 def test_rows_of_which_all_inputs_are_unsure_do_not_fly_off() -> None:
     # three inputs less sure than the prior: their sum less two priors has no precision left
     late = Late(dict.fromkeys("abc", 1), TARGETS)
-    late.bias.data = -2 * PRIOR
+    late.bias.data[:] = -2 * PRIOR
     natural = {name: torch.tensor([[0.2, 0.5]]) for name in "abc"}
     mean, deviation = PRICE.predict(pooled(late, natural, everywhere(natural)))[0].tolist()
     assert abs(mean - 50) <= 10 * 0.6 / 0.5
@@ -150,9 +150,9 @@ def test_each_of_two_targets_is_pooled_on_the_rows_that_have_it() -> None:
     alone = Late({"a": 1, "b": 1}, TARGETS)
     some = {name: value[known] for name, value in natural.items()}
     stack(alone, some, everywhere(some), {"price": truth[known]}, PRIOR)
-    torch.testing.assert_close(both.log_weight[1], alone.log_weight[0])
+    torch.testing.assert_close(both.log_weight[:, 1], alone.log_weight[:, 0])
     torch.testing.assert_close(both.log_temperature[1], alone.log_temperature[0])
-    torch.testing.assert_close(both.bias[2:], alone.bias)
+    torch.testing.assert_close(both.bias[:, 2:], alone.bias)
     assert not torch.allclose(both.log_temperature[0], both.log_temperature[1])
     outputs = pooled(both, whole, everywhere(whole))
     torch.testing.assert_close(outputs[:, 2:], pooled(alone, natural, everywhere(natural)))
@@ -170,4 +170,4 @@ def test_a_target_that_no_row_has_keeps_its_start() -> None:
     stack(late, natural, everywhere(natural), {"price": torch.full((20,), torch.nan)}, PRIOR)
     assert (late.log_weight == 0).all()
     assert (late.log_temperature == 0).all()
-    torch.testing.assert_close(late.bias.data, -PRIOR)
+    torch.testing.assert_close(late.bias.data, -PRIOR.expand(4, -1))

@@ -109,7 +109,7 @@ def test_no_label_of_validation_is_looked_at_where_hyper_parameters_are_given(na
 
 
 @every_encoder
-def test_balanced_weights_find_a_rare_class_more_often(name: str) -> None:
+def test_balanced_weights_leave_a_rare_class_its_frequency(name: str) -> None:
     target = classes(2, "balanced_accuracy")
     targets = Targets((target,))
     probabilities = []
@@ -123,8 +123,9 @@ def test_balanced_weights_find_a_rare_class_more_often(name: str) -> None:
             values = (rows.values[target.name] == 1) & is_one
             tasks.append(type(rows)(rows.batches, {target.name: values.long()}))
         head, _ = encoder.fit_rows(FitTask(targets, *tasks, balanced=balanced, seed=0))
-        probabilities.append(float(head(encoder(batch)).softmax(1)[:, 1].detach().mean()))
-    assert probabilities[1] > probabilities[0]
+        share = tasks[1].values[target.name].double().mean()
+        probabilities.append(float(head(encoder(batch)).softmax(1)[:, 1].detach().mean() - share))
+    assert max(map(abs, probabilities)) < 0.06  # the weighted fit alone gives it .3 more
 
 
 @every_encoder

@@ -80,19 +80,20 @@ def concat(inputs: Inputs, w: Weights) -> Array:
 
 def late(inputs: Inputs, w: Weights) -> Array:
     present = [(column, name) for column, name in enumerate(NAMES) if inputs[name] is not None]
+    number = sum(2**column for column, _ in present)
     pooled = sum(
-        np.exp(w["log_weight"][0, column] - w["log_temperature"][0, column])
+        np.exp(w["log_weight"][number, 0, column] - w["log_temperature"][0, column])
         * dense(inputs[name].mean(0), w, f"heads.{name}")
         for column, name in present
     )
-    return pooled + (len(present) - 1) / 2 * w["bias"]
+    return pooled + (len(present) - 1) / 2 * w["bias"][number]
 
 
 def gated(inputs: Inputs, w: Weights) -> Array:
     x = normed(inputs, w)
     beside = np.concatenate([np.zeros(WIDTHS[name]) if x[name] is None else x[name] for name in NAMES])
     present = [column for column, name in enumerate(NAMES) if x[name] is not None]
-    gates = softmax(dense(beside, w, "gates").reshape(3, 8)[present], 0)
+    gates = 1 / (1 + np.exp(-dense(beside, w, "gates").reshape(3, 8)[present]))
     return sum(
         gate * np.tanh(dense(x[NAMES[column]], w, f"values.{NAMES[column]}"))
         for gate, column in zip(gates, present, strict=True)

@@ -20,7 +20,7 @@ WIDTHS = {"a": 128, "b": 64}
 # with the head of Fused and the options' defaults; networks for some thousand rows
 PARAMETERS = {
     "concat": 26_570,
-    "late": 1_954,
+    "late": 1_990,
     "gated": 75_914,
     "transformer": 423_946,
     "sum": 26_506,
