@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 
 from components.config.durations import seconds
-from components.data.ingest import TIME
 from components.data.samples import open_samples_table
 from components.references import Dataset
 
@@ -22,7 +21,9 @@ def recency(dataset: Dataset, samples: pd.DataFrame, half_life: str | None) -> n
     """
     if half_life is None:
         return None
-    times = np.array(list(open_samples_table(dataset).column(TIME)), "datetime64[us]")[samples.index]
-    ages = (times.max() - times) / np.timedelta64(1, "s")
+    times = open_samples_table(dataset).times()
+    assert times is not None, "the configuration asks for times"
+    own = times[samples.index]
+    ages = (own.max() - own) / np.timedelta64(1, "s")
     weights = np.exp2(-ages / seconds(half_life))
     return (weights / weights.mean()).astype(np.float32)

@@ -15,10 +15,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from components.config.inputs import InputConfig
-from components.data.ingest import AUDIT_GROUP
+from components.data.ingest import AUDIT_GROUP, TIME
 from components.errors import DataError
 from components.references import Dataset, Features
 from components.storage.column import Column
@@ -64,6 +65,10 @@ class SamplesTable:
     def column(self, name: str) -> Column:
         """Read one column."""
         return Column(self._read([name]).column(name))
+
+    def times(self) -> NDArray[np.datetime64] | None:
+        """Read the times of all rows, in UTC; None where they have none."""
+        return np.array(list(self.column(TIME)), "datetime64[us]") if TIME in self.columns else None
 
     def digests(self, name: str) -> tuple[np.ndarray, Digests]:
         """Read in which rows an input is present, (n,) int64, and the digests of its content there."""

@@ -6,10 +6,12 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
 from components.evaluation.bootstrap import bootstrap_intervals, mcnemar, paired_gain
 from components.evaluation.calibration import CalibrationResult, ConformalResult, ReliabilityBin
+from components.evaluation.over_time import over_time
 from components.evaluation.results import (
     UNDEFINED,
     BalanceResult,
@@ -80,6 +82,7 @@ def evaluate(
     confidence: float = 0.95,
     seed: int = 0,
     worst_samples: int = 12,
+    times_test: NDArray[np.datetime64] | None = None,
 ) -> Evaluation:
     """Evaluate candidates and the delivered model on the test rows.
 
@@ -101,6 +104,7 @@ def evaluate(
         coverage: Probability that conformal sets hold the truth.
         confidence: Level of the intervals.
         worst_samples: Number of samples with the highest loss to list.
+        times_test: (N_test,) times of the rows; None where they have none.
 
     Returns:
         Evaluation whose samples have no media: add it by `evaluation.with_media({id: {input: Media}})`.
@@ -205,6 +209,10 @@ def evaluate(
             ids_test,
             words_test,
             worst_samples,
+        ),
+        over_time=over_time(
+            times_test,
+            lambda rows: _headline(target, values_test[rows], final[rows], resamples, confidence, seed),
         ),
     )
 

@@ -8,6 +8,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from components.evaluation.calibration import ReliabilityBin
+from components.evaluation.over_time import PeriodResult
 from components.evaluation.results import (
     CandidateResult,
     ClassResult,
@@ -233,6 +234,25 @@ def training_curves(curves: Sequence[Curve], metric: str) -> Figure:
     return figure
 
 
+def metric_over_time(over_time: Sequence[PeriodResult], score: Interval, metric: str) -> Figure:
+    """Draw the test metric of each period with its interval, and that of all rows as a line."""
+    figure = new_figure(WIDTH, 3.2)
+    axes = figure.subplots()
+    sober(axes)
+    axes.axhline(score.value, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
+    x = np.arange(len(over_time))
+    low, value, high = (
+        np.array([getattr(period.metric, name) for period in over_time]) for name in ("low", "value", "high")
+    )
+    axes.vlines(x, low, high, color=BLUE, linewidth=5, alpha=0.45)
+    axes.plot(x, value, "o-", color=BLUE, markersize=5, linewidth=1)
+    axes.set_ylabel(f"test {words(metric)}", color=INK)
+    shown = np.unique(np.linspace(0, len(over_time) - 1, min(len(over_time), 6)).astype(int))
+    axes.set_xticks(shown, [over_time[number].first for number in shown])
+    axes.margins(x=0.06)
+    return figure
+
+
 def all_figures(evaluation: Evaluation, curves: Sequence[Curve] = ()) -> dict[str, Figure]:
     """Draw every figure that has something to show, by file name without ending."""
     calibration = evaluation.calibration
@@ -248,6 +268,8 @@ def all_figures(evaluation: Evaluation, curves: Sequence[Curve] = ()) -> dict[st
         figures["per_class"] = class_bars(evaluation.per_class)
     if evaluation.scatter:
         figures["scatter"] = scatter_plot(evaluation.scatter, evaluation.target)
+    if evaluation.over_time:
+        figures["over_time"] = metric_over_time(evaluation.over_time, evaluation.score, evaluation.metric)
     if len(evaluation.inputs) > 1:
         figures["subsets"] = subset_intervals(evaluation.subsets, evaluation.metric)
         figures["shapley"] = shapley_bars(evaluation.shapley, evaluation.metric)

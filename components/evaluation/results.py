@@ -16,6 +16,7 @@ from components.evaluation.intervals import (
     shown,
     signed,
 )
+from components.evaluation.over_time import PeriodResult
 from components.evaluation.samples import Media, Sample
 from components.results.table import Table, interval, number, text
 
@@ -122,6 +123,7 @@ class Evaluation(Stored):
     conformal: ConformalResult
     samples: tuple[Sample, ...]  # highest loss first
     version: int = 3
+    over_time: tuple[PeriodResult, ...] = ()  # empty where rows have no time
 
     @property
     def delivered(self) -> CandidateResult:
@@ -222,7 +224,7 @@ class Evaluation(Stored):
         }
 
     def tables(self) -> dict[str, Table]:
-        """The tables that people compare: candidates, subsets, classes, shares of the inputs."""
+        """The tables that people compare: candidates, subsets, classes, shares of the inputs, periods."""
         tables = {
             "results": self._candidate_table(),
             "subsets": self._subset_table(),
@@ -240,6 +242,7 @@ class Evaluation(Stored):
                 (text("input"), number("shapley share", "+.3f")),
                 tuple(self.shapley.items()),
             ),
+            "over_time": self._time_table(),
         }
         return {name: table for name, table in tables.items() if table.rows}
 
@@ -273,6 +276,17 @@ class Evaluation(Stored):
             (interval("interval"), lambda subset: subset.metric),
             (number("drop"), lambda subset: subset.drop),
             marked=lambda subset: subset is worst,
+        )
+
+    def _time_table(self) -> Table:
+        return Table.of(
+            f"Test {self.metric} by time of the rows, with {self.confidence:.0%} bootstrap intervals.",
+            self.over_time,
+            (text("from"), lambda period: period.first),
+            (text("to"), lambda period: period.last),
+            (number("rows", ","), lambda period: period.rows),
+            (number(f"test {self.metric}"), lambda period: period.metric.value),
+            (interval("interval"), lambda period: period.metric),
         )
 
     def with_media(self, media: dict[str, dict[str, Media]]) -> Evaluation:

@@ -160,6 +160,7 @@ def _evaluate(
         confidence=config.evaluation.confidence,
         seed=seed_of(config.seed, "bootstrap"),
         worst_samples=config.evaluation.worst_samples,
+        times_test=None if test.times is None else test.times[in_test],
     )
 
 

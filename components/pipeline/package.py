@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from components.config import PipelineConfig
@@ -42,11 +44,13 @@ class OpenedSplit:
         samples: N rows of the samples table.
         embeddings: Embeddings of these rows.
         values: Encoded values (N, ...) by target.
+        times: (N,) times of the rows; None where they have none.
     """
 
     samples: pd.DataFrame
     embeddings: Embeddings
     values: dict[str, Tensor]
+    times: NDArray[np.datetime64] | None
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,14 @@ def open_split(
     dataset: Dataset, split: str, features: Mapping[str, Features], fused: FusedModel | None
 ) -> OpenedSplit:
     """Read samples, embeddings and values of the targets of one split."""
-    samples = open_samples_table(dataset).split(split, list(features))
-    return OpenedSplit(samples, open_rows(samples, features, fused), dataset.targets.encode(samples))
+    table = open_samples_table(dataset)
+    samples, times = table.split(split, list(features)), table.times()
+    return OpenedSplit(
+        samples,
+        open_rows(samples, features, fused),
+        dataset.targets.encode(samples),
+        None if times is None else times[table.column("split").equals(split)],
+    )
 
 
 def open_rows(

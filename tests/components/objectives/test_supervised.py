@@ -174,5 +174,5 @@ def test_row_weights_multiply_the_losses_of_rows_that_have_the_target(kind: str)
     weights = torch.linspace(0.1, 2.0, 20, dtype=natural.dtype)
     others = torch.arange(20) != 3
     losses = targets.primary.losses(natural[others], values[name][others])
-    found = Supervised(targets, TrainingConfig(), values).loss(natural, values, weights)
-    torch.testing.assert_close(found, (losses * weights[others]).mean())
+    loss = Supervised(targets, TrainingConfig(), values).loss(natural, values, weights)
+    torch.testing.assert_close(loss, (losses * weights[others]).mean())
