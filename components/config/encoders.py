@@ -122,6 +122,23 @@ class MLPConfig(Section):
     dropout: float = Field(0.2, ge=0, lt=1, description="Dropout after each hidden layer.")
 
 
+class TreesConfig(FittedConfig):
+    """Gradient-boosted trees (LightGBM, Ke et al. 2017)."""
+
+    name: Literal["trees"] = Field("trees", description="Gradient-boosted trees.")
+    rounds: int = Field(1000, ge=1, le=100_000, description="Most rounds; validation stops earlier.")
+    learning_rate: float = Field(0.05, gt=0, le=1, description="Shrinkage of each round.")
+
+
+class LinearConfig(FittedConfig):
+    """Ridge or logistic regression on splines of numbers and one-hot categories."""
+
+    name: Literal["linear"] = Field("linear", description="Ridge or logistic regression with splines.")
+    components: int = Field(
+        16, ge=0, le=4_096, description="Most reduced features, which fusion gets beside the predictions."
+    )
+
+
 class FTTransformerConfig(Section):
     """Feature-tokenizer transformer (Gorishniy et al. 2021)."""
 
@@ -163,7 +180,9 @@ TextEncoder = Annotated[
     Field(discriminator="name"),
 ]
 AudioEncoder = Annotated[AudioCNNConfig | PretrainedConfig, Field(discriminator="name")]
-TabularEncoder = Annotated[MLPConfig | FTTransformerConfig, Field(discriminator="name")]
+TabularEncoder = Annotated[
+    MLPConfig | FTTransformerConfig | TreesConfig | LinearConfig, Field(discriminator="name")
+]
 EncoderConfig = (
     CNNConfig
     | ResNetConfig
@@ -174,5 +193,7 @@ EncoderConfig = (
     | AudioCNNConfig
     | MLPConfig
     | FTTransformerConfig
+    | TreesConfig
+    | LinearConfig
     | PretrainedConfig
 )

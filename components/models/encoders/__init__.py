@@ -13,18 +13,21 @@ from components.config.encoders import (
     EncoderConfig,
     FTTransformerConfig,
     GRUConfig,
+    LinearConfig,
     MLPConfig,
     NgramsConfig,
     PretrainedConfig,
     ResNetConfig,
     TextTransformerConfig,
     TfidfConfig,
+    TreesConfig,
 )
 from components.errors import ModelError
 from components.models.encoders.audio_cnn import AudioCNN
 from components.models.encoders.cnn import CNN
 from components.models.encoders.ft_transformer import FTTransformer
 from components.models.encoders.gru import GRU
+from components.models.encoders.linear import Linear
 from components.models.encoders.mlp import MLP
 from components.models.encoders.ngrams import Ngrams
 from components.models.encoders.protocol import AudioFacts, Encoder, ImageFacts, TabularFacts, TextFacts
@@ -32,6 +35,7 @@ from components.models.encoders.resnet import ResNet
 from components.models.encoders.several import Several
 from components.models.encoders.text_transformer import TextTransformer
 from components.models.encoders.tfidf import Tfidf
+from components.models.encoders.trees import Trees
 from components.preprocess.several import SeveralPreprocessor
 
 __all__ = ["ENCODERS", "Encoder", "build_encoder", "needs_fit"]
@@ -100,6 +104,14 @@ def _ft_transformer(config: FTTransformerConfig, facts: TabularFacts) -> FTTrans
     )
 
 
+def _trees(config: TreesConfig, facts: TabularFacts) -> Trees:
+    return Trees(facts.numeric, len(facts.cardinalities), config.rounds, config.learning_rate)
+
+
+def _linear(config: LinearConfig, facts: TabularFacts) -> Linear:
+    return Linear(facts.numeric, facts.cardinalities, config.components)
+
+
 def _pretrained(config: PretrainedConfig, facts: Any) -> Encoder:
     # It imports transformers and peft, which takes seconds in each process of a run.
     from components.models.encoders.pretrained import Pretrained
@@ -127,6 +139,8 @@ ENCODERS: dict[str, Callable[[Any, Any], Encoder]] = {
     "audio_cnn": _audio_cnn,
     "mlp": _mlp,
     "ft_transformer": _ft_transformer,
+    "trees": _trees,
+    "linear": _linear,
     "pretrained": _pretrained,
 }
 

@@ -88,7 +88,7 @@ class FittedEncoder(Encoder):
         vectors = torch.cat([torch.cat(self.describe(batch), 1) for batch in held_out])  # (V, K + F)
         std = vectors.double().std(0, correction=0).float()
         self.keep(shift=vectors.double().mean(0).float(), scale=torch.where(std > 1e-4, std, 1.0))
-        self._measure()
+        self.width = len(self.shift)
         outputs = task.targets.width
         head = Head(self.width, task.targets)
         weight = torch.zeros(outputs, self.width)
@@ -106,11 +106,12 @@ class FittedEncoder(Encoder):
         for name, tensor in tensors.items():
             self.register_buffer(name, tensor)
 
-    def _measure(self) -> None:
-        self.width = len(self.shift)
+    def ready(self) -> None:
+        """Prepare what follows from the state; called once it is read."""
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
         names = [key.removeprefix(prefix) for key in state_dict if key.startswith(prefix)]
         self.keep(**{name: torch.empty_like(state_dict[prefix + name]) for name in names if "." not in name})
         super()._load_from_state_dict(state_dict, prefix, *rest)
-        self._measure()
+        self.width = len(self.shift)
+        self.ready()

@@ -111,9 +111,9 @@ class Tfidf(FittedEncoder):
                 places = [each[those] for each, those in zip(places, keep, strict=True)]
                 parts = [part[those] for part, those in zip(parts, keep, strict=True)]
                 held = sum(part.nnz for part in parts)
-        kept = np.concatenate(places)
-        inside = draws[kept] < share
-        return _stacked(parts, self.buckets + 1)[inside], kept[inside]
+        order = np.concatenate(places)
+        inside = draws[order] < share
+        return _stacked(parts, self.buckets + 1)[inside], order[inside]
 
     def _latent(self, train: sparse.csr_array, seed: int) -> np.ndarray:
         """Directions (F, V) of the latent semantic analysis."""

@@ -30,6 +30,8 @@ SECTIONS: dict[str, dict[str, Any]] = {
         "columns": "note",
         "encoder": {"name": "tfidf", "buckets": 4096, "components": 4},
     },
+    "facts": {"modality": "tabular", "columns": ["age", "city"], "encoder": {"name": "trees"}},
+    "more_facts": {"modality": "tabular", "columns": ["city", "age"], "encoder": {"name": "linear"}},
 }
 
 

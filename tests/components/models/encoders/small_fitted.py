@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from components.config.encoders import EncoderConfig, TfidfConfig
+from components.config.encoders import EncoderConfig, LinearConfig, TfidfConfig, TreesConfig
 from components.models.encoders import build_encoder
 from components.models.encoders.fitted import Choice, FitRows, FitTask, FittedEncoder
 from components.targets import AnyTarget, Head, Multilabel, Regression, Targets
@@ -27,8 +27,21 @@ def text_of(signal: np.ndarray, seed: int) -> Batch:
     return {"ids": torch.from_numpy(ids * mask), "mask": torch.from_numpy(mask)}
 
 
+def table_of(signal: np.ndarray, seed: int) -> Batch:
+    """Values (N, 2 * 3 + 2) whose first number and first category follow the signal; a tenth is missing."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.normal(size=(len(signal), 3))
+    numbers[:, 0] = np.exp(3 * signal) / 5
+    flags = rng.random(numbers.shape) < 0.1
+    codes = np.stack([1 + (signal * 3).astype(int), rng.integers(0, 2, len(signal))], 1)
+    values = np.concatenate([np.where(flags, 0, numbers), flags, codes], 1)
+    return {"values": torch.from_numpy(values).float()}
+
+
 FITTED: dict[str, tuple[EncoderConfig, str, Callable[[np.ndarray, int], Batch]]] = {
     "tfidf": (TfidfConfig(buckets=59, components=5), "text", text_of),
+    "trees": (TreesConfig(rounds=200), "tabular", table_of),
+    "linear": (LinearConfig(components=4), "tabular", table_of),
 }
 
 
