@@ -51,8 +51,8 @@ class _Foreign:
 def package_folder(name: str) -> Path:
     """Return the folder of ``package:NAME/FOLDER``, without running the package's code.
 
-    Weights of another format are converted once, into a folder of the Hugging Face cache (``HF_HOME``) whose
-    name holds the digest of the weights and of the converter.
+    Weights of another format are converted once. They go into a folder of the Hugging Face cache
+    (``HF_HOME``) whose name holds the digests of the weights and of the converter.
 
     Args:
         name: ``NAME/FOLDER``.
@@ -82,11 +82,11 @@ def _converted(file: Path, foreign: _Foreign, name: str) -> Path:
     target = Path(constants.HF_HOME) / "braid" / f"{name.partition('/')[0]}-{key}"
     if target.is_dir():
         return target
-    found = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "no such file"
-    if found != foreign.sha256:
+    digest = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "no such file"
+    if digest != foreign.sha256:
         raise ModelError(
             f"encoder.model: {PACKAGE}{name}: {file} is not the file that this braid can read (SHA-256 "
-            f"{found}, expected {foreign.sha256}). Install the version of constraints.txt."
+            f"{digest}, expected {foreign.sha256}). Install the version of constraints.txt."
         )
     try:
         with replacing(target) as temporary:

@@ -23,8 +23,8 @@ _TENTHS = 10  # lines of a step in a log, at most, besides its first and last
 def followed(console: Console, workspace: Path) -> Iterator[Callable[[], None]]:
     """Show the progress of this process's run while the block runs.
 
-    Where there is no terminal (CI, cron, a container, a pipe), a line tells that a step begins or ends, and
-    each tenth of it between.
+    Without a terminal (CI, cron, a container, a pipe), a line is printed as a step begins, at each tenth
+    of it, and at its end.
 
     Yields:
         Function that begins to follow the run. Until then there is one line, and no thread, as workers are
@@ -92,7 +92,7 @@ def _bars(console: Console) -> Iterator[Callable[[list[Standing]], None]]:
 def _lines(console: Console) -> Iterator[Callable[[list[Standing]], None]]:
     """Print a line for each step that begins, gets on by a tenth, or ends, with the seconds until then."""
     began = time.monotonic()
-    told: dict[str, int] = {}  # tenths of a step that a line has told; one more at its end
+    last_tenths: dict[str, int] = {}  # of a step in its last line; one more at its end
 
     def say(text: str) -> None:
         print_text(console, f"{time.monotonic() - began:5.0f} s  {text}")
@@ -100,12 +100,12 @@ def _lines(console: Console) -> Iterator[Callable[[list[Standing]], None]]:
     def show(steps: list[Standing]) -> None:
         for step in steps:
             tenths = _TENTHS + 1 if step.finished else _TENTHS * step.done // max(step.total, 1)
-            if step.step in told and tenths <= told[step.step]:
+            if tenths <= last_tenths.get(step.step, -1):
                 continue
             at = "" if step.finished else f" {step.done}/{step.total}"
             text = ": ".join(filter(None, (f"{step.step}{at}", step.note)))
             say(f"{text}, done" if step.finished else text)
-            told[step.step] = tenths
+            last_tenths[step.step] = tenths
 
     say("starting Prefect and MLflow")
     yield show

@@ -32,11 +32,11 @@ from components.data.ingest import ingest
 from components.pipeline.preprocess import prepare
 
 config = PipelineConfig.model_validate(json.loads(sys.argv[1]))
-place = Path(sys.argv[2])
-dataset = ingest(config, place / "data", place)
+folder = Path(sys.argv[2])
+dataset = ingest(config, folder / "data", folder)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-prepare(dataset, "photo", config.inputs["photo"], place / "canonical", 24)
+prepare(dataset, "photo", config.inputs["photo"], folder / "canonical", 24)
 """
 
 

@@ -57,8 +57,8 @@ def test_the_formula_alone_is_the_product_of_gaussians_less_the_prior() -> None:
     natural, _, ideal = readings(100, 0)
     late = Late({"a": 1, "b": 1}, TARGETS)
     late.bias.data[:] = -PRIOR  # nothing learned yet
-    found = PRICE.predict(pooled(late, natural, everywhere(natural)))
-    torch.testing.assert_close(found.double(), ideal, rtol=1e-5, atol=1e-5)
+    predictions = PRICE.predict(pooled(late, natural, everywhere(natural)))
+    torch.testing.assert_close(predictions.double(), ideal, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("heat", [(1, 1), (3, 0.5)], ids=["calibrated", "over- and underconfident"])
