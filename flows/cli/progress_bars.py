@@ -23,8 +23,8 @@ _TENTHS = 10  # lines of a step in a log, at most, besides its first and last
 def followed(console: Console, workspace: Path) -> Iterator[Callable[[], None]]:
     """Show the progress of this process's run while the block runs.
 
-    Without a terminal (CI, cron, a container, a pipe), a line is printed as a step begins, at each tenth
-    of it, and at its end.
+    Without a terminal (CI, cron, a container, a pipe) it prints lines: as a step begins, at each tenth of it,
+    and at its end.
 
     Yields:
         Function that begins to follow the run. Until then there is one line, and no thread, as workers are
