@@ -155,11 +155,11 @@ def case(name: str, rows: int, folder: Path, share: float) -> Case:
     return Case(config, folder, cells, all_rivals, share)
 
 
-def weights_of(prepared: Prepared, config: PipelineConfig, folder: Path) -> EncoderWeights:
+def weights_of(dataset: Dataset, prepared: Prepared, config: PipelineConfig, folder: Path) -> EncoderWeights:
     """A pretrained encoder as it is; one from scratch with random weights, in a file as a fit leaves them."""
     section = config.inputs["cell"].encoder
     if isinstance(section, PretrainedConfig):
-        return take_frozen(prepared, config)
+        return take_frozen(dataset, prepared, config, folder)
     torch.manual_seed(0)
     encoder = build_encoder(section, open_preprocessor(prepared))
     file = folder / "encoder.safetensors"
@@ -182,7 +182,7 @@ class Bench:
         inputs = {"cell": section.model_copy(update={"fit": fit})}
         self.case, self.dataset, self.config = case, dataset, config.model_copy(update={"inputs": inputs})
         prepared = prepare(dataset, "cell", section, case.folder / "first", config.engine.shard_rows)
-        self.weights = weights_of(prepared, config, case.folder)
+        self.weights = weights_of(dataset, prepared, config, case.folder)
         self.preprocessor = open_preprocessor(prepared)
         device = choose_device("cpu")
         self.numbers = embedding_format(numbers, device, isinstance(section.encoder, PretrainedConfig))

@@ -56,7 +56,7 @@ def fit_task(
             return steps.fit(dataset, prepared, name, pretrained, fold, whole)
     progress = Progress(context, f"fit {name}")
     weights = steps.fit(dataset, prepared, name, pretrained)
-    progress.finish("pretrained and frozen: nothing to fit")
+    progress.finish("nothing to train: its head is fitted to its features")
     return weights
 
 

@@ -33,6 +33,31 @@ class ResNetConfig(Section):
     tokens: bool = Field(False, description=_TOKENS)
 
 
+class UntrainedConfig(Section):
+    """Features of which nothing is trained; a head is fitted to them."""
+
+    name: str
+    kernel: int = Field(
+        1000,
+        ge=0,
+        le=8192,
+        description="Landmarks of a Gaussian kernel, which are training rows: the linear head becomes a "
+        "kernel machine. 0 gives it the features as they are.",
+    )
+
+
+class HogConfig(UntrainedConfig):
+    """Histograms of oriented gradients (Dalal & Triggs 2005) and colours, in a kernel."""
+
+    name: Literal["hog"] = Field("hog", description="Histograms of gradients and colours.")
+
+
+class MfccConfig(UntrainedConfig):
+    """Statistics of log-mel bands and cepstral coefficients, in a kernel."""
+
+    name: Literal["mfcc"] = Field("mfcc", description="Statistics of log-mel and cepstrum.")
+
+
 class GRUConfig(Section):
     """Recurrent text encoder over subword tokens learned from the training text."""
 
@@ -174,23 +199,25 @@ class PretrainedConfig(Section):
     lora_alpha: float = Field(16, gt=0, description="Scale of the LoRA update (tune: lora).")
 
 
-ImageEncoder = Annotated[CNNConfig | ResNetConfig | PretrainedConfig, Field(discriminator="name")]
+ImageEncoder = Annotated[CNNConfig | ResNetConfig | HogConfig | PretrainedConfig, Field(discriminator="name")]
 TextEncoder = Annotated[
     NgramsConfig | TfidfConfig | GRUConfig | TextTransformerConfig | PretrainedConfig,
     Field(discriminator="name"),
 ]
-AudioEncoder = Annotated[AudioCNNConfig | PretrainedConfig, Field(discriminator="name")]
+AudioEncoder = Annotated[AudioCNNConfig | MfccConfig | PretrainedConfig, Field(discriminator="name")]
 TabularEncoder = Annotated[
     MLPConfig | FTTransformerConfig | TreesConfig | LinearConfig, Field(discriminator="name")
 ]
 EncoderConfig = (
     CNNConfig
     | ResNetConfig
+    | HogConfig
     | GRUConfig
     | NgramsConfig
     | TfidfConfig
     | TextTransformerConfig
     | AudioCNNConfig
+    | MfccConfig
     | MLPConfig
     | FTTransformerConfig
     | TreesConfig

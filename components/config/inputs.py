@@ -12,9 +12,9 @@ from components.config.encoders import (
     ImageEncoder,
     MLPConfig,
     NgramsConfig,
-    PretrainedConfig,
     TabularEncoder,
     TextEncoder,
+    UntrainedConfig,
 )
 from components.config.section import Section
 from components.config.training import TrainingConfig
@@ -73,7 +73,7 @@ class _Input(Section):
     @model_validator(mode="after")
     def _a_fit_without_gradient_takes_rows_and_labels_as_they_are(self) -> Self:
         encoder, augment = getattr(self, "encoder", None), getattr(self, "augment", None)
-        if isinstance(encoder, FittedConfig):
+        if isinstance(encoder, FittedConfig | UntrainedConfig):
             if augment is not None and augment != type(augment)():
                 raise ValueError(f"augment: encoder {encoder.name} sees each row once, unchanged; remove it")
             if self.fit.label_smoothing:
@@ -102,8 +102,8 @@ class _MediaInput(_Input):
             if len(self.columns) == 1:
                 raise ValueError("pooling: attention is for several columns; here is one")
             encoder = getattr(self, "encoder", None)
-            if isinstance(encoder, PretrainedConfig) and encoder.tune == "frozen":
-                raise ValueError("pooling: attention is learned, but the encoder is frozen; take mean")
+            if isinstance(encoder, UntrainedConfig) or getattr(encoder, "tune", "full") == "frozen":
+                raise ValueError("pooling: attention is learned, but the encoder is not trained; take mean")
         return self
 
 

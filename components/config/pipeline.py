@@ -11,7 +11,7 @@ from components.config.alignment import AlignmentConfig, ClipConfig, SigLipConfi
 from components.config.audit import AuditConfig
 from components.config.balance import OGMGE, BalanceConfig, NoCure
 from components.config.data import DataConfig
-from components.config.encoders import FittedConfig, PretrainedConfig
+from components.config.encoders import FittedConfig, PretrainedConfig, UntrainedConfig
 from components.config.engine import EngineConfig
 from components.config.evaluation import EvaluationConfig
 from components.config.fusion import FusionConfig, LateConfig, TensorConfig, tensor_entries
@@ -135,7 +135,7 @@ class PipelineConfig(Section):
         }
         for name, section in self.inputs.items():
             for option in (option for option, is_set in together.items() if is_set):
-                if isinstance(section.encoder, FittedConfig):
+                if isinstance(section.encoder, FittedConfig | UntrainedConfig):
                     raise ValueError(
                         f"inputs.{name}.encoder: {section.encoder.name} is fitted without gradient, and "
                         f"{option} trains encoders by gradient. Take another encoder, or leave {option} out."

@@ -3,16 +3,19 @@
 from collections.abc import Generator
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from components.config import EncoderConfig, PipelineConfig
 from components.data.recency import recency
-from components.data.samples import load_embeddings, rows_digest
+from components.data.samples import learning_rows, load_embeddings, rows_digest
 from components.distillation.setup import DistillationSetup
 from components.errors import ConfigError
+from components.inference.embedder import Embedder
 from components.models.code import encoder_code
 from components.models.encoders import Encoder, build_encoder
 from components.models.encoders.fitted import FittedEncoder
+from components.models.encoders.kernel import Kernel
 from components.models.fusion.masking import as_vector
 from components.models.networks import Single as SingleNetwork
 from components.models.weights import encoder_digest, open_preprocessor
@@ -26,7 +29,8 @@ from components.references import Dataset, EncoderWeights, Features, Prepared, S
 from components.seeding import seed_of
 from components.storage.closure import code_digest
 from components.storage.digest import digest, digest_bytes, digest_json, digest_tensors
-from components.storage.tensors import save_tensors
+from components.storage.shards import ShardStore
+from components.storage.tensors import load_tensors, save_tensors
 from components.storage.work import work
 from components.targets import Head
 from components.training.batches import Source, open_samples, weigh
@@ -157,11 +161,41 @@ def _single(name: str, encoder: Encoder, options: EncoderConfig, training: Train
     return Single(reference, weights, "head.", training)
 
 
-def take_frozen(prepared: Prepared, config: PipelineConfig) -> EncoderWeights:
-    """Reference to a pretrained encoder whose weights stay as they are."""
-    options = config.inputs[prepared.input].encoder
-    encoder = build_encoder(options, open_preprocessor(prepared))
-    return EncoderWeights(prepared.input, None, "", encoder_digest(encoder, options), encoder.width)
+def take_frozen(dataset: Dataset, prepared: Prepared, config: PipelineConfig, cache: Path) -> EncoderWeights:
+    """Reference to an encoder that learns from no label.
+
+    The landmarks of a kernel are contents of training rows, those whose digests are the smallest: at random,
+    but the same however the table is ordered. Fits without a fold share them, since no label is involved.
+
+    Args:
+        dataset: Reference to the samples.
+        prepared: Canonical samples of the input.
+        config: The whole pipeline.
+        cache: Folder of trainings.
+    """
+    name = prepared.input
+    options = config.inputs[name].encoder
+    preprocessor = open_preprocessor(prepared)
+    encoder = build_encoder(options, preprocessor)
+    file = None
+    if isinstance(encoder, Kernel):
+        samples = learning_rows(dataset, [name])
+        train = samples.loc[samples["split"].eq("train"), f"{name}.digest"]
+        landmarks = sorted(set(train))[: encoder.width]
+        code = encoder_code(encoder, options)
+        key = digest(prepared.fingerprint, digest_json(options.model_dump(mode="json")), code, *landmarks)
+        with work(cache, f"{name}-kernel-{key}") as job:
+            file = job.folder / BEST
+            if not is_trained(job):
+                rows = ShardStore(Path(prepared.store), "arrow").rows(landmarks)
+                embedder = Embedder(encoder.base, preprocessor, torch.device("cpu"), "fp32")
+                features = embedder([rows[row] for row in range(len(rows))])
+                encoder.learn(torch.from_numpy(np.stack(features)))
+                save_tensors(file, encoder.state_dict())
+                job.finish({})
+        encoder.load_state_dict(load_tensors(file))
+    weights = None if file is None else str(file)
+    return EncoderWeights(name, weights, "", encoder_digest(encoder, options), encoder.width)
 
 
 def probe(

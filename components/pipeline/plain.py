@@ -190,7 +190,7 @@ class PlainSteps:
         """
         if needs_fit(self.config.inputs[name].encoder):
             return self.train_input(dataset, prepared, name, pretrained, fold, whole)
-        return take_frozen(prepared, self.config)
+        return take_frozen(dataset, prepared, self.config, self.trainings)
 
     def train_input(
         self,

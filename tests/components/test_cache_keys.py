@@ -33,6 +33,7 @@ from components.training.probe import fit_probe
 from components.training.stack import held_out, stack
 from tests.components.models.encoders import small_fitted as fitted
 from tests.components.models.encoders import test_contract as encoders
+from tests.components.models.encoders import test_untrained as untrained
 from tests.components.models.fusion import small as fusions
 from tests.components.preprocess import test_contract as preprocessors
 from tests.components.renaming import renamed
@@ -123,6 +124,7 @@ PREFIX = "components.models.encoders."
 CHANGES = {
     "scale of pixels": ("cnn", "127.5", "128.0", {"cnn", "resnet"}),
     "table of categories": ("mlp", "codes.long() + self.offsets", "codes.long()", {"mlp", "ft_transformer"}),
+    "floor of spectrograms": ("audio_cnn", "_FLOOR = 1e-6", "_FLOOR = 1e-5", {"audio_cnn", "mfcc"}),
     "hidden layers of mlp": ("mlp", "nn.GELU(), nn.Dropout", "nn.ReLU(), nn.Dropout", {"mlp"}),
     "blocks of transformers": (
         "text_transformer",
@@ -176,6 +178,15 @@ class TestNothingThatRunsIsLeftOut:
             encoder(batch())
         assert calls.names <= {*Closure(ENCODERS[name], *classes_of(encoder)).definitions()}
         assert f"{type(encoder).__module__}:{type(encoder).__name__}" in calls.names
+
+    @pytest.mark.parametrize("name", untrained.CASES)
+    def test_of_an_encoder_of_which_nothing_is_trained(self, name: str) -> None:
+        with Calls() as calls:
+            encoder, batch = untrained.build(name, kernel=5)
+            encoder(batch)
+        own = {call for call in calls.names if call.startswith("components.models.encoders.")}
+        assert own <= {*Closure(ENCODERS[name], *classes_of(encoder)).definitions()}
+        assert {f"{PREFIX}kernel:Kernel", f"{type(encoder.base).__module__}:{name.title()}"} <= own
 
     @pytest.mark.parametrize("kind", ["classification", "multilabel", "regression"])
     @pytest.mark.parametrize("name", fitted.FITTED)

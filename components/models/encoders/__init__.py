@@ -13,7 +13,9 @@ from components.config.encoders import (
     EncoderConfig,
     FTTransformerConfig,
     GRUConfig,
+    HogConfig,
     LinearConfig,
+    MfccConfig,
     MLPConfig,
     NgramsConfig,
     PretrainedConfig,
@@ -21,13 +23,17 @@ from components.config.encoders import (
     TextTransformerConfig,
     TfidfConfig,
     TreesConfig,
+    UntrainedConfig,
 )
 from components.errors import ModelError
 from components.models.encoders.audio_cnn import AudioCNN
 from components.models.encoders.cnn import CNN
 from components.models.encoders.ft_transformer import FTTransformer
 from components.models.encoders.gru import GRU
+from components.models.encoders.hog import Hog
+from components.models.encoders.kernel import Kernel
 from components.models.encoders.linear import Linear
+from components.models.encoders.mfcc import Mfcc
 from components.models.encoders.mlp import MLP
 from components.models.encoders.ngrams import Ngrams
 from components.models.encoders.protocol import AudioFacts, Encoder, ImageFacts, TabularFacts, TextFacts
@@ -47,6 +53,14 @@ def _cnn(config: CNNConfig, facts: ImageFacts) -> CNN:
 
 def _resnet(config: ResNetConfig, facts: ImageFacts) -> ResNet:
     return ResNet(config.width, config.channels, config.blocks, facts.size, config.dropout, config.tokens)
+
+
+def _hog(config: HogConfig, facts: ImageFacts) -> Hog:
+    return Hog()
+
+
+def _mfcc(config: MfccConfig, facts: AudioFacts) -> Mfcc:
+    return Mfcc(facts.rate)
 
 
 def _gru(config: GRUConfig, facts: TextFacts) -> GRU:
@@ -132,11 +146,13 @@ def _pretrained(config: PretrainedConfig, facts: Any) -> Encoder:
 ENCODERS: dict[str, Callable[[Any, Any], Encoder]] = {
     "cnn": _cnn,
     "resnet": _resnet,
+    "hog": _hog,
     "gru": _gru,
     "ngrams": _ngrams,
     "tfidf": _tfidf,
     "text_transformer": _text_transformer,
     "audio_cnn": _audio_cnn,
+    "mfcc": _mfcc,
     "mlp": _mlp,
     "ft_transformer": _ft_transformer,
     "trees": _trees,
@@ -155,6 +171,8 @@ def build_encoder(config: EncoderConfig, preprocessor: Any) -> Encoder:
     Raises:
         ModelError: the options do not fit together, or a pretrained model cannot be opened.
     """
+    if isinstance(config, UntrainedConfig) and config.kernel:
+        return Kernel(build_encoder(config.model_copy(update={"kernel": 0}), preprocessor), config.kernel)
     if isinstance(preprocessor, SeveralPreprocessor):
         return Several(build_encoder(config, preprocessor.each), preprocessor.pooling)
     try:
@@ -164,5 +182,10 @@ def build_encoder(config: EncoderConfig, preprocessor: Any) -> Encoder:
 
 
 def needs_fit(config: EncoderConfig) -> bool:
-    """True if the encoder is trained before features are extracted: all but a frozen pretrained one."""
-    return not (isinstance(config, PretrainedConfig) and config.tune == "frozen")
+    """True if the encoder learns from labels before features are extracted.
+
+    A frozen pretrained one does not, nor do those that are no networks.
+    """
+    if isinstance(config, PretrainedConfig):
+        return config.tune != "frozen"
+    return not isinstance(config, UntrainedConfig)

