@@ -24,6 +24,9 @@ _ENDS = ("nummer", "number", "code")
 _ZONE = re.compile(r"(Z|UTC|GMT|:[0-9]{2}[+-][0-9:]{4,5})$")
 _SHOWN = 40  # characters
 _CODE_DIGITS = 9  # a number of as many digits in every row is a code, unless it is a time
+_REPEATED = 60  # cells from which on it can be said that numbers repeat
+_GAP = 20  # mean distance of two numbers of which a column has few
+_YEAR_OR_DAY = re.compile(r"(1[6-9]|20|21)[0-9]{2}((0[1-9]|1[0-2])[0-9]{2})?")
 _FIRST, _LAST = 946_684_800, 2_208_988_800  # seconds since 1970 in the years 2000 and 2040
 
 Wanted = Literal["numeric", "datetime"]
@@ -133,7 +136,7 @@ class TableGuess:
         unit, apart = self._unit()
         if self.wanted is None:
             if self._code.is_code:
-                return Reading(words, is_code=True)
+                return Reading(words, (_REPEATS,) * self._code.repeats, is_code=True)
             if words.kind == "boolean" or not self._filled:
                 return Reading(words)
             if self._dates >= FITS * self._filled:
@@ -210,6 +213,10 @@ class TableGuess:
         return Reading(Spelling("moment", dates=order), tuple(findings))
 
 
+_REPEATS = (
+    "few numbers of as many digits repeat, so they are read as codes, a category (to change it: the input's "
+    "types)"
+)
 _ONE_UNIT = "Bring the cells to one unit"
 
 
@@ -221,8 +228,8 @@ def empty_words(options: ColumnConfig) -> frozenset[str]:
 class CodeGuess:
     """Guess if the digits of a column name something, such as a zip code, and measure nothing.
 
-    Codes are known by the name of the column; by a zero in front; or by as many digits in every row, at
-    least nine.
+    Codes are known by the name of the column; by a zero in front; by as many digits in every row, at least
+    nine; or, of four to eight digits, by few numbers that come again and again and are far from each other.
     """
 
     def __init__(self, name: str) -> None:
@@ -232,6 +239,8 @@ class CodeGuess:
         self._by_end = last in _CODES_AT_THE_END or (last.endswith(_ENDS) and words != ["number"])
         self._has_zero = self._measures = False
         self._widths: set[int] = set()
+        self._cells = 0
+        self._known: set[str] = set()
 
     def add(self, word: str, is_number: bool) -> None:
         """Look at a filled cell.
@@ -245,6 +254,9 @@ class CodeGuess:
             self._measures |= is_number  # a sign, a fraction, a unit
             return
         self._has_zero |= len(digits) > 1 and digits[0] == "0"
+        self._cells += 1
+        if len(self._known) < _ENOUGH:
+            self._known.add(digits)
         if len(digits) < _CODE_DIGITS:
             self._widths.add(0)
         elif len(self._widths) < 2:
@@ -257,4 +269,23 @@ class CodeGuess:
     def is_code(self) -> bool:
         """True if the cells so far are codes."""
         one_width = len(self._widths) == 1 and 0 not in self._widths
-        return self._by_name or self._has_zero or (not self._measures and (self._by_end or one_width))
+        shown = self._by_end or one_width or self.repeats
+        return self._by_name or self._has_zero or (not self._measures and shown)
+
+    @property
+    def repeats(self) -> bool:
+        """True if the cells have one length, and few numbers, each again and again, leave wide gaps.
+
+        What is measured is either dense, or rounded so that most numbers end in the same digit; years and
+        days as ``20240131`` are no codes.
+        """
+        known = self._known
+        if self._cells < _REPEATED or not 2 <= len(known) < _ENOUGH or len(known) * 3 > self._cells:
+            return False
+        widths = {len(digits) for digits in known}
+        if len(widths) > 1 or not 4 <= min(widths) < _CODE_DIGITS or all(map(_YEAR_OR_DAY.fullmatch, known)):
+            return False
+        numbers = [int(digits) for digits in known]
+        is_sparse = max(numbers) - min(numbers) >= _GAP * (len(numbers) - 1)
+        (_, most), *_ = Counter(digits[-1] for digits in known).most_common(1)
+        return is_sparse and most * 2 <= len(known)

@@ -105,6 +105,9 @@ class Trees(FittedEncoder):
         return np.concatenate([numbers, np.where(codes > 0, codes, np.nan)], 1).astype(np.float64)
 
 
+_Calibrated = tuple[np.ndarray, np.ndarray, tuple[float, float] | None]
+
+
 @dataclass(frozen=True)
 class _Forest:
     """Models of one target: outputs (B, K) are ``base + raw @ mix``."""
@@ -128,7 +131,7 @@ class _Fit:
     val: np.ndarray
     val_values: np.ndarray
     weights: np.ndarray | None
-    seed: int
+    task: FitTask
 
     @classmethod
     def of(cls, trees: Trees, task: FitTask, target: AnyTarget, train: np.ndarray, val: np.ndarray) -> "_Fit":
@@ -138,7 +141,7 @@ class _Fit:
         given = None if task.row_weights is None else task.row_weights[fitted]
         weights = row_weights(target, values, task.balanced, given) if len(values) else None
         val_values = task.val.values[target.name].numpy()[judged]
-        return cls(trees, target, train[fitted], values, val[judged], val_values, weights, task.seed)
+        return cls(trees, target, train[fitted], values, val[judged], val_values, weights, task)
 
     def best(self) -> _Forest:
         """Fit with few and with many leaves, and take what does better on validation."""
@@ -202,7 +205,7 @@ class _Fit:
     def _booster(self, part: "_Part", leaves: int, rounds: int | None) -> lightgbm.Booster:
         trees, judged = self.trees, part.judged
         categories = list(range(trees.numeric, trees.numeric + trees.categories))
-        options = {**trees.parameters_of(leaves, len(part.truth), self.seed), **part.objective}
+        options = {**trees.parameters_of(leaves, len(part.truth), self.task.seed), **part.objective}
         data = lightgbm.Dataset(
             self.train, part.truth, weight=part.weights, categorical_feature=categories, params=options
         )
@@ -212,9 +215,7 @@ class _Fit:
         stop = lightgbm.early_stopping(_PATIENCE, verbose=False)
         return lightgbm.train(options, data, trees.rounds, [held_out], callbacks=[stop])
 
-    def _calibrated(
-        self, base: np.ndarray, mix: np.ndarray, scores: list[np.ndarray]
-    ) -> tuple[np.ndarray, np.ndarray, tuple[float, float] | None]:
+    def _calibrated(self, base: np.ndarray, mix: np.ndarray, scores: list[np.ndarray]) -> _Calibrated:
         """Bring outputs to the scale that fits validation; rank them by the metric on it."""
         target, truth = self.target, self.val_values
         raw = np.concatenate([np.zeros((len(truth), 0)), *scores], 1)  # (V, R)
@@ -223,9 +224,17 @@ class _Fit:
             errors = (truth - target.mean) / target.std - mean
             precision = 1 / max(float(np.square(errors).mean()), 1e-3) if len(truth) else 1.0
             base, mix = np.array([0.0, target.raw_precision(precision)]), mix * precision
-        elif len(truth):
+            return self._ranked(base, mix, raw)
+        balance = target.balance(self.values) if self.task.balanced and len(self.values) else None
+        if balance is not None:  # log-odds of the frequencies that the rows have; see Targets.loss_of
+            base = np.where(np.abs(base) == -EXCLUDED, base, base - balance.log().numpy())
+        if len(truth):
             scale = 1 / target.temperature(torch.from_numpy(raw @ mix + base), truth)
-            mix = mix * scale
+            base, mix = np.where(np.abs(base) == -EXCLUDED, base, base * scale), mix * scale
+        return self._ranked(base, mix, raw)
+
+    def _ranked(self, base: np.ndarray, mix: np.ndarray, raw: np.ndarray) -> _Calibrated:
+        target, truth = self.target, self.val_values
         if not len(truth):
             return base, mix, None
         natural = target.natural(torch.from_numpy(raw @ mix + base))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -118,6 +119,49 @@ def test_digits_that_name_something_are_a_code(name: str, cells: list[str], code
     for cell in cells:
         guess.add(cell, is_number=True)
     assert guess.is_code is code
+
+
+def cells_of(kind: str, rows: int = 300) -> list[str]:
+    """Digits of one length in every row."""
+    draw = random.Random(0)
+    match kind:
+        case "zip codes":
+            known = [str(draw.randint(10_000, 99_999)) for _ in range(40)]
+            return [draw.choice(known) for _ in range(rows)]
+        case "dense weights":
+            return [str(draw.randint(1_000, 1_080)) for _ in range(rows)]
+        case "prices":
+            return [draw.choice(["1999", "2999", "4999", "7999", "9999"]) for _ in range(rows)]
+        case "rounded salaries":
+            return [str(draw.randint(20, 90) * 1000) for _ in range(rows)]
+        case "exact salaries":
+            return [str(draw.randint(20_000, 90_000)) for _ in range(rows)]
+        case "years":
+            return [str(draw.randint(1900, 2020)) for _ in range(rows)]
+        case "days":
+            return [f"2024{draw.randint(1, 12):02d}{draw.randint(1, 9):02d}" for _ in range(rows)]
+    return [str(draw.choice([10115, 20095, 50667, 80331, 60313])) for _ in range(20)]  # "few rows"
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ("zip codes", True), ("dense weights", False), ("prices", False), ("rounded salaries", False),
+        ("exact salaries", False), ("years", False), ("days", False), ("few rows", False),
+    ],
+)  # fmt: skip
+def test_few_numbers_of_one_length_that_repeat_are_codes(kind: str, code: bool) -> None:
+    guess = CodeGuess("area")
+    for cell in cells_of(kind):
+        guess.add(cell, is_number=True)
+    assert guess.is_code is code
+    guess.add("-3.5", is_number=True)
+    assert not guess.is_code
+    reading = TableGuess("area", None, ColumnConfig()).add(cells_of(kind)).reading(".")
+    assert (str(reading) == "code, a category") is code
+    assert any("area: few numbers of as many digits repeat" in each for each in reading.findings) is code
+    forced = TableGuess("area", "numeric", ColumnConfig()).add(cells_of(kind)).reading(".")
+    assert forced.spelling.kind == "number"
 
 
 def test_codes_stay_as_they_are_written() -> None:
