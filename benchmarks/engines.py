@@ -163,7 +163,7 @@ def weights_of(prepared: Prepared, config: PipelineConfig, folder: Path) -> Enco
     encoder = build_encoder(options, open_preprocessor(prepared))
     file = folder / "weights.safetensors"
     save_tensors(file, dict(encoder.state_dict()))
-    return EncoderWeights("value", str(file), "", encoder_digest(encoder, options), encoder.width)
+    return EncoderWeights("value", str(file), "", encoder_digest(encoder, options), encoder.width, options)
 
 
 def measure(

@@ -164,7 +164,7 @@ def weights_of(dataset: Dataset, prepared: Prepared, config: PipelineConfig, fol
     encoder = build_encoder(section, open_preprocessor(prepared))
     file = folder / "encoder.safetensors"
     save_tensors(file, encoder.state_dict())
-    return EncoderWeights("cell", str(file), "", encoder_digest(encoder, section), encoder.width)
+    return EncoderWeights("cell", str(file), "", encoder_digest(encoder, section), encoder.width, section)
 
 
 class Bench:
@@ -186,7 +186,7 @@ class Bench:
         self.preprocessor = open_preprocessor(prepared)
         device = choose_device("cpu")
         self.numbers = embedding_format(numbers, device, isinstance(section.encoder, PretrainedConfig))
-        encoder = open_encoder(self.weights, section.encoder, self.preprocessor)
+        encoder = open_encoder(self.weights, self.preprocessor)
         self.embedder = Embedder(encoder, self.preprocessor, device, self.numbers)
         keys = open_samples_table(dataset).rows(["cell"])["cell.digest"].tolist()
         rows = ShardStore(Path(prepared.store), "arrow").rows(keys)
@@ -235,9 +235,8 @@ class Bench:
     def moved(self) -> str:
         """Compare embeddings of the first rows in the number format with those of fp32."""
         rows = [self.preprocessor.canonical(cell) for cell in self.case.cells[:256]]
-        section = self.config.inputs["cell"]
         exact = Embedder(
-            open_encoder(self.weights, section.encoder, self.preprocessor),
+            open_encoder(self.weights, self.preprocessor),
             self.preprocessor,
             torch.device("cpu"),
             "fp32",
@@ -249,7 +248,7 @@ class Bench:
 def measure(bench: Bench, rounds: int) -> dict[str, list[Took]]:
     """Time everything per row, a list of rounds."""
     case, cores = bench.case, torch.get_num_threads()
-    encoder = open_encoder(bench.weights, bench.config.inputs["cell"].encoder, bench.preprocessor)
+    encoder = open_encoder(bench.weights, bench.preprocessor)
     others = case.rivals(encoder, bench.preprocessor)
     few = case.few
     for run in others.values():

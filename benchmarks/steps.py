@@ -30,7 +30,9 @@ def fresh_encoder(prepared: Prepared, config: PipelineConfig, folder: Path) -> E
     file = folder / f"{prepared.input}-{prepared.fingerprint}.safetensors"
     if not file.exists():
         save_tensors(file, encoder.state_dict())
-    return EncoderWeights(prepared.input, str(file), "", encoder_digest(encoder, options), encoder.width)
+    return EncoderWeights(
+        prepared.input, str(file), "", encoder_digest(encoder, options), encoder.width, options
+    )
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,29 @@
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from components.config.encoders import AnyEncoderConfig
 from components.redaction import redacted
 from components.targets import Targets
 
 _LONGEST_REASON = 600  # letters; a message may quote a whole cell
+
+
+@dataclass(frozen=True)
+class Learner:
+    """One encoder of an input, which is fitted on its own.
+
+    Attributes:
+        input: Name of the input.
+        options: Options of the encoder.
+        label: Name for people: that of the input, and of the encoder where the input has several.
+    """
+
+    input: str
+    options: AnyEncoderConfig
+    label: str
+
+    def __str__(self) -> str:
+        return self.label
 
 
 @dataclass(frozen=True)
@@ -40,6 +59,7 @@ class EncoderWeights:
         prefix: Prefix of its tensors' names in the file.
         digest: Digest of weights and code, which enters the keys of its features.
         width: Length of the embedding.
+        options: Options that the encoder is built from.
     """
 
     input: str
@@ -47,6 +67,7 @@ class EncoderWeights:
     prefix: str
     digest: str
     width: int
+    options: AnyEncoderConfig
 
 
 @dataclass(frozen=True)
@@ -88,6 +109,25 @@ class Trained:
 
 
 @dataclass(frozen=True)
+class LearnerScore:
+    """Worth of one of several encoders of an input.
+
+    Attributes:
+        label: Name of the learner, or of the input for the combination of its learners.
+        metrics: Metric of each target on rows that the fit has not learned from, by name of the target.
+        weights: Share in the combination, by name of the target; empty for the combination itself.
+        seconds: Duration of its trainings; None where nothing was trained epoch by epoch.
+        training: Work folder of the training; None for a frozen encoder.
+    """
+
+    label: str
+    metrics: dict[str, float]
+    weights: dict[str, float]
+    seconds: float | None
+    training: str | None
+
+
+@dataclass(frozen=True)
 class Single:
     """Unimodal model: an encoder with its own head.
 
@@ -95,13 +135,15 @@ class Single:
         encoder: Encoder of the input.
         head: safetensors file with the head.
         prefix: Prefix of the names of the head's two tensors.
-        training: Training of the encoder; None for a frozen one.
+        training: Training of the encoder; None for a frozen one, and for a combination.
+        learners: What each of several encoders of the input was worth, and their combination.
     """
 
     encoder: EncoderWeights
     head: str
     prefix: str
     training: Trained | None
+    learners: tuple[LearnerScore, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,10 +172,29 @@ class OutOfFold:
     Attributes:
         features: Embeddings of training and validation rows, in the space of the encoder that is delivered.
         natural: Folder of shards with the natural parameters (K,) of training rows, by content.
+        seconds: Duration of the trainings without each fold.
     """
 
     features: Features
     natural: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Combined:
+    """One input with several encoders, in the form of an input with one.
+
+    Attributes:
+        prepared: Canonical samples for all encoders that have a weight.
+        features: Their embeddings side by side, and what they predict together.
+        single: The combination.
+        unseen: Training rows out of fold; None without folds.
+    """
+
+    prepared: Prepared
+    features: Features
+    single: Single
+    unseen: OutOfFold | None
 
 
 @dataclass(frozen=True)

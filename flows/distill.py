@@ -11,6 +11,7 @@ from components.config.forms import DistillChanges
 from components.distillation.results import DistillationResult
 from components.distillation.setup import DistillationSetup
 from components.engine.cluster import running
+from components.pipeline.learners import learners_of
 from components.references import Dataset, TeacherPredictions
 from flows.run.lifecycle import open_run
 from flows.workers.pool import WORKERS, run_name, workers
@@ -89,7 +90,8 @@ def _learn(
     """Train each seed of a student, alone and with the teacher."""
     config = plan.students[student]
     own = replace(run, config=config)
-    prepared = {name: preprocess_task.submit(own, dataset, name) for name in config.inputs}
+    learners = learners_of(config, dataset)
+    prepared = {each.input: preprocess_task.submit(own, dataset, each) for each in learners}
     learning = []
     for seed in plan.file.seeds:
         for distillation, kind in (

@@ -8,9 +8,10 @@ from prefect import get_run_logger
 from components.data.ingest import ingest
 from components.data.samples import open_samples_table
 from components.pipeline.extract import extract
+from components.pipeline.learners import learners_of
 from components.pipeline.preprocess import prepare
 from components.redaction import redacted
-from components.references import Dataset, EncoderWeights, Features, Prepared, Single
+from components.references import Dataset, EncoderWeights, Features, Learner, Prepared, Single
 from components.reproduction.environment import environment
 from tasks.artifacts import show_quarantine
 from tasks.context import Context, data_folder
@@ -45,6 +46,11 @@ def ingest_task(context: Context) -> Dataset:
     runs.log_names(at, run, [*context.config.targets, *(name for each in inputs for name in each.columns)])
     readings = pd.DataFrame(list(dataset.readings.items()), columns=["column", "read as"])
     runs.log_table(at, run, readings, "columns")
+    learners = [
+        {"input": each.input, **each.options.model_dump(mode="json")}
+        for each in learners_of(context.config, dataset)
+    ]
+    runs.log_text(at, run, json.dumps(learners, indent=1), "encoders.json")
     runs.set_tags(at, run, {runs.DATA_TAG: dataset.digest})
     runs.log_metrics(
         at,
@@ -61,15 +67,15 @@ def ingest_task(context: Context) -> Dataset:
     return dataset
 
 
-@step(name="preprocess", task_run_name="preprocess {name}", tags=["data"])
-def preprocess_task(context: Context, dataset: Dataset, name: str) -> Prepared:
+@step(name="preprocess", task_run_name="preprocess {learner}", tags=["data"])
+def preprocess_task(context: Context, dataset: Dataset, learner: Learner) -> Prepared:
     """Decode and normalise what the store does not have yet."""
-    progress = Progress(context, f"preprocess {name}")
+    progress = Progress(context, f"preprocess {learner}")
     config = context.config
     prepared = prepare(
         dataset,
-        name,
-        config.inputs[name],
+        learner.input,
+        config.inputs[learner.input].with_encoder(learner.options),
         context.cache / "canonical",
         config.engine.shard_rows,
         progress,
@@ -79,17 +85,15 @@ def preprocess_task(context: Context, dataset: Dataset, name: str) -> Prepared:
     return prepared
 
 
-@step(name="extract", task_run_name="extract {name}", tags=["features"])
+@step(name="extract", task_run_name="extract {label}", tags=["features"])
 def extract_task(
     context: Context,
     dataset: Dataset,
     prepared: Prepared,
     encoder: Single | EncoderWeights,
-    name: str,
-    purpose: str = "",
+    label: str,
 ) -> Features:
     """Embed what the feature store does not have yet."""
-    label = f"{name}{purpose}"
     progress = Progress(context, f"extract {label}")
     weights = encoder.encoder if isinstance(encoder, Single) else encoder
     with gpu_slot(context, context.config.engine):

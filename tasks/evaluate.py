@@ -83,7 +83,7 @@ def evaluate_task(
         aligned,
     )
     progress(1, 2, "evaluating on test")
-    model_evaluation = evaluate_model(dataset, selection, features, fused, context.bundle, config)
+    model_evaluation = evaluate_model(dataset, selection, features, fused, context.bundle, config, singles)
     evaluation, *further = model_evaluation.evaluations
 
     result = context.folder / "evaluation.json"

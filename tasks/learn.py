@@ -8,7 +8,7 @@ from components.evaluation.results import Evaluations
 from components.pipeline.follow import follow
 from components.pipeline.plain import PlainSteps
 from components.pipeline.run import train
-from components.references import Dataset, EncoderWeights, Features, Prepared, Single, Trained
+from components.references import Dataset, EncoderWeights, Features, Learner, Prepared, Single, Trained
 from components.storage.atomic import replacing, write_bytes
 from components.training.checkpoint import Epoch
 from components.training.folds import Fold
@@ -122,28 +122,36 @@ class StudentSteps(PlainSteps):
     def ingest(self) -> Dataset:
         return self.dataset
 
-    def preprocess(self, dataset: Dataset, name: str) -> Prepared:
-        return self.prepared[name]
+    def preprocess(self, dataset: Dataset, learner: Learner) -> Prepared:
+        return self.prepared[learner.input]
 
     def fit(
         self,
         dataset: Dataset,
         prepared: Prepared,
-        name: str,
+        learner: Learner,
         pretrained: Trained | None,
         fold: Fold | None = None,
         whole: Single | None = None,
     ) -> Single | EncoderWeights:
         if len(self.config.inputs) > 1:
-            return super().fit(dataset, prepared, name, pretrained, fold, whole)
+            return super().fit(dataset, prepared, learner, pretrained, fold, whole)
         # Even above a frozen encoder, because a teacher cannot help with a probe.
-        self._only = self.train_input(dataset, prepared, name)
+        self._only = self.train_input(dataset, prepared, learner)
         return self._only
 
-    def probe(self, dataset: Dataset, features: Features, name: str, fold: Fold | None = None) -> Single:
-        return super().probe(dataset, features, name, fold) if len(self.config.inputs) > 1 else self._only
+    def probe(
+        self, dataset: Dataset, features: Features, learner: Learner, fold: Fold | None = None
+    ) -> Single:
+        return super().probe(dataset, features, learner, fold) if len(self.config.inputs) > 1 else self._only
 
-    def follow(self, part: str, training: Generator[Epoch, None, Result], epochs: int) -> Result:
+    def follow(
+        self,
+        part: str,
+        training: Generator[Epoch, None, Result],
+        epochs: int,
+        learner: Learner | None = None,
+    ) -> Result:
         if part == "fusion" or len(self.config.inputs) == 1:
             return tracked(self.context, self.part, training, epochs, "student", facts=self._facts())
         progress = Progress(self.context, f"fit {self.part} {part}")

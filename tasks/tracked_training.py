@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from components.objectives import Pairwise
 from components.pipeline.follow import follow
 from components.pipeline.plain import PlainSteps
-from components.references import Single, Trained
+from components.references import Learner, Single, Trained
 from components.training.checkpoint import Epoch, read_history
 from tasks.context import Context
 from tasks.progress import Progress
@@ -26,9 +26,16 @@ class TrackedSteps(PlainSteps):
         super().__init__(context.config, context.workspace, context.base, bundle=str(context.bundle))
         self.context = context
 
-    def follow(self, part: str, training: Generator[Epoch, None, Result], epochs: int) -> Result:
-        if part in self.config.inputs:
-            return tracked(self.context, part, training, epochs, "single")
+    def follow(
+        self,
+        part: str,
+        training: Generator[Epoch, None, Result],
+        epochs: int,
+        learner: Learner | None = None,
+    ) -> Result:
+        if learner is not None:
+            facts = self.with_learner(learner).inputs[learner.input].model_dump(mode="json")
+            return tracked(self.context, part, training, epochs, "single", facts=facts)
         if part in ("fusion", "joint"):
             return tracked(self.context, part, training, epochs, "fusion")
         if part in ("alignment", "pretraining"):
@@ -52,12 +59,12 @@ def tracked(
 
     Args:
         context: The run.
-        part: What is trained: an input, ``fusion``, ``joint``, ``alignment`` or ``pretraining``.
+        part: What is trained: a learner, ``fusion``, ``joint``, ``alignment`` or ``pretraining``.
         steps: The training.
         epochs: At most so many.
         kind: ``single``, ``fusion``, ``alignment`` or ``student``, as a tag.
         metric: Of the objective; None is that of the primary target.
-        facts: Parameters of the nested run besides the pipeline's; None takes the options of the part.
+        facts: Parameters of the nested run besides the pipeline's.
     """
     config, at = context.config, context.tracking
     progress = Progress(context, f"fit {part}")
@@ -65,9 +72,7 @@ def tracked(
     if kind in ("fusion", "student") and len(config.inputs) > 1:
         tags["fusion"] = config.fusion.name
     run = runs.nested_run(at, context.mlflow_run, part, tags)
-    if facts is None:
-        facts = config.inputs[part].model_dump(mode="json") if part in config.inputs else {}
-    runs.log_params(at, run, {**config.model_dump(mode="json"), **facts})
+    runs.log_params(at, run, {**config.model_dump(mode="json"), **(facts or {})})
     metric = metric or config.target.metric
 
     def tell(epoch: Epoch) -> None:

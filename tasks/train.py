@@ -3,11 +3,14 @@
 from typing import Any
 
 from components.models.encoders import needs_fit
+from components.pipeline.combine import headline
 from components.references import (
+    Combined,
     Dataset,
     EncoderWeights,
     Features,
     FusedModel,
+    Learner,
     OutOfFold,
     Prepared,
     Single,
@@ -21,11 +24,11 @@ from tasks.tracked_training import TrackedSteps
 
 
 def _fit_name(parameters: dict[str, Any]) -> str:
-    return f"fit {named(parameters['name'], parameters['fold'])}"
+    return f"fit {named(parameters['learner'].label, parameters['fold'])}"
 
 
 def _probe_name(parameters: dict[str, Any]) -> str:
-    return f"probe {named(parameters['name'], parameters['fold'])}"
+    return f"probe {named(parameters['learner'].label, parameters['fold'])}"
 
 
 def _fuse_name(parameters: dict[str, Any]) -> str:
@@ -44,43 +47,69 @@ def fit_task(
     context: Context,
     dataset: Dataset,
     prepared: Prepared,
-    name: str,
+    learner: Learner,
     pretrained: Trained | None = None,
     fold: Fold | None = None,
     whole: Single | None = None,
 ) -> Single | EncoderWeights:
-    """Train the input's encoder with a head of its own; a frozen encoder is taken as it is."""
+    """Train an encoder of an input with a head of its own; a frozen encoder is taken as it is."""
     steps = TrackedSteps(context)
-    if needs_fit(context.config.inputs[name].encoder):
+    if needs_fit(learner.options):
         with gpu_slot(context, context.config.engine):
-            return steps.fit(dataset, prepared, name, pretrained, fold, whole)
-    progress = Progress(context, f"fit {name}")
-    weights = steps.fit(dataset, prepared, name, pretrained)
+            return steps.fit(dataset, prepared, learner, pretrained, fold, whole)
+    progress = Progress(context, f"fit {learner}")
+    weights = steps.fit(dataset, prepared, learner, pretrained)
     progress.finish("nothing to train: its head is fitted to its features")
     return weights
 
 
 @step(name="probe", task_run_name=_probe_name, tags=["training"])
 def probe_task(
-    context: Context, dataset: Dataset, features: Features, name: str, fold: Fold | None = None
+    context: Context, dataset: Dataset, features: Features, learner: Learner, fold: Fold | None = None
 ) -> Single:
     """Fit a linear head to the features of a frozen encoder."""
-    progress = Progress(context, f"probe {named(name, fold)}")
-    single = TrackedSteps(context).probe(dataset, features, name, fold)
+    progress = Progress(context, f"probe {named(learner.label, fold)}")
+    single = TrackedSteps(context).probe(dataset, features, learner, fold)
     progress.finish("linear head fitted")
     return single
 
 
-@step(name="cross-fit", task_run_name="cross-fit {name}", tags=["features"])
+@step(name="cross-fit", task_run_name="cross-fit {learner}", tags=["features"])
 def cross_fit_task(
-    context: Context, dataset: Dataset, prepared: Prepared, features: Features, fits: list[Single], name: str
+    context: Context,
+    dataset: Dataset,
+    prepared: Prepared,
+    features: Features,
+    fits: list[Single],
+    learner: Learner,
 ) -> OutOfFold:
     """Embed and predict each training row of an input by the fit that has not seen it."""
-    progress = Progress(context, f"cross-fit {name}")
+    progress = Progress(context, f"cross-fit {learner}")
     with gpu_slot(context, context.config.engine):
-        unseen = TrackedSteps(context).cross_fit(dataset, prepared, features, fits, name)
+        unseen = TrackedSteps(context).cross_fit(dataset, prepared, features, fits, learner)
     progress.finish(f"training rows embedded by {len(fits)} fits that have not seen them")
     return unseen
+
+
+def _combine_name(parameters: dict[str, Any]) -> str:
+    return f"combine {parameters['learners'][0].input}"
+
+
+@step(name="combine", task_run_name=_combine_name, tags=["features"])
+def combine_task(
+    context: Context,
+    dataset: Dataset,
+    learners: list[Learner],
+    prepared: list[Prepared],
+    features: list[Features],
+    singles: list[Single],
+    unseen: list[OutOfFold | None],
+) -> Combined:
+    """Weigh the learners of an input out of fold, and put those with weight together."""
+    progress = Progress(context, f"combine {learners[0].input}")
+    combined = TrackedSteps(context).combine(dataset, learners, prepared, features, singles, unseen)
+    progress.finish(headline(combined.single.learners))
+    return combined
 
 
 @step(name="fuse", task_run_name=_fuse_name, tags=["training"])

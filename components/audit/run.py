@@ -18,6 +18,7 @@ from components.evaluation.results import Evaluation
 from components.models.encoders import needs_fit
 from components.models.fusion.masking import as_vector
 from components.models.weights import open_preprocessor
+from components.preprocess.composite import first_array, first_part
 from components.preprocess.tabular import TabularPreprocessor
 from components.references import Dataset, Features, Prepared
 from components.seeding import seed_of
@@ -80,12 +81,14 @@ def _vectors(
     samples: pd.DataFrame, name: str, section: InputConfig, prepared: Prepared, features: Features
 ) -> np.ndarray:
     """Return vectors (N, D) that know no labels: embeddings of a frozen encoder, else descriptors."""
-    if not needs_fit(section.encoder):
+    if not needs_fit(features.encoder.options):
         return standardised(as_vector(load_embeddings(samples, name, features)).numpy())
     arrays = ShardStore(Path(prepared.store), "arrow").rows(samples[f"{name}.digest"].tolist())
     preprocessor = open_preprocessor(prepared)
-    numeric = preprocessor.numeric if isinstance(preprocessor, TabularPreprocessor) else 0
-    return describe(section.modality, [arrays[row] for row in range(len(samples))], numeric)
+    first = first_part(preprocessor)
+    numeric = first.numeric if isinstance(first, TabularPreprocessor) else 0
+    plain = [first_array(preprocessor, arrays[row]) for row in range(len(samples))]
+    return describe(section.modality, plain, numeric)
 
 
 def _values(target: AnyTarget, samples: pd.DataFrame) -> np.ndarray:

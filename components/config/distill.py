@@ -210,6 +210,12 @@ def _student(
         config = PipelineConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(explain(error, PipelineConfig, f"{where} with {source.name}")) from error
+    for own, options in config.inputs.items():
+        if options.may_have_several:
+            raise ConfigError(
+                f"{where}: input {own!r} has several encoders in {source.name}, but a student has one: set "
+                f"inputs.{own}.encoder under students.{name}.changes"
+            )
     if len(config.inputs) > 1 and isinstance(config.fusion, LateConfig):
         raise ConfigError(
             f"{where}: late fusion learns from validation rows only how to pool, so it cannot be taught. "

@@ -1,8 +1,8 @@
 """Options of every encoder; the networks are in components/models/encoders."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from components.config.section import Section, heads_divide_width
 
@@ -199,15 +199,89 @@ class PretrainedConfig(Section):
     lora_alpha: float = Field(16, gt=0, description="Scale of the LoRA update (tune: lora).")
 
 
-ImageEncoder = Annotated[CNNConfig | ResNetConfig | HogConfig | PretrainedConfig, Field(discriminator="name")]
-TextEncoder = Annotated[
+class AutoConfig(Section):
+    """Encoders chosen from the modality, the number of rows and the device."""
+
+    name: Literal["auto"] = Field(
+        "auto", description="Those that suit the number of rows and the device; `braid check` names them."
+    )
+
+
+class CombinedConfig(Section):
+    """Several encoders of one input, each fitted on its own, combined by weights learned out of fold."""
+
+    name: Literal["combined"] = Field("combined", description="Several encoders; a list is short for it.")
+    encoders: list[Any] = Field(min_length=2, description="Encoders to combine.")
+
+    @field_validator("encoders", mode="before")
+    @classmethod
+    def _a_name_is_a_section(cls, value: Any) -> Any:
+        return [as_section(each) for each in value] if isinstance(value, list) else value
+
+    @field_validator("encoders")
+    @classmethod
+    def _encoders_differ(cls, encoders: list[Any]) -> list[Any]:
+        repeated = next((each for each in encoders if encoders.count(each) > 1), None)
+        if repeated is not None:
+            raise ValueError(f"{repeated.name} stands twice with the same options; give each one others")
+        return encoders
+
+
+def as_section(value: Any) -> Any:
+    """Turn the short forms of an encoder into its section: a name, or a list of encoders."""
+    if isinstance(value, str):
+        return {"name": value}
+    if isinstance(value, list):
+        return as_section(value[0]) if len(value) == 1 else {"name": "combined", "encoders": value}
+    return value
+
+
+ImageLearner = Annotated[CNNConfig | ResNetConfig | HogConfig | PretrainedConfig, Field(discriminator="name")]
+TextLearner = Annotated[
     NgramsConfig | TfidfConfig | GRUConfig | TextTransformerConfig | PretrainedConfig,
     Field(discriminator="name"),
 ]
-AudioEncoder = Annotated[AudioCNNConfig | MfccConfig | PretrainedConfig, Field(discriminator="name")]
-TabularEncoder = Annotated[
+AudioLearner = Annotated[AudioCNNConfig | MfccConfig | PretrainedConfig, Field(discriminator="name")]
+TabularLearner = Annotated[
     MLPConfig | FTTransformerConfig | TreesConfig | LinearConfig, Field(discriminator="name")
 ]
+
+
+class CombinedImage(CombinedConfig):
+    """Several encoders of images."""
+
+    encoders: list[ImageLearner] = Field(min_length=2, description="Encoders to combine.")
+
+
+class CombinedText(CombinedConfig):
+    """Several encoders of text."""
+
+    encoders: list[TextLearner] = Field(min_length=2, description="Encoders to combine.")
+
+
+class CombinedAudio(CombinedConfig):
+    """Several encoders of audio."""
+
+    encoders: list[AudioLearner] = Field(min_length=2, description="Encoders to combine.")
+
+
+class CombinedTable(CombinedConfig):
+    """Several encoders of a table."""
+
+    encoders: list[TabularLearner] = Field(min_length=2, description="Encoders to combine.")
+
+
+AnyCombined = CombinedImage | CombinedText | CombinedAudio | CombinedTable
+COMBINED: dict[str, type[AnyCombined]] = {
+    "image": CombinedImage,
+    "text": CombinedText,
+    "audio": CombinedAudio,
+    "tabular": CombinedTable,
+}
+ImageEncoder = Annotated[ImageLearner | CombinedImage | AutoConfig, Field(discriminator="name")]
+TextEncoder = Annotated[TextLearner | CombinedText | AutoConfig, Field(discriminator="name")]
+AudioEncoder = Annotated[AudioLearner | CombinedAudio | AutoConfig, Field(discriminator="name")]
+TabularEncoder = Annotated[TabularLearner | CombinedTable | AutoConfig, Field(discriminator="name")]
 EncoderConfig = (
     CNNConfig
     | ResNetConfig
@@ -224,3 +298,14 @@ EncoderConfig = (
     | LinearConfig
     | PretrainedConfig
 )
+
+
+class CompositeConfig(Section):
+    """A combination as it is delivered: the encoders that have a weight, and what their heads predict."""
+
+    name: Literal["composite"] = Field("composite", description="Several encoders with their heads.")
+    encoders: list[EncoderConfig] = Field(description="Encoders in their order.")
+    targets: list[dict[str, Any]] = Field(description="JSON of the targets.")
+
+
+AnyEncoderConfig = EncoderConfig | AnyCombined | AutoConfig | CompositeConfig

@@ -5,9 +5,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from components.config.encoders import (
+    AnyEncoderConfig,
     AudioCNNConfig,
     AudioEncoder,
+    AutoConfig,
     CNNConfig,
+    CombinedConfig,
     FittedConfig,
     ImageEncoder,
     MLPConfig,
@@ -15,6 +18,7 @@ from components.config.encoders import (
     TabularEncoder,
     TextEncoder,
     UntrainedConfig,
+    as_section,
 )
 from components.config.section import Section
 from components.config.training import TrainingConfig
@@ -85,6 +89,28 @@ class _Input(Section):
     def _one_column_needs_no_list(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
+    @field_validator("encoder", mode="before", check_fields=False)
+    @classmethod
+    def _an_encoder_has_short_forms(cls, value: Any) -> Any:
+        return as_section(value)
+
+    @property
+    def encoders(self) -> list[Any]:
+        """Sections of the encoders that are named; empty for ``auto``, which names none."""
+        encoder = getattr(self, "encoder")  # noqa: B009  (each modality has its own)
+        if isinstance(encoder, AutoConfig):
+            return []
+        return list(encoder.encoders) if isinstance(encoder, CombinedConfig) else [encoder]
+
+    @property
+    def may_have_several(self) -> bool:
+        """True if more than one encoder may be fitted to this input."""
+        return len(self.encoders) != 1
+
+    def with_encoder(self, encoder: AnyEncoderConfig) -> Self:
+        """Take one encoder in the place of those of the file."""
+        return self.model_copy(update={"encoder": encoder})
+
 
 class _MediaInput(_Input):
     columns: list[str] = Field(
@@ -101,8 +127,11 @@ class _MediaInput(_Input):
         if self.pooling == "attention":
             if len(self.columns) == 1:
                 raise ValueError("pooling: attention is for several columns; here is one")
-            encoder = getattr(self, "encoder", None)
-            if isinstance(encoder, UntrainedConfig) or getattr(encoder, "tune", "full") == "frozen":
+            untrained = (
+                isinstance(each, UntrainedConfig) or getattr(each, "tune", "full") == "frozen"
+                for each in self.encoders
+            )
+            if any(untrained):
                 raise ValueError("pooling: attention is learned, but the encoder is not trained; take mean")
         return self
 
@@ -129,7 +158,9 @@ class ImageInput(_MediaInput):
         "use; null learns them from the largest value of the training rows.",
     )
     augment: ImageAugment = Field(default_factory=ImageAugment, description="Random changes in training.")
-    encoder: ImageEncoder = Field(default_factory=CNNConfig, description="Encoder of this input.")
+    encoder: ImageEncoder = Field(
+        default_factory=CNNConfig, description="Encoder of this input; a list of several, or auto."
+    )
 
 
 class TextInput(_Input):
@@ -143,7 +174,9 @@ class TextInput(_Input):
         True, description="Ignore case (encoders from scratch; a pretrained tokenizer decides itself)."
     )
     augment: TextAugment = Field(default_factory=TextAugment, description="Random changes in training.")
-    encoder: TextEncoder = Field(default_factory=NgramsConfig, description="Encoder of this input.")
+    encoder: TextEncoder = Field(
+        default_factory=NgramsConfig, description="Encoder of this input; a list of several, or auto."
+    )
 
 
 class AudioInput(_MediaInput):
@@ -168,7 +201,9 @@ class AudioInput(_MediaInput):
         description="Treatment of a clip that is silent throughout: use it, or treat it as missing or bad.",
     )
     augment: AudioAugment = Field(default_factory=AudioAugment, description="Random changes in training.")
-    encoder: AudioEncoder = Field(default_factory=AudioCNNConfig, description="Encoder of this input.")
+    encoder: AudioEncoder = Field(
+        default_factory=AudioCNNConfig, description="Encoder of this input; a list of several, or auto."
+    )
 
 
 class TabularInput(_Input):
@@ -183,7 +218,9 @@ class TabularInput(_Input):
         100, ge=1, description="Number of most frequent categories per column; others are 'unseen'."
     )
     augment: TabularAugment = Field(default_factory=TabularAugment, description="Random changes in training.")
-    encoder: TabularEncoder = Field(default_factory=MLPConfig, description="Encoder of this input.")
+    encoder: TabularEncoder = Field(
+        default_factory=MLPConfig, description="Encoder of this input; a list of several, or auto."
+    )
 
 
 InputConfig = Annotated[ImageInput | TextInput | AudioInput | TabularInput, Field(discriminator="modality")]

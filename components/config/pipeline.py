@@ -11,7 +11,12 @@ from components.config.alignment import AlignmentConfig, ClipConfig, SigLipConfi
 from components.config.audit import AuditConfig
 from components.config.balance import OGMGE, BalanceConfig, NoCure
 from components.config.data import DataConfig
-from components.config.encoders import FittedConfig, PretrainedConfig, UntrainedConfig
+from components.config.encoders import (
+    AnyEncoderConfig,
+    FittedConfig,
+    PretrainedConfig,
+    UntrainedConfig,
+)
 from components.config.engine import EngineConfig
 from components.config.evaluation import EvaluationConfig
 from components.config.fusion import FusionConfig, LateConfig, TensorConfig, tensor_entries
@@ -143,6 +148,24 @@ class PipelineConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _several_encoders_are_fitted_apart(self) -> PipelineConfig:
+        several = [name for name, options in self.inputs.items() if options.may_have_several]
+        if not several:
+            return self
+        problem = (
+            f"inputs.{several[0]}.encoder: several encoders (a list, or auto) are fitted each on its own"
+        )
+        if self.strategy == "joint" or self.joint_epochs:
+            option = "strategy: joint" if self.strategy == "joint" else "joint_epochs"
+            raise ValueError(f"{problem}, but {option} trains one with the fusion. Name one encoder")
+        if self.alignment is not None and self.alignment.use == "pretraining":
+            raise ValueError(
+                f"{problem}, but alignment.use: 'pretraining' trains one per input. Name one encoder, or "
+                "take alignment.use: features"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _a_cure_needs_a_training(self) -> PipelineConfig:
         pooled = isinstance(self.fusion, LateConfig) and self.strategy == "staged" and not self.joint_epochs
         if pooled and self.balance.cure != "none":
@@ -196,7 +219,9 @@ class PipelineConfig(Section):
                 "here the fusion is trained on cached features alone. Set joint_epochs or strategy: joint"
             )
         if self.alignment.use == "pretraining" and all(
-            isinstance(options.encoder, PretrainedConfig) for options in self.inputs.values()
+            isinstance(each, PretrainedConfig)
+            for options in self.inputs.values()
+            for each in options.encoders
         ):
             raise ValueError(
                 "alignment.use: 'pretraining' is for encoders from scratch, and every encoder is pretrained "
@@ -220,6 +245,12 @@ class PipelineConfig(Section):
     def targets(self) -> dict[str, TargetConfig]:
         """All targets by column, the deciding one first."""
         return {target.column: target for target in (self.target, *self.further_targets)}
+
+    def with_encoder(self, name: str, encoder: AnyEncoderConfig) -> PipelineConfig:
+        """Return the same configuration with one encoder for an input, in the place of those of the file."""
+        return self.model_copy(
+            update={"inputs": {**self.inputs, name: self.inputs[name].with_encoder(encoder)}}
+        )
 
     @property
     def here(self) -> PipelineConfig:

@@ -89,6 +89,25 @@ class BalanceResult(Stored):
 
 
 @dataclass(frozen=True)
+class LearnerResult(Stored):
+    """One of several encoders of an input, or their combination.
+
+    Attributes:
+        input: Name of the input.
+        name: Name of the encoder, or that of the input for the combination.
+        metric: Metric on rows that the fit has not learned from.
+        weight: Share in the combination; None for the combination itself.
+        seconds: Duration of its trainings; NaN where it has none.
+    """
+
+    input: str
+    name: str
+    metric: float
+    weight: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Evaluation(Stored):
     """Everything that evaluate() measured of one target on the test rows."""
 
@@ -124,6 +143,7 @@ class Evaluation(Stored):
     samples: tuple[Sample, ...]  # highest loss first
     version: int = 3
     over_time: tuple[PeriodResult, ...] = ()  # empty where rows have no time
+    learners: tuple[LearnerResult, ...] = ()  # of inputs with several encoders
 
     @property
     def delivered(self) -> CandidateResult:
@@ -213,6 +233,11 @@ class Evaluation(Stored):
             values[f"subset_{'_and_'.join(subset.inputs)}_{self.metric}"] = subset.metric.value
         if self.worst_subset is not None:
             values["worst_subset_drop"] = self.worst_subset.drop
+        for learner in self.learners:
+            name = f"{learner.input}_{learner.name}".replace(" ", "_")
+            values[f"learner_{name}_{self.metric}"] = learner.metric
+            if learner.weight is not None:
+                values[f"learner_{name}_weight"] = learner.weight
         return values | {
             "calibration_error_before": self.calibration.error_before,
             "calibration_error_after": self.calibration.error_after,
@@ -228,6 +253,7 @@ class Evaluation(Stored):
         tables = {
             "results": self._candidate_table(),
             "subsets": self._subset_table(),
+            "learners": self._learner_table(),
             "classes": Table(
                 "Each class or label on test.",
                 (
@@ -287,6 +313,20 @@ class Evaluation(Stored):
             (number("rows", ","), lambda period: period.rows),
             (number(f"test {self.metric}"), lambda period: period.metric.value),
             (interval("interval"), lambda period: period.metric),
+        )
+
+    def _learner_table(self) -> Table:
+        return Table.of(
+            f"Encoders of inputs that have several: {self.metric} on rows that they have not learned from, "
+            "and the share of each in their combination. Without a share it is not delivered.",
+            self.learners,
+            (text("input"), lambda learner: learner.input),
+            (text("encoder"), lambda learner: "combined" if learner.weight is None else learner.name),
+            (number(f"unseen {self.metric}"), lambda learner: learner.metric),
+            (number("weight", ".2f"), lambda learner: learner.weight),
+            (number("seconds", ".1f"), lambda learner: learner.seconds),
+            title="Encoders tried",
+            marked=lambda learner: learner.weight is None,
         )
 
     def with_media(self, media: dict[str, dict[str, Media]]) -> Evaluation:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from components.explanations.image import png
-from components.explanations.media import each_item, explain_media
+from components.explanations.media import each_item, explain_media, largest
 from components.explanations.parts import Score, occlude, taken_away
 from components.explanations.results import Heatmap, Inside
 from components.models.encoders.audio_cnn import mel_filters
@@ -38,7 +38,7 @@ def explain_audio(score: Score, preprocessor: Preprocessor, cells: Mapping[str, 
         detail: Most patches: 64 are 16 stretches of time × 4 bands of one clip, evenly spaced on the mel
             scale, or 8 × 2 of each of four clips.
     """
-    audio = each_item(preprocessor)
+    audio = each_item(largest(preprocessor))
     assert isinstance(audio, AudioPreprocessor)
     return explain_media(score, preprocessor, cells, detail, "audio", partial(_heatmap, audio.rate))
 

@@ -21,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from components.config import FusionConfig, InputConfig, PretrainedConfig
 from components.config.alignment import AlignmentConfig
+from components.config.encoders import COMBINED, AnyEncoderConfig, CombinedConfig, CompositeConfig
 from components.data.cells import UnusableCellError, word_of
 from components.data.spelling import Spelling, guess_spelling
 from components.errors import ModelError
@@ -31,7 +32,7 @@ from components.models.encoders import Encoder
 from components.models.fusion import build_fusion
 from components.models.networks import Fused
 from components.models.projections import Aligned
-from components.models.weights import open_encoder, open_preprocessor
+from components.models.weights import open_encoder, open_preprocessor, own_tensors
 from components.preprocess import Preprocessor, load_preprocessor
 from components.pretrained import locate
 from components.references import EncoderWeights, Prepared
@@ -41,7 +42,9 @@ from components.storage.tensors import load_tensors, save_tensors
 from components.targets import AnyTarget, Head, Multilabel, Regression, Targets, split_labels
 
 VERSION = 4
-_READ = (2, 3, 4)  # 2 has no late fusion beside the trained one, and no ensemble; 3 one set of late weights
+# 2 has no late fusion beside the trained one, and no ensemble; 3 one set of late weights and one encoder per
+# input
+_READ = (2, 3, 4)
 GALLERY = "gallery.parquet"
 REFERENCE = "reference.parquet"
 
@@ -150,9 +153,10 @@ def save_bundle(
                 if reference.file is None:
                     files[reference.digest] = None
                 if reference.digest not in files:
-                    encoder = open_encoder(reference, inputs[name].encoder, open_preprocessor(prepared[name]))
+                    encoder = open_encoder(reference, open_preprocessor(prepared[name]))
                     files[reference.digest] = f"{purpose}-{name}.safetensors"
-                    save_tensors(temporary / f"{purpose}-{name}.safetensors", encoder.state_dict())
+                    tensors = own_tensors(encoder, reference.options)
+                    save_tensors(temporary / f"{purpose}-{name}.safetensors", tensors)
                 encoders[purpose][name] = files[reference.digest]
         for name, preprocessor in prepared.items():
             shutil.copyfile(preprocessor.state, temporary / f"{name}.preprocessor.json")
@@ -170,7 +174,7 @@ def save_bundle(
                 "targets": delivered.targets.to_json(),
                 "spellings": dict(spellings),
                 "inputs": {
-                    name: _with_checkpoint(config, temporary, name).model_dump(mode="json")
+                    name: _described(config, single[name].options, temporary, name).model_dump(mode="json")
                     for name, config in inputs.items()
                 },
                 "fusion": fusion.model_dump(mode="json") if delivered.fused is not None else None,
@@ -218,6 +222,7 @@ def load_bundle(folder: Path, device: torch.device | None = None) -> Bundle:
         name: load_preprocessor(json.loads(_inside(folder, f"{name}.preprocessor.json").read_text("utf-8")))
         for name in inputs
     }
+    options = {name: _built_from(config, values["targets"]) for name, config in inputs.items()}
     by_file: dict[str, Encoder] = {}
     encoders: dict[str, dict[str, Encoder]] = {}
     for purpose, files in values["encoders"].items():
@@ -225,8 +230,8 @@ def load_bundle(folder: Path, device: torch.device | None = None) -> Bundle:
             key = file or name
             if key not in by_file:
                 weights = str(_inside(folder, file)) if file else None
-                reference = EncoderWeights(name, weights, "", "", 0)
-                by_file[key] = open_encoder(reference, inputs[name].encoder, preprocessors[name]).to(device)
+                reference = EncoderWeights(name, weights, "", "", 0, options[name])
+                by_file[key] = open_encoder(reference, preprocessors[name]).to(device)
             encoders.setdefault(purpose, {})[name] = by_file[key]
 
     tensors = load_tensors(folder / "delivered.safetensors")
@@ -259,26 +264,46 @@ def _aligned(
     return aligned.to(device).eval()
 
 
-def _with_checkpoint(config: InputConfig, folder: Path, name: str) -> InputConfig:
+def _described(config: InputConfig, options: AnyEncoderConfig, folder: Path, name: str) -> InputConfig:
+    """Options of an input with the encoders that were built; checkpoints are copied into the bundle."""
+    if not isinstance(options, CompositeConfig):
+        return config.with_encoder(_with_checkpoint(options, folder, name))
+    encoders = [
+        _with_checkpoint(each, folder, f"{name}-{number}") for number, each in enumerate(options.encoders)
+    ]
+    return config.with_encoder(COMBINED[config.modality](encoders=encoders))
+
+
+def _with_checkpoint(options: AnyEncoderConfig, folder: Path, name: str) -> AnyEncoderConfig:
     """Options whose pretrained model is a folder of the bundle, which is filled here."""
-    if not isinstance(config.encoder, PretrainedConfig):
-        return config
-    checkpoint = locate(config.encoder.model, config.encoder.revision)
+    if not isinstance(options, PretrainedConfig):
+        return options
+    checkpoint = locate(options.model, options.revision)
     copy = folder / f"{name}.checkpoint"
     copy.mkdir()
     for pattern in ("*.json", "*.safetensors", "*.txt", "*.model"):
         for file in checkpoint.glob(pattern):
             shutil.copyfile(file, copy / file.name)
-    encoder = config.encoder.model_copy(update={"model": copy.name, "revision": None})
-    return config.model_copy(update={"encoder": encoder})
+    return options.model_copy(update={"model": copy.name, "revision": None})
 
 
 def _at(config: InputConfig, folder: Path) -> InputConfig:
-    """Options whose pretrained model is found wherever the bundle lies now."""
-    if not isinstance(config.encoder, PretrainedConfig):
-        return config
-    encoder = config.encoder.model_copy(update={"model": str(_inside(folder, config.encoder.model))})
-    return config.model_copy(update={"encoder": encoder})
+    """Options whose pretrained models are found wherever the bundle lies now."""
+    encoders = [
+        each.model_copy(update={"model": str(_inside(folder, each.model))})
+        if isinstance(each, PretrainedConfig)
+        else each
+        for each in config.encoders
+    ]
+    combined = isinstance(config.encoder, CombinedConfig)
+    return config.with_encoder(COMBINED[config.modality](encoders=encoders) if combined else encoders[0])
+
+
+def _built_from(config: InputConfig, targets: list[dict[str, Any]]) -> AnyEncoderConfig:
+    """Options of the encoder of an input: its only one, or the composite of several."""
+    if isinstance(config.encoder, CombinedConfig):
+        return CompositeConfig(encoders=config.encoders, targets=targets)
+    return config.encoder
 
 
 def _inside(folder: Path, name: str) -> Path:

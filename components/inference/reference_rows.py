@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from components.preprocess import Preprocessor
 from components.preprocess.columns import name_of
+from components.preprocess.composite import first_part
 from components.preprocess.tabular import TabularPreprocessor
 from components.preprocess.values import is_missing, to_datetime, to_number
 from components.storage.atomic import replacing
@@ -116,6 +117,7 @@ def table_columns(preprocessor: Preprocessor, rows: Sequence[Mapping[str, object
         preprocessor: Fitted; of another modality there are no columns.
         rows: Cells by column, none where a row lacks the input.
     """
+    preprocessor = first_part(preprocessor)
     if not isinstance(preprocessor, TabularPreprocessor):
         return {}
     columns: dict[str, Cells] = {}

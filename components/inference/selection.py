@@ -11,9 +11,9 @@ from components.evaluation.bootstrap import paired_gain
 from components.inference.ensemble import ENSEMBLE, FUSION, CandidateEnsemble, Predicted, Subset
 from components.targets import AnyTarget, known_rows, metric, rank
 from components.targets.conformal import fit_quantile
+from components.training.greedy import select
 
 _RESAMPLES, _ONE_ERROR = 1000, 0.6827  # the interval of this level reaches one standard error to either side
-_MOST_MEMBERS = 12
 
 
 @torch.inference_mode()
@@ -106,7 +106,7 @@ def _choose_one(
 
 
 def combine(target: AnyTarget, predictions: Mapping[str, Tensor], values: np.ndarray) -> list[str]:
-    """Select an ensemble greedily, with replacement, by log loss (Caruana et al. 2004).
+    """Select an ensemble by log loss; see :mod:`components.training.greedy`.
 
     Args:
         target: What is predicted.
@@ -123,16 +123,7 @@ def combine(target: AnyTarget, predictions: Mapping[str, Tensor], values: np.nda
         mixed = target.predict(target.mix([predictions[name] for name in members]))
         return float(target.row_losses(values, mixed.numpy()).mean())
 
-    members: list[str] = []
-    lowest = np.inf
-    while len(members) < _MOST_MEMBERS:
-        losses = {name: loss([*members, name]) for name in predictions}
-        name = min(losses, key=lambda name: losses[name])
-        if members and losses[name] >= lowest:
-            break
-        lowest = losses[name]
-        members.append(name)
-    return members
+    return select(predictions, loss)
 
 
 def choose(target: AnyTarget, predictions: Mapping[str, np.ndarray], values: np.ndarray) -> str:

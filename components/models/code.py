@@ -2,9 +2,10 @@
 
 from torch import nn
 
-from components.config import EncoderConfig
+from components.config.encoders import AnyEncoderConfig, CompositeConfig
 from components.config.fusion import FusionConfig, PluginConfig
 from components.models.encoders import ENCODERS, Encoder
+from components.models.encoders.composite import Composite
 from components.models.fusion import FUSIONS, make_fusion
 from components.models.fusion.plugin import distribution, find_plugin
 from components.models.fusion.protocol import Fusion
@@ -12,13 +13,17 @@ from components.storage.closure import code_digest
 from components.storage.digest import digest
 
 
-def encoder_code(encoder: Encoder, config: EncoderConfig) -> str:
+def encoder_code(encoder: Encoder, config: AnyEncoderConfig) -> str:
     """Digest of the code that builds an encoder and of all that its parts can reach.
 
     Args:
         encoder: Network of an input.
         config: Options that it was built from.
     """
+    if isinstance(config, CompositeConfig):
+        assert isinstance(encoder, Composite)
+        parts = zip(encoder.encoders, config.encoders, strict=True)
+        return digest(code_digest(Composite), *(encoder_code(*each) for each in parts))
     return code_digest(ENCODERS[config.name], *classes_of(encoder))
 
 

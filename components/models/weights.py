@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from components.config import EncoderConfig
+from components.config.encoders import AnyEncoderConfig, CompositeConfig, PretrainedConfig
 from components.models.code import encoder_code
 from components.models.encoders import Encoder, build_encoder
 from components.preprocess import Preprocessor, load_preprocessor
@@ -19,15 +19,33 @@ def open_preprocessor(prepared: Prepared) -> Preprocessor:
     return load_preprocessor(json.loads(Path(prepared.state).read_text("utf-8")))
 
 
-def open_encoder(weights: EncoderWeights, config: EncoderConfig, preprocessor: Preprocessor) -> Encoder:
+def open_encoder(weights: EncoderWeights, preprocessor: Preprocessor) -> Encoder:
     """The encoder with its weights, in eval mode."""
-    encoder = build_encoder(config, preprocessor)
+    encoder = build_encoder(weights.options, preprocessor)
     if weights.file is not None:
-        encoder.load_state_dict(read_tensors(Path(weights.file), weights.prefix))
+        stored = read_tensors(Path(weights.file), weights.prefix)
+        encoder.load_state_dict({**_of_checkpoints(encoder, weights.options), **stored})
     return encoder.eval()
 
 
-def encoder_digest(encoder: Encoder, config: EncoderConfig) -> str:
+def own_tensors(encoder: Encoder, config: AnyEncoderConfig) -> dict[str, Tensor]:
+    """Tensors of an encoder, without those that frozen parts of a composite have from their checkpoints."""
+    theirs = _of_checkpoints(encoder, config)
+    return {name: value for name, value in encoder.state_dict().items() if name not in theirs}
+
+
+def _of_checkpoints(encoder: Encoder, config: AnyEncoderConfig) -> dict[str, Tensor]:
+    if not isinstance(config, CompositeConfig):
+        return {}
+    frozen = tuple(
+        f"parts.{number}."
+        for number, part in enumerate(config.encoders)
+        if isinstance(part, PretrainedConfig) and part.tune == "frozen"
+    )
+    return {name: value for name, value in encoder.state_dict().items() if name.startswith(frozen)}
+
+
+def encoder_digest(encoder: Encoder, config: AnyEncoderConfig) -> str:
     """Digest of all that an encoder's features depend on: weights, options and code.
 
     Options count besides weights, since a pooling has none.

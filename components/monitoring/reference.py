@@ -23,6 +23,7 @@ from components.models.fusion.masking import as_vector
 from components.models.weights import open_preprocessor
 from components.monitoring.summaries import SUMMARIES, summarise
 from components.preprocess.columns import name_of
+from components.preprocess.composite import first_part
 from components.preprocess.tabular import TabularPreprocessor
 from components.references import Dataset, Prepared
 from components.seeding import seed_of
@@ -88,7 +89,8 @@ def respelled(sample: Sample, bundle: Bundle) -> Sample:
         for name, cells in sample.targets.items()
     }
     columns = {name: dict(cells) for name, cells in sample.columns.items()}
-    for name, preprocessor in bundle.preprocessors.items():
+    for name, each in bundle.preprocessors.items():
+        preprocessor = first_part(each)
         if isinstance(preprocessor, TabularPreprocessor):
             for column, spelling in preprocessor.spellings.items():
                 cells = columns[name][column]

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from components.preprocess import Preprocessor
+from components.preprocess.composite import first_array, first_part
 from components.preprocess.pcm import each_packed, unpack
 
 SUMMARIES: dict[str, tuple[str, ...]] = {
@@ -28,12 +29,13 @@ def summarise(preprocessor: Preprocessor, value: Any) -> tuple[float, ...]:
           crossings per second.
         - Text: number of characters and of words.
     """
-    if preprocessor.modality == "image":
-        return float(value.mean()), float(value.std())
     if preprocessor.modality == "text":
         return float(len(value)), float(len(value.split()))
+    value = first_array(preprocessor, value)
+    if preprocessor.modality == "image":
+        return float(value.mean()), float(value.std())
     wave = np.concatenate([unpack(each) for each in each_packed(value)])
-    seconds = len(wave) / preprocessor.state()["rate"]
+    seconds = len(wave) / first_part(preprocessor).state()["rate"]
     level = float(np.sqrt((wave.astype(np.float64) ** 2).mean()))
     crest = 20 * np.log10(float(np.abs(wave).max()) / level) if level else 0.0
     return seconds, float(crest), float((wave[1:] * wave[:-1] < 0).sum() / seconds)

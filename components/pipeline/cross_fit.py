@@ -19,6 +19,7 @@ from components.storage.digest import digest
 from components.storage.index import Digests
 from components.storage.shards import ShardStore
 from components.targets import Head
+from components.training.checkpoint import read_history
 from components.training.folds import Fold
 
 _PENALTIES = np.logspace(-2, 5, 15)
@@ -73,7 +74,9 @@ def cross_fit(
     if rest := embedded.missing(between):  # content that training rows share has been given already
         embedded.append(rest, delivered.stack(rest))
     store = Features(features.encoder, str(embedded.folder), features.rows, 0)
-    return OutOfFold(store, str(natural.folder))
+    folders = [fit.training.folder for fit in fits if fit.training is not None]
+    seconds = sum(epoch.seconds for folder in folders for epoch in read_history(folder))
+    return OutOfFold(store, str(natural.folder), seconds)
 
 
 def _moved(values: np.ndarray, own: np.ndarray, delivered: np.ndarray) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from components.config import PipelineConfig
 from components.data.samples import SampleRows, input_value, open_samples_table
 from components.evaluation.evaluate import CandidatePredictions, DeliveredPredictions, evaluate
 from components.evaluation.media import Media, media_of
-from components.evaluation.results import BalanceResult, Curve, Evaluation
+from components.evaluation.results import BalanceResult, Curve, Evaluation, LearnerResult
 from components.inference.attribution import Predictions, share_columns, subset_predictions
 from components.inference.bundle import load_bundle
 from components.inference.ensemble import AVERAGE, ENSEMBLE, FUSION, LATE, CandidateEnsemble
@@ -49,6 +50,7 @@ def evaluate_model(
     fused: FusedModel | None,
     bundle: Path,
     config: PipelineConfig,
+    singles: Mapping[str, Single] = MappingProxyType({}),
 ) -> ModelEvaluation:
     """Evaluate every candidate and the delivered model on test.
 
@@ -59,6 +61,7 @@ def evaluate_model(
         fused: The fusion; None with a single input.
         bundle: The delivered model.
         config: The whole pipeline.
+        singles: The fits of the single inputs, which say what several encoders of an input were worth.
     """
     names = list(config.inputs)
     model = load_bundle(bundle).delivered
@@ -77,13 +80,33 @@ def evaluate_model(
         for column, values in answers.items():
             table[f"{prefix}{column}"] = values
         evaluation = _evaluate(target, model, selection, test, by_subset, config)
-        evaluations.append(evaluation.with_media(_media(dataset, evaluation, config)))
+        evaluation = evaluation.with_media(_media(dataset, evaluation, config))
+        evaluations.append(replace(evaluation, learners=_learners(singles, target.name)))
     return ModelEvaluation(tuple(evaluations), table)
+
+
+def _learners(singles: Mapping[str, Single], target: str) -> tuple[LearnerResult, ...]:
+    """List what several encoders of an input were worth for one target."""
+    return tuple(
+        LearnerResult(
+            input=name,
+            name=each.label.removeprefix(f"{name} "),
+            metric=each.metrics[target],
+            weight=each.weights.get(target),
+            seconds=math.nan if each.seconds is None else each.seconds,
+        )
+        for name, single in singles.items()
+        for each in single.learners
+    )
 
 
 def training_folders(singles: Mapping[str, Single], fused: FusedModel | None) -> dict[str, str]:
     """List the folders of the trainings of a model by name; a probe has none."""
-    folders = {name: each.training.folder for name, each in singles.items() if each.training is not None}
+    folders = {}
+    for name, each in singles.items():
+        if each.training is not None and not each.learners:
+            folders[name] = each.training.folder
+        folders |= {own.label: own.training for own in each.learners if own.training is not None}
     return folders if fused is None else {**folders, fused.training.name: fused.training.folder}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from components.config import EncoderConfig, PipelineConfig, PretrainedConfig
+from components.config import PipelineConfig, PretrainedConfig
 from components.data.samples import open_samples_table
 from components.engine import open_engine
 from components.inference.embedder import Embedder
@@ -48,7 +48,7 @@ def extract(
     digests = open_samples_table(dataset).digests(name)[1] if only is None else only
     rows = len(digests)
     engine = open_engine(config.engine)
-    pretrained = isinstance(options.encoder, PretrainedConfig)
+    pretrained = isinstance(weights.options, PretrainedConfig)
     numbers = engine.ask(lambda device: embedding_format(options.fit.precision, device, pretrained))
     store = ShardStore(cache / f"{name}-{digest(prepared.fingerprint, weights.digest, numbers)}", "parquet")
     missing = digests[store.absent(digests)]
@@ -57,9 +57,7 @@ def extract(
     if missing:
         canonical = ShardStore(Path(prepared.store), "arrow")
         todo = _Places(canonical, missing[canonical.in_order(missing)])  # a shard after the other
-        make = partial(
-            Extraction, prepared, weights, options.encoder, config.engine.device, numbers, store.folder
-        )
+        make = partial(Extraction, prepared, weights, config.engine.device, numbers, store.folder)
         done = 0
         for more in engine.shards(make, todo, config.engine.shard_rows, network=True):
             done += more
@@ -88,7 +86,6 @@ class Extraction:
     Args:
         prepared: The samples' canonical form.
         weights: Encoder.
-        config: Its options.
         device: As ``engine.device`` has it.
         numbers: Number format of the forward pass.
         folder: Of the features' store.
@@ -98,13 +95,12 @@ class Extraction:
         self,
         prepared: Prepared,
         weights: EncoderWeights,
-        config: EncoderConfig,
         device: str,
         numbers: str,
         folder: Path,
     ) -> None:
         preprocessor = open_preprocessor(prepared)
-        encoder = open_encoder(weights, config, preprocessor)
+        encoder = open_encoder(weights, preprocessor)
         self._embedder = Embedder(encoder, preprocessor, choose_device(device), numbers)
         self._samples = ShardStore(Path(prepared.store), "arrow")
         self._store = ShardStore(folder, "parquet")

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from components.config import EncoderConfig, PipelineConfig
+from components.config import PipelineConfig
+from components.config.encoders import AnyEncoderConfig
 from components.data.recency import recency
 from components.data.samples import learning_rows, load_embeddings, rows_digest
 from components.distillation.setup import DistillationSetup
@@ -154,10 +155,11 @@ def fit(
     return _single(name, encoder, options.encoder, training)
 
 
-def _single(name: str, encoder: Encoder, options: EncoderConfig, training: Trained) -> Single:
+def _single(name: str, encoder: Encoder, options: AnyEncoderConfig, training: Trained) -> Single:
     """Reference to an encoder and its head, whose weights a training has left in its folder."""
     weights = str(Path(training.folder) / BEST)
-    reference = EncoderWeights(name, weights, "encoder.", encoder_digest(encoder, options), encoder.width)
+    key = encoder_digest(encoder, options)
+    reference = EncoderWeights(name, weights, "encoder.", key, encoder.width, options)
     return Single(reference, weights, "head.", training)
 
 
@@ -195,7 +197,7 @@ def take_frozen(dataset: Dataset, prepared: Prepared, config: PipelineConfig, ca
                 job.finish({})
         encoder.load_state_dict(load_tensors(file))
     weights = None if file is None else str(file)
-    return EncoderWeights(name, weights, "", encoder_digest(encoder, options), encoder.width)
+    return EncoderWeights(name, weights, "", encoder_digest(encoder, options), encoder.width, options)
 
 
 def probe(

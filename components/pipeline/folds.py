@@ -16,13 +16,18 @@ _FEW, _MANY = 2_000, 20_000  # training rows
 _PART = 5  # the fusion has one of so many parts where there are no folds
 
 
-def number_of_folds(config: PipelineConfig, dataset: Dataset) -> int:
+def number_of_folds(config: PipelineConfig, dataset: Dataset, learners: int = 1) -> int:
     """Give the number of folds of a run, 0 without cross-fitting.
 
-    Encoders and fusion that are trained together cannot be cross-fitted, and a single input has nothing that
-    learns from its predictions.
+    Encoders and fusion that are trained together cannot be cross-fitted, and a single input with one encoder
+    has nothing that learns from its predictions.
+
+    Args:
+        config: The whole pipeline.
+        dataset: Reference to the samples.
+        learners: Number of encoders of all inputs together.
     """
-    if config.strategy == "joint" or config.joint_epochs or len(config.inputs) == 1:
+    if config.strategy == "joint" or config.joint_epochs or max(learners, len(config.inputs)) == 1:
         return 0
     if config.training.folds is not None:
         return config.training.folds
@@ -88,6 +93,11 @@ def contents_of_fold(dataset: Dataset, name: str, fold: Fold) -> list[str]:
     return train[f"{name}.digest"][inside].drop_duplicates().tolist()
 
 
+def content_folds(dataset: Dataset, samples: pd.DataFrame, name: str, folds: int) -> np.ndarray:
+    """Divide some rows by the content of one input, which all of them have. (N,) int64."""
+    return folds_of_input(_grouped(dataset, samples), name, folds)
+
+
 def _grouped(dataset: Dataset, samples: pd.DataFrame) -> pd.DataFrame:
     """Add the groups, by which rows were divided into splits, to some rows of the samples table."""
     return samples.assign(group=open_samples_table(dataset).groups()["group"].loc[samples.index])
@@ -97,5 +107,8 @@ def _has_rows_of_its_own(config: PipelineConfig, dataset: Dataset) -> bool:
     """Tell whether a fusion is trained without folds, on embeddings of encoders that learn from labels."""
     is_staged = config.strategy == "staged" and len(config.inputs) > 1 and not config.joint_epochs
     is_trained = is_staged and not isinstance(config.fusion, LateConfig)
-    learns = any(needs_fit(options.encoder) for options in config.inputs.values())
+    encoders = [each for options in config.inputs.values() for each in options.encoders]
+    learns = any(map(needs_fit, encoders)) or any(
+        options.may_have_several for options in config.inputs.values()
+    )
     return is_trained and learns and not number_of_folds(config, dataset)

@@ -230,10 +230,7 @@ def train_jointly(
         if pretrained is not None:
             load_pretrained(encoders, pretrained, config)
     else:
-        encoders = {
-            name: open_encoder(features[name].encoder, config.inputs[name].encoder, preprocessors[name])
-            for name in names
-        }
+        encoders = {name: open_encoder(features[name].encoder, preprocessors[name]) for name in names}
         options = options.model_copy(
             update={"epochs": config.joint_epochs, "learning_rate": config.joint_learning_rate}
         )
@@ -310,9 +307,9 @@ def joint_encoders(
     weights = str(Path(trained.folder) / BEST)
     result = {}
     for name, reference in prepared.items():
-        draft = EncoderWeights(name, weights, f"encoders.{name}.", "", 0)
         options = config.inputs[name].encoder
-        encoder = open_encoder(draft, options, open_preprocessor(reference))
+        draft = EncoderWeights(name, weights, f"encoders.{name}.", "", 0, options)
+        encoder = open_encoder(draft, open_preprocessor(reference))
         result[name] = replace(draft, digest=encoder_digest(encoder, options), width=encoder.width)
     return result
 

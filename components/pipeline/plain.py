@@ -15,6 +15,7 @@ from components.explanations.explain import explain_samples
 from components.explanations.results import Explanations
 from components.models.encoders import needs_fit
 from components.pipeline.align import align, open_aligned, pretrain
+from components.pipeline.combine import Fitted, combine
 from components.pipeline.cross_fit import cross_fit
 from components.pipeline.evaluate import ModelEvaluation, evaluate_model, read_curves, training_folders
 from components.pipeline.extract import extract
@@ -26,10 +27,12 @@ from components.pipeline.preprocess import prepare
 from components.promotion.compare import FIRST, Rival, compare
 from components.promotion.verdict import Verdict
 from components.references import (
+    Combined,
     Dataset,
     EncoderWeights,
     Features,
     FusedModel,
+    Learner,
     Missing,
     OutOfFold,
     Prepared,
@@ -54,7 +57,7 @@ class Parts:
 
     Attributes:
         dataset: The samples.
-        prepared: Canonical samples by input.
+        prepared: Canonical samples by input; by learner before the learners of an input are combined.
         pretrained: Encoders aligned before their fits; None without such an alignment.
         encoders: Fit or frozen encoder by input.
         features: Embeddings by input.
@@ -149,13 +152,20 @@ class PlainSteps:
         except Exception as error:
             return Missing.because(step, error)
 
-    def follow(self, part: str, training: Generator[Epoch, None, Result], epochs: int) -> Result:
+    def follow(
+        self,
+        part: str,
+        training: Generator[Epoch, None, Result],
+        epochs: int,
+        learner: Learner | None = None,
+    ) -> Result:
         """Run a training to its end.
 
         Args:
-            part: Name of the input, ``fusion``, ``joint``, ``alignment`` or ``pretraining``, and the fold.
+            part: Label of a learner, ``fusion``, ``joint``, ``alignment`` or ``pretraining``, and the fold.
             training: Yields the epochs.
             epochs: The most that there can be.
+            learner: The learner that is fitted to all rows; None for other trainings.
         """
         return follow(training, lambda epoch: None)
 
@@ -163,11 +173,11 @@ class PlainSteps:
         """Check the manifest."""
         return ingest(self.config, self.data, self.base)
 
-    def preprocess(self, dataset: Dataset, name: str) -> Prepared:
-        """Bring the samples of an input into their canonical form."""
+    def preprocess(self, dataset: Dataset, learner: Learner) -> Prepared:
+        """Bring the samples of an input into the canonical form for an encoder."""
         engine, canonical = self.config.engine, self.folder / "cache" / "canonical"
-        section = self.config.inputs[name]
-        return prepare(dataset, name, section, canonical, engine.shard_rows, engine=engine)
+        section = self.config.inputs[learner.input].with_encoder(learner.options)
+        return prepare(dataset, learner.input, section, canonical, engine.shard_rows, engine=engine)
 
     def pretrain(self, dataset: Dataset, prepared: dict[str, Prepared]) -> Trained:
         """Align encoders from scratch before their fits."""
@@ -179,55 +189,77 @@ class PlainSteps:
         self,
         dataset: Dataset,
         prepared: Prepared,
-        name: str,
+        learner: Learner,
         pretrained: Trained | None,
         fold: Fold | None = None,
         whole: Single | None = None,
     ) -> Single | EncoderWeights:
-        """Train the encoder of an input with a head of its own, or take it frozen.
+        """Train an encoder of an input with a head of its own, or take it frozen.
 
         With ``fold`` its rows are left out, and the best epoch of ``whole``, the fit to all, is the last.
         """
-        if needs_fit(self.config.inputs[name].encoder):
-            return self.train_input(dataset, prepared, name, pretrained, fold, whole)
-        return take_frozen(dataset, prepared, self.config, self.trainings)
+        if needs_fit(learner.options):
+            return self.train_input(dataset, prepared, learner, pretrained, fold, whole)
+        return take_frozen(dataset, prepared, self.with_learner(learner), self.trainings)
 
     def train_input(
         self,
         dataset: Dataset,
         prepared: Prepared,
-        name: str,
+        learner: Learner,
         pretrained: Trained | None = None,
         fold: Fold | None = None,
         whole: Single | None = None,
     ) -> Single:
-        """Train the head of an input, and its encoder unless that is frozen."""
-        distillation = self.distillation if len(self.config.inputs) == 1 else None
-        training = fit(dataset, prepared, self.config, self.trainings, pretrained, distillation, fold, whole)
-        section = self.config.inputs[name]
-        epochs = 1 if isinstance(section.encoder, FittedConfig) else section.fit.epochs
-        return self.follow(named(name, fold), training, epochs)
+        """Train a head of an input, and its encoder unless that is frozen."""
+        config = self.with_learner(learner)
+        distillation = self.distillation if len(config.inputs) == 1 else None
+        training = fit(dataset, prepared, config, self.trainings, pretrained, distillation, fold, whole)
+        in_one_pass = isinstance(learner.options, FittedConfig)
+        epochs = 1 if in_one_pass else config.inputs[learner.input].fit.epochs
+        label, followed = named(learner.label, fold), learner if fold is None else None
+        return self.follow(label, training, epochs, followed)
 
     def extract(
         self,
         dataset: Dataset,
         prepared: Prepared,
         encoder: Single | EncoderWeights,
-        name: str,
-        purpose: str = "",
+        label: str,
     ) -> Features:
+        """Embed the samples of an input by an encoder, which has a label for people."""
         weights = encoder.encoder if isinstance(encoder, Single) else encoder
         return extract(dataset, prepared, weights, self.config, self.folder / "cache" / "features")
 
-    def probe(self, dataset: Dataset, features: Features, name: str, fold: Fold | None = None) -> Single:
+    def probe(
+        self, dataset: Dataset, features: Features, learner: Learner, fold: Fold | None = None
+    ) -> Single:
         """Fit a linear head to the features of a frozen encoder, without the rows of a fold."""
-        return probe(dataset, features, self.config, self.trainings, fold)
+        return probe(dataset, features, self.with_learner(learner), self.trainings, fold)
 
     def cross_fit(
-        self, dataset: Dataset, prepared: Prepared, features: Features, fits: list[Single], name: str
+        self, dataset: Dataset, prepared: Prepared, features: Features, fits: list[Single], learner: Learner
     ) -> OutOfFold:
         """Embed and predict each training row by the fit that has not seen it."""
-        return cross_fit(dataset, prepared, features, fits, self.config, self.folder / "cache" / "features")
+        config, cache = self.with_learner(learner), self.folder / "cache" / "features"
+        return cross_fit(dataset, prepared, features, fits, config, cache)
+
+    def combine(
+        self,
+        dataset: Dataset,
+        learners: Sequence[Learner],
+        prepared: Sequence[Prepared],
+        features: Sequence[Features],
+        singles: Sequence[Single],
+        unseen: Sequence[OutOfFold | None],
+    ) -> Combined:
+        """Weigh the learners of an input out of fold, and put those with weight together."""
+        fitted = map(Fitted, learners, prepared, features, singles, unseen)
+        return combine(dataset, list(fitted), self.config, self.folder / "cache")
+
+    def with_learner(self, learner: Learner) -> PipelineConfig:
+        """Give the configuration with one learner for its input."""
+        return self.config.with_encoder(learner.input, learner.options)
 
     def fuse(
         self,
@@ -296,7 +328,7 @@ class PlainSteps:
             aligned,
             teacher,
         )
-        made = evaluate_model(dataset, selection, features, fused, self.bundle, self.config)
+        made = evaluate_model(dataset, selection, features, fused, self.bundle, self.config, singles)
         return replace(made, curves=read_curves(training_folders(singles, fused), self.config.target.metric))
 
     def retrieval(self, dataset: Dataset, fused: FusedModel | None, aligned: Trained) -> Retrievals:

@@ -10,9 +10,10 @@ from components.config.fusion import LateConfig
 from components.models.encoders import needs_fit
 from components.pipeline.folds import number_of_folds
 from components.pipeline.fuse import fused_model
+from components.pipeline.learners import first_of_each, learners_of
 from components.pipeline.package import SelectionRows, package_model
 from components.pipeline.plain import Parts, PlainSteps, Retrained
-from components.references import Dataset, Features, FusedModel, OutOfFold, Single
+from components.references import Combined, Dataset, Features, FusedModel, Learner, OutOfFold, Single
 from components.training.folds import Fold
 
 
@@ -68,31 +69,95 @@ def unimodal(steps: PlainSteps, config: PipelineConfig) -> Parts:
         steps: Runs each step.
         config: The pipeline.
     """
-    names = list(config.inputs)
     dataset = steps.wait(steps.ingest())
-    prepared = {name: steps.preprocess(dataset, name) for name in names}
+    learners = learners_of(config, dataset)
+    parts = fit_each(steps, config, dataset, learners)
+    by_input = {name: [each for each in learners if each.input == name] for name in config.inputs}
+    if all(len(each) == 1 for each in by_input.values()):
+        return parts
+    settle(steps, parts)  # what is combined has to be known: inputs need not keep all of their learners
+    combined = {
+        name: steps.combine(
+            dataset,
+            each,
+            [parts.prepared[learner.label] for learner in each],
+            [parts.features[learner.label] for learner in each],
+            [parts.singles[learner.label] for learner in each],
+            [parts.unseen.get(learner.label) for learner in each],
+        )
+        for name, each in by_input.items()
+        if len(each) > 1
+    }
+    return with_combined(parts, steps.wait(combined), list(config.inputs))
+
+
+def fit_each(
+    steps: PlainSteps, config: PipelineConfig, dataset: Dataset, learners: Sequence[Learner]
+) -> Parts:
+    """Prepare, fit, extract and cross-fit every learner; the parts are by label.
+
+    Args:
+        steps: Runs each step.
+        config: The pipeline.
+        dataset: The samples.
+        learners: Those of all inputs.
+    """
+    alike = first_of_each(config, learners)
+    made = {each.label: steps.preprocess(dataset, each) for each in learners if alike[each.label] is each}
+    prepared = {label: made[first.label] for label, first in alike.items()}
     is_aligned_first = config.alignment is not None and config.alignment.use == "pretraining"
     pretrained = steps.pretrain(dataset, prepared) if is_aligned_first else None
-    encoders = {name: steps.fit(dataset, prepared[name], name, pretrained) for name in names}
-    features = {name: steps.extract(dataset, prepared[name], encoders[name], name) for name in names}
+    encoders = {each.label: steps.fit(dataset, prepared[each.label], each, pretrained) for each in learners}
+    features = {
+        label: steps.extract(dataset, prepared[label], encoder, label) for label, encoder in encoders.items()
+    }
     singles = {
         # A fit has trained encoder and head; a frozen encoder is given its head now.
-        name: cast(Single, encoders[name])
-        if needs_fit(config.inputs[name].encoder)
-        else steps.probe(dataset, features[name], name)
-        for name in names
+        each.label: cast(Single, encoders[each.label])
+        if needs_fit(each.options)
+        else steps.probe(dataset, features[each.label], each)
+        for each in learners
     }
-    folds = [Fold(number, count) for count in [number_of_folds(config, dataset)] for number in range(count)]
+    count = number_of_folds(config, dataset, len(learners))
+    folds = [Fold(number, count) for number in range(count)]
     unseen = {}
-    for name in names if folds else ():
+    for each in learners if folds else ():
+        label = each.label
         fits = [
-            cast(Single, steps.fit(dataset, prepared[name], name, pretrained, fold, singles[name]))
-            if needs_fit(config.inputs[name].encoder)
-            else steps.probe(dataset, features[name], name, fold)
+            cast(Single, steps.fit(dataset, prepared[label], each, pretrained, fold, singles[label]))
+            if needs_fit(each.options)
+            else steps.probe(dataset, features[label], each, fold)
             for fold in folds
         ]
-        unseen[name] = steps.cross_fit(dataset, prepared[name], features[name], fits, name)
+        unseen[label] = steps.cross_fit(dataset, prepared[label], features[label], fits, each)
     return Parts(dataset, prepared, pretrained, encoders, features, singles, unseen, folds)
+
+
+def with_combined(parts: Parts, combined: dict[str, Combined], names: Sequence[str]) -> Parts:
+    """Give the parts by input: of an input with several learners, their combination.
+
+    Args:
+        parts: By label of the learners.
+        combined: By name of the inputs that have several.
+        names: All inputs.
+    """
+    prepared = {name: each.prepared for name, each in combined.items()}
+    features = {name: each.features for name, each in combined.items()}
+    singles = {name: each.single for name, each in combined.items()}
+    unseen = {name: each.unseen for name, each in combined.items() if each.unseen is not None}
+
+    def by_input(own: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+        every = {**own, **theirs}
+        return {name: every[name] for name in names if name in every}
+
+    return replace(
+        parts,
+        prepared=by_input(parts.prepared, prepared),
+        encoders=by_input(parts.encoders, singles),
+        features=by_input(parts.features, features),
+        singles=by_input(parts.singles, singles),
+        unseen=by_input(parts.unseen, unseen),
+    )
 
 
 def fuse(steps: PlainSteps, config: PipelineConfig, parts: Parts) -> Parts:
@@ -121,7 +186,7 @@ def fuse(steps: PlainSteps, config: PipelineConfig, parts: Parts) -> Parts:
     settle(steps, parts)
     trained, encoders = steps.wait(joint)
     extracted = {
-        name: steps.extract(dataset, prepared[name], weights, name, " joint")
+        name: steps.extract(dataset, prepared[name], weights, f"{name} joint")
         for name, weights in encoders.items()
     }
     return replace(parts, fused=fused_model(trained, steps.wait(extracted), joint=True))

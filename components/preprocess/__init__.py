@@ -1,10 +1,9 @@
 """From one cell to the canonical array that an encoder is given."""
 
-from typing import Any
-
 from components.config import AudioInput, ImageInput, InputConfig, PretrainedConfig, TabularInput, TextInput
 from components.errors import ModelError
 from components.preprocess.audio import AudioPreprocessor
+from components.preprocess.composite import PREPROCESSORS, CompositePreprocessor, load_preprocessor, pack
 from components.preprocess.image import ImagePreprocessor
 from components.preprocess.protocol import Preprocessor
 from components.preprocess.several import SeveralPreprocessor
@@ -14,16 +13,10 @@ from components.pretrained import PretrainedFacts, describe_pretrained
 from components.storage.closure import code_digest
 from components.storage.digest import digest_json
 
-__all__ = ["Preprocessor", "build_preprocessor", "fingerprint", "load_preprocessor"]
+__all__ = ["PREPROCESSORS", "Preprocessor", "build_preprocessor", "fingerprint", "load_preprocessor"]
 
 DEFAULT_SIZE = 64  # pixels
 DEFAULT_RATE = 16000  # Hz
-PREPROCESSORS: dict[str, type[Preprocessor]] = {
-    "image": ImagePreprocessor,
-    "text": TextPreprocessor,
-    "audio": AudioPreprocessor,
-    "tabular": TabularPreprocessor,
-}
 
 
 def build_preprocessor(config: InputConfig) -> Preprocessor:
@@ -52,17 +45,14 @@ def build_preprocessor(config: InputConfig) -> Preprocessor:
             return TabularPreprocessor(config.columns, dict(config.types), config.max_categories)
 
 
-def load_preprocessor(state: dict[str, Any]) -> Preprocessor:
-    """Preprocessor from what its ``state()`` gave."""
-    kind = SeveralPreprocessor if "several" in state else PREPROCESSORS[state["modality"]]
-    return kind.from_state(state)
-
-
 def fingerprint(preprocessor: Preprocessor) -> str:
     """Digest of all that canonical samples depend on besides the cell: settings, what was learned, and code.
 
     The pooling of several items is not in it: that is the encoder's affair.
     """
+    if isinstance(preprocessor, CompositePreprocessor):
+        parts = [fingerprint(part) for part in preprocessor.distinct]
+        return digest_json([parts, preprocessor.state()["parts"], code_digest(pack)])
     if isinstance(preprocessor, SeveralPreprocessor):
         each = preprocessor.each
         return digest_json([each.state(), code_digest(SeveralPreprocessor, type(each))])

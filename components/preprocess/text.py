@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from components.config.encoders import (
+    AnyEncoderConfig,
     GRUConfig,
     NgramsConfig,
     PretrainedConfig,
@@ -42,12 +43,8 @@ TOKENIZERS: dict[str, type[Tokenizer]] = {
 }
 
 
-def build_tokenizer(
-    encoder: NgramsConfig | TfidfConfig | GRUConfig | TextTransformerConfig | PretrainedConfig,
-    max_tokens: int,
-    lowercase: bool,
-) -> Tokenizer:
-    """The tokenizer that goes with an encoder."""
+def build_tokenizer(encoder: AnyEncoderConfig, max_tokens: int, lowercase: bool) -> Tokenizer:
+    """The tokenizer that goes with an encoder of text."""
     match encoder:
         case NgramsConfig() | TfidfConfig():
             return NgramTokenizer(
@@ -57,6 +54,8 @@ def build_tokenizer(
             return SubwordTokenizer(encoder.vocabulary, max_tokens, lowercase)
         case PretrainedConfig():
             return PretrainedTokenizer.from_model(encoder.model, encoder.revision, max_tokens)
+        case _:
+            raise ValueError(f"{encoder.name} is no single encoder of text")
 
 
 class TextPreprocessor:

@@ -27,6 +27,7 @@ from components.inference.canonical import CanonicalRows
 from components.inference.learned_rows import LearnedRows, RowNames, name_key
 from components.inference.predictor import Predictor
 from components.preprocess import Preprocessor
+from components.preprocess.composite import first_part
 from components.preprocess.tabular import TabularPreprocessor
 from components.references import Dataset
 from components.storage.column import Column
@@ -226,6 +227,7 @@ def _only(manifest: Manifest, rows: NDArray[np.int64]) -> Manifest:
 def _emptied(name: str, table: pd.DataFrame, preprocessor: Preprocessor) -> Iterator[str]:
     """Name what is empty in all test rows, though the model has learned from it."""
     empty = [column for column in table if table[column].isna().all()]
+    preprocessor = first_part(preprocessor)
     if not isinstance(preprocessor, TabularPreprocessor):
         if len(empty) == len(table.columns) > 0:
             yield f"every cell of {name}"

@@ -11,6 +11,7 @@ from components.data.examples import as_table
 from components.data.samples import SampleRows, open_samples_table
 from components.evaluation.results import Evaluation
 from components.inference.predictor import Predictor
+from components.preprocess.composite import first_part
 from components.references import Dataset
 from components.robustness.corruptions import corruptions
 from components.robustness.curves import Scorer
@@ -121,7 +122,7 @@ def find_corruptions(predictor: Predictor, config: PipelineConfig) -> list[Input
 
 def _bits(predictor: Predictor, name: str) -> int | None:
     """Look up the depth that an image input learned."""
-    bits: int | None = predictor.bundle.preprocessors[name].state().get("bits")
+    bits: int | None = first_part(predictor.bundle.preprocessors[name]).state().get("bits")
     return bits
 
 
@@ -129,5 +130,5 @@ def _scales(predictor: Predictor, name: str) -> dict[str, float]:
     """Look up the robust standard deviation in training of each numeric column."""
     if predictor.bundle.inputs[name].modality != "tabular":
         return {}
-    learned = predictor.bundle.preprocessors[name].state()["learned"]
+    learned = first_part(predictor.bundle.preprocessors[name]).state()["learned"]
     return {column: state["scale"] for column, state in learned.items() if state["type"] == "numeric"}

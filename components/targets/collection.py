@@ -72,6 +72,11 @@ class Targets:
         parts = [target.natural(outputs[..., self.slices[target.name]]) for target in self.each]
         return torch.cat(parts, dim=-1)
 
+    def outputs(self, natural: Tensor) -> Tensor:
+        """Convert natural parameters (..., K) to the outputs that :meth:`natural` makes them of."""
+        parts = [target.outputs(natural[..., self.slices[target.name]]) for target in self.each]
+        return torch.cat(parts, dim=-1)
+
     def proper(self, natural: Tensor, least: Tensor) -> Tensor:
         """Make sums of natural parameters valid distributions; see :meth:`Target.proper`."""
         if len(self.each) == 1:

@@ -60,6 +60,11 @@ class Regression(Target):
         shift, precision = outputs.unbind(-1)
         return torch.stack([shift, F.softplus(precision + _UNIT) + _LEAST_PRECISION], dim=-1)
 
+    def outputs(self, natural: Tensor) -> Tensor:
+        shift, precision = natural.unbind(-1)
+        softplus = (precision - _LEAST_PRECISION).clamp(min=_LEAST_PRECISION)
+        return torch.stack([shift, softplus + (-torch.expm1(-softplus)).log() - _UNIT], dim=-1)
+
     def raw_precision(self, precision: float) -> float:
         """Return the output of a linear head that :meth:`natural` converts to this precision."""
         softplus = precision - _LEAST_PRECISION

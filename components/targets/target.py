@@ -64,6 +64,10 @@ class Target(ABC):
         """Convert a linear head's outputs (..., K) to natural parameters (..., K)."""
         return outputs
 
+    def outputs(self, natural: Tensor) -> Tensor:
+        """Convert natural parameters (..., K) to the outputs that :meth:`natural` makes them of."""
+        return natural
+
     def proper(self, natural: Tensor, least: Tensor | None = None) -> Tensor:
         """Make sums and differences of natural parameters a valid distribution.
 

@@ -90,6 +90,7 @@ def _evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
         "subsets": {"+".join(subset.inputs): subset.metric.value for subset in evaluation.subsets},
         "shapley": evaluation.shapley,
         "interactions": evaluation.interactions,
+        "learners": [asdict(learner) for learner in evaluation.learners],
         "conformal": asdict(evaluation.conformal),
     }
 

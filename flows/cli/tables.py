@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 
 from components.config import PipelineConfig
+from components.pipeline.learners import learners_of
 from components.references import Dataset
 from components.results.table import Cell, Table, number, text
 from components.results.visible import visible
@@ -26,7 +27,9 @@ _EVIDENCE = {"recorded": "recorded by its run", "scored": "scored now", "none": 
 def show_outcome(console: Console, outcome: Outcome) -> None:
     """Print the candidates of every target with intervals, the findings and the addresses."""
     for each in (outcome.evaluation, *outcome.further):
-        print_table(console, each.tables()["results"], each.target if outcome.further else "")
+        for name in ("results", "learners"):
+            if name in each.tables():
+                print_table(console, each.tables()[name], each.target if outcome.further else "")
     extracted, registered = sum(outcome.extracted.values()), outcome.registered
     print_findings(
         console,
@@ -120,8 +123,15 @@ def show_sweep(console: Console, outcome: SweepOutcome) -> None:
 
 def show_check(console: Console, dataset: Dataset, config: PipelineConfig, device: str) -> None:
     """Print the data, options and device that a run would use."""
+    learners = learners_of(config, dataset)
     rows = tuple(
-        (name, each.modality, ", ".join(each.columns), each.encoder.name, f"{dataset.missing[name]} rows")
+        (
+            name,
+            each.modality,
+            ", ".join(each.columns),
+            ", ".join(learner.options.name for learner in learners if learner.input == name),
+            f"{dataset.missing[name]} rows",
+        )
         for name, each in config.inputs.items()
     )
     title = f"{config.name}: {dataset.rows} usable rows of {dataset.source}"

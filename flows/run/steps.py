@@ -10,7 +10,7 @@ from prefect.exceptions import CancelledRun
 from prefect.futures import PrefectFuture
 
 from components.pipeline.plain import PlainSteps
-from components.references import Missing
+from components.references import Learner, Missing
 from tasks.context import Context
 from tasks.data import extract_task, ingest_task, preprocess_task
 from tasks.evaluate import evaluate_task
@@ -19,6 +19,7 @@ from tasks.promote import promote_task
 from tasks.report import report_task
 from tasks.train import (
     align_task,
+    combine_task,
     cross_fit_task,
     fit_task,
     fuse_task,
@@ -35,6 +36,7 @@ TASKS: dict[str, Task[..., Any]] = {
     "extract": extract_task,
     "probe": probe_task,
     "cross_fit": cross_fit_task,
+    "combine": combine_task,
     "fuse": fuse_task,
     "joint": joint_task,
     "align": align_task,
@@ -81,8 +83,8 @@ class SubmittedSteps:
             raise AttributeError(step)
         return partial(TASKS[step].submit, self.run)
 
-    def preprocess(self, dataset: Any, name: str) -> Any:
-        return preprocess_task.submit(self.run, dataset, name, wait_for=self.before.get(name))
+    def preprocess(self, dataset: Any, learner: Learner) -> Any:
+        return preprocess_task.submit(self.run, dataset, learner, wait_for=self.before.get(learner.input))
 
     def promote(self, dataset: Any, evaluation: Any, robustness: Any) -> Any:
         unmeasured = robustness if isinstance(robustness, Missing) else None

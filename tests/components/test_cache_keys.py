@@ -18,6 +18,7 @@ from components.data.sources.embedded import EMBEDDED
 from components.distillation.teacher import predict_rows
 from components.models.code import classes_of
 from components.models.encoders import ENCODERS
+from components.models.encoders.composite import Composite
 from components.models.encoders.fitted import FitTask, FittedEncoder
 from components.models.fusion import FUSIONS, make_fusion
 from components.models.networks import Fused, Joint, Single
@@ -25,10 +26,12 @@ from components.objectives import ALIGNMENTS, Supervised
 from components.pipeline.fit_once import FIT_STEPS
 from components.pipeline.train_once import TRAINING
 from components.preprocess import PREPROCESSORS
+from components.preprocess.composite import pack
 from components.preprocess.several import SeveralPreprocessor
 from components.storage.closure import Closure, Source, read_source
 from components.targets import Targets
 from components.training.loop import train
+from components.training.mixture import learn_mixture
 from components.training.probe import fit_probe
 from components.training.stack import held_out, stack
 from tests.components.models.encoders import small_fitted as fitted
@@ -46,6 +49,9 @@ STEPS: dict[str, Sequence[Step]] = {
     **{f"fusion {name}": [kind, make_fusion] for name, kind in FUSIONS.items()},
     **{f"preprocessor {name}": [kind] for name, kind in PREPROCESSORS.items()},
     "preprocessor of several": [SeveralPreprocessor],
+    "packing": [pack],
+    "composite": [Composite],
+    "mixture": [learn_mixture],
     **{f"training of {network.__name__}": [*TRAINING, network] for network in (Fused, Joint, Single)},
     **{f"alignment {name}": [build] for name, build in ALIGNMENTS.items()},
     "probe": [fit_probe],

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from components.config.encoders import (
+    AnyEncoderConfig,
     AudioCNNConfig,
     CNNConfig,
-    EncoderConfig,
+    CompositeConfig,
     FTTransformerConfig,
     GRUConfig,
     HogConfig,
@@ -28,6 +29,7 @@ from components.config.encoders import (
 from components.errors import ModelError
 from components.models.encoders.audio_cnn import AudioCNN
 from components.models.encoders.cnn import CNN
+from components.models.encoders.composite import Composite
 from components.models.encoders.ft_transformer import FTTransformer
 from components.models.encoders.gru import GRU
 from components.models.encoders.hog import Hog
@@ -42,7 +44,9 @@ from components.models.encoders.several import Several
 from components.models.encoders.text_transformer import TextTransformer
 from components.models.encoders.tfidf import Tfidf
 from components.models.encoders.trees import Trees
+from components.preprocess.composite import parts_for
 from components.preprocess.several import SeveralPreprocessor
+from components.targets import Targets
 
 __all__ = ["ENCODERS", "Encoder", "build_encoder", "needs_fit"]
 
@@ -161,7 +165,7 @@ ENCODERS: dict[str, Callable[[Any, Any], Encoder]] = {
 }
 
 
-def build_encoder(config: EncoderConfig, preprocessor: Any) -> Encoder:
+def build_encoder(config: AnyEncoderConfig, preprocessor: Any) -> Encoder:
     """Build the network of an input, new (from scratch) or with its pretrained weights.
 
     Args:
@@ -171,6 +175,10 @@ def build_encoder(config: EncoderConfig, preprocessor: Any) -> Encoder:
     Raises:
         ModelError: the options do not fit together, or a pretrained model cannot be opened.
     """
+    if isinstance(config, CompositeConfig):
+        prepared = parts_for(preprocessor, len(config.encoders))
+        parts = [build_encoder(*each) for each in zip(config.encoders, prepared, strict=True)]
+        return Composite(parts, Targets.from_json(config.targets), shared=preprocessor is prepared[0])
     if isinstance(config, UntrainedConfig) and config.kernel:
         return Kernel(build_encoder(config.model_copy(update={"kernel": 0}), preprocessor), config.kernel)
     if isinstance(preprocessor, SeveralPreprocessor):
@@ -181,7 +189,7 @@ def build_encoder(config: EncoderConfig, preprocessor: Any) -> Encoder:
         raise ModelError(f"encoder {config.name}: {error}") from error
 
 
-def needs_fit(config: EncoderConfig) -> bool:
+def needs_fit(config: AnyEncoderConfig) -> bool:
     """True if the encoder learns from labels before features are extracted.
 
     A frozen pretrained one does not, nor do those that are no networks.

@@ -59,7 +59,7 @@ def test_features_are_what_the_encoder_gives(tiny: BuiltModel) -> None:
     samples = open_samples_table(tiny.dataset).rows(["facts"], values=True)
     embeddings = load_embeddings(samples, "facts", tiny.features["facts"])
     preprocessor = open_preprocessor(tiny.prepared["facts"])
-    encoder = open_encoder(tiny.features["facts"].encoder, tiny.config.inputs["facts"].encoder, preprocessor)
+    encoder = open_encoder(tiny.features["facts"].encoder, preprocessor)
     for row in (0, 7, 50):  # the second lacks it
         cells = {"age": samples["facts.age"][row], "city": samples["facts.city"][row]}
         if samples["facts.digest"].isna()[row]:

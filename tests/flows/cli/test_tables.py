@@ -235,6 +235,7 @@ def test_programs_find_the_keys_that_they_know() -> None:
             "subsets",
             "shapley",
             "interactions",
+            "learners",
             "conformal",
             "further_targets",
             "retrieval",
