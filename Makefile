@@ -67,6 +67,7 @@ lint: $(READY_ALL)
 	$(BIN)/python infra/lint/forbidden.py
 
 bench: $(READY_ALL)
+	$(BIN)/python -m benchmarks.coverage
 	$(BIN)/python -m benchmarks.missing_inputs configs/demo.yaml
 	$(BIN)/python -m benchmarks.drift configs/demo.yaml --input audio
 	$(BIN)/python -m benchmarks.repeats --rows 10000

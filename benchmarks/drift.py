@@ -191,6 +191,7 @@ def take(sample: Sample, rows: np.ndarray) -> Sample:
         },
         answers={name: answers[rows] for name, answers in sample.answers.items()},
         targets={name: pick(cells) for name, cells in sample.targets.items()},
+        groups=None if sample.groups is None else pick(sample.groups),
         faulty=0,
         judged=len(rows),
     )

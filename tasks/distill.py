@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import torch
 
+from components.data.parts import independent_parts
 from components.data.samples import open_samples_table
 from components.distillation.figures import gains
 from components.distillation.results import Arm, DistillationResult, StudentEvaluator
@@ -68,7 +69,8 @@ def _compare(
     learned: Mapping[str, Sequence[Learned]],
 ) -> DistillationResult:
     config, target = context.config, dataset.targets.primary
-    samples = open_samples_table(dataset).split("test")
+    table, names = open_samples_table(dataset), list(config.inputs)
+    samples = table.split("test", names)
     values = dataset.targets.encode(samples)[target.name]
     known = known_rows(values).numpy()
     natural, _, _ = open_predictions(dataset, samples, teacher)
@@ -81,6 +83,7 @@ def _compare(
         settings.bootstrap,
         settings.confidence,
         seed_of(config.seed, "bootstrap"),
+        independent_parts(table, samples, names)[known],
     )
 
     def arm(each: Learned) -> Arm:

@@ -71,7 +71,13 @@ class ExplanationsConfig(Section):
 class EvaluationConfig(Section):
     """Selection and evaluation of models."""
 
-    bootstrap: int = Field(1000, ge=100, le=1_000_000, description="Bootstrap resamples per interval.")
+    bootstrap: int = Field(
+        1000,
+        ge=100,
+        le=1_000_000,
+        description="Bootstrap resamples per interval, where there are more than 100 independent rows or "
+        "groups.",
+    )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of the intervals.")
     coverage: float = Field(
         0.9, gt=0, lt=1, description="Share of rows whose conformal set or interval shall hold the truth."

@@ -16,6 +16,7 @@ from components.evaluation.intervals import (
     signed,
     t_interval,
 )
+from components.evaluation.replicates import Parts
 from components.results.table import Table, interval, number, text
 from components.targets import AnyTarget
 
@@ -194,6 +195,7 @@ class StudentEvaluator:
     Args:
         values: Encoded target of the N test rows, all known.
         resamples, confidence, seed: Settings of the bootstrap.
+        parts: (N,) number of the independent part of each row; None if every row is its own.
     """
 
     def __init__(
@@ -204,14 +206,15 @@ class StudentEvaluator:
         resamples: int,
         confidence: float,
         seed: int,
+        parts: Parts | None = None,
     ) -> None:
-        self.target, self.values, self.metric = target, values, metric
+        self.target, self.values, self.metric, self.parts = target, values, metric, parts
         self.draws = (resamples, confidence, seed)
 
     def interval(self, predictions: np.ndarray) -> Interval:
         """Estimate the metric of one model; NaN where it is not defined."""
         intervals = bootstrap_intervals(
-            self.target, self.values, predictions, *self.draws, names=(self.metric,)
+            self.target, self.values, predictions, *self.draws, names=(self.metric,), parts=self.parts
         )
         return intervals.get(self.metric, UNDEFINED)
 
@@ -239,6 +242,7 @@ class StudentEvaluator:
                     without.predictions,
                     self.metric,
                     *self.draws,
+                    parts=self.parts,
                 ),
             )
             for with_it, without in arms
@@ -250,7 +254,7 @@ class StudentEvaluator:
             seeds=seeds,
             over_rows=mean_gain(
                 [
-                    Rivals(self.target, self.values, with_it.predictions, without.predictions)
+                    Rivals(self.target, self.values, with_it.predictions, without.predictions, self.parts)
                     for with_it, without in arms
                 ],
                 self.metric,

@@ -1,22 +1,25 @@
-"""Bootstrap intervals of metrics and of gains, over test rows (Efron 1979)."""
+"""Intervals of metrics and of gains over test rows, by resampling them (Efron 1979)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from components.evaluation.results import Gain, Interval
-from components.metrics.classification import BINNED, COUNTED, RANKED, FloatArray
-from components.targets import Classification, higher_is_better
-from components.targets.target import Scorer, Target
+from components.evaluation.intervals import Gain, Interval
+from components.evaluation.replicates import Parts, Replicates, mean_replicates, replicate
+from components.metrics.classification import BINNED, COUNTED, RANKED
+from components.targets import higher_is_better
+from components.targets.metrics import LOWER_IS_BETTER
+from components.targets.target import FloatArray, Target
 
-# Weights per block, 16 MB: small enough for the CPU's cache, large enough for NumPy to be efficient.
-_CHUNK = 2_000_000
+SHARES = (*COUNTED, *RANKED, "subset_accuracy", "hamming_loss", "within_one", "interval_coverage")
+"""Metrics between 0 and 1 that behave like the share of right rows."""
+
 # Rows × classes × resamples of ranked metrics, so that they take seconds on one core.
 _RANKED_BUDGET = 1_000_000_000
+_NO_ERROR_CORRELATION = 0.1  # between rows of a part, where no row is wrong and none can be estimated
 
 
 def bootstrap_intervals(
@@ -27,16 +30,19 @@ def bootstrap_intervals(
     confidence: float = 0.95,
     seed: int = 0,
     names: Sequence[str] | None = None,
+    parts: Parts | None = None,
 ) -> dict[str, Interval]:
-    """Compute percentile intervals of metrics over resamples of the rows.
+    """Compute intervals of metrics.
 
-    Two calls with the same N, resamples and seed draw the same rows. Metrics that are not defined on the
-    targets are omitted. A resample on which a metric is not defined is ignored for it.
+    Two calls with the same N, parts, resamples and seed draw the same rows. Metrics that are not defined on
+    the targets are omitted. A replicate on which a metric is not defined is ignored for it.
 
-    The plain percentile interval is corrected in three cases:
-
-    - When every row is right, no resample holds an error and the interval would be [1, 1]. Its low end is
-      then the exact binomial one of accuracy (Clopper & Pearson 1934), for all metrics of predicted labels.
+    - Metrics of :data:`SHARES` have the interval of Wilson 1927 for as many rows as their standard error is
+      worth (Korn & Graubard 1998; for areas Kottas, Kuss & Zapf 2014). Near 0 and 1 quantiles of resamples
+      are too narrow. Where every row is right, the low end is the exact binomial one (Clopper & Pearson
+      1934), for rows of a part that are correlated by .1.
+    - Other metrics have quantiles of the resamples, expanded for the number of parts (Hesterberg 2015,
+      https://arxiv.org/abs/1411.5279, section 3.5), or with few parts Student's interval.
     - Calibration errors are sums of absolute values, so resampling noise raises them; their resamples are
       shifted down by their mean excess over the value.
     - roc_auc and average_precision use fewer resamples (at least 100) if
@@ -47,31 +53,79 @@ def bootstrap_intervals(
         predictions: (N, P).
         confidence: Level in (0, 1).
         names: Metrics of the target; None takes all.
+        parts: (N,) number of the independent part of each row; None if every row is its own.
     """
     truth, given = target.check(values, predictions)
     names = target.metrics if names is None else names
-    rows = len(truth)
-    scores = target.scorer(truth, given, names)(np.ones((rows, 1)))
-    few = int(np.clip(_RANKED_BUDGET // given.size, 100, resamples))
     ranked = [name for name in names if name in RANKED]
     quick = [name for name in names if name not in RANKED]
-    drawn = _draws(target.scorer(truth, given, quick), rows, resamples, seed) if quick else {}
-    drawn |= _draws(target.scorer(truth, given, ranked), rows, few, seed) if ranked else {}
+    rows, few = len(truth), _affordable(given.size, resamples)
+    made: dict[str, Replicates] = {}
+    for chosen, number in ((quick, resamples), (ranked, few)):
+        if chosen:
+            made |= replicate(target.scorer(truth, given, chosen), rows, parts, number, seed)
+    return {
+        name: interval_of(name, made[name], confidence, rows)
+        for name in names
+        if np.isfinite(made[name].value) and len(made[name].defined)
+    }
 
-    tail = (1 - confidence) / 2
-    perfect = isinstance(target, Classification) and bool((given.argmax(axis=1) == truth).all())
-    intervals = {}
-    for name in names:
-        value, sample = float(scores[name][0]), drawn[name][np.isfinite(drawn[name])]
-        if not np.isfinite(value) or len(sample) == 0:
-            continue
+
+def interval_of(name: str, metric: Replicates, confidence: float, rows: int) -> Interval:
+    """Choose the kind of interval for a metric; see :func:`bootstrap_intervals`."""
+    if name in SHARES:
+        return share_interval(metric.value, metric.error, metric.parts, confidence, rows)
+    reach, value = metric.quantile(confidence), metric.value
+    if metric.jackknife:
+        low, high = value - reach * metric.error, value + reach * metric.error
+    else:
+        draws = metric.defined
         if name in BINNED:
-            sample = np.maximum(sample - max(0.0, sample.mean() - value), 0)
-        low, high = np.quantile(sample, [tail, 1 - tail])
-        if perfect and name in COUNTED:
-            low = tail ** (1 / rows)
-        intervals[name] = Interval(value, float(low), float(high))
-    return intervals
+            draws = draws - max(0.0, draws.mean() - value)
+        tail = stats.norm.sf(reach * np.sqrt(metric.parts / (metric.parts - 1)))
+        low, high = np.quantile(draws, [tail, 1 - tail])
+    if name in LOWER_IS_BETTER and name != "log_loss":
+        low = max(low, 0.0)
+    return Interval(value, float(low), float(high))
+
+
+def share_interval(share: float, error: float, parts: int, confidence: float, rows: int) -> Interval:
+    """Compute the interval of Wilson 1927 of a share, for as many rows as its standard error is worth.
+
+    Args:
+        share: Share in [0, 1].
+        error: Its standard error, which knows of the parts.
+        parts: Number of independent parts, which gives the degrees of freedom.
+        confidence: Level in (0, 1).
+        rows: Number of rows, for a share of 0 or 1.
+    """
+    if not 0 < share < 1:
+        worth = rows / (1 + _NO_ERROR_CORRELATION * (rows / parts - 1))
+        bound = ((1 - confidence) / 2) ** (1 / worth)
+        return Interval(share, bound, 1.0) if share > 0.5 else Interval(share, 0.0, 1 - bound)
+    reach = float(stats.t.ppf((1 + confidence) / 2, parts - 1))
+    square = reach**2 * error**2 / (share * (1 - share))  # reach² / rows that the error is worth
+    centre = (share + square / 2) / (1 + square)
+    half = np.sqrt(reach**2 * error**2 + square**2 / 4) / (1 + square)
+    return Interval(share, float(max(centre - half, 0)), float(min(centre + half, 1)))
+
+
+def mean_share(hits: np.ndarray, parts: Parts | None, confidence: float) -> Interval:
+    """Compute the share of hits and its interval.
+
+    Args:
+        hits: (N,) or (N, L), each between 0 and 1; the L of a row hang together.
+        parts: (N,) number of the independent part of each row; None if every row is its own.
+        confidence: Level in (0, 1).
+    """
+    by_row = hits.reshape(len(hits), -1).mean(axis=1)
+    numbers = np.arange(len(by_row)) if parts is None else np.unique(parts, return_inverse=True)[1]
+    sums, sizes = np.bincount(numbers, by_row), np.bincount(numbers)
+    count = len(sums)
+    with np.errstate(invalid="ignore"):
+        without = (sums.sum() - sums) / (sizes.sum() - sizes)  # (parts,)
+    made = Replicates(float(by_row.mean()), without, count, jackknife=True)
+    return share_interval(made.value, made.error, count, confidence, len(by_row))
 
 
 def paired_gain(
@@ -83,21 +137,21 @@ def paired_gain(
     resamples: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
+    parts: Parts | None = None,
 ) -> Gain:
-    """Compute the gain of a over b on the same rows, both scored on the same resamples.
+    """Compute the gain of a over b on the same rows, both scored on the same replicates.
 
-    The sign is such that positive means a is better, also where lower values are. `p_value` is two-sided:
-    twice the smaller share of resamples on either side of 0, those at 0 counting for both (Davison & Hinkley
-    1997, section 4.2, with one added to numerator and denominator). All four are NaN, and the verdict
+    The sign is such that positive means a is better, also where lower values are. Interval and two-sided
+    p-value are Student's, for the standard error of the difference. All four are NaN, and the verdict
     'unclear', when the metric is not defined on these targets.
 
     Args:
         values: (N, ...) as the target encodes them.
         predictions_a: (N, P) of the challenger.
         predictions_b: (N, P) of its rival.
-        resamples, confidence, seed: See :func:`bootstrap_intervals`.
+        resamples, confidence, seed, parts: See :func:`bootstrap_intervals`.
     """
-    rivals = Rivals(target, values, predictions_a, predictions_b)
+    rivals = Rivals(target, values, predictions_a, predictions_b, parts)
     return mean_gain([rivals], metric, resamples, confidence, seed)
 
 
@@ -109,6 +163,7 @@ class Rivals:
     values: ArrayLike
     predictions_a: ArrayLike
     predictions_b: ArrayLike
+    parts: Parts | None = None
 
 
 def mean_gain(
@@ -120,44 +175,62 @@ def mean_gain(
 ) -> Gain:
     """Average :func:`paired_gain` over repetitions of a training.
 
-    Repetitions on equally many rows are scored on the same resamples: if they share
+    Repetitions on equally many rows are scored on the same replicates: if they share
     the test rows, the chance of the rows must not average out.
 
     Args:
         repetitions: Predictions per seed of the training.
         metric, resamples, confidence, seed: See :func:`paired_gain`.
     """
-    values, drawn = zip(*(_gains(rivals, metric, resamples, seed) for rivals in repetitions), strict=True)
-    value = float(np.mean(values))
-    few = min(map(len, drawn))
-    gains = np.mean([each[:few] for each in drawn], axis=0)
-    gains = gains[np.isfinite(gains)]
-    if not np.isfinite(value) or len(gains) == 0:
+    sign = 1.0 if higher_is_better(metric) else -1.0
+    each = [
+        paired_replicates(rivals, metric, lambda a, b: sign * (a - b), resamples, seed)
+        for rivals in repetitions
+    ]
+    return gain_of(mean_replicates(each), confidence)
+
+
+def gain_of(difference: Replicates, confidence: float) -> Gain:
+    """Give a difference its interval and two-sided p-value by Student's t."""
+    if not np.isfinite(difference.value) or not len(difference.defined):
         return Gain(float("nan"), float("nan"), float("nan"), float("nan"))
     # Sums in another order give 1e-17 for equal predictions, which is no gain.
-    gains[np.abs(gains) < 1e-12] = 0
-    value = 0.0 if abs(value) < 1e-12 else value
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(gains, [tail, 1 - tail])
-    fewer = min((gains <= 0).sum(), (gains >= 0).sum())
-    p_value = min(1.0, 2 * (fewer + 1) / (len(gains) + 1))
-    return Gain(value, float(low), float(high), float(p_value))
+    value, error = (0.0 if abs(each) < 1e-12 else each for each in (difference.value, difference.error))
+    reach = difference.quantile(confidence) * error
+    if error == 0:
+        return Gain(value, value, value, float(value == 0))
+    p_value = 2 * float(stats.t.sf(abs(value) / error, difference.parts - 1))
+    return Gain(value, value - reach, value + reach, p_value)
 
 
-def _gains(rivals: Rivals, metric: str, resamples: int, seed: int) -> tuple[float, FloatArray]:
-    """Compute the gain of a over b on all rows, and on each resample."""
+def paired_replicates(
+    rivals: Rivals,
+    metric: str,
+    function: Callable[[FloatArray, FloatArray], FloatArray],
+    resamples: int,
+    seed: int,
+    few: int | None = None,
+) -> Replicates:
+    """Compute a function of the metrics of a and b, on all rows and on the same replicates.
+
+    Args:
+        rivals: Two models.
+        metric: Metric of both.
+        function: Function of the metrics (R,) of a and of b.
+        resamples, seed: See :func:`bootstrap_intervals`.
+        few: Number of parts up to which each is left out once; None takes the usual one.
+    """
     target = rivals.target
     truth, a = target.check(rivals.values, rivals.predictions_a)
     _, b = target.check(rivals.values, rivals.predictions_b)
-    sign = 1.0 if higher_is_better(metric) else -1.0
-    rows = len(truth)
-    score_a, score_b = (target.scorer(truth, p, (metric,)) for p in (a, b))
-    ones = np.ones((rows, 1))
-    value = sign * float(score_a(ones)[metric][0] - score_b(ones)[metric][0])
     if metric in RANKED:
-        resamples = int(np.clip(_RANKED_BUDGET // (2 * a.size), 100, resamples))
-    drawn_a, drawn_b = (_draws(score, rows, resamples, seed)[metric] for score in (score_a, score_b))
-    return value, sign * (drawn_a - drawn_b)
+        resamples = _affordable(2 * a.size, resamples)
+    limits = {} if few is None else {"few": few}
+    of_a, of_b = (
+        replicate(target.scorer(truth, each, (metric,)), len(truth), rivals.parts, resamples, seed, **limits)
+        for each in (a, b)
+    )
+    return of_a[metric].combine(of_b[metric], function)
 
 
 def mcnemar(targets: ArrayLike, predicted_a: ArrayLike, predicted_b: ArrayLike) -> float:
@@ -173,26 +246,6 @@ def mcnemar(targets: ArrayLike, predicted_a: ArrayLike, predicted_b: ArrayLike) 
     return float(stats.binomtest(only_a, only_a + only_b, 0.5).pvalue)
 
 
-def _draws(score: Scorer, rows: int, resamples: int, seed: int) -> dict[str, FloatArray]:
-    parts = [score(weights) for weights in _resampled_weights(rows, resamples, seed)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _resampled_weights(rows: int, resamples: int, seed: int) -> Iterator[FloatArray]:
-    """Draw how often each row occurs in each resample: (rows, R) at a time, `resamples` columns in all.
-
-    Each resample has its own generator, so that the first of them do not depend on how many follow.
-    """
-    width = max(1, min(resamples, _CHUNK // rows))
-    for start in range(0, resamples, width):
-        yield _weights(rows, seed, start, min(start + width, resamples))
-
-
-@lru_cache(maxsize=4)  # 16 MB each; the points of a curve use the same draws
-def _weights(rows: int, seed: int, start: int, stop: int) -> FloatArray:
-    weights = np.empty((rows, stop - start))
-    for column, number in enumerate(range(start, stop)):
-        own = np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(number,)))
-        weights[:, column] = np.bincount(np.random.Generator(own).integers(0, rows, rows), minlength=rows)
-    weights.flags.writeable = False
-    return weights
+def _affordable(cells: int, resamples: int) -> int:
+    """Number of resamples of a ranked metric on so many cells."""
+    return int(np.clip(_RANKED_BUDGET // cells, 100, resamples))

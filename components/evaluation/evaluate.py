@@ -7,11 +7,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
-from components.evaluation.bootstrap import bootstrap_intervals, mcnemar, paired_gain
+from components.evaluation.bootstrap import bootstrap_intervals, mcnemar, mean_share, paired_gain
 from components.evaluation.calibration import CalibrationResult, ConformalResult, ReliabilityBin
 from components.evaluation.over_time import over_time
+from components.evaluation.replicates import Parts
 from components.evaluation.results import (
     UNDEFINED,
     BalanceResult,
@@ -70,6 +70,8 @@ def evaluate(
     inputs: Sequence[str],
     values_val: np.ndarray,
     values_test: np.ndarray,
+    present_test: Mapping[str, NDArray[np.bool_]],
+    parts_test: Parts | None = None,
     ids_test: Sequence[str],
     words_test: Sequence[str],
     candidates: Mapping[str, CandidatePredictions],
@@ -94,6 +96,8 @@ def evaluate(
         inputs: M names in the order of the pipeline file.
         values_val: (N_val, ...) encoded values, all known.
         values_test: (N_test, ...) encoded values, all known.
+        present_test: (N_test,) by input, marks the rows that have it.
+        parts_test: (N_test,) number of the independent part of each row; None if every row is its own.
         ids_test: (N_test,) ids.
         words_test: (N_test,) cells of the target in the manifest.
         candidates: Predictions by candidate, at least one of kind "single".
@@ -128,11 +132,17 @@ def evaluate(
         name: str, kind: CandidateKind, of: Sequence[str], val: FloatArray, test: FloatArray
     ) -> CandidateResult:
         validation = metrics.all_metrics(target, values_val, val)
-        intervals = bootstrap_intervals(target, values_test, test, resamples, confidence, seed)
+        intervals = bootstrap_intervals(
+            target, values_test, test, resamples, confidence, seed, parts=parts_test
+        )
         return CandidateResult(name, kind, tuple(of), validation, intervals)
 
-    def gain(a: FloatArray, b: FloatArray) -> Gain:
-        return paired_gain(target, values_test, a, b, metric, resamples, confidence, seed)
+    def gain(a: FloatArray, b: FloatArray, rows: NDArray[np.bool_] | None = None) -> Gain:
+        chosen_rows = np.arange(len(values_test)) if rows is None else np.flatnonzero(rows)
+        return paired_gain(
+            target, values_test[chosen_rows], a[chosen_rows], b[chosen_rows], metric, resamples, confidence, seed,
+            parts=None if parts_test is None else parts_test[chosen_rows],
+        )  # fmt: skip
 
     def best(kind: str) -> str | None:
         rivals = [r for r in results if r.kind == kind]
@@ -150,9 +160,11 @@ def evaluate(
 
     # Signs are such that larger is better, also for losses.
     against = candidates[single].test
+    answerable = present_test[single]  # (N_test,)
     fused = candidates[fusion].test if fusion else None
     scores = {
-        s: _headline(target, values_test, delivered.subsets[s], resamples, confidence, seed) for s in wanted
+        s: _headline(target, values_test, delivered.subsets[s], resamples, confidence, seed, parts_test)
+        for s in wanted
     }
     prior_value = metrics.metric(target, metric, values_test, prior_rows)
     values = {frozenset(s): better * score.value for s, score in scores.items()}
@@ -180,6 +192,8 @@ def evaluate(
         if fused is not None and isinstance(target, Classification)
         else None,
         delivered_gain=gain(final, against),
+        answerable=int(answerable.sum()),
+        answerable_gain=gain(fused, against, answerable) if fused is not None and answerable.any() else None,
         subsets=tuple(
             SubsetResult(s, scores[s], better * (everything - scores[s].value), delivered.answering.get(s))
             for s in wanted
@@ -199,7 +213,9 @@ def evaluate(
         balance=dict(balance or {}),
         warn_below=warn_below,
         calibration=_calibration(target, values_test, delivered.uncalibrated, final, delivered.temperature),
-        conformal=_conformal(target, values_test, final, delivered.quantiles, coverage, confidence),
+        conformal=_conformal(
+            target, values_test, final, delivered.quantiles, coverage, confidence, parts_test
+        ),
         samples=_worst(
             target,
             values_test,
@@ -212,7 +228,15 @@ def evaluate(
         ),
         over_time=over_time(
             times_test,
-            lambda rows: _headline(target, values_test[rows], final[rows], resamples, confidence, seed),
+            lambda rows: _headline(
+                target,
+                values_test[rows],
+                final[rows],
+                resamples,
+                confidence,
+                seed,
+                None if parts_test is None else parts_test[rows],
+            ),
         ),
     )
 
@@ -224,9 +248,10 @@ def _headline(
     resamples: int,
     confidence: float,
     seed: int,
+    parts: Parts | None,
 ) -> Interval:
     names = (target.metric,)
-    intervals = bootstrap_intervals(target, values, predictions, resamples, confidence, seed, names)
+    intervals = bootstrap_intervals(target, values, predictions, resamples, confidence, seed, names, parts)
     return intervals.get(target.metric, UNDEFINED)
 
 
@@ -272,16 +297,15 @@ def _conformal(
     quantiles: FloatArray,
     coverage: float,
     confidence: float,
+    parts: Parts | None,
 ) -> ConformalResult:
-    """Compute coverage on test with its binomial interval (Clopper & Pearson 1934), and the sets' size."""
+    """Compute coverage on test with its interval, and the sets' size."""
     inside = covered(target, values, predictions, quantiles)
-    hits, trials = int(inside.sum()), inside.size
-    interval = stats.binomtest(hits, trials).proportion_ci(confidence)
     held = sizes(target, predictions, quantiles)
     finite = held[np.isfinite(held)]
     return ConformalResult(
         promised=coverage,
-        coverage=Interval(hits / trials, float(interval.low), float(interval.high)),
+        coverage=mean_share(inside, parts, confidence),
         size=float(finite.mean()) if len(finite) else float("nan"),
         abstained=float(abstains(target, predictions, quantiles).mean()),
     )

@@ -141,6 +141,8 @@ class Evaluation(Stored):
     calibration: CalibrationResult
     conformal: ConformalResult
     samples: tuple[Sample, ...]  # highest loss first
+    answerable: int | None = None  # test rows that have the best single input; None of an earlier braid
+    answerable_gain: Gain | None = None  # fusion against the best single input on these rows
     version: int = 3
     over_time: tuple[PeriodResult, ...] = ()  # empty where rows have no time
     learners: tuple[LearnerResult, ...] = ()  # of inputs with several encoders
@@ -184,7 +186,13 @@ class Evaluation(Stored):
         """Comparison of the fusion with the best single input, in a sentence."""
         if self.fusion_gain is None:
             return f"{self.best_single} is the only input: there is nothing to fuse."
-        return f"{_HELPS[self.fusion_helps]}: {signed(self.fusion_gain)} against {self.best_single} alone."
+        sentence = f"{_HELPS[self.fusion_helps]}: {signed(self.fusion_gain)} against {self.best_single} alone"
+        if self.answerable_gain is None or self.answerable == self.rows["test"]:
+            return f"{sentence}."
+        return (
+            f"{sentence}; {signed(self.answerable_gain)} on the {self.answerable} of {self.rows['test']} "
+            f"test rows that have {self.best_single}."
+        )
 
     @property
     def balance_warnings(self) -> tuple[str, ...]:
@@ -223,9 +231,14 @@ class Evaluation(Stored):
         for candidate in self.candidates[:-1]:
             values[f"{candidate.name}_val_{self.metric}"] = candidate.on_validation(self.metric)
             values |= bounds(f"{candidate.name}_test_{self.metric}", candidate.on_test(self.metric))
-        for label, gain in (("fusion", self.fusion_gain), ("delivered", self.delivered_gain)):
+        gains = {
+            "fusion_gain": self.fusion_gain,
+            "fusion_gain_answerable": self.answerable_gain,
+            "delivered_gain": self.delivered_gain,
+        }
+        for label, gain in gains.items():
             if gain is not None:
-                values |= bounds(f"{label}_gain", gain)
+                values |= bounds(label, gain)
         values |= {f"shapley_{name}": share for name, share in self.shapley.items()}
         for pair, value in self.interactions.items():
             values[f"interaction_{pair.replace(' × ', '_and_')}"] = value

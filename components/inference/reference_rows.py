@@ -28,7 +28,8 @@ MEDIA = ("image", "audio")
 """Modalities whose rows hold files."""
 
 _VECTOR, _FILE, _COLUMN, _ANSWER, _TARGET = "vector.", "file.", "column.", "answer.", "target."
-_FACTS = ("rows", "faulty", "judged", "allow_missing_files")
+_FACTS = ("rows", "faulty", "judged", "allow_missing_files", "group")
+_GROUP = "group"  # no prefix of another column
 _EPOCH = datetime(1970, 1, 1)
 
 
@@ -47,6 +48,8 @@ class Sample:
         faulty: Rows with a fault, of ``judged`` that were looked at; they are not among the N.
         judged: See there.
         allow_missing_files: Whether a file that does not exist was a missing input and no fault.
+        group: Column of groups that training kept whole; None without one.
+        groups: Groups (N,) of the rows, None where a cell is empty; None where they are not known.
     """
 
     rows: int
@@ -59,6 +62,8 @@ class Sample:
     faulty: int
     judged: int
     allow_missing_files: bool = False
+    group: str | None = None
+    groups: list[str | None] | None = None
 
 
 def write_sample(sample: Sample, path: Path) -> None:
@@ -76,6 +81,7 @@ def write_sample(sample: Sample, path: Path) -> None:
         },
         **{f"{_ANSWER}{name}": pa.array(list(values)) for name, values in sample.answers.items()},
         **{f"{_TARGET}{name}": pa.array(cells, pa.string()) for name, cells in sample.targets.items()},
+        **({} if sample.groups is None else {_GROUP: pa.array(sample.groups, pa.string())}),
     }
     facts = {name: getattr(sample, name) for name in _FACTS}
     with replacing(path) as temporary:
@@ -106,6 +112,7 @@ def read_sample(path: Path) -> Sample:
             for name in _named(table, _ANSWER)
         },
         targets={name: table.column(f"{_TARGET}{name}").to_pylist() for name in _named(table, _TARGET)},
+        groups=table.column(_GROUP).to_pylist() if _GROUP in table.column_names else None,
         **facts,
     )
 

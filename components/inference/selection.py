@@ -23,6 +23,7 @@ def calibrate_and_choose(
     values: Mapping[str, Tensor],
     coverage: float,
     folds: np.ndarray,
+    parts: np.ndarray | None = None,
 ) -> Predicted:
     """Fit each candidate's temperature for every subset, then choose the best candidate of each.
 
@@ -35,7 +36,8 @@ def calibrate_and_choose(
         predicted: N rows that no candidate has learned from.
         values: Values of the targets by name.
         coverage: Share of rows whose conformal set shall hold the truth.
-        folds: (N,) number of the part of each row, for which an ensemble is combined from the others.
+        folds: (N,) number of the fold of each row, for which an ensemble is combined from the others.
+        parts: (N,) number of the independent part of each row; None if every row is its own.
 
     Returns:
         The rows, with the predictions of ensembles that were combined without them.
@@ -56,7 +58,7 @@ def calibrate_and_choose(
                 continue
             natural = _choose_one(
                 model, target, subset, predicted.take(rows), values[target.name][rows].numpy(), coverage,
-                folds[rows.numpy()],
+                folds[rows.numpy()], None if parts is None else parts[rows.numpy()],
             )  # fmt: skip
             if subset in ensembles:
                 part = ensembles[subset][:, model.targets.slices[target.name]]
@@ -72,6 +74,7 @@ def _choose_one(
     truth: np.ndarray,
     coverage: float,
     folds: np.ndarray,
+    parts: np.ndarray | None,
 ) -> Tensor:
     """Calibrate and choose for one subset; give the natural parameters of its ensemble, out of fold."""
     choice = model.choices[target.name]
@@ -99,9 +102,10 @@ def _choose_one(
         choice.members[subset] = combine(target, predictions, truth)
         calibrate(ENSEMBLE, natural)
     arrays = {name: each.numpy() for name, each in predictions.items()}
-    chosen = choose(target, arrays, truth)
+    chosen = choose(target, arrays, truth, parts)
     choice.candidate[subset] = chosen
-    choice.quantiles[subset] = fit_quantile(target.nonconformity(truth, arrays[chosen]), coverage).tolist()
+    scores = target.nonconformity(truth, arrays[chosen])
+    choice.quantiles[subset] = fit_quantile(scores, coverage, parts).tolist()
     return natural
 
 
@@ -126,13 +130,19 @@ def combine(target: AnyTarget, predictions: Mapping[str, Tensor], values: np.nda
     return select(predictions, loss)
 
 
-def choose(target: AnyTarget, predictions: Mapping[str, np.ndarray], values: np.ndarray) -> str:
+def choose(
+    target: AnyTarget,
+    predictions: Mapping[str, np.ndarray],
+    values: np.ndarray,
+    parts: np.ndarray | None = None,
+) -> str:
     """Name the best of several predictions of the same rows; see :func:`calibrate_and_choose`.
 
     Args:
         target: What is predicted.
         predictions: Calibrated predictions (N, P) by candidate.
         values: (N, ...), all known.
+        parts: (N,) number of the independent part of each row; None if every row is its own.
     """
     losses = {
         name: metric(target, "log_loss", values, prediction) for name, prediction in predictions.items()
@@ -153,6 +163,7 @@ def choose(target: AnyTarget, predictions: Mapping[str, np.ndarray], values: np.
             _RESAMPLES,
             _ONE_ERROR,
             seed=0,
+            parts=parts,
         )
         return not gain.low > 0
 

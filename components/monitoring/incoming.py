@@ -14,6 +14,7 @@ from components.data.files.media_index import MISSING
 from components.data.quarantine import Fault, Quarantine
 from components.data.rows import LOOKERS, chunked, model_columns, open_table, text_cell, usable_rows
 from components.data.sources.manifest import Batch, Manifest
+from components.data.spelling import identity
 from components.data.values import read_cells
 from components.errors import DataError
 from components.inference.canonical import CanonicalRows
@@ -21,6 +22,7 @@ from components.inference.predictor import Predictor
 from components.inference.reference_rows import MEDIA, Cells, Sample, table_columns
 from components.models.fusion.masking import as_vector
 from components.monitoring.summaries import SUMMARIES, summarise
+from components.preprocess.values import is_missing
 from components.storage.digest import digest_bytes
 
 LEAST_ROWS = 20
@@ -74,9 +76,11 @@ def look(
             "Wait for more, or put several tables together"
         )
     drawn = np.sort(np.random.default_rng(config.seed).permutation(total)[: config.rows])
-    parts, quarantine, done = _Parts(predictor, targets, old.allow_missing_files), Quarantine(), 0
+    group = old.group if old.group in manifest.columns else None
+    parts, quarantine, done = _Parts(predictor, targets, old.allow_missing_files, group), Quarantine(), 0
+    columns = list(dict.fromkeys([*present, *targets, *([group] if group else [])]))
     with ThreadPoolExecutor(LOOKERS) as pool:
-        for numbers, batch in _drawn_rows(manifest, list(dict.fromkeys([*present, *targets])), drawn):
+        for numbers, batch in _drawn_rows(manifest, columns, drawn):
             parts.add(manifest, batch, numbers, pool, quarantine)
             done += len(numbers)
             progress(done, len(drawn))
@@ -105,8 +109,11 @@ def _drawn_rows(
 class _Parts:
     """Collector of the reference quantities of batch after batch."""
 
-    def __init__(self, predictor: Predictor, targets: Sequence[str], allow_missing_files: bool) -> None:
-        self._predictor = predictor
+    def __init__(
+        self, predictor: Predictor, targets: Sequence[str], allow_missing_files: bool, group: str | None
+    ) -> None:
+        self._predictor, self._group = predictor, group
+        self._groups: list[str | None] = []
         self._allow_missing_files = allow_missing_files
         self._present: dict[str, list[np.ndarray]] = {name: [] for name in predictor.inputs}
         self._vectors: dict[str, list[np.ndarray]] = {name: [] for name in predictor.inputs}
@@ -163,6 +170,9 @@ class _Parts:
             for row in good:
                 cell, read = batch[name][row], partial(predictor.bundle.target_cell, name)
                 cells.append(text_cell(cell, manifest.name, name, numbers[row], read))
+        if self._group is not None:
+            cells = [batch[self._group][row] for row in good]
+            self._groups += [None if is_missing(cell) else identity(cell) for cell in cells]
         if good:
             self._keep(rows.take(good), table.iloc[good])
 
@@ -194,6 +204,8 @@ class _Parts:
             targets=self._targets,
             faulty=len(quarantine.rows),
             judged=judged,
+            group=self._group,
+            groups=None if self._group is None else self._groups,
         )
 
     def _keep(self, rows: CanonicalRows, table: pd.DataFrame) -> None:

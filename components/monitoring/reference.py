@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 
 from components.config import PipelineConfig
+from components.data.parts import groups_of
 from components.data.samples import SampleRows, input_value, open_samples_table
 from components.data.spelling import typed
 from components.inference.bundle import Bundle
@@ -79,6 +80,8 @@ def make_reference(
         faulty=_faulty(Path(dataset.quarantine)),
         judged=dataset.rows + dataset.quarantined,
         allow_missing_files=config.data.allow_missing_files,
+        group=config.data.split.group,
+        groups=groups_of(open_samples_table(dataset), samples) if config.data.split.group else None,
     )
 
 

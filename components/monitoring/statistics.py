@@ -1,16 +1,26 @@
 """One column of old and new rows: how far its distribution has moved, and whether chance explains it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from scipy.stats import chi2_contingency, fisher_exact, ks_2samp, mannwhitneyu
+from numpy.typing import NDArray
+from scipy.stats import chi2_contingency, fisher_exact, ks_2samp, mannwhitneyu, rankdata
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from components.monitoring.permutation import (
+    Divisions,
+    Statistic,
+    chi_square,
+    largest_step,
+    rise,
+    share_further,
+)
 from components.targets import FloatArray
 
 _BINS = 10
@@ -31,12 +41,13 @@ class Moved:
     p: float
 
 
-def numbers(old: FloatArray, new: FloatArray) -> Moved:
+def numbers(old: FloatArray, new: FloatArray, *, divisions: Divisions | None = None) -> Moved:
     """Kolmogorov-Smirnov test and PSI over the tenths of the old rows.
 
     Args:
         old: (N,), NaN where a cell is empty.
         new: (M,), the same.
+        divisions: Groups of these rows; None if every row is its own.
 
     Returns:
         Empty cells are a bin of their own of the PSI; where there are any, the p-value also tests their share
@@ -46,9 +57,9 @@ def numbers(old: FloatArray, new: FloatArray) -> Moved:
     gaps = [len(old) - len(known_old), len(new) - len(known_new)]
     chances = []
     if len(known_old) and len(known_new):
-        chances.append(ks_2samp(known_old, known_new, method="asymp").pvalue)
+        chances.append(_step_test(old, new, divisions))
     if any(gaps):
-        chances.append(rates((gaps[0], len(old)), (gaps[1], len(new))).p)
+        chances.append(rates(np.isnan(old), np.isnan(new), divisions=divisions).p)
     counts = [
         [*_binned(known, known_old), gap] for known, gap in zip((known_old, known_new), gaps, strict=True)
     ]
@@ -57,10 +68,28 @@ def numbers(old: FloatArray, new: FloatArray) -> Moved:
     return Moved(psi(*counts), float(min(1.0, len(chances) * min(chances, default=1.0))))
 
 
-def categories(old: Sequence[str | None], new: Sequence[str | None]) -> Moved:
+def _step_test(old: FloatArray, new: FloatArray, divisions: Divisions | None) -> float:
+    """Test the known numbers by Kolmogorov-Smirnov; with groups in hundredths of all numbers."""
+    known = [~np.isnan(each) for each in (old, new)]
+    values = [each[rows] for each, rows in zip((old, new), known, strict=True)]
+    if divisions is None:
+        return float(ks_2samp(*values, method="asymp").pvalue)
+    edges = np.unique(np.quantile(np.concatenate(values), np.arange(1, 100) / 100))
+    bins = [np.searchsorted(edges, each) for each in values]
+    return divisions.take(*known).p_value(bins[0], bins[1], largest_step)
+
+
+def categories(
+    old: Sequence[str | None], new: Sequence[str | None], *, divisions: Divisions | None = None
+) -> Moved:
     """Chi-square test (Fisher's where there are two categories) and PSI; None is a category.
 
     Categories that are too rare for the test are counted together.
+
+    Args:
+        old: N cells.
+        new: M cells.
+        divisions: Groups of these rows; None if every row is its own.
     """
     counts = [Counter(_MISSING if cell is None else cell for cell in cells) for cells in (old, new)]
     smaller = min(len(old), len(new)) / (len(old) + len(new))
@@ -72,37 +101,60 @@ def categories(old: Sequence[str | None], new: Sequence[str | None]) -> Moved:
         table = np.concatenate([table, rest], axis=1)
     if table.shape[1] < 2:
         return Moved(0.0, 1.0)
+    if divisions is not None:
+        bin_of = {cell: number for number, cell in enumerate(common)}
+        bins = [
+            np.array([bin_of.get(_MISSING if cell is None else cell, len(common)) for cell in cells])
+            for cells in (old, new)
+        ]
+        return Moved(psi(*table), divisions.p_value(bins[0], bins[1], chi_square))
     test = fisher_exact(table) if table.shape[1] == 2 else chi2_contingency(table, correction=False)
     return Moved(psi(*table), float(test.pvalue))
 
 
-def labels(old: Sequence[Sequence[str]], new: Sequence[Sequence[str]]) -> Moved:
+def labels(
+    old: Sequence[Sequence[str]], new: Sequence[Sequence[str]], *, divisions: Divisions | None = None
+) -> Moved:
     """Find the label that has moved farthest, of rows with any number of labels.
 
     Each label's share is tested by Fisher's test; the p-value is the smallest times the number of labels.
+
+    Args:
+        old: Labels of N rows.
+        new: Labels of M rows.
+        divisions: Groups of these rows; None if every row is its own.
     """
     shifts = []
     for label in sorted({label for row in (*old, *new) for label in row}):
-        have = [sum(label in row for row in rows) for rows in (old, new)]
-        table = [[count, len(rows) - count] for count, rows in zip(have, (old, new), strict=True)]
-        shifts.append(Moved(psi(*table), float(fisher_exact(table).pvalue)))
+        have = [np.array([label in row for row in rows], bool) for rows in (old, new)]
+        table = [[each.sum(), len(each) - each.sum()] for each in have]
+        shifts.append(Moved(psi(*table), rates(have[0], have[1], divisions=divisions).p))
     if not shifts:
         return Moved(0.0, 1.0)
     return Moved(max(each.effect for each in shifts), min(1.0, len(shifts) * min(each.p for each in shifts)))
 
 
-def rates(old: tuple[int, int], new: tuple[int, int], alternative: str = "two-sided") -> Moved:
+def rates(
+    old: NDArray[np.bool_],
+    new: NDArray[np.bool_],
+    alternative: Literal["two-sided", "greater"] = "two-sided",
+    *,
+    divisions: Divisions | None = None,
+) -> Moved:
     """Compare two rates, new less old, by Fisher's exact test.
 
     Args:
-        old: Count, and the number of rows.
-        new: Count, and the number of rows.
-        alternative: ``two-sided``, or ``greater`` where only a rise is of interest.
+        old: (N,), marks the old rows that are counted.
+        new: (M,), the same.
+        alternative: ``greater`` where only a rise is of interest.
+        divisions: Groups of these rows; None if every row is its own.
     """
-    table = [[new[0], new[1] - new[0]], [old[0], old[1] - old[0]]]
-    return Moved(
-        new[0] / new[1] - old[0] / old[1], float(fisher_exact(table, alternative=alternative).pvalue)
-    )
+    effect = float(new.mean() - old.mean())
+    if divisions is None:
+        table = [[each.sum(), len(each) - each.sum()] for each in (new, old)]
+        return Moved(effect, float(fisher_exact(table, alternative=alternative).pvalue))
+    statistic: Statistic = chi_square if alternative == "two-sided" else rise
+    return Moved(effect, divisions.p_value(old.astype(int), new.astype(int), statistic))
 
 
 def psi(old: Sequence[float] | np.ndarray, new: Sequence[float] | np.ndarray) -> float:
@@ -145,17 +197,22 @@ FOLDS = 5
 _STRENGTH = 0.1  # inverse of the penalty: embeddings have many dimensions for few rows
 
 
-def domain_auc(x: np.ndarray, y: np.ndarray, seed: int) -> tuple[float, float]:
+def domain_auc(
+    x: np.ndarray, y: np.ndarray, seed: int, divisions: Divisions | None = None
+) -> tuple[float, float]:
     """Cross-validated area under the ROC curve of a logistic regression, and its p-value.
 
     Lopez-Paz & Oquab 2017, "Revisiting classifier two-sample tests", https://arxiv.org/abs/1610.06545. In a
     fold the classifier has seen none of the vectors that it orders, so that the Mann-Whitney test of that
     fold is valid. The folds are not independent of each other; twice the mean of their p-values is a p-value
-    whatever they have to do with each other (Vovk & Wang 2020, https://arxiv.org/abs/1212.4966).
+    whatever they have to do with each other (Vovk & Wang 2020, https://arxiv.org/abs/1212.4966). Groups stay
+    whole, and a fold's test divides them anew. Then there are two folds, so that each holds enough groups.
 
     Args:
         x: (N, D) old vectors, at least one for each fold.
         y: (M, D) new ones, at least one for each fold.
+        seed: Seed of the folds.
+        divisions: Groups of these rows; None if every row is its own.
 
     Returns:
         Mean area over the folds (.5: they cannot be told apart), and the p-value.
@@ -163,7 +220,7 @@ def domain_auc(x: np.ndarray, y: np.ndarray, seed: int) -> tuple[float, float]:
     vectors = np.concatenate([x, y]).astype(np.float64)
     new = np.repeat([False, True], [len(x), len(y)])
     areas, chances = [], []
-    for learn, judge in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(vectors, new):
+    for learn, judge in _domain_folds(vectors, new, seed, divisions):
         model = make_pipeline(
             StandardScaler(),
             LogisticRegression(C=_STRENGTH, class_weight="balanced", max_iter=1000),
@@ -172,8 +229,37 @@ def domain_auc(x: np.ndarray, y: np.ndarray, seed: int) -> tuple[float, float]:
         scores, truth = model.decision_function(vectors[judge]), new[judge]
         test = mannwhitneyu(scores[truth], scores[~truth], alternative="greater")
         areas.append(test.statistic / (truth.sum() * (~truth).sum()))
-        chances.append(test.pvalue)
+        if divisions is None:
+            chances.append(test.pvalue)
+        else:
+            inside = divisions.take(judge[~truth], judge[truth] - len(x))
+            chances.append(_area_test(scores[~truth], scores[truth], inside))
+    if not areas:
+        return 0.5, 1.0
     return float(np.mean(areas)), float(min(1.0, 2 * np.mean(chances)))
+
+
+def _domain_folds(
+    vectors: np.ndarray, new: NDArray[np.bool_], seed: int, divisions: Divisions | None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Divide rows into those that a classifier learns from and those that it orders."""
+    if divisions is None:
+        yield from StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(vectors, new)
+    elif min(divisions.sizes) > 1:
+        groups = np.concatenate([divisions.old, divisions.new])
+        for parts in StratifiedGroupKFold(2, shuffle=True, random_state=seed).split(vectors, new, groups):
+            if all(len(set(new[part])) == 2 for part in parts):
+                yield parts
+
+
+def _area_test(old: FloatArray, new: FloatArray, divisions: Divisions) -> float:
+    """Test if new rows have higher scores than old ones, whole groups divided at random."""
+    ranks = rankdata(np.concatenate([old, new]))
+    rows = divisions.rows()  # (P + 1, N + M)
+    count = rows.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        areas = (rows @ ranks - count * (count + 1) / 2) / (count * (len(ranks) - count))
+    return share_further(areas)
 
 
 _CHUNK = 256  # permutations that are worked on at a time
@@ -185,7 +271,13 @@ _FOR_MEDIAN = 1000  # vectors whose distances give the median
 _SCALES = (0.125, 0.5, 2.0)  # of the median of the squared distances
 
 
-def mmd(x: np.ndarray, y: np.ndarray, permutations: int, rng: np.random.Generator) -> tuple[float, float]:
+def mmd(
+    x: np.ndarray,
+    y: np.ndarray,
+    permutations: int,
+    rng: np.random.Generator,
+    divisions: Divisions | None = None,
+) -> tuple[float, float]:
     """Unbiased estimate with a mean of Gaussian kernels, and its permutation test.
 
     Gretton et al. 2012, "A kernel two-sample test", https://jmlr.org/papers/v13/gretton12a.html, lemma 6
@@ -198,24 +290,33 @@ def mmd(x: np.ndarray, y: np.ndarray, permutations: int, rng: np.random.Generato
         y: (M, D), M > 1.
         permutations: Random divisions of all vectors into N and M that the samples' own is compared with.
         rng: Draws them.
+        divisions: Groups of these rows, which are divided whole; None if every row is its own.
 
     Returns:
         MMD, the root of the estimate of MMD² (0 where that is negative), and the p-value, at least
         1 / (permutations + 1).
     """
     kernel = _kernel(np.concatenate([x, y]).astype(np.float64))
-    n, total = len(x), len(x) + len(y)
-    own = np.zeros((total, 1))
-    own[:n] = 1
-    observed = _squared(kernel, own)[0]
-    further = 0
+    values = np.concatenate(
+        [_squared(kernel, drawn) for drawn in _divided(len(x), len(y), permutations, rng, divisions)]
+    )
+    return float(np.sqrt(max(values[0], 0.0))), share_further(values)
+
+
+def _divided(
+    n: int, m: int, permutations: int, rng: np.random.Generator, divisions: Divisions | None
+) -> Iterator[FloatArray]:
+    """Draw divisions as (N + M, P) at a time, 1 for a row of the first sample; the first is the true one."""
+    if divisions is not None:
+        rows = 1 - divisions.rows().T
+        yield from np.array_split(rows, range(_CHUNK, rows.shape[1], _CHUNK), axis=1)
+        return
+    yield np.repeat([[1.0], [0.0]], [n, m], axis=0)
     for start in range(0, permutations, _CHUNK):
-        count = min(_CHUNK, permutations - start)
-        drawn = np.zeros((total, count))
-        for column in range(count):
-            drawn[rng.permutation(total)[:n], column] = 1
-        further += int((_squared(kernel, drawn) >= observed - 1e-12).sum())
-    return float(np.sqrt(max(observed, 0.0))), (1 + further) / (1 + permutations)
+        drawn = np.zeros((n + m, min(_CHUNK, permutations - start)))
+        for column in range(drawn.shape[1]):
+            drawn[rng.permutation(n + m)[:n], column] = 1
+        yield drawn
 
 
 def _kernel(z: np.ndarray) -> np.ndarray:
@@ -238,9 +339,10 @@ def _squared(kernel: np.ndarray, first: np.ndarray) -> np.ndarray:
         kernel: (N, N).
         first: (N, P), 1 for the vectors of the first sample.
     """
-    n = first[:, 0].sum()
+    n = first.sum(axis=0)
     m = len(first) - n
     within = (first * (kernel @ first)).sum(axis=0)
     across = kernel.sum(axis=1) @ first - within
     rest = kernel.sum() - within - 2 * across
-    return within / (n * (n - 1)) + rest / (m * (m - 1)) - 2 * across / (n * m)
+    with np.errstate(invalid="ignore", divide="ignore"):  # groups of one row alone on a side
+        return np.asarray(within / (n * (n - 1)) + rest / (m * (m - 1)) - 2 * across / (n * m))

@@ -171,6 +171,11 @@ def _evaluate(
         inputs=names,
         values_val=val.values[target.name].numpy()[in_val],
         values_test=test.values[target.name].numpy()[in_test],
+        present_test={
+            name: test.embeddings.present[:, column].numpy()[in_test]
+            for column, name in enumerate(model.inputs)
+        },
+        parts_test=test.parts[in_test],
         ids_test=test.samples["id"][in_test].tolist(),
         words_test=[str(cell) for cell in cells_of(test.samples[in_test], target.name)],
         candidates=candidates,

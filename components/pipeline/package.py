@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from components.config import PipelineConfig
+from components.data.parts import Parts, independent_parts
 from components.data.samples import load_embeddings, open_samples_table, presence
 from components.inference.bundle import Searchable, save_bundle
 from components.inference.ensemble import (
@@ -45,12 +46,14 @@ class OpenedSplit:
         embeddings: Embeddings of these rows.
         values: Encoded values (N, ...) by target.
         times: (N,) times of the rows; None where they have none.
+        parts: (N,) number of the independent part of each row.
     """
 
     samples: pd.DataFrame
     embeddings: Embeddings
     values: dict[str, Tensor]
     times: NDArray[np.datetime64] | None
+    parts: Parts
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ def open_split(
         open_rows(samples, features, fused),
         dataset.targets.encode(samples),
         None if times is None else times[table.column("split").equals(split)],
+        independent_parts(table, samples, list(features)),
     )
 
 
@@ -178,7 +182,7 @@ def assemble(
         stack(model.late, natural, present, values, prior)
     predicted = Predicted(natural, made, present)
     coverage = config.evaluation.coverage
-    predicted = calibrate_and_choose(model, predicted, values, coverage, rows.folds)
+    predicted = calibrate_and_choose(model, predicted, values, coverage, rows.folds, rows.parts)
     return model, SelectionRows(predicted, values)
 
 

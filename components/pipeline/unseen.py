@@ -9,7 +9,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from components.data.samples import learning_rows, load_embeddings, presence
+from components.data.parts import Parts, independent_parts
+from components.data.samples import learning_rows, load_embeddings, open_samples_table, presence
 from components.models.fusion.masking import as_vector
 from components.models.weights import read_tensors
 from components.pipeline.folds import fold_numbers
@@ -17,7 +18,7 @@ from components.references import Dataset, Features, OutOfFold, Single
 from components.storage.shards import ShardStore
 from components.targets import Head
 
-_PARTS = 5
+_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class UnseenRows:
         present: (N, M) bool, columns in sorted order of the names.
         natural: (N, K) natural parameters by input, zeros where it is absent.
         values: Encoded values (N, ...) by target.
-        folds: (N,) int64: number of the part of each row, for what is learned from the other parts.
+        folds: (N,) int64: number of the fold of each row, for what is learned from the other folds.
+        parts: (N,) int64: number of the independent part of each row, for intervals and conformal sets.
     """
 
     samples: pd.DataFrame
@@ -38,6 +40,7 @@ class UnseenRows:
     natural: dict[str, Tensor]
     values: dict[str, Tensor]
     folds: np.ndarray
+    parts: Parts
 
 
 def open_unseen(
@@ -78,5 +81,6 @@ def open_unseen(
         torch.from_numpy(presence(samples, names)),
         natural,
         dataset.targets.encode(samples),
-        fold_numbers(dataset, samples, names, folds or _PARTS),
+        fold_numbers(dataset, samples, names, folds or _FOLDS),
+        independent_parts(open_samples_table(dataset), samples, names),
     )

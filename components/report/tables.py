@@ -18,6 +18,7 @@ def gains(evaluation: Evaluation) -> Table:
     best, name = evaluation.best_single, words(evaluation.metric)
     rows: list[tuple[str | None, Gain | None]] = [
         (evaluation.fusion, evaluation.fusion_gain),
+        (f"{evaluation.fusion}, on the rows that have {best},", evaluation.answerable_gain),
         ("delivered", evaluation.delivered_gain),
     ]
     return Table(

@@ -6,6 +6,7 @@ from itertools import permutations
 import numpy as np
 
 from components.config import PipelineConfig
+from components.data.parts import independent_parts
 from components.data.samples import open_samples_table
 from components.models.projections import Aligned
 from components.references import Dataset, Features
@@ -36,7 +37,9 @@ def evaluate_retrieval(
     options, evaluation = config.alignment, config.evaluation
     assert options is not None
     seed = seed_of(config.seed, "retrieval")
-    samples = open_samples_table(dataset).split(split, list(features))
+    table = open_samples_table(dataset)
+    samples = table.split(split, list(features))
+    parts = independent_parts(table, samples, list(features))
     present = {name: samples[f"{name}.digest"].notna().to_numpy() for name in features}
     space = {name: project(samples, name, feature, aligned) for name, feature in features.items()}
     labels = {"row": np.arange(len(samples))}
@@ -57,6 +60,7 @@ def evaluate_retrieval(
                     space[gallery][searched],
                     label[asked],
                     label[searched],
+                    parts=parts[asked],
                     resamples=evaluation.bootstrap,
                     confidence=evaluation.confidence,
                     seed=seed,

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from components.evaluation.bootstrap import interval_of, mean_share
 from components.evaluation.intervals import Interval, Stored, bounds
+from components.evaluation.replicates import Parts, Replicates
 from components.metrics.retrieval import (
     DEPTHS,
-    FloatArray,
     Rankings,
     chance_levels,
     score_rankings,
@@ -115,6 +116,7 @@ def retrieval(
     query_labels: NDArray[np.int64],
     sample_labels: NDArray[np.int64],
     *,
+    parts: Parts | None = None,
     resamples: int,
     confidence: float,
     seed: int,
@@ -129,7 +131,8 @@ def retrieval(
         queries: (Q, W) unit vectors.
         samples: (G, W) unit vectors of the gallery.
         query_labels, sample_labels: (Q,), (G,): a sample with the query's label is right.
-        resamples, confidence, seed: Settings of the bootstrap over queries (percentile intervals).
+        parts: (Q,) number of the independent part of each query; None if every query is its own.
+        resamples, confidence, seed: Settings of the intervals over queries.
 
     Returns:
         None if no query has a right sample in the gallery.
@@ -137,6 +140,7 @@ def retrieval(
     labels, counts = np.unique(sample_labels, return_counts=True)
     known = np.isin(query_labels, labels)
     queries, query_labels = queries[known], query_labels[known]
+    parts = np.arange(len(known)) if parts is None else parts
     if not len(queries):
         return None
     rankings = _joined(list(_blocks(queries, samples, query_labels, sample_labels)))
@@ -146,7 +150,7 @@ def retrieval(
         right=right,
         queries=len(queries),
         rows=len(samples),
-        metrics=_intervals(rankings, resamples, confidence, seed),
+        metrics=_intervals(rankings, parts[known], resamples, confidence, seed),
         chance=chance_levels(len(samples), counts[np.searchsorted(labels, query_labels)]),
     )
 
@@ -168,23 +172,21 @@ def _joined(parts: list[Rankings]) -> Rankings:
     )
 
 
-def _intervals(rankings: Rankings, resamples: int, confidence: float, seed: int) -> dict[str, Interval]:
+def _intervals(
+    rankings: Rankings, parts: Parts, resamples: int, confidence: float, seed: int
+) -> dict[str, Interval]:
     means = {f"recall_{k}": rankings.recall[k] for k in DEPTHS}
     means["mean_average_precision"] = rankings.average_precision
-    values, size = np.stack(list(means.values())), len(rankings.rank)
-    rng = np.random.default_rng(seed)
-    drawn: list[FloatArray] = []
-    for _ in range(resamples):
-        rows = rng.integers(0, size, size)
-        drawn.append(np.append(values[:, rows].mean(1), np.median(rankings.rank[rows])))
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(np.stack(drawn), [tail, 1 - tail], axis=0)
-    # as no resample holds a miss, the exact binomial bound (Clopper & Pearson 1934)
-    whole = values.min(axis=1) >= 1
-    low[:-1] = np.where(whole, tail ** (1 / size), low[:-1])
-    names = [*means, "median_rank"]
-    centre = [*values.mean(1), np.median(rankings.rank)]
-    return {
-        name: Interval(float(value), float(least), float(most))
-        for name, value, least, most in zip(names, centre, low, high, strict=True)
-    }
+    intervals = {name: mean_share(values, parts, confidence) for name, values in means.items()}
+    # A median is not smooth enough for leaving parts out, so whole parts are drawn.
+    order = np.argsort(parts, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(parts[order])) + 1)
+    rng, count, ranks = np.random.default_rng(seed), len(members), rankings.rank
+    drawn = np.array(
+        [
+            np.median(ranks[np.concatenate([members[part] for part in rng.integers(0, count, count)])])
+            for _ in range(resamples)
+        ]
+    )
+    median = Replicates(float(np.median(ranks)), drawn, count, jackknife=False)
+    return intervals | {"median_rank": interval_of("median_rank", median, confidence, len(ranks))}

@@ -6,6 +6,7 @@ import numpy as np
 
 from components.evaluation.bootstrap import bootstrap_intervals, paired_gain
 from components.evaluation.intervals import UNDEFINED, Interval
+from components.evaluation.replicates import Parts
 from components.evaluation.results import Evaluation
 from components.inference.ensemble import AVERAGE, Subset
 from components.robustness.perturb import DELIVERED, StressPredictions
@@ -27,6 +28,7 @@ class Scorer:
         inputs: M names in the order of ``predictions.present``.
         values: (N, ...), encoded target, all known.
         predictions: Predictions for the N rows.
+        parts: (N,) number of the independent part of each row; None if every row is its own.
     """
 
     def __init__(
@@ -37,10 +39,11 @@ class Scorer:
         predictions: StressPredictions,
         evaluation: Evaluation,
         seed: int,
+        parts: Parts | None = None,
     ) -> None:
         self.target, self.inputs, self.values = target, inputs, values
         self.predictions, self.evaluation, self.seed = predictions, evaluation, seed
-        self.metric = evaluation.metric
+        self.metric, self.parts = evaluation.metric, parts
 
     def has(self, name: str) -> np.ndarray:
         """Mark the rows that have the input. (N,) bool."""
@@ -85,7 +88,7 @@ class Scorer:
         for rate in rates:
             left, masked = self.predictions.left[inputs, rate], self.predictions.masked[inputs, rate]
             zeros = self.predictions.imputed[inputs, rate]
-            draws = (self.evaluation.resamples, self.evaluation.confidence, self.seed)
+            draws = (self.evaluation.resamples, self.evaluation.confidence, self.seed, self.parts)
             levels.append(
                 MissingLevel(
                     rate,
@@ -121,5 +124,6 @@ class Scorer:
             self.evaluation.confidence,
             self.seed,
             (self.metric,),
+            None if self.parts is None else self.parts[rows],
         )
         return intervals.get(self.metric, UNDEFINED)

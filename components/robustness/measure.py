@@ -8,6 +8,7 @@ import pandas as pd
 
 from components.config import PipelineConfig
 from components.data.examples import as_table
+from components.data.parts import independent_parts
 from components.data.samples import SampleRows, open_samples_table
 from components.evaluation.results import Evaluation
 from components.inference.predictor import Predictor
@@ -78,7 +79,8 @@ def measure_robustness(
         )
     target = dataset.targets.primary
     values = dataset.targets.encode(samples)[target.name].numpy()
-    scorer = Scorer(target, names, values, concatenate(batches), evaluation, seed)
+    parts = independent_parts(open_samples_table(dataset), samples, list(config.inputs))
+    scorer = Scorer(target, names, values, concatenate(batches), evaluation, seed, parts)
     return Robustness(
         metric=evaluation.metric,
         confidence=evaluation.confidence,

@@ -198,9 +198,9 @@ def rank_entrants(
         scores = [entrant.scored.scores[candidate] for entrant in of]
         rivals = []
         for entrant in of:
-            values, predictions = entrant.scored.read()
+            values, parts, predictions = entrant.scored.read()
             against, own = predictions[best_single], predictions[candidate]
-            rivals.append(Rivals(entrant.target, values, own, against))
+            rivals.append(Rivals(entrant.target, values, own, against, parts))
         return Row(
             model=model,
             kind=scores[0].kind,

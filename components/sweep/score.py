@@ -21,7 +21,7 @@ from components.targets import AnyTarget, known_rows, metric
 
 IDEAL, DELIVERED = "product rule", "delivered"
 Kind = Literal["single", "average", "late", "ideal", "fusion", "ensemble", "delivered"]
-_VALUES = "values"
+_VALUES, _PARTS = "values", "parts"
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,11 @@ class Scored(Stored):
     chosen: str
     predictions: str
 
-    def read(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Read the encoded values of the test rows, and predictions (N, P) by candidate."""
+    def read(self) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+        """Read values and independent parts of the test rows, and predictions (N, P) by candidate."""
         with np.load(self.predictions, allow_pickle=False) as arrays:
             predictions = {name: arrays[name] for name in arrays.files}
-        return predictions.pop(_VALUES), predictions
+        return predictions.pop(_VALUES), predictions.pop(_PARTS), predictions
 
 
 def score(
@@ -94,6 +94,7 @@ def score(
     candidates = model.candidates(model.inputs)
     predictions: dict[str, dict[str, np.ndarray]] = {}
     values = {}
+    parts = test.parts[known_rows(test.values[target.name]).numpy()]
     for split, (rows, encoded) in splits.items():
         known = known_rows(encoded[target.name]).numpy()
         values[split] = encoded[target.name].numpy()[known]
@@ -102,7 +103,7 @@ def score(
         every[DELIVERED] = model.predict(target, rows, names)
         predictions[split] = {name: each.numpy()[known] for name, each in every.items()}
     with replacing(file) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, **{_VALUES: values["test"]}, **predictions["test"])  # type: ignore[arg-type]
+        np.savez(stream, **{_VALUES: values["test"], _PARTS: parts}, **predictions["test"])  # type: ignore[arg-type]
 
     options, chosen = config.evaluation, target.metric
     kinds: dict[str, Kind] = {
@@ -118,7 +119,7 @@ def score(
         val, on_test = predictions["val"][name], predictions["test"][name]
         seed = seed_of(config.seed, "bootstrap")
         intervals = bootstrap_intervals(
-            target, values["test"], on_test, options.bootstrap, options.confidence, seed, (chosen,)
+            target, values["test"], on_test, options.bootstrap, options.confidence, seed, (chosen,), parts
         )
         undefined = Interval(float("nan"), float("nan"), float("nan"))
         scores[name] = Score(

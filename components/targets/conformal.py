@@ -1,7 +1,8 @@
 """Split conformal prediction: sets and intervals that hold the truth with a given probability.
 
 Vovk, Gammerman & Shafer 2005; Lei et al. 2018. The quantiles come from validation rows, one per subset of
-present inputs (Mondrian). So the coverage also holds when inputs are missing.
+present inputs (Mondrian). So the coverage also holds when inputs are missing. Where rows come in groups, it
+holds for a row of a new group (Dunn, Wasserman & Ramdas 2023; Lee, Barber & Willett 2025).
 """
 
 import math
@@ -14,22 +15,33 @@ from components.targets import AnyTarget, Classification, Multilabel, Regression
 from components.targets.target import FloatArray
 
 
-def fit_quantile(scores: FloatArray, coverage: float) -> FloatArray:
-    """Compute the score that a new row does not exceed with probability ``coverage``.
+def fit_quantile(scores: FloatArray, coverage: float, parts: NDArray[np.int64] | None = None) -> FloatArray:
+    """Compute the score that a row of a new part does not exceed with probability ``coverage``.
+
+    Each of the K parts weighs 1 / (K + 1), divided among its rows, and the new one too. With fewer than
+    coverage / (1 - coverage) parts, but as many rows, nothing finite is sure to hold for a new part: then
+    the known parts share all the weight.
 
     Args:
         scores: Nonconformity of N rows that the model was not trained on: (N,), or (N, L) by label.
         coverage: Probability in (0, 1).
+        parts: (N,) number of the independent part of each row; None if every row is its own.
 
     Returns:
         (1,) or (L,); infinite if N is too small for this coverage.
     """
     columns = scores if scores.ndim > 1 else scores[:, None]
     rows = len(columns)
-    rank = math.ceil((rows + 1) * coverage)
-    if rank > rows:
+    if math.ceil((rows + 1) * coverage) > rows:
         return np.full(columns.shape[1], np.inf)
-    return np.sort(columns, axis=0)[rank - 1]
+    numbers = np.arange(rows) if parts is None else np.unique(parts, return_inverse=True)[1]
+    sizes = np.bincount(numbers)
+    known = len(sizes)
+    share = coverage * (known + 1) / known  # of the weight of the known parts
+    weights = 1 / (known * sizes[numbers])  # (N,)
+    order = np.argsort(columns, axis=0)
+    is_enough = np.cumsum(weights[order], axis=0) >= (share if share <= 1 else coverage) - 1e-12
+    return np.take_along_axis(columns, order, 0)[is_enough.argmax(axis=0), np.arange(columns.shape[1])]
 
 
 def covered(

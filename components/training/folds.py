@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from components.data.parts import connected
 from components.storage.digest import digest
 
 
@@ -70,15 +69,7 @@ def folds_of_rows(samples: pd.DataFrame, inputs: Sequence[str], folds: int) -> n
     Returns:
         (N,) int64.
     """
-    rows, units, count = [], [], len(samples)
-    for cells in (samples["group"], *(samples[f"{name}.digest"] for name in inputs)):
-        codes, known = pd.factorize(cells)
-        rows.append(np.flatnonzero(codes >= 0))
-        units.append(codes[codes >= 0] + count)
-        count += len(known)
-    row, unit = np.concatenate(rows), np.concatenate(units)
-    links = coo_array((np.ones(len(row), np.int8), (row, unit)), shape=(count, count))
-    component = connected_components(links, directed=False)[1][: len(samples)]
+    component = connected((samples["group"], *(samples[f"{name}.digest"] for name in inputs)))
     largest = np.bincount(component).max(initial=0)
     if largest * folds > len(samples) and samples["group"].isna().all():
         component = np.arange(len(samples))

@@ -86,6 +86,8 @@ def _evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
             for candidate in evaluation.candidates
         },
         "fusion_gain": asdict(evaluation.fusion_gain) if evaluation.fusion_gain else None,
+        "answerable": evaluation.answerable,
+        "fusion_gain_answerable": asdict(evaluation.answerable_gain) if evaluation.answerable_gain else None,
         "delivered_gain": asdict(evaluation.delivered_gain),
         "subsets": {"+".join(subset.inputs): subset.metric.value for subset in evaluation.subsets},
         "shapley": evaluation.shapley,

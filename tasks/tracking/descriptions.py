@@ -30,6 +30,7 @@ epoch whose weights are used |
 |---|---|
 | `fusion_gain`, `delivered_gain`, `…_low`, `…_high` | fusion, or the delivered model, against the best \
 single input on the same rows |
+| `fusion_gain_answerable`, `…` | fusion against the best single input on the rows that have this input |
 | `champion_gain` | against the champion at that time |
 | `subset_A_and_B_METRIC`, `worst_subset_drop` | on rows with only these inputs; the loss by the worst such \
 subset |

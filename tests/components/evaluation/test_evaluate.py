@@ -159,3 +159,38 @@ class TestEveryKind:
             expected = target.leaning(answer, answer) - target.leaning(given["prior"][None], answer)
             assert sum(s.shares.values()) == pytest.approx(expected[0])
             assert s.predicted == target.labels(answer)[0]
+
+
+def test_the_gain_of_fusion_is_also_given_on_rows_that_the_best_single_input_can_answer(make_arguments):
+    given = make_arguments()
+    e = evaluate(**given)
+    rows = given["present_test"]["picture"]
+    truth, fused, alone = (
+        given["values_test"],
+        given["candidates"]["gated"].test,
+        given["candidates"]["picture"].test,
+    )
+    right = [(p.argmax(1) == truth)[rows].mean() for p in (fused, alone)]
+    assert (e.best_single, e.answerable) == ("picture", rows.sum())
+    assert e.answerable_gain.value == pytest.approx(right[0] - right[1])
+    assert e.answerable_gain.value < e.fusion_gain.value, "the input is missing in one row of ten"
+    assert f"on the {rows.sum()} of 200 test rows that have picture." in e.fusion_finding
+    assert e.metrics()["fusion_gain_answerable"] == e.answerable_gain.value
+    given["present_test"]["picture"] = np.ones(200, bool)
+    assert " of 200 test rows" not in evaluate(**given).fusion_finding
+
+
+def test_groups_of_test_rows_widen_every_interval(make_arguments):
+    given = make_arguments()
+    order = np.argsort(given["delivered"].subsets[given["inputs"]].argmax(1) != given["values_test"])
+    parts = np.empty(200, int)
+    parts[order] = np.arange(200) // 20  # the errors are in the last groups
+    alone, together = evaluate(**given), evaluate(**given, parts_test=parts)
+
+    def width(each):
+        return each.high - each.low
+
+    assert together.score.value == alone.score.value
+    assert width(together.score) > 2 * width(alone.score)
+    assert width(together.subsets[0].metric) > width(alone.subsets[0].metric)
+    assert width(together.conformal.coverage) > width(alone.conformal.coverage)

@@ -377,3 +377,39 @@ class TestErrors:
     def test_a_table_that_is_not_there(self, predictor: Predictor, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"manifest: there is no .*new\.csv"):
             look(config_of(tmp_path), predictor, carried())
+
+
+class TestGroups:
+    def test_groups_of_new_rows_are_read_from_the_column_of_the_training(
+        self, predictor: Predictor, folder: Path, rows: pd.DataFrame
+    ) -> None:
+        rows["batch"] = [str(row // 6) if row else "" for row in range(len(rows))]
+        rows.to_csv(folder / "new.csv", index=False)
+        sample = look(config_of(folder), predictor, replace(carried(), group="batch")).sample
+        assert sample.groups is not None
+        assert sample.groups[:7] == [None, *["0"] * 5, "1"]
+        lacking = look(config_of(folder), predictor, replace(carried(), group="speaker")).sample
+        assert lacking.groups is None
+
+    def test_groups_are_written_and_read(self, reference: Sample, tmp_path: Path) -> None:
+        grouped = replace(reference, group="batch", groups=["a", None] * (HELD_OUT // 2))
+        write_sample(grouped, tmp_path / "sample.parquet")
+        loaded = read_sample(tmp_path / "sample.parquet")
+        assert (loaded.group, loaded.groups) == (grouped.group, grouped.groups)
+
+    def test_whole_groups_are_compared_and_too_few_of_them_are_named(
+        self, predictor: Predictor, reference: Sample
+    ) -> None:
+        old = replace(reference, group="batch", groups=[str(row // 12) for row in range(HELD_OUT)])
+        moved = replace(old, vectors={name: vectors + 9 for name, vectors in old.vectors.items()}, faulty=0)
+        drift = compared(predictor, old, Incoming(moved, HELD_OUT, (), Quarantine()))
+        assert not drift.drifted, "4 old and 4 new groups have 70 divisions"
+        assert any("4 old and 4 new groups (batch) are too few" in note for note in drift.notes)
+        alone = replace(moved, groups=[None] * HELD_OUT)
+        drift = compared(
+            predictor, replace(old, groups=alone.groups), Incoming(alone, HELD_OUT, (), Quarantine())
+        )
+        assert drift.drifted
+        unknown = replace(moved, groups=None)
+        drift = compared(predictor, old, Incoming(unknown, HELD_OUT, (), Quarantine()))
+        assert any("no column 'batch'" in note for note in drift.notes)

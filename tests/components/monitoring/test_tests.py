@@ -7,6 +7,7 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import chi2_contingency, fisher_exact, ks_2samp, kstest
 
+from components.monitoring.permutation import Divisions, rise
 from components.monitoring.statistics import categories, domain_auc, holm, labels, mmd, numbers, psi, rates
 
 RUNS = 60
@@ -125,9 +126,10 @@ class TestColumns:
         assert labels([[]] * 30, [[]] * 30).p == 1
 
     def test_a_rate_may_be_asked_to_rise(self) -> None:
-        assert rates((50, 100), (10, 100)).p < 1e-6
-        assert rates((50, 100), (10, 100), "greater").p > 0.99
-        assert rates((1, 100), (31, 100)).effect == pytest.approx(0.3)
+        half, tenth, few = (np.arange(100) < count for count in (50, 10, 1))
+        assert rates(half, tenth).p < 1e-6
+        assert rates(half, tenth, "greater").p > 0.99
+        assert rates(few, np.arange(100) < 31).effect == pytest.approx(0.3)
 
     @pytest.mark.parametrize("kind", ["numbers", "categories"])
     def test_chances_are_no_smaller_than_uniform_where_nothing_has_changed(self, kind: str) -> None:
@@ -155,3 +157,60 @@ def test_holm_keeps_the_chance_of_any_false_alarm_also_where_tests_agree() -> No
     for chances in (rng.random((2000, 10)), np.repeat(common, 10, axis=1)):
         alarms = np.mean([min(holm(row.tolist())) <= 0.05 for row in chances])
         assert alarms <= 0.065  # 3 standard errors of 2000 draws
+
+
+Batches = tuple[np.ndarray, list[str]]
+
+
+def batches(rng: np.random.Generator, groups: int, shift: float = 0.0) -> Batches:
+    """Vectors (40 per group, 6) whose groups have a tenth of the variance, and the groups' names."""
+    names = np.repeat(np.arange(groups), 40)
+    effects = rng.normal(0, np.sqrt(0.1), (groups, 6))
+    vectors = effects[names] + rng.normal(0, np.sqrt(0.9), (len(names), 6)) + shift
+    return vectors, [f"batch {name}" for name in names]
+
+
+def all_tests(old: Batches, new: Batches, whole: bool) -> list[float]:
+    """p-values of every kind of test for two sets of batches."""
+    (x, first), (y, second) = old, new
+    divisions = Divisions.of(first, second, 99, seed=0) if whole else None
+    words = [[f"{cell:.0f}" for cell in each[:, 1]] for each in (x, y)]
+    tags = [[["a"] * int(row[2] > 0) + ["b"] * int(row[3] > 0) for row in each] for each in (x, y)]
+    return [
+        numbers(x[:, 0], y[:, 0], divisions=divisions).p,
+        categories(*words, divisions=divisions).p,
+        labels(*tags, divisions=divisions).p,
+        rates(x[:, 4] > 0, y[:, 4] > 0, divisions=divisions).p,
+        mmd(x, y, 99, np.random.default_rng(0), divisions)[1],
+        domain_auc(x, y, 0, divisions)[1],
+    ]
+
+
+def test_batches_of_the_same_population_give_no_alarm_more_often_than_the_level() -> None:
+    rng = np.random.default_rng(0)
+    chances: dict[bool, list[list[float]]] = {True: [], False: []}  # by whether batches stay whole
+    for _ in range(20):
+        old, new = batches(rng, 12), batches(rng, 5)
+        for whole, each in chances.items():
+            each.append(all_tests(old, new, whole))
+    alarms = {whole: np.array(each) <= 0.05 for whole, each in chances.items()}
+    assert (alarms[True].mean(axis=0) <= 0.2).all(), "3 standard errors of 20 draws"
+    assert alarms[False].any(axis=1).mean() >= 0.7, "rows of a batch taken for independent"
+
+
+def test_a_shift_of_whole_batches_is_found() -> None:
+    rng = np.random.default_rng(1)
+    p = all_tests(batches(rng, 12), batches(rng, 5, shift=1.5), whole=True)
+    assert max(p[0], p[1], p[3], p[4]) <= 0.02
+    assert p[2] <= 0.04  # of two labels
+    assert p[5] <= 0.1  # twice the mean of two folds, of 2 or 3 new batches each
+
+
+def test_divisions_by_hand() -> None:
+    # 2 old groups and 1 new one: three divisions, of which only the true one has all ones in the new group
+    divisions = Divisions.of(["a", "a", "b"], ["c", "c"], 2999, seed=0)
+    p = divisions.p_value(np.array([0, 0, 0]), np.array([1, 1]), rise)
+    assert divisions.possible == 3
+    assert p == pytest.approx(1 / 3, abs=0.03)
+    alone = Divisions.of([None, None], [None], 10, seed=0)
+    assert alone.sizes == (2, 1)

@@ -123,3 +123,31 @@ class TestWords:
         none, q = np.zeros((0, len(target.columns))), np.zeros((0, 1))
         assert describe(target, none, q) == []
         assert sizes(target, none, q).shape == abstains(target, none, q).shape == (0,)
+
+
+class TestGroups:
+    def test_each_group_weighs_the_same_by_hand(self):
+        scores = np.array([1.0, 2, 3, 4, 10, 20])
+        parts = np.array([0, 0, 0, 0, 1, 2])
+        # weights 1/12 four times, then 1/3 each; .5 · (3 + 1) / 3 of them is reached at 10
+        assert fit_quantile(scores, 0.5, parts).tolist() == [10.0]
+
+    def test_rows_of_their_own_have_the_quantile_of_all_rows(self):
+        scores = np.arange(1.0, 100)
+        assert fit_quantile(scores, 0.9, np.arange(99)).tolist() == fit_quantile(scores, 0.9).tolist()
+
+    def test_groups_too_few_for_the_promise_have_their_own_quantile(self):
+        scores = np.tile(np.arange(1.0, 101), 3)
+        assert fit_quantile(scores, 0.9, np.repeat([0, 1, 2], 100)).tolist() == [90.0]
+
+    def test_a_row_of_a_new_group_is_covered(self):
+        # 12 groups of 30 rows; half of the variance of a score is the group's
+        rng, covered, naive = np.random.default_rng(0), [], []
+        for _ in range(400):
+            groups = np.repeat(np.arange(13), 30)
+            scores = rng.normal(size=13)[groups] + rng.normal(size=len(groups))
+            known = groups < 12
+            covered.append((scores[~known] <= fit_quantile(scores[known], 0.9, groups[known])).mean())
+            naive.append((scores[~known] <= fit_quantile(scores[known], 0.9)).mean())
+        assert np.mean(covered) > 0.9  # standard error .009
+        assert np.mean(naive) < 0.89
