@@ -1,6 +1,6 @@
 """Options of every encoder; the networks are in components/models/encoders."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -188,8 +188,10 @@ class PretrainedConfig(Section):
         "package:NAME/FOLDER for a folder of an installed Python package."
     )
     revision: str | None = Field(None, description="Branch, tag or commit of a hub model.")
-    pooling: Literal["cls", "mean", "tokens"] = Field(
-        "mean", description="First token, masked mean over tokens, or the whole sequence of tokens."
+    pooling: Literal["cls", "mean", "layers", "tokens"] = Field(
+        "mean",
+        description="First token, masked mean over tokens, the means of up to three layers side by side (at "
+        "two thirds, at nine tenths, the last), or the whole sequence of tokens.",
     )
     tune: Literal["frozen", "full", "lora"] = Field(
         "frozen",
@@ -197,6 +199,19 @@ class PretrainedConfig(Section):
     )
     lora_rank: int = Field(8, ge=1, le=65_536, description="Rank of the LoRA matrices (tune: lora).")
     lora_alpha: float = Field(16, gt=0, description="Scale of the LoRA update (tune: lora).")
+    kernel: int = Field(
+        0,
+        ge=0,
+        le=8192,
+        description="Landmarks of a Gaussian kernel over the embedding (tune: frozen), which are training "
+        "rows: the linear head becomes a kernel machine. 0 is without.",
+    )
+
+    @model_validator(mode="after")
+    def _a_kernel_is_over_vectors_that_stay(self) -> Self:
+        if self.kernel and (self.tune != "frozen" or self.pooling == "tokens"):
+            raise ValueError("kernel: it is over vectors of a frozen model. Take tune: frozen, not tokens")
+        return self
 
 
 class AutoConfig(Section):

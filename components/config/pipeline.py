@@ -140,7 +140,8 @@ class PipelineConfig(Section):
         }
         for name, section in self.inputs.items():
             for option in (option for option, is_set in together.items() if is_set):
-                if isinstance(section.encoder, FittedConfig | UntrainedConfig):
+                has_kernel = getattr(section.encoder, "kernel", 0) > 0
+                if has_kernel or isinstance(section.encoder, FittedConfig | UntrainedConfig):
                     raise ValueError(
                         f"inputs.{name}.encoder: {section.encoder.name} is fitted without gradient, and "
                         f"{option} trains encoders by gradient. Take another encoder, or leave {option} out."

@@ -38,7 +38,7 @@ def _of_checkpoints(encoder: Encoder, config: AnyEncoderConfig) -> dict[str, Ten
     if not isinstance(config, CompositeConfig):
         return {}
     frozen = tuple(
-        f"parts.{number}."
+        f"parts.{number}.base." if part.kernel else f"parts.{number}."
         for number, part in enumerate(config.encoders)
         if isinstance(part, PretrainedConfig) and part.tune == "frozen"
     )

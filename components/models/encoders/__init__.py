@@ -179,7 +179,7 @@ def build_encoder(config: AnyEncoderConfig, preprocessor: Any) -> Encoder:
         prepared = parts_for(preprocessor, len(config.encoders))
         parts = [build_encoder(*each) for each in zip(config.encoders, prepared, strict=True)]
         return Composite(parts, Targets.from_json(config.targets), shared=preprocessor is prepared[0])
-    if isinstance(config, UntrainedConfig) and config.kernel:
+    if isinstance(config, UntrainedConfig | PretrainedConfig) and config.kernel:
         return Kernel(build_encoder(config.model_copy(update={"kernel": 0}), preprocessor), config.kernel)
     if isinstance(preprocessor, SeveralPreprocessor):
         return Several(build_encoder(config, preprocessor.each), preprocessor.pooling)

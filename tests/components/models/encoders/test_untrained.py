@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,13 +11,25 @@ import torch
 from torch import Tensor
 
 from components.config import ImageInput
-from components.config.encoders import HogConfig, MfccConfig, UntrainedConfig
+from components.config.encoders import (
+    CompositeConfig,
+    HogConfig,
+    MfccConfig,
+    PretrainedConfig,
+    UntrainedConfig,
+)
 from components.config.inputs import AudioInput
 from components.models.encoders import Encoder, build_encoder, needs_fit
 from components.models.encoders.hog import Hog
 from components.models.encoders.kernel import Kernel
 from components.models.encoders.mfcc import Mfcc
+from components.models.encoders.several import Several
+from components.models.weights import own_tensors
+from components.preprocess.image import ImagePreprocessor
+from components.preprocess.several import SeveralPreprocessor
 from tests.components.models.encoders.test_contract import CONFIGS, ROWS, Facts, pictures, sound
+from tests.components.models.encoders.test_pretrained import vit
+from tests.components.small_targets import alone
 
 CASES: dict[str, tuple[type[UntrainedConfig], str, Callable[[], dict[str, Tensor]], int]] = {
     "hog": (HogConfig, "image", pictures, 36 * (9 + 49) + 64 + 96),
@@ -158,6 +171,27 @@ class TestKernel:
         fresh, _ = build("mfcc", 4)
         fresh.load_state_dict(encoder.state_dict())
         assert torch.equal(fresh(batch), encoder(batch))
+
+    def test_it_is_over_several_views_of_a_row_too(self) -> None:
+        several = SeveralPreprocessor(ImagePreprocessor(28, "pad", 8), "mean")
+        encoder = build_encoder(HogConfig(kernel=3), several)
+        assert isinstance(encoder, Kernel)
+        assert isinstance(encoder.base, Several)
+
+    def test_a_composite_stores_it_but_not_the_checkpoint_under_it(self, tmp_path: Path) -> None:
+        parts = [PretrainedConfig(model=vit(tmp_path / "vit"), kernel=3), HogConfig(kernel=3)]
+        config = CompositeConfig(encoders=parts, targets=alone(2).to_json())
+        own = own_tensors(build_encoder(config, Facts("image")), config)
+        buffers = {"landmarks", "whitening", "variance"}
+        assert {f"parts.{part}.{name}" for part in (0, 1) for name in buffers} <= own.keys()
+        assert not [name for name in own if name.startswith("parts.0.base.")]
+
+
+def test_a_kernel_is_over_vectors_of_a_frozen_model() -> None:
+    PretrainedConfig(model="org/name", kernel=10, pooling="layers")
+    for options in ({"tune": "lora"}, {"tune": "full"}, {"pooling": "tokens"}):
+        with pytest.raises(ValueError, match="kernel: it is over vectors of a frozen model"):
+            PretrainedConfig.model_validate({"model": "org/name", "kernel": 10, **options})
 
 
 def test_what_has_no_effect_is_refused() -> None:
