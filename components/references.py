@@ -170,7 +170,8 @@ class OutOfFold:
     """One input as encoders give it that have not learned from the row.
 
     Attributes:
-        features: Embeddings of training and validation rows, in the space of the encoder that is delivered.
+        features: Embeddings of training and validation rows and of those without a target, in the space of
+            the encoder that is delivered.
         natural: Folder of shards with the natural parameters (K,) of training rows, by content.
         seconds: Duration of the trainings without each fold.
     """
@@ -209,6 +210,8 @@ class TeacherPredictions:
         uses: Inputs of the teacher itself.
         answered: Distinct rows that had to be predicted now.
         teacher: Bundle of the teacher.
+        training: Number of training rows.
+        out_of_fold: Number of these for which the teacher's prediction is out of fold.
     """
 
     store: str
@@ -218,6 +221,8 @@ class TeacherPredictions:
     uses: tuple[str, ...]
     answered: int
     teacher: str
+    training: int
+    out_of_fold: int
 
 
 @dataclass(frozen=True)

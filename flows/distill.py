@@ -72,7 +72,8 @@ def distill(
     root = workspace.resolve()
     with running(*engines), open_run(plan.path, plan.pipeline, root, tracking_file, "distill", facts) as run:
         dataset = ingest_task.submit(run).result()
-        teacher = teach_task.submit(run, dataset, plan.file.teacher, plan.path).result()
+        inputs = {name: list(student.inputs) for name, student in plan.students.items()}
+        teacher = teach_task.submit(run, dataset, plan.file.teacher, plan.path, inputs).result()
         learning = {name: _learn(run, dataset, teacher, plan, name) for name in plan.students}
         learned = {name: [future.result() for future in futures] for name, futures in learning.items()}
         compared = compare_task.submit(run, dataset, teacher, learned)

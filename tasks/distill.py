@@ -1,12 +1,14 @@
 """Tasks: what the teacher's help came to, and the students' place in the registry."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
 import torch
 
 from components.data.parts import independent_parts
 from components.data.samples import open_samples_table
+from components.distillation.expectation import expectations
 from components.distillation.figures import gains
 from components.distillation.results import Arm, DistillationResult, StudentEvaluator
 from components.distillation.teacher import open_predictions
@@ -92,15 +94,15 @@ def _compare(
         evaluation = each.evaluated.read()
         return Arm(each.context.config.seed, evaluation.delivered.validation[evaluation.metric], predictions)
 
-    students = []
+    students, inputs = [], {}
     for name, all_arms in learned.items():
         alone, with_teacher = (
             sorted((arm(each) for each in all_arms if each.with_teacher is kind), key=lambda arm: arm.seed)
             for kind in (False, True)
         )
         parameters = all_arms[0].training.parameters
-        inputs = tuple(all_arms[0].context.config.inputs)
-        students.append(evaluator.student(name, inputs, parameters, alone, with_teacher))
+        inputs[name] = tuple(all_arms[0].context.config.inputs)
+        students.append(evaluator.student(name, inputs[name], parameters, alone, with_teacher))
     answers = target.predict(natural[:, dataset.targets.slices[target.name]]).numpy()[known]
     return DistillationResult(
         target=target.name,
@@ -112,6 +114,8 @@ def _compare(
         teacher_inputs=teacher.uses,
         teacher=evaluator.interval(answers),
         students=tuple(students),
+        expectations=expectations(dataset, Path(teacher.teacher), inputs),
+        in_sample=teacher.training - teacher.out_of_fold,
     )
 
 

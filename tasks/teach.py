@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from prefect import get_run_logger
+
+from components.distillation.expectation import expectations
 from components.distillation.teacher import teach
 from components.errors import ModelError
 from components.references import Dataset, TeacherPredictions
@@ -13,20 +16,31 @@ from tasks.tracking import registry, runs
 
 
 @step(name="teach", task_run_name="ask the teacher", tags=["features"])
-def teach_task(context: Context, dataset: Dataset, teacher: str | None, pipeline: Path) -> TeacherPredictions:
-    """Predict all rows with the teacher, except those that the cache holds already.
+def teach_task(
+    context: Context,
+    dataset: Dataset,
+    teacher: str | None,
+    pipeline: Path,
+    students: dict[str, list[str]],
+) -> TeacherPredictions:
+    """Predict all rows with the teacher, except those in the cache, and say if its help is to be expected.
 
     Args:
         context: The run.
         dataset: Reference to the samples.
         teacher: Teacher of the distill file.
         pipeline: Pipeline file, named in the remedy where there is no teacher.
+        students: Inputs of each student, by name.
     """
     progress = Progress(context, "teach")
     bundle = _bundle(context, teacher, pipeline)
     with gpu_slot(context):
         predictions = teach(dataset, context.config, bundle, context.cache / "teachers", progress)
     runs.log_metrics(context.tracking, context.mlflow_run, {"teacher_rows_answered": predictions.answered})
+    for expectation in expectations(dataset, bundle, students):
+        get_run_logger().info("%s", expectation.sentence)
+        worth = {f"{expectation.student}_expected_worth": expectation.worth}
+        runs.log_metrics(context.tracking, context.mlflow_run, worth)
     progress.finish(
         f"{predictions.answered} of {dataset.rows} rows answered from {' + '.join(predictions.uses)}"
     )

@@ -37,8 +37,8 @@ class SoftConfig(Section):
     temperature: float = Field(
         2.0,
         gt=0,
-        description="Divisor of the logits of both. The teacher was trained on the training rows and is "
-        "overconfident on them; higher values soften its predictions. It does not apply to numbers.",
+        description="Divisor of the logits of both. A teacher that was not cross-fitted is overconfident on "
+        "its training rows; higher values soften its predictions. It does not apply to numbers.",
     )
 
 
@@ -108,9 +108,10 @@ class DistillConfig(Section):
         default_factory=ObjectiveConfig, description="Objective of the students besides the labels."
     )
     seeds: list[int] = Field(
-        [0, 1, 2],
+        list(range(8)),
         min_length=1,
-        description="Seeds; each student is trained with and without the teacher for each.",
+        description="Seeds; each student is trained with and without the teacher for each. Eight tell a "
+        "teacher's help from chance.",
     )
     register_students: bool = Field(
         False, description="Register each student's training with the best validation metric."

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from components.config.inputs import InputConfig
 from components.data.ingest import AUDIT_GROUP, TIME
+from components.data.splits import UNLABELLED
 from components.errors import DataError
 from components.references import Dataset, Features
 from components.storage.column import Column
@@ -211,6 +212,13 @@ def learning_rows(dataset: Dataset, inputs: Sequence[str]) -> pd.DataFrame:
                 "(data.split)."
             )
     return samples[samples["split"].isin(["train", "val"])]
+
+
+def transfer_rows(dataset: Dataset, inputs: Sequence[str]) -> pd.DataFrame:
+    """Select rows without a target that have any of the inputs, as training rows."""
+    samples = open_samples_table(dataset).rows(inputs)
+    has_input = samples[[f"{name}.digest" for name in inputs]].notna().any(axis=1)
+    return samples[samples["split"].eq(UNLABELLED) & has_input].assign(split="train")
 
 
 def rows_digest(samples: pd.DataFrame, inputs: Sequence[str]) -> str:

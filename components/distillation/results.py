@@ -1,10 +1,11 @@
 """Results of distillation: the same student with its teacher and alone, seed by seed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from components.distillation.expectation import Expectation
 from components.evaluation.bootstrap import Rivals, bootstrap_intervals, mean_gain, paired_gain
 from components.evaluation.intervals import (
     UNDEFINED,
@@ -20,6 +21,7 @@ from components.evaluation.replicates import Parts
 from components.results.table import Table, interval, number, text
 from components.targets import AnyTarget
 
+_SEEDS = 8
 _HELPS: dict[Significance, str] = {
     "yes": "helps",
     "no": "does not help",
@@ -94,6 +96,8 @@ class DistillationResult(Stored):
     teacher_inputs: tuple[str, ...]
     teacher: Interval  # its own test metric
     students: tuple[StudentResult, ...]
+    expectations: tuple[Expectation, ...] = ()  # of students whose teacher was cross-fitted
+    in_sample: int = 0  # training rows for which the teacher's prediction is not out of fold
 
     @property
     def headline(self) -> str:
@@ -105,8 +109,21 @@ class DistillationResult(Stored):
         """A sentence per student, and the teacher's own result."""
         return (
             *map(self._sentence, self.students),
+            *(each.sentence for each in self.expectations),
+            *self._doubts(),
             f"Teacher: {' + '.join(self.teacher_inputs)}, test {self.metric} {self.teacher.value:.3f}.",
         )
+
+    def _doubts(self) -> Iterator[str]:
+        """Say what weakens the verdicts."""
+        fewest = min((len(student.seeds) for student in self.students), default=_SEEDS)
+        if fewest < _SEEDS:
+            yield f"{fewest} seeds: an interval over fewer than {_SEEDS} seeds is wide and uncertain itself."
+        if self.in_sample:
+            yield (
+                f"For {self.in_sample} training rows the teacher's predictions are not out of fold, so it is "
+                "surer of them than of others; a pipeline with training.folds gives a teacher that is not."
+            )
 
     def _sentence(self, student: StudentResult) -> str:
         over_seeds = f", {signed(student.over_seeds)} over seeds" if len(student.seeds) > 1 else ""
@@ -140,8 +157,8 @@ class DistillationResult(Stored):
         return Table.of(
             f"All on the same {self.rows} test rows. Two {level} intervals of the mean gain over the seeds: "
             f"over rows, the paired bootstrap ({self.resamples} resamples) for these trained models; over "
-            "seeds, Student's t for these rows. 'yes' needs both above 0. The teacher was fitted to the rows "
-            "that the students learned from; test rows are new to both.",
+            "seeds, Student's t for these rows. 'yes' needs both above 0. Test rows are new to teacher "
+            "and students.",
             self.students,
             (text("student"), lambda student: student.name),
             (text("inputs"), lambda student: " + ".join(student.inputs)),
@@ -155,9 +172,14 @@ class DistillationResult(Stored):
                 lambda student: student.over_seeds,
             ),
             (text("helps", brief=""), lambda student: student.verdict),
+            (number("expected worth", ".1f", brief="", undefined="not measured"), self._worth),
             (number(f"{metric} of the teacher", brief=""), lambda student: self.teacher.value),
             title=f"{self.rows} test rows, {level} intervals, means over the seeds",
         )
+
+    def _worth(self, student: StudentResult) -> float:
+        """Return what the teacher was expected to be worth, times the labels; NaN where not measured."""
+        return next((each.worth for each in self.expectations if each.student == student.name), float("nan"))
 
     def _seed_table(self) -> Table:
         return Table.of(

@@ -1,8 +1,8 @@
 """Predictions and vectors of a delivered model, the teacher, for every row that students learn from.
 
-A teacher was fitted to the training rows, so it is surer of those, and more often right, than of others.
-Students learn from training rows alone, and a temperature above 1 softens the teacher's certainty.
-The gain is measured on test rows that neither has seen.
+A teacher was fitted to its training rows, so it is surer of those, and more often right, than of others.
+For these rows students get what it predicts out of fold, where its bundle carries that; of other teachers a
+temperature above 1 softens the certainty. The gain is measured on test rows that neither has seen.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from components.config import PipelineConfig
@@ -18,6 +19,7 @@ from components.data.examples import as_table
 from components.data.samples import open_samples_table
 from components.errors import ModelError
 from components.inference.ensemble import CandidateEnsemble, Embeddings
+from components.inference.out_of_fold import OutOfFoldPredictions, read_out_of_fold, row_contents
 from components.inference.predictor import Predictor
 from components.models.fusion.late import Late
 from components.models.fusion.masking import as_vector, hide_absent
@@ -62,7 +64,11 @@ def teach(
     vectors = sum(encoder.width for encoder in predictor.bundle.single_encoders.values())
     embedding = teacher.fused.fusion.width if has_fused_vector(teacher) else vectors  # type: ignore[union-attr]
     facts = [bundle_digest(bundle), digest_json(dataset.targets.to_json())]
-    store = ShardStore(cache / f"teacher-{digest(*facts, code_digest(predict_rows))}", "parquet")
+    code = code_digest(predict_rows, unseen_rows, row_contents)
+    store = ShardStore(cache / f"teacher-{digest(*facts, code)}", "parquet")
+    carried = read_out_of_fold(bundle)
+    if carried is not None and not set(carried.inputs) <= set(inputs):
+        carried = None  # its rows cannot be told by the contents of these inputs
     missing = store.missing(keys)
     todo = samples.assign(key=keys).drop_duplicates("key").set_index("key").loc[missing]
     table = as_table(todo, config.inputs)
@@ -73,11 +79,48 @@ def teach(
             predict_rows(predictor, table.iloc[first : min(first + _BATCH, stop)], dataset.targets)
             for first in range(start, stop, _BATCH)
         ]
-        store.append(missing[start:stop], list(np.concatenate(parts)))
+        rows = np.concatenate(parts)  # (n, K + E)
+        if carried is not None:
+            positions, natural = unseen_rows(carried, todo.iloc[start:stop], teacher.targets, dataset.targets)
+            rows[positions, : dataset.targets.width] = natural
+        store.append(missing[start:stop], list(rows))
         progress(stop, len(missing))
+    train = samples[samples["split"].eq("train")]
+    unseen = 0 if carried is None else len(carried.find(row_contents(train, carried.inputs))[0])
     return TeacherPredictions(
-        str(store.folder), inputs, dataset.targets.width, embedding, teacher.inputs, len(missing), str(bundle)
+        store=str(store.folder),
+        inputs=inputs,
+        width=dataset.targets.width,
+        embedding=embedding,
+        uses=teacher.inputs,
+        answered=len(missing),
+        teacher=str(bundle),
+        training=len(train),
+        out_of_fold=unseen,
     )
+
+
+def unseen_rows(
+    carried: OutOfFoldPredictions, samples: pd.DataFrame, known: Targets, targets: Targets
+) -> tuple[NDArray[np.intp], np.ndarray]:
+    """Find the rows that a teacher has learned from, with what it predicts of them out of fold.
+
+    Args:
+        carried: Predictions in its bundle.
+        samples: N rows of the samples table.
+        known: Targets of the teacher.
+        targets: Targets of the pipeline; its numbers are predicted in their units.
+
+    Returns:
+        Positions (n,) of the rows, and natural parameters (n, K) float32.
+    """
+    positions, lines = carried.find(row_contents(samples, carried.inputs))
+    parts = []
+    for target, own in zip(targets, known, strict=True):
+        predictions = carried.predictions(own.name, carried.inputs, lines)
+        assert predictions is not None, "the table has all inputs of every target"
+        parts.append(target.mix([torch.from_numpy(predictions)]))
+    return positions, torch.cat(parts, dim=1).float().numpy()
 
 
 @torch.inference_mode()

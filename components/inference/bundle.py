@@ -4,7 +4,8 @@
 one safetensors file for each set of encoder weights, one JSON file for each preprocessor. For search
 also ``aligned.safetensors`` (projections) and ``gallery.parquet`` (:mod:`components.retrieval.gallery`), for
 monitoring ``reference.parquet`` (see :mod:`components.monitoring.reference`), for promotion
-``learned.parquet`` (:mod:`components.inference.learned_rows`).
+``learned.parquet`` (:mod:`components.inference.learned_rows`), for students ``out-of-fold.parquet``
+(:mod:`components.inference.out_of_fold`).
 """
 
 import json
@@ -27,6 +28,7 @@ from components.data.spelling import Spelling, guess_spelling
 from components.errors import ModelError
 from components.inference.ensemble import CandidateEnsemble
 from components.inference.learned_rows import LEARNED, LearnedRows, write_learned
+from components.inference.out_of_fold import OUT_OF_FOLD
 from components.inference.reference_rows import Sample, write_sample
 from components.models.encoders import Encoder
 from components.models.fusion import build_fusion
@@ -127,6 +129,7 @@ def save_bundle(
     search: Searchable | None = None,
     sample: Sample | None = None,
     learned: Iterable[LearnedRows] = (),
+    out_of_fold: pa.Table | None = None,
 ) -> None:
     """Write a bundle; the folder appears whole or not at all.
 
@@ -141,6 +144,7 @@ def save_bundle(
         search: What search needs, if it shall be possible.
         sample: What new data can be compared with, if the model shall carry it.
         learned: Rows that the model has learned from, and those of each of its teachers.
+        out_of_fold: Predictions for the training rows by parts that have not learned from them.
     """
     if folder.exists():
         shutil.rmtree(folder)
@@ -167,6 +171,8 @@ def save_bundle(
         if sample is not None:
             write_sample(sample, temporary / REFERENCE)
         write_learned(learned, temporary / LEARNED)
+        if out_of_fold is not None:
+            pq.write_table(out_of_fold, temporary / OUT_OF_FOLD, compression="zstd")
         write_json(
             temporary / "model.json",
             {
@@ -189,7 +195,7 @@ def save_bundle(
 def model_digest(folder: Path) -> str:
     """Digest of what answers: weights, preprocessing and settings; not of the samples that the model carries
     and not of ``facts``, which say where it comes from."""
-    carried = {"model.json", GALLERY, REFERENCE, LEARNED}
+    carried = {"model.json", GALLERY, REFERENCE, LEARNED, OUT_OF_FOLD}
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in carried)
     values = json.loads((folder / "model.json").read_text("utf-8"))
     del values["facts"]

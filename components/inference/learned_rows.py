@@ -21,6 +21,7 @@ from components.config.pipeline import PipelineConfig
 from components.data.contents import content_keys
 from components.data.samples import open_samples_table
 from components.data.spelling import identity
+from components.data.splits import UNLABELLED
 from components.references import Dataset
 from components.storage.atomic import replacing
 from components.storage.digest import short_digest
@@ -128,7 +129,7 @@ class LearnedRows:
         return known
 
 
-def learned_rows(dataset: Dataset, config: PipelineConfig) -> LearnedRows:
+def learned_rows(dataset: Dataset, config: PipelineConfig, unlabelled: bool = False) -> LearnedRows:
     """Collect the training and validation rows of a run.
 
     Contents without image or audio are left out where rows have ids and more than one in ten contents is
@@ -137,7 +138,9 @@ def learned_rows(dataset: Dataset, config: PipelineConfig) -> LearnedRows:
     Args:
         dataset: Reference to the samples.
         config: The pipeline.
+        unlabelled: Whether the model has learned from rows without a target too.
     """
+    splits = ["train", "val", *[UNLABELLED] * unlabelled]
     table = open_samples_table(dataset)
     columns = {name: f"{name}.digest" for name in config.inputs}
     files = [columns[name] for name, section in config.inputs.items() if section.modality in _FILES]
@@ -145,7 +148,7 @@ def learned_rows(dataset: Dataset, config: PipelineConfig) -> LearnedRows:
     groups: set[int] = set()
     for part in range(len(table.ends)):
         rows = table.group(part, ["id", "split", "group", *columns.values()]).to_pandas()
-        rows = rows[rows["split"].isin(["train", "val"])]
+        rows = rows[rows["split"].isin(splits)]
         ids.extend(map(name_key, rows["id"]) if dataset.named else ())
         groups.update(map(name_key, rows["group"].dropna().unique()))
         has_file = rows[files].notna().any(axis=1)

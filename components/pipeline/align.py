@@ -10,7 +10,7 @@ from torch import nn
 
 from components.config import PipelineConfig, PretrainedConfig
 from components.config.alignment import AlignmentConfig, DCCAConfig
-from components.data.samples import learning_rows, presence, rows_digest
+from components.data.samples import learning_rows, presence, rows_digest, transfer_rows
 from components.errors import DataError
 from components.models.code import encoder_code
 from components.models.encoders import build_encoder
@@ -206,12 +206,12 @@ def auxiliary_facts(config: PipelineConfig) -> dict[str, Any] | None:
 
 
 def paired_rows(dataset: Dataset, inputs: list[str]) -> pd.DataFrame:
-    """Training and validation rows that have two inputs or more.
+    """Training and validation rows that have two inputs or more; those without a target are for training.
 
     Raises:
         DataError: If there are none of one of the two.
     """
-    samples = learning_rows(dataset, inputs)
+    samples = pd.concat([learning_rows(dataset, inputs), transfer_rows(dataset, inputs)])
     samples = samples[presence(samples, inputs).sum(1) > 1]
     for split in ("train", "val"):
         if not (samples["split"] == split).any():

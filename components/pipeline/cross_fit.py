@@ -8,7 +8,7 @@ import torch
 from sklearn.linear_model import RidgeCV
 
 from components.config.pipeline import PipelineConfig
-from components.data.samples import learning_rows
+from components.data.samples import learning_rows, transfer_rows
 from components.models.fusion.masking import as_vector, token_mask
 from components.models.weights import read_tensors
 from components.pipeline.extract import extract
@@ -49,9 +49,10 @@ def cross_fit(
     """
     name = prepared.input
     samples = learning_rows(dataset, [name])
+    spare = transfer_rows(dataset, [name])[f"{name}.digest"].drop_duplicates().tolist()
     between = samples.loc[samples["split"].eq("val"), f"{name}.digest"].drop_duplicates().tolist()
     heads = [Path(fit.head).parent.name for fit in fits]
-    key = digest(Path(features.store).name, *heads, *between, code_digest(cross_fit))
+    key = digest(Path(features.store).name, *heads, *between, *spare, code_digest(cross_fit))
     delivered = ShardStore(Path(features.store), "parquet")
     embedded = ShardStore(cache / f"{name}-folds-{key}", "parquet")
     natural = ShardStore(cache / f"{name}-natural-{key}", "parquet")
@@ -71,7 +72,8 @@ def cross_fit(
         with torch.no_grad():
             natural.append(held, head(as_vector(torch.from_numpy(own.stack(held)))).numpy())
         embedded.append(held, vectors)
-    if rest := embedded.missing(between):  # content that training rows share has been given already
+    # Content that training rows share has been given already. No encoder has seen rows without a target.
+    if rest := embedded.missing(list(dict.fromkeys([*between, *spare]))):
         embedded.append(rest, delivered.stack(rest))
     store = Features(features.encoder, str(embedded.folder), features.rows, 0)
     folders = [fit.training.folder for fit in fits if fit.training is not None]

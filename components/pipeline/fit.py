@@ -4,12 +4,13 @@ from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from components.config import PipelineConfig
 from components.config.encoders import AnyEncoderConfig
 from components.data.recency import recency
-from components.data.samples import learning_rows, load_embeddings, rows_digest
+from components.data.samples import learning_rows, load_embeddings, rows_digest, transfer_rows
 from components.distillation.setup import DistillationSetup
 from components.errors import ConfigError
 from components.inference.embedder import Embedder
@@ -75,6 +76,8 @@ def fit(
     torch.manual_seed(seed)
     encoder = build_encoder(options.encoder, open_preprocessor(prepared))
     samples = encoder_rows(dataset, name, config, fold)
+    if distillation is not None:
+        samples = pd.concat([samples, transfer_rows(dataset, [name])])
     row_weights = recency(dataset, samples[samples["split"] == "train"], config.training.half_life)
     facts: dict[str, object] = {
         "prepared": prepared.fingerprint,

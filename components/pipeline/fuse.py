@@ -9,7 +9,7 @@ import torch
 
 from components.config import PipelineConfig
 from components.data.recency import recency
-from components.data.samples import learning_rows, open_samples_table, rows_digest
+from components.data.samples import learning_rows, open_samples_table, rows_digest, transfer_rows
 from components.distillation.setup import DistillationSetup
 from components.models.code import encoder_code, fusion_code
 from components.models.encoders import build_encoder
@@ -88,6 +88,8 @@ def fuse(
     widths = {name: feature.encoder.width for name, feature in features.items()}
     network = Fused(build_fusion(config.fusion, widths, dataset.targets), dataset.targets)
     samples = fusion_rows(dataset, config, fold)
+    if distillation is not None:
+        samples = pd.concat([samples, transfer_rows(dataset, list(features))])
     weights = recency(dataset, samples[samples["split"] == "train"], config.training.half_life)
     learned = {name: unseen[name].features if unseen else feature for name, feature in features.items()}
     stop = None if whole is None else whole.training.best_epoch + 1

@@ -23,6 +23,7 @@ from components.inference.ensemble import (
     Subset,
 )
 from components.inference.learned_rows import learned_rows, read_learned
+from components.inference.out_of_fold import out_of_fold_table
 from components.inference.selection import calibrate_and_choose
 from components.models.fusion import build_fusion
 from components.models.networks import Fused
@@ -61,10 +62,12 @@ class SelectionRows:
     """Rows by which the delivered model was calibrated and chosen; no candidate has learned from them.
 
     Attributes:
+        samples: N rows of the samples table.
         predicted: Natural parameters of every candidate.
         values: Encoded values (N, ...) by target.
     """
 
+    samples: pd.DataFrame
     predicted: Predicted
     values: dict[str, Tensor]
 
@@ -141,9 +144,18 @@ def package_model(
         spellings=dataset.spellings,
         search=None if aligned is None else _search(dataset, fused, aligned, config),
         sample=reference,
-        learned=[learned_rows(dataset, config), *(() if teacher is None else read_learned(teacher))],
+        learned=[
+            learned_rows(dataset, config, uses_unlabelled(config, teacher)),
+            *(() if teacher is None else read_learned(teacher)),
+        ],
+        out_of_fold=out_of_fold_table(model, selection.samples, selection.predicted) if unseen else None,
     )
     return selection
+
+
+def uses_unlabelled(config: PipelineConfig, teacher: Path | None) -> bool:
+    """Tell whether a model has learned from rows without a target: by alignment, or from a teacher."""
+    return teacher is not None or config.alignment is not None
 
 
 def assemble(
@@ -183,7 +195,7 @@ def assemble(
     predicted = Predicted(natural, made, present)
     coverage = config.evaluation.coverage
     predicted = calibrate_and_choose(model, predicted, values, coverage, rows.folds, rows.parts)
-    return model, SelectionRows(predicted, values)
+    return model, SelectionRows(rows.samples, predicted, values)
 
 
 def _open_fused(fused: FusedModel, config: PipelineConfig, targets: Targets) -> Fused:

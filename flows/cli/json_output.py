@@ -146,6 +146,7 @@ def distilled_json(distilled: Distilled) -> str:
                 }
                 for student in result.students
             },
+            "expected": {each.student: {**asdict(each), "worth": each.worth} for each in result.expectations},
             "models": {
                 name: {**asdict(registered.version), "champion": registered.champion}
                 for name, registered in distilled.registered.items()

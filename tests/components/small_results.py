@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from components.audit.results import Agreement, Audit, Duplicates, Leak, Shuffled, SplitGroups
+from components.distillation.expectation import Expectation
 from components.distillation.results import DistillationResult, SeedResult, StudentResult
 from components.evaluation.evaluate import evaluate
 from components.evaluation.intervals import Gain, Interval
@@ -57,6 +58,8 @@ DISTILLATION = DistillationResult(
         StudentResult("hint", ("text",), 1234, (_SEED,), gained(0.1), Interval(0.1, NAN, NAN)),
         StudentResult("pair", ("image", "text"), 99, (_SEED,) * 2, gained(0.02), around(0.02, 0.12)),
     ),
+    expectations=(Expectation("hint", 80, 100, 60, 0.5, 0.4),),
+    in_sample=20,
 )
 
 EXPLANATIONS = Explanations(

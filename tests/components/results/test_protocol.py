@@ -83,6 +83,7 @@ TABLES = {
             "low (seeds)",
             "high (seeds)",
             "helps",
+            "expected worth",
             "accuracy of the teacher",
         ],
         "distillation_seeds": [
