@@ -30,6 +30,21 @@ class CalibrationResult(Stored):
 
 
 @dataclass(frozen=True)
+class SubsetCoverage(Stored):
+    """Coverage of the sets of the test rows that have just these inputs.
+
+    `calibrated` counts the rows that the quantile comes from. `is_exact` is True if they too have just these
+    inputs; else further inputs of theirs are hidden, and the promise assumes that inputs miss at random.
+    """
+
+    inputs: tuple[str, ...]
+    rows: int
+    coverage: Interval
+    calibrated: int
+    is_exact: bool
+
+
+@dataclass(frozen=True)
 class ConformalResult(Stored):
     """Coverage of the conformal sets of the test rows, against what they promise.
 
@@ -41,3 +56,4 @@ class ConformalResult(Stored):
     coverage: Interval
     size: float
     abstained: float
+    subsets: tuple[SubsetCoverage, ...] = ()  # those that test rows have

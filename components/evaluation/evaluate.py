@@ -9,7 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from components.evaluation.bootstrap import bootstrap_intervals, mcnemar, mean_share, paired_gain
-from components.evaluation.calibration import CalibrationResult, ConformalResult, ReliabilityBin
+from components.evaluation.calibration import (
+    CalibrationResult,
+    ConformalResult,
+    ReliabilityBin,
+    SubsetCoverage,
+)
 from components.evaluation.over_time import over_time
 from components.evaluation.replicates import Parts
 from components.evaluation.results import (
@@ -53,6 +58,8 @@ class DeliveredPredictions:
             any input of the subset holds the prior; the subset of all inputs is what the model delivers.
         answering: Name of the candidate that predicts for a subset, if it differs between subsets.
         quantiles: (N_test, Q) quantiles of conformal prediction.
+        having: Inputs that each test row has.
+        calibrated: Rows that a subset's quantiles come from: how many, and whether they have just its inputs.
     """
 
     candidate: str
@@ -62,6 +69,8 @@ class DeliveredPredictions:
     subsets: Mapping[tuple[str, ...], FloatArray]
     quantiles: FloatArray
     answering: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    having: Sequence[tuple[str, ...]] = ()
+    calibrated: Mapping[tuple[str, ...], tuple[int, bool]] = field(default_factory=dict)
 
 
 def evaluate(
@@ -213,9 +222,7 @@ def evaluate(
         balance=dict(balance or {}),
         warn_below=warn_below,
         calibration=_calibration(target, values_test, delivered.uncalibrated, final, delivered.temperature),
-        conformal=_conformal(
-            target, values_test, final, delivered.quantiles, coverage, confidence, parts_test
-        ),
+        conformal=_conformal(target, values_test, final, delivered, coverage, confidence, parts_test),
         samples=_worst(
             target,
             values_test,
@@ -294,20 +301,28 @@ def _conformal(
     target: AnyTarget,
     values: np.ndarray,
     predictions: FloatArray,
-    quantiles: FloatArray,
+    delivered: DeliveredPredictions,
     coverage: float,
     confidence: float,
     parts: Parts | None,
 ) -> ConformalResult:
     """Compute coverage on test with its interval, and the sets' size."""
+    quantiles = delivered.quantiles
     inside = covered(target, values, predictions, quantiles)
     held = sizes(target, predictions, quantiles)
+    subsets = []
+    for subset, calibrated in delivered.calibrated.items():
+        mine = np.array([having == subset for having in delivered.having], dtype=bool)
+        if mine.any():
+            share = mean_share(inside[mine], None if parts is None else parts[mine], confidence)
+            subsets.append(SubsetCoverage(subset, int(mine.sum()), share, *calibrated))
     finite = held[np.isfinite(held)]
     return ConformalResult(
         promised=coverage,
         coverage=mean_share(inside, parts, confidence),
         size=float(finite.mean()) if len(finite) else float("nan"),
         abstained=float(abstains(target, predictions, quantiles).mean()),
+        subsets=tuple(subsets),
     )
 
 

@@ -282,8 +282,26 @@ class Evaluation(Stored):
                 tuple(self.shapley.items()),
             ),
             "over_time": self._time_table(),
+            "coverage": self._coverage_table(),
         }
         return {name: table for name, table in tables.items() if table.rows}
+
+    def _coverage_table(self) -> Table:
+        return Table.of(
+            f"Share of the test rows whose conformal set holds the truth, by the inputs that they have; "
+            f"{self.conformal.promised:.0%} promised. Rows with hidden inputs stand for others only if "
+            "inputs are missing at random.",
+            self.conformal.subsets,
+            (text("inputs"), lambda subset: " + ".join(subset.inputs)),
+            (number("test rows", ""), lambda subset: subset.rows),
+            (number("coverage"), lambda subset: subset.coverage.value),
+            (interval("interval"), lambda subset: subset.coverage),
+            (number("calibration rows", ""), lambda subset: subset.calibrated),
+            (
+                text("calibrated on rows with"),
+                lambda subset: "just these inputs" if subset.is_exact else "further inputs, hidden",
+            ),
+        )
 
     def _candidate_table(self) -> Table:
         metric, level = self.metric, f"{self.confidence:.0%}"

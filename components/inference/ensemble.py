@@ -7,6 +7,7 @@ learned from. So, as far as these rows can tell, no row is scored by something w
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
@@ -149,15 +150,19 @@ class Choice:
 
     Attributes:
         temperatures: Temperature by candidate and subset.
-        members: Members of the ensemble, by subset; one that counts twice stands twice.
+        members: Members of the ensemble and how often each counts, by subset.
         candidate: Candidate that predicts, by subset.
         quantiles: Conformal quantiles by subset.
+        calibrated: Rows that the quantiles come from, by subset: their number, and whether they have no
+            input beside those of the subset. Else further inputs are hidden, which assumes that inputs are
+            missing at random.
     """
 
     temperatures: dict[str, dict[Subset, float]] = field(default_factory=dict)
-    members: dict[Subset, list[str]] = field(default_factory=dict)
+    members: dict[Subset, dict[str, int]] = field(default_factory=dict)
     candidate: dict[Subset, str] = field(default_factory=dict)
     quantiles: dict[Subset, list[float]] = field(default_factory=dict)
+    calibrated: dict[Subset, tuple[int, bool]] = field(default_factory=dict)
 
 
 class CandidateEnsemble(nn.Module):
@@ -207,22 +212,23 @@ class CandidateEnsemble(nn.Module):
         those of calibrated predictions.
         """
         if candidate == AVERAGE:
-            return self._mix(target, subset, rows, subset)
+            return self._mix(target, dict.fromkeys(subset, 1), rows, subset)
         if candidate == ENSEMBLE and not (isinstance(rows, Predicted) and ENSEMBLE in rows.fused):
-            return self._mix(target, self.choices[target.name].members.get(subset, subset), rows, subset)
+            members = self.choices[target.name].members.get(subset) or dict.fromkeys(subset, 1)
+            return self._mix(target, members, rows, subset)
         return rows.natural(self, candidate, subset)[:, self.targets.slices[target.name]]
 
-    def _mix(self, target: AnyTarget, members: Sequence[str], rows: Rows, subset: Subset) -> Tensor:
+    def _mix(self, target: AnyTarget, members: Mapping[str, int], rows: Rows, subset: Subset) -> Tensor:
         """Average the calibrated predictions of some candidates, and give natural parameters (N, K_t)."""
-        made = {
-            name: target.predict(
+        predictions = [
+            target.predict(
                 target.proper(
                     self.natural(target, name, rows, subset) / self.temperature(target, name, subset)
                 )
             )
-            for name in dict.fromkeys(members)
-        }
-        return target.mix([made[name] for name in members])
+            for name in members
+        ]
+        return target.mix(predictions, list(members.values()))
 
     def temperature(self, target: AnyTarget, candidate: str, subset: Subset) -> float:
         """Give the divisor of a candidate's natural parameters where these inputs are present."""
@@ -298,12 +304,16 @@ class CandidateEnsemble(nn.Module):
                     for candidate, subsets in choice.temperatures.items()
                     for subset, value in subsets.items()
                 ],
-                "members": [[list(subset), members] for subset, members in choice.members.items()],
+                "members": [
+                    [list(subset), list(Counter(members).elements())]
+                    for subset, members in choice.members.items()
+                ],
                 "candidate": [[list(subset), value] for subset, value in choice.candidate.items()],
                 "quantiles": [
                     [list(subset), [None if np.isinf(value) else value for value in values]]
                     for subset, values in choice.quantiles.items()
                 ],
+                "calibrated": [[list(subset), *given] for subset, given in choice.calibrated.items()],
             }
             for name, choice in self.choices.items()
         }
@@ -316,9 +326,11 @@ class CandidateEnsemble(nn.Module):
             for name, subset, value in stored["temperatures"]:
                 choice.temperatures.setdefault(name, {})[tuple(subset)] = float(value)
             for subset, members in stored.get("members", ()):
-                choice.members[tuple(subset)] = list(members)
+                choice.members[tuple(subset)] = dict(Counter(members))
             for subset, name in stored["candidate"]:
                 choice.candidate[tuple(subset)] = str(name)
             for subset, values in stored["quantiles"]:
                 choice.quantiles[tuple(subset)] = [np.inf if v is None else float(v) for v in values]
+            for subset, count, is_exact in stored.get("calibrated", ()):
+                choice.calibrated[tuple(subset)] = (int(count), bool(is_exact))
             self.choices[target] = choice

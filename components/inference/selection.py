@@ -1,7 +1,9 @@
 """Choice of the delivered model: calibrate every candidate, combine them, take the best."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,9 +13,12 @@ from components.evaluation.bootstrap import paired_gain
 from components.inference.ensemble import ENSEMBLE, FUSION, CandidateEnsemble, Predicted, Subset
 from components.targets import AnyTarget, known_rows, metric, rank
 from components.targets.conformal import fit_quantile
+from components.targets.target import FloatArray
 from components.training.greedy import select
 
 _RESAMPLES, _ONE_ERROR = 1000, 0.6827  # the interval of this level reaches one standard error to either side
+_BAGS, _MOST_ROWS = 10, 1000  # rows of a bag
+_EXACT = 3.0  # independent parts beyond the quantile that a subset needs for sets of its own
 
 
 @torch.inference_mode()
@@ -78,6 +83,7 @@ def _choose_one(
 ) -> Tensor:
     """Calibrate and choose for one subset; give the natural parameters of its ensemble, out of fold."""
     choice = model.choices[target.name]
+    naturals: dict[str, Tensor] = {}
     predictions: dict[str, Tensor] = {}
 
     def calibrate(name: str, natural: Tensor) -> None:
@@ -85,6 +91,7 @@ def _choose_one(
         temperature = choice.temperatures.setdefault(name, {}).setdefault(
             used, target.temperature(natural, truth)
         )
+        naturals[name] = natural
         predictions[name] = target.predict(target.proper(natural / temperature))
 
     names = model.candidates(subset)
@@ -98,19 +105,42 @@ def _choose_one(
             members = combine(
                 target, {name: each[inside] for name, each in predictions.items()}, truth[inside]
             )
-            natural[~inside] = target.mix([predictions[name][~inside] for name in members])
+            natural[~inside] = target.mix(
+                [predictions[name][~inside] for name in members], list(members.values())
+            )
         choice.members[subset] = combine(target, predictions, truth)
         calibrate(ENSEMBLE, natural)
     arrays = {name: each.numpy() for name, each in predictions.items()}
     chosen = choose(target, arrays, truth, parts)
     choice.candidate[subset] = chosen
-    scores = target.nonconformity(truth, arrays[chosen])
-    choice.quantiles[subset] = fit_quantile(scores, coverage, parts).tolist()
+    scores = _scores(target, naturals[chosen], truth, folds)
+    is_exact = (rows.present == model.mask(subset)).all(1).numpy()
+    parts = np.arange(len(truth)) if parts is None else parts
+    has_enough = len(np.unique(parts[is_exact])) >= _EXACT / (1 - coverage)
+    used = is_exact if has_enough else np.ones(len(truth), bool)
+    choice.quantiles[subset] = fit_quantile(scores[used], coverage, parts[used]).tolist()
+    choice.calibrated[subset] = (int(used.sum()), has_enough)
     return natural
 
 
-def combine(target: AnyTarget, predictions: Mapping[str, Tensor], values: np.ndarray) -> list[str]:
-    """Select an ensemble by log loss; see :mod:`components.training.greedy`.
+def _scores(target: AnyTarget, natural: Tensor, truth: np.ndarray, folds: np.ndarray) -> FloatArray:
+    """Give the nonconformity of each row under the temperature that the other parts fit (Vovk 2015)."""
+    scores = []
+    for number in np.unique(folds):
+        inside = folds == number
+        others = inside if inside.all() else ~inside
+        temperature = target.temperature(natural[others], truth[others])
+        predictions = target.predict(target.proper(natural[inside] / temperature)).numpy()
+        scores.append(target.nonconformity(truth[inside], predictions))
+    order = np.argsort(np.concatenate([np.flatnonzero(folds == number) for number in np.unique(folds)]))
+    return np.concatenate(scores)[order]
+
+
+def combine(target: AnyTarget, predictions: Mapping[str, Tensor], values: np.ndarray) -> dict[str, int]:
+    """Select an ensemble greedily, with replacement, by log loss, in bags of rows (Caruana et al. 2004).
+
+    A bag is drawn from the rows with replacement. A candidate that only some rows speak for is selected in
+    few bags, so that its share is small where rows are few.
 
     Args:
         target: What is predicted.
@@ -118,16 +148,26 @@ def combine(target: AnyTarget, predictions: Mapping[str, Tensor], values: np.nda
         values: (N, ...), all known; of no rows at all, every candidate counts once.
 
     Returns:
-        Names of the members; their average predicts.
+        How often each member counts; their weighted average predicts.
     """
     if not len(values):
-        return list(predictions)
+        return dict.fromkeys(predictions, 1)
+    draw, size = np.random.default_rng(0), min(len(values), _MOST_ROWS)
+    members: Counter[str] = Counter()
+    for _ in range(_BAGS):
+        bag = draw.integers(0, len(values), size)
+        drawn = {name: each[bag] for name, each in predictions.items()}
+        members.update(select(predictions, partial(_loss, target, drawn, values[bag])))
+    return {name: members[name] for name in predictions if name in members}
 
-    def loss(members: Sequence[str]) -> float:
-        mixed = target.predict(target.mix([predictions[name] for name in members]))
-        return float(target.row_losses(values, mixed.numpy()).mean())
 
-    return select(predictions, loss)
+def _loss(
+    target: AnyTarget, predictions: Mapping[str, Tensor], values: np.ndarray, members: Sequence[str]
+) -> float:
+    """Compute the log loss of the average of some candidates."""
+    counts = Counter(members)
+    mixed = target.mix([predictions[name] for name in counts], list(counts.values()))
+    return float(target.row_losses(values, target.predict(mixed).numpy()).mean())
 
 
 def choose(

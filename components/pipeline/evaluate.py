@@ -165,6 +165,11 @@ def _evaluate(
         subsets={subset: made[in_test] for subset, made in by_subset.items()},
         answering={subset: choice[tuple(sorted(subset))] for subset in by_subset},
         quantiles=model.quantiles(target, test.embeddings, names)[in_test],
+        having=[
+            tuple(name for name, has in zip(model.inputs, row, strict=True) if has)
+            for row in test.embeddings.present.numpy()[in_test]
+        ],
+        calibrated=model.choices[target.name].calibrated,
     )
     return evaluate(
         target=target,

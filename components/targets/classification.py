@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from components.metrics.calibration import fit_temperature
 from components.metrics.checks import check_probabilities
 from components.metrics.classification import METRICS, WeightedMetrics, row_losses
-from components.targets.target import FloatArray, Scorer, Target
+from components.targets.target import FloatArray, Scorer, Target, average
 
 _TINY = float(np.finfo(np.float64).eps)
 
@@ -67,8 +67,8 @@ class Classification(Target):
     def predict(self, natural: Tensor) -> Tensor:
         return natural.softmax(1)
 
-    def mix(self, predictions: Sequence[Tensor]) -> Tensor:
-        return torch.stack(list(predictions)).mean(0).clamp(min=_TINY).log()
+    def mix(self, predictions: Sequence[Tensor], shares: Sequence[float] | None = None) -> Tensor:
+        return average(torch.stack(list(predictions)), shares).clamp(min=_TINY).log()
 
     def temperature(self, natural: Tensor, values: np.ndarray) -> float:
         return fit_temperature(natural.double().cpu().numpy(), values)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from components.metrics.calibration import fit_binary_temperature
 from components.metrics.checks import check_label_probabilities
 from components.metrics.multilabel import METRICS, WeightedMultilabel
-from components.targets.target import FloatArray, Scorer, Target
+from components.targets.target import FloatArray, Scorer, Target, average
 
 _TINY = 1e-9
 
@@ -81,8 +81,8 @@ class Multilabel(Target):
     def predict(self, natural: Tensor) -> Tensor:
         return natural.sigmoid()
 
-    def mix(self, predictions: Sequence[Tensor]) -> Tensor:
-        return torch.logit(torch.stack(list(predictions)).mean(0), eps=_TINY)
+    def mix(self, predictions: Sequence[Tensor], shares: Sequence[float] | None = None) -> Tensor:
+        return torch.logit(average(torch.stack(list(predictions)), shares), eps=_TINY)
 
     def temperature(self, natural: Tensor, values: np.ndarray) -> float:
         return fit_binary_temperature(natural.double().cpu().numpy(), values)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from components.metrics.checks import check_numbers
 from components.metrics.regression import METRICS, WeightedRegression, gaussian_losses
-from components.targets.target import FloatArray, Scorer, Target
+from components.targets.target import FloatArray, Scorer, Target, average
 
 _LEAST_PRECISION = 1e-4  # of a standardised target: a deviation of a hundred times that of all rows
 _UNIT = float(np.log(np.e - 1))  # its softplus is 1, so that a head starts at the prior
@@ -100,12 +100,12 @@ class Regression(Target):
         shift, precision = natural.unbind(-1)
         return torch.stack([shift / precision * self.std + self.mean, precision.rsqrt() * self.std], dim=-1)
 
-    def mix(self, predictions: Sequence[Tensor]) -> Tensor:
+    def mix(self, predictions: Sequence[Tensor], shares: Sequence[float] | None = None) -> Tensor:
         """Return natural parameters with mean and variance of the mixture."""
         stacked = torch.stack(list(predictions))  # (M, N, 2)
         means, variances = (stacked[..., 0] - self.mean) / self.std, (stacked[..., 1] / self.std).square()
-        mean = means.mean(0)
-        variance = (variances + means.square()).mean(0) - mean.square()
+        mean = average(means, shares)
+        variance = average(variances + means.square(), shares) - mean.square()
         precision = 1 / variance.clamp(min=1e-12)
         return torch.stack([mean * precision, precision], dim=-1)
 

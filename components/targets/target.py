@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -106,8 +107,13 @@ class Target(ABC):
         """Convert natural parameters (N, K) to predictions (N, P)."""
 
     @abstractmethod
-    def mix(self, predictions: Sequence[Tensor]) -> Tensor:
-        """Average several predictions (N, P) and return their natural parameters (N, K)."""
+    def mix(self, predictions: Sequence[Tensor], shares: Sequence[float] | None = None) -> Tensor:
+        """Average several predictions (N, P) and return their natural parameters (N, K).
+
+        Args:
+            predictions: At least one.
+            shares: Weight of each; None weighs all alike.
+        """
 
     @abstractmethod
     def temperature(self, natural: Tensor, values: np.ndarray) -> float:
@@ -153,3 +159,11 @@ class Target(ABC):
     @abstractmethod
     def nonconformity(self, values: np.ndarray, predictions: FloatArray) -> FloatArray:
         """Compute the nonconformity of values for conformal prediction: (N,), or (N, L) by label."""
+
+
+def average(values: Tensor, shares: Sequence[float] | None) -> Tensor:
+    """Average (M, ...) over the first axis, with a weight of each or all alike."""
+    if shares is None:
+        return values.mean(0)
+    weights = values.new_tensor(shares)
+    return torch.tensordot(weights / weights.sum(), values, dims=1)

@@ -193,9 +193,8 @@ def test_nine_inputs_are_pooled_though_they_have_511_subsets() -> None:
     logits, targets, ideal = simulate(5000, 1, strengths)
     pooled_loss = loss(pooled(late, logits, everywhere(logits, targets)), targets)
     best = min(loss(value, targets) for value in logits.values())
-    assert pooled_loss - loss(ideal, targets) < 0.2 * (
-        best - loss(ideal, targets)
-    )  # 22 numbers from 300 rows
+    # 22 numbers from 300 rows
+    assert pooled_loss - loss(ideal, targets) < 0.2 * (best - loss(ideal, targets))
 
 
 def test_weights_of_a_model_of_before_serve_every_subset() -> None:
