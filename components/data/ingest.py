@@ -38,6 +38,7 @@ from components.references import Dataset
 from components.storage.atomic import replacing
 from components.storage.column import Column
 from components.storage.digest import TableDigest
+from components.targets import Regression
 from components.targets.collection import PREFIX
 
 logger = logging.getLogger(__name__)
@@ -185,6 +186,12 @@ def ingest(
         },
         findings=(
             *findings,
+            *(
+                f"{target.name}: its numbers are skewed, so they are learned on a log scale (to change it: "
+                "transform: none in the target)"
+                for target in known_targets
+                if isinstance(target, Regression) and target.shift is not None
+            ),
             *(finding for reading in keys.readings.values() for finding in reading.findings),
             *media.sentences(),
         ),

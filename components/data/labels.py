@@ -22,6 +22,7 @@ from components.data.tasks import MANY, is_given, measures
 from components.errors import DataError
 from components.targets import AnyTarget, Classification, Multilabel, Ordinal, Regression, Targets
 from components.targets.multilabel import split_labels
+from components.targets.regression import log_shift, prefers_log
 
 logger = logging.getLogger(__name__)
 
@@ -193,9 +194,32 @@ def _build(
                     f"{name}: {config.column!r} is {numbers[0]:g} in all training rows: nothing to learn. "
                     "Choose another column (target.column)."
                 )
-            return Regression(
-                config.column, config.metric, float(numbers.mean()), float(numbers.std()), config.loss
-            )
+            return _number(config, numbers, name)
+
+
+def _number(config: RegressionTarget, numbers: np.ndarray, name: str) -> Regression:
+    """Return a target with the scale of its training rows."""
+    shift = log_shift(numbers) if config.transform != "none" else None
+    if config.transform == "log" and shift is None:
+        raise DataError(
+            f"{name}: {config.column!r} has {numbers.min():g} in a training row, and the logarithm needs "
+            "numbers from 0 (target.transform: log). Take transform: none."
+        )
+    if shift is None or (config.transform == "auto" and not prefers_log(numbers, shift)):
+        return Regression(
+            config.column, config.metric, float(numbers.mean()), float(numbers.std()), config.loss
+        )
+    least = float((numbers + shift).min()) / 2
+    logs = np.log(numbers + shift)
+    return Regression(
+        config.column,
+        config.metric,
+        float(logs.mean()),
+        float(logs.std()),
+        config.loss,
+        shift=shift,
+        least=least,
+    )
 
 
 def _ordered(config: OrdinalTarget, labels: Sequence[str], name: str) -> tuple[str, ...]:

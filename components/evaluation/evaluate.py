@@ -275,7 +275,8 @@ def _calibration(
     def bins(predictions: FloatArray) -> tuple[ReliabilityBin, ...]:
         match target:
             case Regression():
-                table = quantile_reliability(values, predictions[:, 0], predictions[:, 1])
+                scores = target.nonconformity(values, predictions)  # errors in deviations
+                table = quantile_reliability(scores, np.zeros_like(scores), np.ones_like(scores))
             case Multilabel():
                 table = label_reliability(values, predictions)
             case _:

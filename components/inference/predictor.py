@@ -229,12 +229,12 @@ def prediction_columns(
     """
     abstain = abstains(target, predictions, quantiles) | ~answered
     if isinstance(target, Regression):
-        reach = quantiles[:, 0] * predictions[:, 1]
+        low, high = target.interval(predictions, quantiles[:, 0])
         return {
             "value": np.where(answered, predictions[:, 0], np.nan),
             "std": predictions[:, 1],
-            "low": predictions[:, 0] - reach,
-            "high": predictions[:, 0] + reach,
+            "low": low,
+            "high": high,
             "abstain": abstain,
         }
     words = [word if has else None for word, has in zip(target.labels(predictions), answered, strict=True)]
@@ -256,6 +256,7 @@ def predictions_of(target: AnyTarget, frame: pd.DataFrame, several: bool) -> Flo
     prefix = f"{target.name}_" if several else ""
     if isinstance(target, Regression):
         columns = frame[[f"{prefix}value", f"{prefix}std"]]
-        return columns.fillna({f"{prefix}value": target.mean}).to_numpy(np.float64)
+        usual, _ = target.predict(target.prior(np.zeros(0))).tolist()
+        return columns.fillna({f"{prefix}value": usual}).to_numpy(np.float64)
     names = [f"{prefix}probability_{name}" for name in target.columns]
     return frame.reindex(columns=names).fillna(0.0).to_numpy(np.float64)

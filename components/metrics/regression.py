@@ -1,6 +1,7 @@
 """Metrics of numbers, for many weightings of the rows at once."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
@@ -19,7 +20,26 @@ METRICS = (
 )
 LEVEL = 0.9  # probability of the central interval of interval_coverage and interval_width
 BINS = 15
-_REACH = float(stats.norm.ppf(0.5 + LEVEL / 2))
+REACH = float(stats.norm.ppf(0.5 + LEVEL / 2))
+
+
+@dataclass(frozen=True)
+class InnerScale:
+    """Scale on which predictions are Gaussian, where that is not the scale of the numbers.
+
+    Attributes:
+        targets: (N,) targets.
+        mean: (N,) predicted means.
+        deviation: (N,) predicted standard deviations.
+        width: (N,) widths of the central intervals of probability LEVEL, on the scale of the numbers.
+        jacobian: (N,) log of the numbers' change per change on this scale.
+    """
+
+    targets: FloatArray
+    mean: FloatArray
+    deviation: FloatArray
+    width: FloatArray
+    jacobian: FloatArray
 
 
 class WeightedRegression:
@@ -35,25 +55,36 @@ class WeightedRegression:
         targets: (N,).
         predictions: (N, 2), mean and standard deviation.
         names: Metrics to compute, of METRICS.
+        inner: Scale of log loss, coverage and calibration; None is that of the numbers.
     """
 
-    def __init__(self, targets: FloatArray, predictions: FloatArray, names: Sequence[str] = METRICS):
+    def __init__(
+        self,
+        targets: FloatArray,
+        predictions: FloatArray,
+        names: Sequence[str] = METRICS,
+        inner: InnerScale | None = None,
+    ) -> None:
         self.names = tuple(names)
         mean, deviation = predictions.T
         error = targets - mean
+        if inner is None:
+            inner = InnerScale(targets, mean, deviation, 2 * REACH * deviation, np.zeros_like(mean))
+        apart = np.abs(inner.targets - inner.mean)
         self._targets = targets
         self._squares = np.square(error)
         self._counts = targets != 0
         self._relative = np.abs(np.divide(error, targets, out=np.zeros_like(error), where=self._counts))
         self._rows = {
             "mae": np.abs(error),
-            "log_loss": gaussian_losses(targets, predictions),
-            "interval_coverage": (np.abs(error) <= _REACH * deviation).astype(np.float64),
-            "interval_width": 2 * _REACH * deviation,
+            "log_loss": gaussian_losses(inner.targets, np.stack([inner.mean, inner.deviation], 1))
+            + inner.jacobian,
+            "interval_coverage": (apart <= REACH * inner.deviation).astype(np.float64),
+            "interval_width": inner.width,
         }
         level = (np.arange(BINS) + 0.5) / BINS
         self._level = level
-        self._inside = np.abs(error) <= deviation * stats.norm.ppf(0.5 + level / 2)[:, None]  # (bins, N)
+        self._inside = apart <= inner.deviation * stats.norm.ppf(0.5 + level / 2)[:, None]  # (bins, N)
 
     def __call__(self, weights: FloatArray) -> dict[str, FloatArray]:
         """Compute {name: (R,)} for weights (N, R), each column of which has a positive sum."""

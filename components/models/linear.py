@@ -202,12 +202,10 @@ class _Fit:
         """With one precision for all rows, the mean's weights times it are those of mean / variance."""
         target = self.target
         assert isinstance(target, Regression)
-        model = Ridge(alpha=penalty).fit(
-            self.train, (self.values - target.mean) / target.std, self.row_weights
-        )
+        model = Ridge(alpha=penalty).fit(self.train, target.standardised(self.values), self.row_weights)
         has_val = len(self.val_values) > 0
         rows, truth = (self.val, self.val_values) if has_val else (self.train, self.values)
-        errors = (truth - target.mean) / target.std - model.predict(rows)
+        errors = target.standardised(truth) - model.predict(rows)
         precision = 1 / max(float(np.square(errors).mean()), 1e-3)
         weight = np.stack([model.coef_ * precision, np.zeros(self.train.shape[1])])
         return weight, np.array([model.intercept_ * precision, target.raw_precision(precision)])

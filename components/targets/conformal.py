@@ -70,7 +70,8 @@ def covered(
 def sizes(target: AnyTarget, predictions: FloatArray, quantiles: FloatArray) -> FloatArray:
     """Compute the size of each set, (N,): number of classes or of open labels, or length of the interval."""
     if isinstance(target, Regression):
-        return 2 * quantiles[:, 0] * predictions[:, 1]
+        low, high = target.interval(predictions, quantiles[:, 0])
+        return high - low
     if isinstance(target, Multilabel):
         return _open(predictions, quantiles).sum(axis=1).astype(np.float64)
     return _members(predictions, quantiles).sum(axis=1).astype(np.float64)
@@ -87,11 +88,8 @@ def abstains(target: AnyTarget, predictions: FloatArray, quantiles: FloatArray) 
 def describe(target: AnyTarget, predictions: FloatArray, quantiles: FloatArray) -> list[str]:
     """Write each row's set as text: ``a|b``, ``a|b?`` where b is open, or ``1.2 … 3.4``."""
     if isinstance(target, Regression):
-        reach = quantiles[:, 0] * predictions[:, 1]
-        return [
-            f"{mean - half:.4g} … {mean + half:.4g}"
-            for mean, half in zip(predictions[:, 0], reach, strict=True)
-        ]
+        ends = zip(*target.interval(predictions, quantiles[:, 0]), strict=True)
+        return [f"{low:.4g} … {high:.4g}" for low, high in ends]
     if isinstance(target, Multilabel):
         rows = zip(predictions >= 0.5, _open(predictions, quantiles), strict=True)
         return [

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from rich.console import Console
 
 from components.config import PipelineConfig
@@ -177,6 +178,10 @@ def show_moved(console: Console, moved: Moved) -> None:
 
 
 def _described(target: AnyTarget) -> str:
+    if isinstance(target, Regression) and target.shift is not None:
+        usual = target.predict(target.prior(np.zeros(0)).unsqueeze(0)).numpy()
+        (low,), (high,) = target.interval(usual, 1.0)
+        return f"{target.name}: a number on a log scale, mostly {low:.4g} to {high:.4g} in the training rows"
     if isinstance(target, Regression):
         return f"{target.name}: a number, {target.mean:.4g} ± {target.std:.4g} in the training rows"
     return f"{target.name}: {target.task}, {len(target.classes)}: {', '.join(target.classes)}"

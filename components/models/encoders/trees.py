@@ -172,7 +172,7 @@ class _Fit:
         target, width = self.target, self.target.width
         everywhere = np.ones(len(self.val_values), bool)
         if isinstance(target, Regression):
-            truth, val_truth = ((each - target.mean) / target.std for each in (self.values, self.val_values))
+            truth, val_truth = map(target.standardised, (self.values, self.val_values))
             objective = {"objective": _OBJECTIVES[target.loss], "alpha": 1.0}
             if len(truth):
                 yield _Part(objective, truth, val_truth, everywhere, self.weights, np.eye(1, width))
@@ -221,7 +221,7 @@ class _Fit:
         raw = np.concatenate([np.zeros((len(truth), 0)), *scores], 1)  # (V, R)
         if isinstance(target, Regression):
             mean = raw.sum(1)  # one model, or none
-            errors = (truth - target.mean) / target.std - mean
+            errors = target.standardised(truth) - mean
             precision = 1 / max(float(np.square(errors).mean()), 1e-3) if len(truth) else 1.0
             base, mix = np.array([0.0, target.raw_precision(precision)]), mix * precision
             return self._ranked(base, mix, raw)

@@ -93,7 +93,7 @@ FAULTS: dict[str, tuple[str, Any, list[str]]] = {
     "option of another encoder": (
         "inputs.image.encoder.blocks",
         2,
-        ["inputs.image.encoder.blocks: unknown option; expected one of: name, width, channels, dropout."],
+        ["inputs.image.encoder.blocks: unknown option; expected one of: name, width, channels, dropout, tokens."],
     ),
     "wrong word": (
         "strategy",
@@ -136,7 +136,7 @@ FAULTS: dict[str, tuple[str, Any, list[str]]] = {
     "unknown option of a further target": (
         "further_targets",
         [{"column": "price", "task": "regression", "lss": "huber"}],
-        ["further_targets.0.lss: unknown option; expected one of: column, task, loss, metric.", "'loss'?"],
+        ["further_targets.0.lss: unknown option; expected one of: column, task, loss, transform, metric.", "'loss'?"],
     ),
     "unknown task of a further target": (
         "further_targets",
@@ -197,7 +197,7 @@ FAULTS: dict[str, tuple[str, Any, list[str]]] = {
     "encoder of another modality": (
         "inputs.image.encoder",
         {"name": "gru"},
-        ["inputs.image.encoder.name: 'gru' is not one of: cnn, resnet, pretrained"],
+        ["inputs.image.encoder.name: 'gru' is not one of: cnn, resnet, hog, pretrained"],
     ),
     "unknown modality": (
         "inputs.image.modality",

@@ -88,6 +88,31 @@ class TestNumbers:
         with pytest.raises(DataError, match="'price' is 7 in all training rows: nothing to learn"):
             run(source, target=PRICE)
 
+    @pytest.mark.parametrize(("transform", "takes_log"), [("auto", True), ("log", True), ("none", False)])
+    def test_skewed_numbers_have_a_log_scale_and_a_finding(
+        self, tmp_path: Path, run: Make, text_rows: Make, manifest: Make, transform: str, takes_log: bool
+    ) -> None:
+        cells = np.exp(np.random.default_rng(0).normal(11, 1.2, 200)).round(2).tolist()
+        source = manifest(tmp_path / "m.csv", with_column(text_rows(200), "price", cells))
+        dataset = run(source, target={**PRICE, "transform": transform})
+        samples = pd.read_parquet(dataset.samples)
+        train = samples.loc[samples["split"] == "train", "target.price"].astype(float)
+        target = dataset.targets.primary
+        if takes_log:
+            assert target.mean == pytest.approx(np.log(train).mean())
+            assert target.std == pytest.approx(np.log(train).std(ddof=0))
+            assert (target.shift, target.least) == (0.0, pytest.approx(train.min() / 2))
+        else:
+            assert (target.shift, target.mean) == (None, pytest.approx(train.mean()))
+        assert any("price: its numbers are skewed" in each for each in dataset.findings) is takes_log
+
+    def test_a_log_scale_of_numbers_below_0_is_refused(
+        self, tmp_path: Path, run: Make, text_rows: Make, manifest: Make
+    ) -> None:
+        source = manifest(tmp_path / "m.csv", with_column(text_rows(40), "price", [1, 3, -2]))
+        with pytest.raises(DataError, match="'price' has -2 in a training row, and the logarithm needs"):
+            run(source, target={**PRICE, "transform": "log"})
+
 
 class TestOrder:
     def test_classes_that_are_numbers_have_an_order(
