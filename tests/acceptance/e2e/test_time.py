@@ -80,3 +80,18 @@ def test_a_model_of_last_month_is_compared_on_days_that_are_new_to_both(visits: 
     page = Path(second["report"]).read_text("utf-8")
     assert "Over time" in page
     assert "left out: window" in page
+
+
+def test_students_learn_from_visits_whose_labels_come_later(visits: Project) -> None:
+    pipeline = {**PIPELINE, "name": "early", "data": {**PIPELINE["data"], "as_of": "2025-09-30"}}
+    (visits.folder / "early.yaml").write_text(yaml.safe_dump(pipeline))
+    visits.json("run", str(visits.folder / "early.yaml"))
+    lesson = {
+        "name": "lesson", "pipeline": "early.yaml", "students": {"hint": {"inputs": ["x"]}}, "seeds": [0, 1]
+    }  # fmt: skip
+    (visits.folder / "lesson.yaml").write_text(yaml.safe_dump(lesson))
+    distilled = visits.json("distill", str(visits.folder / "lesson.yaml"))
+    expected = distilled["expected"]["hint"]
+    assert expected["unlabelled"] == 10 * 5
+    assert expected["teacher_noise"] < expected["label_noise"]
+    assert len(distilled["students"]["hint"]["seeds"]) == 2
