@@ -21,6 +21,7 @@ from components.inference.learned_rows import (
     read_learned,
     write_learned,
 )
+from components.inference.predictor import Predictor
 from components.pipeline.run import BuiltModel, build_model
 from components.promotion.compare import Rival, compare
 from components.promotion.rows import HeldOutRows, rows_of
@@ -107,6 +108,54 @@ def test_a_champion_knows_no_test_row_of_a_table_that_grew(
     verdict = versus(challenger, champion)
     assert not verdict.undecided
     assert f"on the same {len(known)} test rows" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("data", "is_better"),
+    [
+        ({"split": {"stratify": True}}, True),
+        ({"split": {"group": "person"}}, True),
+        ({"split": {"group": "person"}}, False),
+        ({"id": None}, True),
+    ],
+)
+def test_the_verdict_of_a_table_that_grew_is_that_of_rows_that_nobody_knows(
+    tmp_path: Path, data: dict[str, Any], is_better: bool
+) -> None:
+    # A quarter more rows, in another order, and another seed of the training.
+    later = visits(2000)
+    later["lab"] = np.random.default_rng(1).normal(later["ill"] * 3.0, 1)
+
+    def trained(table: pd.DataFrame, name: str, columns: list[str], seed: int) -> BuiltModel:
+        folder = tmp_path / name
+        folder.mkdir()
+        table.to_csv(folder / "visits.csv", index=False)
+        section = pipeline(**data).model_dump(mode="json", exclude_unset=True)
+        section["inputs"]["facts"]["columns"] = columns
+        section["inputs"]["facts"]["fit"] = {"epochs": 12, "batch_size": 32, "learning_rate": 0.02}
+        return build_model(PipelineConfig.model_validate({**section, "seed": seed}), folder, folder)
+
+    champion = trained(later.head(800), "before", ["x"], 0)
+    columns = ["x", "lab"] if is_better else ["x"]
+    challenger = trained(later.head(1000).sample(frac=1, random_state=0), "after", columns, 1)
+    held_out, known = known_to(champion, challenger)
+    column = "id" if data.get("id", "id") else "facts.x"
+    fresh = set(held_out.samples.loc[~known, column])
+    for model in (champion, challenger):  # with a further column and without ids a row is another one
+        assert not fresh & learned_by(model, column)
+    verdict = versus(challenger, champion, max_subset_loss=None, max_calibration_loss=None)
+    assert not verdict.undecided
+
+    unseen = later.tail(1000)
+    right = [
+        Predictor(model.bundle, "cpu").predict(unseen)["label"].to_numpy()
+        == unseen["ill"].astype(str).str.lower()
+        for model in (challenger, champion)
+    ]
+    gain = float(right[0].mean() - right[1].mean())
+    assert verdict.promote == is_better == (gain > 0.1)
+    assert verdict.gain is not None
+    assert verdict.gain.low - 0.05 < gain < verdict.gain.high + 0.05
 
 
 def test_as_time_goes_on_models_meet_on_rows_that_are_new_to_both(tmp_path: Path) -> None:
