@@ -68,6 +68,7 @@ lint: $(READY_ALL)
 
 bench: $(READY_ALL)
 	$(BIN)/python -m benchmarks.coverage
+	$(BIN)/python -m benchmarks.promotion --years 400
 	$(BIN)/python -m benchmarks.missing_inputs configs/demo.yaml
 	$(BIN)/python -m benchmarks.drift configs/demo.yaml --input audio
 	$(BIN)/python -m benchmarks.repeats --rows 10000

@@ -249,8 +249,9 @@ def _decide(
         return FIRST
     if champion == version:
         return Verdict(True, "already champion", champion=_called(champion))
+    spent = champions.budget(at, version.name)
     with TemporaryDirectory() as folder:
-        return compare(
+        verdict = compare(
             recipe.dataset,
             Rival(bundle, _called(version), _robustness(at, version), recipe.unmeasured),
             Rival(
@@ -261,7 +262,11 @@ def _decide(
             recipe.config,
             data_folder(workspace, recipe.config),
             recipe.base,
+            spent,
         )
+    if verdict.budget is not None and verdict.budget != spent:
+        champions.record_budget(at, version.name, verdict.budget)
+    return verdict
 
 
 def _figures(evaluation: Evaluation) -> dict[str, str]:
@@ -290,11 +295,10 @@ def _record(
     client = runs.connect(at)
     tags = {
         "promotion": reason,
-        **{
-            f"promotion.{check.name.replace(' ', '_')}": "yes" if check.passed else "no"
-            for check in verdict.checks
-        },
+        **{f"promotion.{check.name.replace(' ', '_')}": check.answer for check in verdict.checks},
     }
+    if verdict.budget is not None:
+        tags["promotion.budget"] = verdict.budget.sentence
     for name, value in tags.items():
         client.set_model_version_tag(version.name, version.version, name, value)
     decision = f"{'Champion' if crowned else 'Not champion'} when its run ended: {reason}"

@@ -16,16 +16,32 @@ class PromotionConfig(Section):
         description="Name in the registry; null takes the pipeline's name.",
     )
     metric: str | None = Field(None, description="Metric to compare; null takes that of the target.")
-    confidence: float = Field(
-        0.95, gt=0.5, lt=1, description="Level of the paired test by which a challenger must win."
+    aim: Literal["superior", "not_worse"] = Field(
+        "superior",
+        description="What a challenger must show: superior, that it gains more than min_gain; not_worse, "
+        "that it loses less than margin, for teams that want fresh models.",
     )
-    min_gain: float = Field(0.0, ge=0, description="Gain that the paired interval must exceed.")
+    confidence: float = Field(
+        0.95,
+        gt=0.5,
+        lt=1,
+        description="Level of intervals and gates. 1 - confidence is also the chance of any promotion of a "
+        "challenger that is no better, over any 52 comparisons of a model name, with aim superior.",
+    )
+    min_gain: float = Field(
+        0.0, ge=0, description="Gain that the paired interval must exceed, with aim superior."
+    )
+    margin: float = Field(
+        0.01,
+        gt=0,
+        description="Loss in the metric that the paired interval must exclude, with aim not_worse.",
+    )
     max_subset_loss: float | None = Field(
         0.05,
         ge=0,
         description="Most that the challenger may lose to the champion on a subset of the inputs, the worst "
         "subset counts. In points of a metric that rises with quality; as relative growth of one that falls. "
-        "null skips the check.",
+        "With too few rows to decide, only a loss that is shown counts. null skips the check.",
     )
     max_calibration_loss: float | None = Field(
         0.05,

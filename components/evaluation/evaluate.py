@@ -147,11 +147,18 @@ def evaluate(
         return CandidateResult(name, kind, tuple(of), validation, intervals)
 
     def gain(a: FloatArray, b: FloatArray, rows: NDArray[np.bool_] | None = None) -> Gain:
-        chosen_rows = np.arange(len(values_test)) if rows is None else np.flatnonzero(rows)
+        index = np.arange(len(values_test)) if rows is None else np.flatnonzero(rows)
         return paired_gain(
-            target, values_test[chosen_rows], a[chosen_rows], b[chosen_rows], metric, resamples, confidence, seed,
-            parts=None if parts_test is None else parts_test[chosen_rows],
-        )  # fmt: skip
+            target,
+            values_test[index],
+            a[index],
+            b[index],
+            metric,
+            resamples,
+            confidence,
+            seed,
+            None if parts_test is None else parts_test[index],
+        )
 
     def best(kind: str) -> str | None:
         rivals = [r for r in results if r.kind == kind]

@@ -2,86 +2,69 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
-from components.config.promotion import PromotionConfig
+from components.evaluation.bootstrap import Rivals
+from components.evaluation.intervals import Interval
 from components.inference.attribution import MOST_INPUTS
+from components.promotion.gates import Gate, Loss, loss
 from components.promotion.scores import Scores
 from components.promotion.unknown import Common
 from components.promotion.verdict import Check
 from components.robustness.results import CorruptionCurve, Robustness
-from components.targets import AnyTarget
-from components.targets.metrics import higher_is_better, metric
-from components.targets.target import FloatArray
+from components.targets.metrics import higher_is_better
 
 CALIBRATION = "calibration_error"  # every kind of target has one, in points of probability
+Subsets = Sequence[tuple[str, ...]]
 
 
-def loss(name: str, champion: float, challenger: float) -> float:
-    """Measure how much worse the challenger is: in points of a metric that rises, in shares of an error."""
-    if higher_is_better(name):
-        return champion - challenger
-    return (challenger - champion) / max(abs(champion), 1e-12)
+def losing_subsets(asked: Subsets, new: Sequence[str], old: Sequence[str]) -> Subsets:
+    """Select the subsets of shared inputs that are no comparison of all inputs, which the gain is."""
+    return [subset for subset in asked if not set(subset) == set(new) == set(old)]
+
+
+def rivals_on(shared: Common, new: Scores, old: Scores, inputs: Sequence[str] | None = None) -> Rivals:
+    """Pair both models' predictions of the rows on which they are compared, from some inputs or from all."""
+    target, rows = shared.target, shared.rows
+    a, b = (each.of(target, inputs)[rows] for each in (new, old))
+    return Rivals(target, shared.values[rows], a, b, None if shared.parts is None else shared.parts[rows])
 
 
 def subset_check(
-    target: AnyTarget,
-    values: FloatArray,
-    rows: NDArray[np.bool_],
-    new: Scores,
-    old: Scores,
-    asked: Sequence[tuple[str, ...]],
-    name: str,
-    bound: float,
+    gate: Gate, shared: Common, new: Scores, old: Scores, asked: Subsets, name: str, bound: float
 ) -> Check:
-    """The subset of shared inputs in which the challenger loses most, both given only those inputs."""
-    losses = {
-        subset: loss(
-            name,
-            metric(target, name, values[rows], old.of(target, subset)[rows]),
-            metric(target, name, values[rows], new.of(target, subset)[rows]),
-        )
-        for subset in asked
-        if not set(subset) == set(new.inputs) == set(old.inputs)
-    }
-    losses = {subset: each for subset, each in losses.items() if math.isfinite(each)}
-    if not losses:
+    """Test the subset of shared inputs in which the challenger loses most, both given only those inputs."""
+    title = "loss in the worst subset"
+    checks = []
+    for subset in losing_subsets(asked, new.inputs, old.inputs):
+        lost = gate.measure(rivals_on(shared, new, old, subset), name)
+        checks.append(gate.check(title, lost, bound, f"{name}, {' + '.join(subset)} alone"))
+    checks = [check for check in checks if check.measured]
+    if not checks:
         note = f"no subset of up to {MOST_INPUTS} shared inputs to compare"
-        return Check("loss in the worst subset", math.nan, bound, True, note)
-    worst = max(losses, key=lambda subset: losses[subset])
-    return _bounded("loss in the worst subset", losses[worst], bound, f"{name}, {' + '.join(worst)} alone")
+        return Check(title, math.nan, bound, True, note)
+    return max(checks, key=lambda check: (not check.passed, check.undecided, check.found))
 
 
-def calibration_check(
-    rule: PromotionConfig,
-    target: AnyTarget,
-    values: FloatArray,
-    rows: NDArray[np.bool_],
-    new: Scores,
-    old: Scores,
-) -> Iterator[Check]:
-    """By how much the calibration error grew; every kind of target has its own."""
-    if rule.max_calibration_loss is None:
-        return
-    before, after = (
-        metric(target, CALIBRATION, values[rows], scores.of(target)[rows]) for scores in (old, new)
-    )
-    note = f"{CALIBRATION} {after:.4f}, champion's {before:.4f}"
-    yield _bounded("loss of calibration", after - before, rule.max_calibration_loss, note)
+def calibration_check(gate: Gate, shared: Common, new: Scores, old: Scores, bound: float) -> Check:
+    """Test by how much the calibration error grew; every kind of target has its own."""
+    lost = gate.measure(rivals_on(shared, new, old), CALIBRATION)
+    return gate.check("loss of calibration", lost, bound, f"growth of the {CALIBRATION}, without noise")
 
 
 def robustness_checks(
-    rule: PromotionConfig, new: Robustness | None, old: Robustness | None, unmeasured: str | None = None
+    gate: Gate,
+    bound: float,
+    new: Robustness | None,
+    old: Robustness | None,
+    unmeasured: str | None = None,
 ) -> Iterator[Check]:
     """Compare the recorded curves: each model's own sample of its own run's test rows.
 
     A challenger whose measurement failed does not pass where the champion has curves to compare with.
     """
-    bound = rule.max_robustness_loss
-    if bound is None:
-        return
     if unmeasured is not None and old is not None:
         yield Check("loss of robustness", math.nan, bound, False, unmeasured)
         return
@@ -93,17 +76,35 @@ def robustness_checks(
         yield Check("loss of robustness", math.nan, bound, True, note)
         return
     name = new.metric
-    before = {_kind_of(curve): curve.relative for curve in old.corruptions}
-    after = {_kind_of(curve): curve.relative for curve in new.corruptions}
+    before = {_kind_of(curve): curve for curve in old.corruptions}
+    after = {_kind_of(curve): curve for curve in new.corruptions}
     shared = [kind for kind in after if kind in before]
     if shared:
-        means = [float(np.mean([curves[kind] for kind in shared])) for curves in (before, after)]
+        means = [float(np.mean([curves[kind].relative for kind in shared])) for curves in (before, after)]
+        errors = [
+            _error([level.delivered for kind in shared for level in curves[kind].levels], each.confidence)
+            for curves, each in ((before, old), (after, new))
+        ]
         note = f"mean {name} under {len(shared)} kinds of damage, recorded by each model's run"
-        yield _bounded("loss under damage", loss(name, *means), bound, note)
+        yield gate.check("loss under damage", _loss_between(name, means, errors), bound, note)
     if new.half is not None and old.half is not None and new.half.rate == old.half.rate:
-        half_loss = loss(name, old.half.masked.value, new.half.masked.value)
+        masked = [each.half.masked for each in (old, new) if each.half is not None]
+        errors = [_error([each], model.confidence) for each, model in zip(masked, (old, new), strict=True)]
         note = f"{name} with {new.half.rate:.0%} of the inputs gone, recorded by each model's run"
-        yield _bounded("loss under missing inputs", half_loss, bound, note)
+        lost = _loss_between(name, [each.value for each in masked], errors)
+        yield gate.check("loss under missing inputs", lost, bound, note)
+
+
+def _loss_between(name: str, values: Sequence[float], errors: Sequence[float]) -> Loss:
+    """Compare the champion's and the challenger's record, as if of different rows."""
+    error = math.hypot(*errors) / (1.0 if higher_is_better(name) else max(abs(values[0]), 1e-12))
+    return Loss(float(loss(name, *values)), error)
+
+
+def _error(intervals: Sequence[Interval], confidence: float) -> float:
+    """Estimate the standard error of a mean of values on the same rows, from their intervals."""
+    reach = 2 * NormalDist().inv_cdf((1 + confidence) / 2)
+    return float(np.mean([each.high - each.low for each in intervals])) / reach
 
 
 def _kind_of(curve: CorruptionCurve) -> tuple[str, str, tuple[int, ...]]:
@@ -111,23 +112,16 @@ def _kind_of(curve: CorruptionCurve) -> tuple[str, str, tuple[int, ...]]:
     return curve.input, curve.corruption, tuple(level.severity for level in curve.levels)
 
 
-def further_check(name: str, shared: Common | None, new: Scores, old: Scores, rule: PromotionConfig) -> Check:
-    """Measure what is lost in a target that is learned beside the primary one."""
-    bound = float(rule.max_further_loss or 0)
+def further_check(
+    gate: Gate, name: str, shared: Common | None, new: Scores, old: Scores, bound: float, most_unknown: float
+) -> Check:
+    """Test what is lost in a target that is learned beside the primary one."""
     title = f"loss in {name}"
     if shared is None:
         return Check(title, math.nan, bound, True, "the champion does not predict it")
-    if shared.share > rule.max_unknown:
+    if shared.share > most_unknown:
         return Check(title, math.nan, bound, False, shared.note)
     if not shared.rows.any():
         return Check(title, math.nan, bound, True, "no test row has it")
-    target, rows = shared.target, shared.rows
-    before, after = (
-        metric(target, target.metric, shared.values[rows], scores.of(target)[rows]) for scores in (old, new)
-    )
-    note = f"{target.metric} {after:.4f}, champion's {before:.4f}"
-    return _bounded(title, loss(target.metric, before, after), bound, note)
-
-
-def _bounded(name: str, value: float, bound: float, note: str) -> Check:
-    return Check(name, value, bound, math.isnan(value) or value <= bound + 1e-9, note)
+    metric = shared.target.metric
+    return gate.check(title, gate.measure(rivals_on(shared, new, old), metric), bound, metric)

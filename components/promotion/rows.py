@@ -17,6 +17,7 @@ from components.config.pipeline import PipelineConfig
 from components.data.contents import content_keys, read_contents
 from components.data.examples import as_table
 from components.data.keys import id_column
+from components.data.parts import Parts, independent_parts
 from components.data.quarantine import Quarantine
 from components.data.samples import SamplesTable
 from components.data.sources.manifest import Batch, Manifest
@@ -53,6 +54,19 @@ class HeldOutRows:
         self.dataset, self.config = dataset, config
         self.samples = table.split("test", list(config.inputs), values=True)
         self._table, self._folder, self._base = table, folder, base
+
+    @cached_property
+    def parts(self) -> Parts:
+        """Number the independent part of each row. (N,)."""
+        return independent_parts(self._table, self.samples, list(self.config.inputs))
+
+    @cached_property
+    def digests(self) -> NDArray[np.uint64]:
+        """Digest of what names each row: its id, or its contents where rows are numbered. (N,)."""
+        if self.dataset.named:
+            return np.fromiter(map(name_key, self.samples["id"]), np.uint64)
+        contents = self.samples[[f"{name}.digest" for name in self.config.inputs]]
+        return np.fromiter(content_keys(contents.itertuples(index=False)), np.uint64)
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -175,7 +189,7 @@ def rows_of(model: Bundle, learned: Sequence[LearnedRows], rows: HeldOutRows) ->
     lost += [f"column {column!r} (groups of the rows that it knows)" for column in without]
     names = RowNames(
         len(rows.samples),
-        np.fromiter(map(name_key, rows.samples["id"]), np.uint64) if rows.dataset.named else None,
+        rows.digests if rows.dataset.named else None,
         None if lost else np.fromiter(content_keys(zip(*digests.values(), strict=True)), np.uint64),
         {column: rows.groups(column) for column in group_columns if column not in without},
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from components.data.parts import Parts
 from components.data.spelling import Spelling
 from components.promotion.verdict import Check
 from components.targets import AnyTarget, Multilabel, Regression
@@ -29,6 +30,7 @@ class Common:
         rows: (N,) bool, marks the rows on which both are compared.
         unknown: Classes of the test rows that the champion does not know.
         share: Share of the rows with the target that have such a class.
+        parts: (N,) number of the independent part of each row; None if every row is its own.
     """
 
     target: AnyTarget
@@ -36,6 +38,7 @@ class Common:
     rows: NDArray[np.bool_]
     unknown: tuple[str, ...]
     share: float
+    parts: Parts | None = None
 
     @property
     def note(self) -> str:
@@ -49,18 +52,21 @@ class Common:
         return Check("unknown classes", self.share, bound, self.share <= bound, self.note)
 
 
-def common(target: AnyTarget, cells: Sequence[str | None], champion: AnyTarget) -> Common:
+def common(
+    target: AnyTarget, cells: Sequence[str | None], champion: AnyTarget, parts: Parts | None = None
+) -> Common:
     """Reduce a target to what the champion can know of it.
 
     Args:
         target: Target of the challenger.
         cells: (N,) its cells of the test rows.
         champion: The champion's target of that name, with its classes in the challenger's spelling.
+        parts: (N,) number of the independent part of each row; None if every row is its own.
     """
     values = target.encode(cells)
     rows = target.known(values)
     if isinstance(target, Regression) or isinstance(champion, Regression):
-        return Common(target, values, rows, (), 0.0)
+        return Common(target, values, rows, (), 0.0, parts)
     classes = np.array(target.classes, object)  # (C,)
     is_known = np.isin(classes, champion.classes)  # (C,)
     if isinstance(target, Multilabel):
@@ -71,11 +77,11 @@ def common(target: AnyTarget, cells: Sequence[str | None], champion: AnyTarget) 
     unknown = tuple(classes[~is_known & has.any(0)].tolist())
     share = float(affected.sum() / max(rows.sum(), 1))
     if not isinstance(target, Multilabel):
-        return Common(target, values, rows & ~affected, unknown, share)
+        return Common(target, values, rows & ~affected, unknown, share, parts)
     if not is_known.all():
         target = replace(target, classes=tuple(classes[is_known].tolist()))
         values = target.encode(cells)
-    return Common(target, values, rows if is_known.any() else rows & False, unknown, share)
+    return Common(target, values, rows if is_known.any() else rows & False, unknown, share, parts)
 
 
 def spelled_as(target: AnyTarget, spelling: Spelling) -> AnyTarget:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from components.evaluation.intervals import Gain, Stored, bounds
+from components.promotion.budget import Budget
 from components.results.table import Table, number, text
 
 
@@ -13,7 +14,7 @@ class Check(Stored):
 
     `found` is NaN where there was nothing to measure, and the clause is passed, or where measuring failed,
     and it is not. The gain has to lie above its bound, a loss must not exceed it. `note` says what was
-    compared.
+    compared. `undecided` says that there are too few rows to decide, and the clause is passed.
     """
 
     name: str
@@ -21,6 +22,12 @@ class Check(Stored):
     bound: float
     passed: bool
     note: str
+    undecided: bool = False
+
+    @property
+    def answer(self) -> str:
+        """For people: yes, no or undecided."""
+        return "undecided" if self.undecided else "yes" if self.passed else "no"
 
     @property
     def measured(self) -> bool:
@@ -33,7 +40,8 @@ class Verdict(Stored):
     """The decision.
 
     `champion` is the version that was compared with; None where there was none. `undecided` says that the
-    two could not be compared, so the champion stays without having won.
+    two could not be compared, so the champion stays without having won. `budget` is what is left after a
+    comparison that spent some of it.
     """
 
     promote: bool
@@ -42,6 +50,7 @@ class Verdict(Stored):
     checks: tuple[Check, ...] = ()
     champion: str | None = None
     undecided: bool = False
+    budget: Budget | None = None
 
     @property
     def headline(self) -> str:
@@ -60,14 +69,19 @@ class Verdict(Stored):
         )
 
     def metrics(self) -> dict[str, float]:
-        """The gain over the champion: ``champion_gain``, ``champion_gain_low``, ``champion_gain_high``."""
-        return {} if self.gain is None else bounds("champion_gain", self.gain)
+        """The gain over the champion with its interval, and what comparisons have spent."""
+        gain = {} if self.gain is None else bounds("champion_gain", self.gain)
+        if self.budget is None:
+            return gain
+        return gain | {
+            "promotion_comparisons": self.budget.comparisons,
+            "promotion_budget_left": self.budget.left,
+        }
 
     def tables(self) -> dict[str, Table]:
         """The checks."""
         rows = tuple(
-            (check.name, check.found, check.bound, "yes" if check.passed else "no", check.note)
-            for check in self.checks
+            (check.name, check.found, check.bound, check.answer, check.note) for check in self.checks
         )
         columns = (
             text("check"),

@@ -20,6 +20,7 @@ from mlflow.exceptions import MlflowException
 
 from components.config import TrackingConfig
 from components.errors import ModelError
+from components.promotion.budget import Budget
 from components.promotion.verdict import Verdict
 from components.storage.digest import digest
 from tasks.tracking import registry, runs
@@ -27,6 +28,7 @@ from tasks.tracking.registry import CHAMPION, Version
 from tasks.tracking.runs import CHAMPION_TAG
 
 HISTORY = "braid.champions"
+BUDGET = "braid.budget"
 _KEPT = 100  # champions in the history; MLflow takes some thousand characters in a tag
 
 
@@ -132,6 +134,20 @@ def roll_back(at: TrackingConfig, workspace: Path, name: str, reason: str = "") 
         if current is not None:
             _sign(client, name, current.version, "rolled_back", f"to version {past[-1]}. {reason}".strip())
         return Moved(name, current.version if current else None, past[-1], record)
+
+
+def budget(at: TrackingConfig, name: str) -> Budget | None:
+    """Read what comparisons have left of the error of a registered model; None before the first."""
+    written = runs.connect(at).get_registered_model(name).tags.get(BUDGET)
+    return None if written is None else Budget.from_json(written)
+
+
+def record_budget(at: TrackingConfig, name: str, left: Budget) -> None:
+    """Write what comparisons have left; of two that end within one comparison's time, the later counts."""
+    client = runs.connect(at)
+    client.set_registered_model_tag(name, BUDGET, left.to_json())
+    client.set_registered_model_tag(name, f"{BUDGET}.left", f"{left.left:.0%}")
+    client.set_registered_model_tag(name, f"{BUDGET}.comparisons", str(round(left.comparisons)))
 
 
 def history(at: TrackingConfig, name: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from components.data.samples import open_samples_table
 from components.data.spelling import Spelling
 from components.inference.predictor import Predictor
 from components.pipeline.evaluate import ModelEvaluation, evaluate_model
+from components.promotion.budget import Budget
 from components.promotion.compare import FIRST, Rival, compare
 from components.promotion.unknown import common, spelled_as
 from components.promotion.verdict import Verdict
@@ -85,7 +87,11 @@ def _log_loss(tiny: BuiltModel, bundle: Path) -> float:
 
 
 def versus(
-    tiny: BuiltModel, challenger: Path, champion: Path, config: PipelineConfig | None = None
+    tiny: BuiltModel,
+    challenger: Path,
+    champion: Path,
+    config: PipelineConfig | None = None,
+    budget: Budget | None = None,
 ) -> Verdict:
     return compare(
         tiny.dataset,
@@ -94,6 +100,7 @@ def versus(
         config or tiny.config,
         tiny.folder / "data",
         Path(tiny.dataset.source).parent,
+        budget,
     )
 
 
@@ -110,8 +117,10 @@ def test_an_identical_challenger_is_not_promoted(tiny: BuiltModel, evaluated: Mo
     assert "not shown to be better than version 1 on the same 24 test rows" in verdict.reason
 
 
-def test_a_better_challenger_is_promoted(tiny: BuiltModel, evaluated: ModelEvaluation, weak: Path) -> None:
-    verdict = versus(tiny, tiny.bundle, weak)
+def test_a_better_challenger_is_promoted(
+    tiny: BuiltModel, evaluated: ModelEvaluation, weak: Path, config: Callable[..., PipelineConfig]
+) -> None:
+    verdict = versus(tiny, tiny.bundle, weak, config(promotion={"confidence": 0.6}))  # of 24 rows
     assert verdict.promote
     assert verdict.gain is not None
     assert verdict.gain.low > 0
@@ -123,6 +132,35 @@ def test_a_worse_challenger_is_not_promoted(tiny: BuiltModel, evaluated: ModelEv
     assert not verdict.promote
     assert verdict.gain is not None
     assert verdict.gain.high < 0
+
+
+def test_a_comparison_is_paid_for_and_a_spent_budget_promotes_nothing(
+    tiny: BuiltModel, evaluated: ModelEvaluation, weak: Path, config: Callable[..., PipelineConfig]
+) -> None:
+    options = config(promotion={"confidence": 0.6})
+    first = versus(tiny, tiny.bundle, weak, options)
+    assert first.budget is not None
+    assert first.budget.left == pytest.approx(0.95)
+    assert "1st comparison on these rows, 95% of the error budget left" in first.reason
+    assert first.metrics()["promotion_budget_left"] == pytest.approx(0.95)
+    again = versus(tiny, tiny.bundle, weak, options, first.budget)
+    assert again == first, "the same comparison costs nothing"
+    spent = replace(first.budget, left=1e-9, pair="", comparisons=300.0)
+    late = versus(tiny, tiny.bundle, weak, options, spent)
+    assert late.gain == first.gain
+    assert not late.promote
+    assert "301st comparison on these rows, 0% of the error budget left" in late.reason
+
+
+def test_a_challenger_that_is_not_worse_is_promoted_where_that_is_the_aim(
+    tiny: BuiltModel, evaluated: ModelEvaluation, weak: Path, config: Callable[..., PipelineConfig]
+) -> None:
+    options = config(promotion={"aim": "not_worse", "margin": 0.1})
+    equal, worse = versus(tiny, tiny.bundle, tiny.bundle, options), versus(tiny, weak, tiny.bundle, options)
+    assert (equal.promote, worse.promote) == (True, False)
+    assert equal.reason.startswith("accuracy not worse than version 1 on the same 24 test rows: gain +0.0000")
+    assert "required above -0.1" in worse.reason
+    assert equal.budget is None, "no discovery, and not paid for"
 
 
 def test_a_gain_below_the_demanded_one_is_not_enough(

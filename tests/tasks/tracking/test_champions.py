@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
 
 from components.config import TrackingConfig, load_tracking
 from components.errors import ModelError
+from components.promotion.budget import Budget
 from components.promotion.verdict import Verdict
 from tasks.promote import EVIDENCE, promote_version
 from tasks.tracking import champions, registry
@@ -52,6 +54,18 @@ def model(at: TrackingConfig, client: MlflowClient, request: pytest.FixtureReque
 def champion(at: TrackingConfig, name: str) -> str | None:
     result = registry.champion(at, name)
     return None if result is None else result.version
+
+
+def test_what_comparisons_have_left_is_kept_with_the_name(
+    at: TrackingConfig, client: MlflowClient, model: list[Version]
+) -> None:
+    name = model[0].name
+    assert champions.budget(at, name) is None
+    left = Budget().compare(np.arange(5000, dtype=np.uint64) << np.uint64(50), "version 2 and version 1")
+    champions.record_budget(at, name, left)
+    assert champions.budget(at, name) == left
+    tags = client.get_registered_model(name).tags
+    assert (tags["braid.budget.left"], tags["braid.budget.comparisons"]) == ("95%", "1")
 
 
 class TestRollback:
