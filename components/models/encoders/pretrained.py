@@ -123,7 +123,7 @@ class Pretrained(Encoder):
         chosen = dict.fromkeys(min(-(-last * share // 90), last - 1) for share in _LAYERS)  # rounded up
         means = [
             x.mean((2, 3)) if x.ndim == 4 else masked_mean(x, _token_mask(self.network, mask, x))
-            for x in [*(states[place] for place in chosen), output.last_hidden_state]
+            for x in [*(states[layer] for layer in chosen), output.last_hidden_state]
         ]
         return torch.cat(means, dim=1)
 

@@ -129,9 +129,9 @@ class TestMfcc:
         seconds = torch.arange(4000) / 4000
         rising = torch.sin(2 * torch.pi * (200 + 700 * seconds) * seconds)[None]
         encoder, length = build("mfcc")[0], torch.tensor([4000])
-        there, back = (encoder({"wave": x, "length": length})[0] for x in (rising, rising.flip(1)))
-        assert (there[-160:] - back[-160:]).abs().max() > 0.5
-        torch.testing.assert_close(there[:80], back[:80], rtol=0.1, atol=0.1)  # mean and deviation
+        forward, backward = (encoder({"wave": x, "length": length})[0] for x in (rising, rising.flip(1)))
+        assert (forward[-160:] - backward[-160:]).abs().max() > 0.5
+        torch.testing.assert_close(forward[:80], backward[:80], rtol=0.1, atol=0.1)  # mean and deviation
 
     @pytest.mark.parametrize("length", [0, 1, 30])
     def test_silence_and_clips_of_a_frame_are_finite(self, length: int) -> None:
