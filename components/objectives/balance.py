@@ -61,7 +61,7 @@ class AuxiliaryLoss(Supervised):
 
 
 class MMPareto(AuxiliaryLoss):
-    """MMPareto (Wei & Hu 2024, https://arxiv.org/abs/2405.17730, section 3.4, algorithm 1).
+    """MMPareto (Wei & Hu 2024, https://arxiv.org/abs/2405.17730).
 
     The loss is ``joint + sum of the single inputs' losses``. The parameters of one input get two gradients:
     that of its own loss, and that of the rest. :func:`integrate` puts them together, so that learning from an
