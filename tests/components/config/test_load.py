@@ -93,7 +93,9 @@ FAULTS: dict[str, tuple[str, Any, list[str]]] = {
     "option of another encoder": (
         "inputs.image.encoder.blocks",
         2,
-        ["inputs.image.encoder.blocks: unknown option; expected one of: name, width, channels, dropout, tokens."],
+        [
+            "inputs.image.encoder.blocks: unknown option; expected one of: name, width, channels, dropout",
+        ],
     ),
     "wrong word": (
         "strategy",
@@ -136,7 +138,10 @@ FAULTS: dict[str, tuple[str, Any, list[str]]] = {
     "unknown option of a further target": (
         "further_targets",
         [{"column": "price", "task": "regression", "lss": "huber"}],
-        ["further_targets.0.lss: unknown option; expected one of: column, task, loss, transform, metric.", "'loss'?"],
+        [
+            "further_targets.0.lss: unknown option; expected one of: column, task, loss, transform, metric.",
+            "'loss'?",
+        ],
     ),
     "unknown task of a further target": (
         "further_targets",
