@@ -183,9 +183,9 @@ class TestRetraining:
     ) -> None:
         monkeypatch.setattr(combination, "learn_mixture", equal_shares)
         _, steps = whole
-        kept = {path: path.stat().st_mtime_ns for path in (steps.folder / "cache").rglob("*.safetensors")}
+        times = {path: path.stat().st_mtime_ns for path in (steps.folder / "cache").rglob("*.safetensors")}
         again = build_model(several(), steps.folder, tiny_data, bundle="again")
-        assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
+        assert all(path.stat().st_mtime_ns == time for path, time in times.items())
         assert again.features["note"].store == whole[0].parts.features["note"].store
         assert again.unseen == whole[0].parts.unseen
         assert again.features["note"].extracted == 0
