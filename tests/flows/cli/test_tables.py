@@ -231,6 +231,8 @@ def test_programs_find_the_keys_that_they_know() -> None:
             "test",
             "candidates",
             "fusion_gain",
+            "answerable",
+            "fusion_gain_answerable",
             "delivered_gain",
             "subsets",
             "shapley",
