@@ -163,7 +163,6 @@ def _refused_csv() -> dict[str, str | bytes]:
         "all labels empty": table(rows(label=dict.fromkeys(every, ""))),
         "labels NaN alone": table(rows(label=dict.fromkeys(every, ""))).replace(",,", ", ,"),
         "all notes empty": table(rows(note=dict.fromkeys(every, ""))),
-        "half of the labels empty": table(rows(label=dict.fromkeys(range(12), ""))),
         "a header in a quote that never ends": '"' + plain,
         "an image": b"\x89PNG\r\n\x1a\n" + bytes(range(256)),
         "pickle": b"\x80\x04\x95\x0b\0\0\0\0\0\0\0\x8c\x02os\x94.",
@@ -191,7 +190,8 @@ def _used_csv() -> dict[str, tuple[str | bytes, tuple[int, int]]]:
         "emoji everywhere": (table(rows(note={3: "😀"}, id={3: "👍🏽"})), all_rows),
         "a text of 1 MB": (table(rows(note={3: "x" * 1_000_000})), all_rows),
         "an empty note": (table(rows(note={3: ""})), (23, 1)),
-        "an empty label": (table(rows(label={3: ""})), (23, 1)),
+        "an empty label": (table(rows(label={3: ""})), all_rows),
+        "half of the labels empty": (table(rows(label=dict.fromkeys(range(12), ""))), all_rows),
         "mixed types in a column": (table(rows(age={3: "three", 4: "NaN", 5: "inf", 6: "1e999"})), all_rows),
         "a label that looks like nothing": (
             table(rows(label=dict.fromkeys(range(0, 24, 3), "nan"))),

@@ -1,6 +1,5 @@
 """Class weights tell the loss what matters; the natural parameters keep the frequencies of the rows."""
 
-import numpy as np
 import torch
 
 from components.config.training import TrainingConfig
@@ -56,7 +55,7 @@ def test_a_balanced_training_gives_the_rare_class_its_own_frequency() -> None:
     # a weighted fit is not exactly unbiased for the rows; without the correction it is .2
     assert abs(float(chance.mean()) - float(y.float().mean())) < 0.005
     # the same log-odds as Gaussians one apart in three dimensions with these frequencies
-    odds = x.sum(1) - 1.5 + float(np.log(y.float().mean() / (1 - y.float().mean())))
+    odds = x.sum(1) - 1.5 + float(torch.logit(y.float().mean()))
     assert float((natural[:, 1] - natural[:, 0] - odds).abs().mean()) < 0.3
 
 

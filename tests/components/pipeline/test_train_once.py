@@ -165,7 +165,8 @@ class TestFuse:
         for name, single in tiny.singles.items():
             head = read_tensors(Path(single.head), single.prefix)
             torch.testing.assert_close(tensors[f"fusion.heads.{name}.weight"], head["weight"], rtol=0, atol=0)
-        assert trained.parameters == 3 * 2 + 3
+        subsets, inputs, classes = 8, 3, 3
+        assert trained.parameters == subsets * inputs + inputs + subsets * classes
         (epoch,) = read_history(trained.folder)
         assert epoch.val_loss != epoch.train_loss, "one is of rows that were held out, the other is not"
 

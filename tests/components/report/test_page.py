@@ -276,7 +276,11 @@ def test_metrics_are_written_for_people(name, written):
 def test_the_tables_of_the_report_alone_show_the_results(make_evaluation):
     report = report_of(make_evaluation(inputs=2))
     e = report.evaluation
-    assert [row[0] for row in tables.gains(e).rows] == ["gated over picture", "delivered over picture"]
+    assert [row[0] for row in tables.gains(e).rows] == [
+        "gated over picture",
+        "gated, on the rows that have picture, over picture",
+        "delivered over picture",
+    ]
     assert tables.gains(e).rows[0][1:] == (e.fusion_gain, e.fusion_gain.p_value, e.fusion_helps)
     rows = tables.metrics(e, e.delivered.test.items())
     assert [row[0] for row in rows.rows] == [

@@ -11,7 +11,7 @@ import pytest
 from components.pipeline.plain import PlainSteps
 from flows.run.steps import TASKS
 
-RUNNERS = {"wait", "attempt", "follow", "train_input"}  # run steps, or are parts of one
+RUNNERS = {"wait", "attempt", "follow", "train_input", "with_learner"}  # run steps, or are parts of one
 STEPS = {name for name in vars(PlainSteps) if not name.startswith("_")} - RUNNERS
 
 
