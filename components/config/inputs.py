@@ -6,15 +6,11 @@ from pydantic import Field, field_validator, model_validator
 
 from components.config.encoders import (
     AnyEncoderConfig,
-    AudioCNNConfig,
     AudioEncoder,
     AutoConfig,
-    CNNConfig,
     CombinedConfig,
     FittedConfig,
     ImageEncoder,
-    MLPConfig,
-    NgramsConfig,
     TabularEncoder,
     TextEncoder,
     UntrainedConfig,
@@ -159,7 +155,7 @@ class ImageInput(_MediaInput):
     )
     augment: ImageAugment = Field(default_factory=ImageAugment, description="Random changes in training.")
     encoder: ImageEncoder = Field(
-        default_factory=CNNConfig, description="Encoder of this input; a list of several, or auto."
+        default_factory=AutoConfig, description="Encoder of this input; a list of several, or auto."
     )
 
 
@@ -175,7 +171,7 @@ class TextInput(_Input):
     )
     augment: TextAugment = Field(default_factory=TextAugment, description="Random changes in training.")
     encoder: TextEncoder = Field(
-        default_factory=NgramsConfig, description="Encoder of this input; a list of several, or auto."
+        default_factory=AutoConfig, description="Encoder of this input; a list of several, or auto."
     )
 
 
@@ -202,7 +198,7 @@ class AudioInput(_MediaInput):
     )
     augment: AudioAugment = Field(default_factory=AudioAugment, description="Random changes in training.")
     encoder: AudioEncoder = Field(
-        default_factory=AudioCNNConfig, description="Encoder of this input; a list of several, or auto."
+        default_factory=AutoConfig, description="Encoder of this input; a list of several, or auto."
     )
 
 
@@ -219,7 +215,7 @@ class TabularInput(_Input):
     )
     augment: TabularAugment = Field(default_factory=TabularAugment, description="Random changes in training.")
     encoder: TabularEncoder = Field(
-        default_factory=MLPConfig, description="Encoder of this input; a list of several, or auto."
+        default_factory=AutoConfig, description="Encoder of this input; a list of several, or auto."
     )
 
 

@@ -23,12 +23,13 @@ from components.errors import DataError
 from components.evaluation.intervals import Interval
 from components.evaluation.results import Evaluation
 from components.pipeline.preprocess import prepare
+from components.references import EncoderWeights, Features
 
 Rows = list[dict[str, str]]
 INPUTS: dict[str, Any] = {
-    "image": {"modality": "image", "columns": "image", "size": 32},
-    "audio": {"modality": "audio", "columns": "audio", "rate": 8000, "seconds": 0.4},
-    "clue": {"modality": "text", "columns": "clue"},
+    "image": {"modality": "image", "columns": "image", "size": 32, "encoder": "cnn"},
+    "audio": {"modality": "audio", "columns": "audio", "rate": 8000, "seconds": 0.4, "encoder": "audio_cnn"},
+    "clue": {"modality": "text", "columns": "clue", "encoder": "ngrams"},
 }
 
 
@@ -65,7 +66,11 @@ def audited(demo: Path) -> Callable[..., Audit]:
             name: prepare(dataset, name, section, demo.parent / "canonical", 1024)
             for name, section in config.inputs.items()
         }
-        return audit(dataset, prepared, dict.fromkeys(prepared), evaluation, config)  # type: ignore[arg-type]
+        features = {
+            name: Features(EncoderWeights(name, None, "", "", 1, section.encoder), "", 0, 0)
+            for name, section in config.inputs.items()
+        }
+        return audit(dataset, prepared, features, evaluation, config)
 
     return call
 
@@ -178,7 +183,7 @@ def test_a_column_made_from_the_label_is_a_leak(audited: Callable[..., Audit]) -
             row["code"] = f"{int(row['label']) * 10 + rng.random():.3f}"
             row["weight"] = f"{rng.normal():.3f}"
 
-    table = {"facts": {"modality": "tabular", "columns": ["code", "weight"]}}
+    table = {"facts": {"modality": "tabular", "columns": ["code", "weight"], "encoder": "mlp"}}
     audit = audited(plant, inputs=table)
     assert [(each.column, each.flagged) for each in audit.leaks if each.input == "facts"] == [
         ("column code", True),

@@ -16,9 +16,9 @@ PIPELINE = {
     "name": "pets",
     "data": {"source": "pets.csv"},
     "inputs": {
-        "photo": {"modality": "image", "columns": "photo"},
+        "photo": {"modality": "image", "columns": "photo", "encoder": {"name": "cnn"}},
         "words": {"modality": "text", "columns": "words", "encoder": {"name": "ngrams"}},
-        "facts": {"modality": "tabular", "columns": ["age"]},
+        "facts": {"modality": "tabular", "columns": ["age"], "encoder": "mlp"},
     },
 }
 

@@ -23,7 +23,7 @@ from components.preprocess import Preprocessor, build_preprocessor, fingerprint,
 INPUTS: dict[str, dict[str, Any]] = {
     "image": {"modality": "image", "columns": "x", "size": 16},
     "audio": {"modality": "audio", "columns": "x", "rate": 4000, "seconds": 0.1},
-    "ngrams": {"modality": "text", "columns": "x"},
+    "ngrams": {"modality": "text", "columns": "x", "encoder": "ngrams"},
     "gru": {"modality": "text", "columns": "x", "encoder": {"name": "gru"}},
     "tabular": {"modality": "tabular", "columns": ["n", "c", "d"]},
 }
