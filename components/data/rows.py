@@ -23,7 +23,7 @@ from components.data.cells import (
     word_of,
 )
 from components.data.files.location import resolve
-from components.data.files.media import MediaFacts, inspect
+from components.data.files.media import MediaFacts, inspect, unfit
 from components.data.files.media_index import look
 from components.data.limits import OversizeCell
 from components.data.quarantine import Fault
@@ -200,12 +200,10 @@ def _media_faults(
                 continue
             path = cell if isinstance(cell, str) else None
             silence = section.silent if isinstance(section, AudioInput) and fact.silent else "keep"
-            if fact.reason is not None:
-                wrong.setdefault(row, (path, fact.reason))
-            elif silence == "quarantine":
-                wrong.setdefault(row, (path, f"silent throughout (peak {fact.peak:.1g})"))
-            elif silence == "missing":
+            if silence == "missing":
                 cells[row] = None
+            elif (reason := unfit(section, fact)) is not None:
+                wrong.setdefault(row, (path, reason))
     return wrong
 
 

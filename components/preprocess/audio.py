@@ -8,7 +8,15 @@ import soundfile as sf
 import soxr
 import torch
 
-from components.data.files.audio import Mixdown, UnfitAudioError, audio_file, blocks, fewer_than_declared
+from components.data.files.audio import (
+    MOST_WHOLE,
+    Length,
+    Mixdown,
+    UnfitAudioError,
+    audio_file,
+    blocks,
+    fewer_than_declared,
+)
 from components.data.files.content import MediaValue, media_bytes, named
 from components.errors import DataError
 from components.preprocess.pcm import pack, unpack
@@ -18,7 +26,6 @@ Keep = Literal["start", "middle", "end", "loudest"]
 
 LEVEL = 0.1  # RMS that clips are brought to: -20 dBFS
 _SILENCE = 0.01  # 40 dB below the peak
-_MOST_WHOLE = 2**26  # samples, 256 MiB: 70 minutes at 16 kHz
 _MARGIN = 0.1  # seconds read beyond a kept part, so that the resampling filter has no edge in it
 
 
@@ -124,16 +131,14 @@ class AudioPreprocessor:
         """Mono of all that is left, float32 (S,).
 
         Raises:
-            UnfitAudioError: If it would take more memory than ``_MOST_WHOLE``, as it is or at ``rate``.
+            UnfitAudioError: If it would take more memory than ``MOST_WHOLE``, as it is or at ``rate``.
         """
-        most = int(_MOST_WHOLE * min(1.0, sound.samplerate / self.rate))  # frames
+        most = int(MOST_WHOLE * min(1.0, sound.samplerate / self.rate))  # frames
         declared = sound.frames if sound.seekable() else 0
         wave = mono(sound, most + 1) if declared <= most else np.zeros(0, np.float32)
-        if max(declared, len(wave)) > most:
-            raise UnfitAudioError(
-                f"audio too long to be decoded whole (more than {most / sound.samplerate / 60:.0f} minutes): "
-                "cut it, or use keep: start, middle or end without trim_silence, which decode that part alone"
-            )
+        length = Length(max(declared, len(wave)), sound.samplerate, sound.seekable())
+        if excess := length.excess(self.rate):
+            raise UnfitAudioError(excess)
         return wave
 
 

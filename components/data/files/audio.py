@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 import numpy as np
 import soundfile as sf
@@ -21,6 +22,7 @@ from components.data.files.audio_headers import (
 
 MOST_FRAMES = 2**29  # three hours at 48 kHz, 2 GiB as float32 where a recording is decoded whole
 MOST_SECONDS = 6 * 3600.0
+MOST_WHOLE = 2**26  # samples of a clip that is prepared whole, 256 MiB: 70 minutes at 16 kHz
 _BLOCK = 65536  # frames
 _CANCELLED = 1e-3  # of the energy of the louder channel: 30 dB below it
 _NO_LENGTH = 2**62  # frames; libsndfile reports 2^63 - 1 for an unknown length
@@ -61,17 +63,47 @@ class Mixdown:
         return None
 
 
-def inspect_audio(data: bytes) -> tuple[str | None, float | None]:
+@dataclass(frozen=True)
+class Length:
+    """Length of an audio file.
+
+    Attributes:
+        frames: Frames that it holds.
+        rate: Frames per second.
+        seekable: True if a part can be read without all that is before it.
+    """
+
+    frames: int
+    rate: int
+    seekable: bool
+
+    def excess(self, rate: int) -> str | None:
+        """Tell why a file cannot be decoded whole to this rate; None where it can.
+
+        It would take more memory than ``MOST_WHOLE`` samples, as it is or at ``rate``.
+        """
+        if self.frames * max(1.0, rate / self.rate) <= MOST_WHOLE:
+            return None
+        minutes = MOST_WHOLE / max(rate, self.rate) / 60
+        return (
+            f"audio too long to be decoded whole (more than {minutes:.0f} minutes): cut it, or use keep: "
+            "start, middle or end without trim_silence, which decode that part alone"
+        )
+
+
+def inspect_audio(data: bytes) -> tuple[str | None, float | None, Length | None]:
     """Decode an audio file in blocks.
 
     Returns:
         Reason why it cannot be used, or None; half the difference of its highest and lowest sample after
-        mixing to mono, full scale 1, None if it has none.
+        mixing to mono, full scale 1, None if it has none; and its length, if it can be used.
     """
     frames, damage = 0, None
+    rate, seekable = 1, False
     try:
         with audio_file(data) as sound:
             mixdown = Mixdown(sound.channels)
+            rate, seekable = sound.samplerate, sound.seekable()
             lowest = np.full(sound.channels + 1, np.inf)  # of each channel, and of their mean
             highest = -lowest
             for block in blocks(sound):
@@ -79,19 +111,19 @@ def inspect_audio(data: bytes) -> tuple[str | None, float | None]:
                 lowest, highest = np.minimum(lowest, each.min(axis=0)), np.maximum(highest, each.max(axis=0))
                 frames += len(block)
     except UnfitAudioError as error:
-        return str(error), None
+        return str(error), None, None
     except (sf.SoundFileError, RuntimeError, TypeError, ValueError) as error:
         if not frames:
-            return f"not an audio file that libsndfile reads ({_short(error)})", None
+            return f"not an audio file that libsndfile reads ({_short(error)})", None, None
         damage = f"damaged audio ({_short(error)} after {frames} frames)"
     if short := fewer_than_declared(data, frames):
-        return short, None
+        return short, None, None
     if damage:
-        return damage, None
+        return damage, None, None
     if frames == 0:
-        return "audio without samples (0 frames)", None
+        return "audio without samples (0 frames)", None, None
     taken = -1 if mixdown.channel is None else mixdown.channel
-    return None, float(highest[taken] - lowest[taken]) / 2
+    return None, float(highest[taken] - lowest[taken]) / 2, Length(frames, rate, seekable)
 
 
 @contextmanager

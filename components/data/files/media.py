@@ -1,11 +1,13 @@
 """Checks of media files: each is decoded once, and only its digest and its faults are recorded."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from components.data.files.audio import inspect_audio
+from components.config.inputs import AudioInput, ImageInput
+from components.data.files.audio import Length, inspect_audio
 from components.data.files.images import inspect_image
 from components.storage.digest import digest_bytes
 
+_RATE = 16_000  # of an input that names none
 SILENT = 1e-4  # peak; -80 dBFS, three steps of 16 bits
 
 
@@ -21,6 +23,7 @@ class MediaFacts:
         contrast: Largest standard deviation of an image's channel, where full scale is 1: that of the file,
             or ``top``. None for audio.
         top: Largest value of an image where nothing in the file tells how many bits it uses; else None.
+        frames, rate, seekable: :class:`components.data.files.audio.Length` of an audio file.
     """
 
     digest: str | None
@@ -28,6 +31,9 @@ class MediaFacts:
     peak: float | None = None
     contrast: float | None = None
     top: float | None = None
+    frames: int | None = None
+    rate: int | None = None
+    seekable: bool | None = None
 
     @property
     def silent(self) -> bool:
@@ -47,5 +53,20 @@ def inspect(data: bytes, modality: str) -> MediaFacts:
     if modality == "image":
         reason, contrast, top = inspect_image(data)
         return MediaFacts(key, reason, contrast=contrast, top=top)
-    reason, peak = inspect_audio(data)
-    return MediaFacts(key, reason, peak)
+    reason, peak, length = inspect_audio(data)
+    return MediaFacts(key, reason, peak, **(asdict(length) if length else {}))
+
+
+def unfit(section: ImageInput | AudioInput, facts: MediaFacts) -> str | None:
+    """Tell why a file cannot be used as an input of this section; None if it can."""
+    if facts.reason is not None or not isinstance(section, AudioInput):
+        return facts.reason
+    if facts.silent and section.silent == "quarantine":
+        return f"silent throughout (peak {facts.peak:.1g})"
+    if facts.frames is None or facts.rate is None:
+        return None
+    length = Length(facts.frames, facts.rate, bool(facts.seekable))
+    has_start = length.seekable or section.keep == "start"
+    if has_start and section.keep != "loudest" and not section.trim_silence:
+        return None
+    return length.excess(section.rate or _RATE)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from components.config.inputs import AudioInput, ImageInput
-from components.data.files.media import MediaFacts
+from components.data.files.media import MediaFacts, unfit
 from components.data.files.media_index import MISSING, Media
 from components.storage.digest import digest_json
 
@@ -75,11 +75,8 @@ def _check_file(
     silence = section.silent if isinstance(section, AudioInput) and file.silent else "keep"
     if (allow_missing and (file.reason or "").startswith(MISSING)) or silence == "missing":
         return None, None
-    if file.reason is not None:
-        return None, file.reason
-    if silence == "quarantine":
-        return None, f"silent throughout (peak {file.peak:.1g})"
-    return file.digest, None
+    reason = unfit(section, file)
+    return (file.digest, None) if reason is None else (None, reason)
 
 
 def row_digest(digests: Sequence[str | None]) -> str:

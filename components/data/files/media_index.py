@@ -32,6 +32,7 @@ MISSING = "no such file"
 _TABLE = """
 CREATE TABLE IF NOT EXISTS media (
     path TEXT, modality TEXT, version TEXT, digest TEXT, reason TEXT, peak REAL, contrast REAL, top REAL,
+    frames INTEGER, rate INTEGER, seekable INTEGER,
     PRIMARY KEY (path, modality)
 ) WITHOUT ROWID;
 """
@@ -98,7 +99,7 @@ class MediaIndex:
                 if fresh:
                     with self._database:
                         self._database.executemany(
-                            "INSERT OR REPLACE INTO media VALUES (?, ?, ?, ?, ?, ?, ?, ?)", fresh
+                            "INSERT OR REPLACE INTO media VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", fresh
                         )
         return facts
 

@@ -215,7 +215,8 @@ def test_a_batch_is_padded_to_the_full_length() -> None:
 
 @pytest.mark.parametrize("keep", ["loudest", "middle"])
 def test_hours_are_not_decoded_whole(keep: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.preprocess.audio._MOST_WHOLE", 20_000)
+    for module in ("components.preprocess.audio", "components.data.files.audio"):
+        monkeypatch.setattr(f"{module}.MOST_WHOLE", 20_000)
     file = io.BytesIO()
     sf.write(file, np.full(8000, 0.1), 8000, format="FLAC")
     trimmed = AudioPreprocessor(48_000, 0.1, keep, trim_silence=True, normalise=False)  # type: ignore[arg-type]

@@ -118,7 +118,7 @@ def test_a_file_that_is_cut_short_is_refused_with_both_lengths(
 @needs_ffmpeg
 def test_joined_ogg_files_are_read_to_the_end_of_the_last() -> None:
     one, two = recorded("OGG"), recorded("OGG", WAVE[: RATE // 2])
-    reason, _ = inspect_audio(one + two)
+    reason, *_ = inspect_audio(one + two)
     assert reason is None
     assert len(decoded(one + two)) == pytest.approx(1.5 * RATE, abs=600)  # ffmpeg pads to whole blocks
 
@@ -162,7 +162,7 @@ class TestFfmpeg:
     def test_what_phones_and_browsers_record_is_read(self, kind: str, tmp_path: Path) -> None:
         wave = 0.3 * np.sin(np.arange(2 * 16000) / 16000 * 2 * np.pi * 440)
         data = self.encoded(kind, tmp_path, wave)
-        reason, peak = inspect_audio(data)
+        reason, peak, _ = inspect_audio(data)
         assert reason is None
         assert peak == pytest.approx(0.3, abs=0.05)
         with audio_file(data) as sound:
@@ -206,7 +206,7 @@ class TestFfmpeg:
 
     def test_without_ffmpeg_the_reason_names_the_remedy(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", "")
-        reason, _ = inspect_audio(b"\0\0\0\x20ftypM4A " + bytes(200))
+        reason, *_ = inspect_audio(b"\0\0\0\x20ftypM4A " + bytes(200))
         assert reason == (
             "MP4 audio (m4a), which needs the program ffmpeg (install it, or convert the file to FLAC, WAV, "
             "OGG or MP3)"

@@ -13,9 +13,10 @@ import pytest
 import soundfile as sf
 from PIL import Image
 
+from components.config.inputs import AudioInput
 from components.data.files.audio import inspect_audio
 from components.data.files.images import inspect_image
-from components.data.files.media import MediaFacts, inspect
+from components.data.files.media import MediaFacts, inspect, unfit
 from components.data.files.media_index import MISSING, MediaIndex
 from components.storage.digest import digest_bytes
 
@@ -108,7 +109,7 @@ def test_a_picture_that_would_fill_memory_is_not_decoded(width: int, height: int
     ],
 )
 def test_sounds_of_every_kind_are_fine(format: str, options: dict[str, str]) -> None:
-    reason, peak = inspect_audio(recorded(format, **options))
+    reason, peak, _ = inspect_audio(recorded(format, **options))
     assert reason is None
     assert peak == pytest.approx(0.5, abs=0.1)  # lossy codecs overshoot
 
@@ -124,7 +125,7 @@ def without_length(flac: bytes) -> bytes:
 def test_a_flac_of_unknown_length_is_read_to_its_end() -> None:
     wave = np.random.default_rng(0).normal(0, 0.1, 80_000)
     data = recorded("FLAC", wave, 16000)
-    reason, peak = inspect_audio(without_length(data))
+    reason, peak, _ = inspect_audio(without_length(data))
     assert reason is None
     assert peak == inspect_audio(data)[1]
     assert "lost sync" in str(inspect_audio(without_length(data)[: len(data) // 2])[0])
@@ -139,7 +140,7 @@ def test_joined_mp3_files_are_read_to_the_end_of_the_last(name: str) -> None:
     )
     if name == "no frame says it":
         quiet, loud = (data[data.index(data[:2], 200) :] for data in (quiet, loud))
-    reason, peak = inspect_audio(quiet + loud)
+    reason, peak, _ = inspect_audio(quiet + loud)
     assert reason is None
     assert peak is not None
     assert peak > 0.5  # of the second file
@@ -298,3 +299,22 @@ class TestIndex:
 def look(folder: Path, files: list[tuple[str, str]]) -> dict[tuple[str, str], MediaFacts]:
     with MediaIndex(folder / "index.sqlite") as index:
         return index.inspect(files)
+
+
+@pytest.mark.parametrize(
+    ("options", "frames", "rate", "seekable", "is_refused"),
+    [
+        ({"keep": "loudest", "rate": 48_000}, 21_240_000, 1000, True, True),
+        ({"keep": "middle", "rate": 48_000}, 21_240_000, 1000, True, False),
+        ({"keep": "middle", "trim_silence": True}, 2**26 + 1, 48_000, True, True),
+        ({"keep": "loudest"}, 2**26, 48_000, True, False),
+        ({"keep": "middle"}, 2**27, 44_100, False, True),
+        ({"keep": "start"}, 2**27, 44_100, False, False),
+    ],
+)
+def test_a_clip_that_is_too_long_to_be_prepared_whole_is_bad(
+    options: dict[str, Any], frames: int, rate: int, seekable: bool, is_refused: bool
+) -> None:
+    facts = MediaFacts("x", None, 0.5, frames=frames, rate=rate, seekable=seekable)
+    reason = unfit(AudioInput(columns=["sound"], **options), facts)
+    assert (reason is not None and reason.startswith("audio too long to be decoded whole")) == is_refused
