@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 from components.distillation.setup import DistillationSetup
 from components.evaluation.results import Evaluations
-from components.pipeline.follow import follow
 from components.pipeline.plain import PlainSteps
 from components.pipeline.run import train
 from components.references import Dataset, EncoderWeights, Features, Learner, Prepared, Single, Trained
@@ -14,9 +13,8 @@ from components.training.checkpoint import Epoch
 from components.training.folds import Fold
 from tasks.context import Context
 from tasks.evaluate import Evaluated
-from tasks.progress import Progress
 from tasks.step import gpu_slot, step
-from tasks.tracked_training import Result, tracked
+from tasks.tracked_training import Result, shown, tracked
 from tasks.tracking import runs
 
 
@@ -154,10 +152,7 @@ class StudentSteps(PlainSteps):
     ) -> Result:
         if part == "fusion" or len(self.config.inputs) == 1:
             return tracked(self.context, self.part, training, epochs, "student", facts=self._facts())
-        progress = Progress(self.context, f"fit {self.part} {part}")
-        result = follow(training, lambda epoch: progress(epoch.epoch + 1, epochs))
-        progress.finish("fitted")
-        return result
+        return shown(self.context, f"fit {self.part} {part}", training, epochs)
 
     def _facts(self) -> dict[str, object]:
         """Parameters of the nested run."""

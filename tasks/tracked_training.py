@@ -40,10 +40,22 @@ class TrackedSteps(PlainSteps):
             return tracked(self.context, part, training, epochs, "fusion")
         if part in ("alignment", "pretraining"):
             return tracked(self.context, part, training, epochs, "alignment", Pairwise.metric)
-        progress = Progress(self.context, f"fit {part}")  # of a fold, which has no nested run of its own
-        result = follow(training, lambda epoch: progress(epoch.epoch + 1, epochs))
-        progress.finish("fitted")
-        return result
+        return shown(self.context, f"fit {part}", training, epochs)  # of a fold
+
+
+def shown(context: Context, step: str, training: Generator[Epoch, None, Result], epochs: int) -> Result:
+    """Run a training that has no nested run of its own, and show its progress.
+
+    Args:
+        context: The run.
+        step: Name of the step.
+        training: Yields the epochs.
+        epochs: The most that there can be.
+    """
+    progress = Progress(context, step)
+    result = follow(training, lambda epoch: progress(epoch.epoch + 1, epochs))
+    progress.finish("fitted")
+    return result
 
 
 def tracked(

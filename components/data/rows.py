@@ -23,7 +23,7 @@ from components.data.cells import (
     word_of,
 )
 from components.data.files.location import resolve
-from components.data.files.media import MediaFacts, inspect, unfit
+from components.data.files.media import MediaFacts, inspect, is_absent, unfit
 from components.data.files.media_index import look
 from components.data.limits import OversizeCell
 from components.data.quarantine import Fault
@@ -199,8 +199,7 @@ def _media_faults(
             if fact is None:
                 continue
             path = cell if isinstance(cell, str) else None
-            silence = section.silent if isinstance(section, AudioInput) and fact.silent else "keep"
-            if silence == "missing":
+            if is_absent(section, fact):
                 cells[row] = None
             elif (reason := unfit(section, fact)) is not None:
                 wrong.setdefault(row, (path, reason))

@@ -12,7 +12,7 @@ from components.data.samples import learning_rows, transfer_rows
 from components.models.fusion.masking import as_vector, token_mask
 from components.models.weights import read_tensors
 from components.pipeline.extract import extract
-from components.pipeline.folds import contents_of_fold
+from components.pipeline.folds import content_folds
 from components.references import Dataset, Features, OutOfFold, Prepared, Single
 from components.storage.closure import code_digest
 from components.storage.digest import digest
@@ -20,7 +20,6 @@ from components.storage.index import Digests
 from components.storage.shards import ShardStore
 from components.targets import Head
 from components.training.checkpoint import read_history
-from components.training.folds import Fold
 
 _PENALTIES = np.logspace(-2, 5, 15)
 
@@ -50,6 +49,9 @@ def cross_fit(
     name = prepared.input
     samples = learning_rows(dataset, [name])
     spare = transfer_rows(dataset, [name])[f"{name}.digest"].drop_duplicates().tolist()
+    train = samples[samples["split"].eq("train")]
+    contents = train[f"{name}.digest"]
+    numbers = content_folds(dataset, train, name, len(fits))
     between = samples.loc[samples["split"].eq("val"), f"{name}.digest"].drop_duplicates().tolist()
     heads = [Path(fit.head).parent.name for fit in fits]
     key = digest(Path(features.store).name, *heads, *between, *spare, code_digest(cross_fit))
@@ -57,7 +59,7 @@ def cross_fit(
     embedded = ShardStore(cache / f"{name}-folds-{key}", "parquet")
     natural = ShardStore(cache / f"{name}-natural-{key}", "parquet")
     for number, fit in enumerate(fits):
-        held = contents_of_fold(dataset, name, Fold(number, len(fits)))
+        held = contents[numbers == number].drop_duplicates().tolist()
         if not held or not (embedded.missing(held) or natural.missing(held)):
             continue
         own, vectors = delivered, delivered.stack(held)

@@ -47,7 +47,7 @@ def encoder_rows(dataset: Dataset, name: str, config: PipelineConfig, fold: Fold
     samples = learning_rows(dataset, [name])
     if fold is not None:
         train = samples[samples["split"].eq("train")]
-        inside = folds_of_input(_grouped(dataset, train), name, fold.of) == fold.number
+        inside = content_folds(dataset, train, name, fold.of) == fold.number
         return samples.drop(train.index[inside])
     if needs_fit(config.inputs[name].encoder) and _has_rows_of_its_own(config, dataset):
         own = rows_of_fold(dataset, list(config.inputs), Fold(0, _PART))
@@ -83,14 +83,6 @@ def rows_of_fold(dataset: Dataset, inputs: Sequence[str], fold: Fold) -> pd.Data
 def fold_numbers(dataset: Dataset, samples: pd.DataFrame, inputs: Sequence[str], folds: int) -> np.ndarray:
     """Give the fold of each of some rows; see :func:`components.training.folds.folds_of_rows`. (N,) int64."""
     return folds_of_rows(_grouped(dataset, samples), inputs, folds)
-
-
-def contents_of_fold(dataset: Dataset, name: str, fold: Fold) -> list[str]:
-    """List the contents of an input, by digest and each once, that :func:`encoder_rows` leaves out."""
-    samples = learning_rows(dataset, [name])
-    train = samples[samples["split"].eq("train")]
-    inside = folds_of_input(_grouped(dataset, train), name, fold.of) == fold.number
-    return train[f"{name}.digest"][inside].drop_duplicates().tolist()
 
 
 def content_folds(dataset: Dataset, samples: pd.DataFrame, name: str, folds: int) -> np.ndarray:

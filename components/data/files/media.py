@@ -57,6 +57,11 @@ def inspect(data: bytes, modality: str) -> MediaFacts:
     return MediaFacts(key, reason, peak, **(asdict(length) if length else {}))
 
 
+def is_absent(section: ImageInput | AudioInput, facts: MediaFacts) -> bool:
+    """Tell if a file counts as a missing input: a silent one, where the section says so."""
+    return isinstance(section, AudioInput) and facts.silent and section.silent == "missing"
+
+
 def unfit(section: ImageInput | AudioInput, facts: MediaFacts) -> str | None:
     """Tell why a file cannot be used as an input of this section; None if it can."""
     if facts.reason is not None or not isinstance(section, AudioInput):

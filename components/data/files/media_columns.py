@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from components.config.inputs import AudioInput, ImageInput
-from components.data.files.media import MediaFacts, unfit
+from components.data.files.media import MediaFacts, is_absent, unfit
 from components.data.files.media_index import MISSING, Media
 from components.storage.digest import digest_json
 
@@ -72,8 +72,7 @@ def _check_file(
     if path is None:
         return None, None
     file = facts[path, section.modality]
-    silence = section.silent if isinstance(section, AudioInput) and file.silent else "keep"
-    if (allow_missing and (file.reason or "").startswith(MISSING)) or silence == "missing":
+    if (allow_missing and (file.reason or "").startswith(MISSING)) or is_absent(section, file):
         return None, None
     reason = unfit(section, file)
     return (file.digest, None) if reason is None else (None, reason)
