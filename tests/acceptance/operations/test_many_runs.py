@@ -43,5 +43,6 @@ def test_many_runs_at_once_complete_and_nobody_waits_for_the_server(busy: Up) ->
                 at_work.remove(run)
             longest = max(longest, time.monotonic() - asked)
         time.sleep(0.5)
-    assert {busy.state(run)["type"] for run in runs} == {"COMPLETED"}
+    states = [busy.state(run) for run in runs]
+    assert not [state["message"] for state in states if state["type"] != "COMPLETED"]
     assert longest < LONGEST
