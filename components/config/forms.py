@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from components.config.load import as_override
+from components.config.presets import Quality
 from components.config.section import Form
 
 AnyFusion = Literal[
@@ -65,6 +66,11 @@ Device = Annotated[
 class RetrainChanges(Changes):
     """Changes of the pipeline file; an empty field keeps the file's value."""
 
+    quality: Annotated[
+        Quality | None,
+        Option("quality"),
+        Field(description="Preset of every option that the file leaves open."),
+    ] = None
     fusion: Annotated[
         AnyFusion | None, Option("fusion.name"), Field(description="Fusion, which combines the inputs.")
     ] = None

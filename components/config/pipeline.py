@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from components.config.evaluation import EvaluationConfig
 from components.config.fusion import FusionConfig, LateConfig, TensorConfig, tensor_entries
 from components.config.inputs import InputConfig
 from components.config.monitor import MonitoringConfig
+from components.config.presets import Quality, with_preset
 from components.config.promotion import PromotionConfig
 from components.config.section import Section
 from components.config.targets import ClassificationTarget, OrdinalTarget, TargetConfig
@@ -61,6 +63,11 @@ class PipelineConfig(Section):
 
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$", description="Name of runs and of the model."
+    )
+    quality: Quality = Field(
+        "good",
+        description="Preset of every option that the file leaves open: encoders that auto tries, folds, "
+        "epochs, and the size of optional steps. `braid check` shows its choice.",
     )
     data: DataConfig = Field(description="Manifest of the samples.")
     target: TargetConfig = Field(
@@ -108,6 +115,11 @@ class PipelineConfig(Section):
         default_factory=EngineConfig, description="Machine or cluster on which the work runs."
     )
     seed: int = Field(0, ge=0, description="Seed of every random draw.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _quality_fills_what_is_open(cls, values: Any) -> Any:
+        return with_preset(values) if isinstance(values, Mapping) else values
 
     @field_validator("inputs")
     @classmethod

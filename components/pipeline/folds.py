@@ -12,7 +12,12 @@ from components.models.encoders import needs_fit
 from components.references import Dataset
 from components.training.folds import Fold, folds_of_input, folds_of_rows
 
-_FEW, _MANY = 2_000, 20_000  # training rows
+_FOLDS: dict[str, tuple[tuple[int, int], ...]] = {
+    "fast": ((20_000, 3),),
+    "good": ((2_000, 5), (20_000, 3)),
+    "best": ((20_000, 5), (100_000, 3)),
+}
+"""By quality: up to so many training rows, so many folds; none beyond."""
 _PART = 5  # the fusion has one of so many parts where there are no folds
 
 
@@ -32,7 +37,7 @@ def number_of_folds(config: PipelineConfig, dataset: Dataset, learners: int = 1)
     if config.training.folds is not None:
         return config.training.folds
     rows = dataset.splits.get("train", 0)
-    return 5 if rows <= _FEW else 3 if rows <= _MANY else 0
+    return next((folds for most, folds in _FOLDS[config.quality] if rows <= most), 0)
 
 
 def encoder_rows(dataset: Dataset, name: str, config: PipelineConfig, fold: Fold | None) -> pd.DataFrame:

@@ -20,8 +20,8 @@ def learners_of(config: PipelineConfig, dataset: Dataset) -> list[Learner]:
     """
     learners = []
     for name, section in config.inputs.items():
-        device = choose_device(config.engine.device).type
-        encoders = section.encoders or candidates(section.modality, dataset.splits.get("train", 0), device)
+        rows, device = dataset.splits.get("train", 0), choose_device(config.engine.device).type
+        encoders = section.encoders or candidates(section, rows, device, config.quality)
         learners += [
             Learner(name, each, label) for each, label in zip(encoders, _labels(name, encoders), strict=True)
         ]

@@ -140,7 +140,12 @@ def package_model(
         prepared=prepared,
         single={name: single.encoder for name, single in singles.items()},
         fused={} if fused is None else {name: feature.encoder for name, feature in fused.features.items()},
-        facts={"name": config.name, "seed": config.seed, "dataset": dataset.digest},
+        facts={
+            "name": config.name,
+            "seed": config.seed,
+            "quality": config.quality,
+            "dataset": dataset.digest,
+        },
         spellings=dataset.spellings,
         search=None if aligned is None else _search(dataset, fused, aligned, config),
         sample=reference,

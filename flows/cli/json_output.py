@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from components.config import PipelineConfig
+from components.config.presets import preset_of
 from components.evaluation.results import Evaluation
 from components.redaction import without_secrets
 from components.references import Dataset
@@ -193,7 +194,12 @@ def monitored_json(monitored: Monitored) -> str:
 
 
 def check_json(dataset: Dataset, config: PipelineConfig, device: str) -> str:
-    checked = {"dataset": asdict(dataset), "device": device, "config": config.model_dump(mode="json")}
+    checked = {
+        "dataset": asdict(dataset),
+        "device": device,
+        "preset": preset_of(config),
+        "config": config.model_dump(mode="json"),
+    }
     return _dumped(without_secrets(checked))
 
 

@@ -60,6 +60,10 @@ RunName = Annotated[
     ),
 ]
 TableFormat = Annotated[str, typer.Option(help="Format of the table; auto takes it from the name.")]
+QualityOption = Annotated[
+    str | None,
+    typer.Option("--quality", help="fast, good or best: preset of every option that the file leaves open."),
+]
 Filled = TypeVar("Filled", bound=Form)
 HERE = Path(".braid")
 MLFLOW = Path("mlflow.yaml")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from components.config import EngineConfig, load_pipeline, load_tracking
+from components.config.forms import RetrainChanges
 from components.errors import BraidError
 from flows.cli.options import (
     DIFFERENT,
@@ -15,9 +16,11 @@ from flows.cli.options import (
     AsJson,
     Config,
     Overrides,
+    QualityOption,
     RunName,
     TrackingFile,
     Workspace,
+    checked,
     console,
     readable,
     reported,
@@ -33,15 +36,19 @@ def run(
     workspace: Workspace = HERE,
     mlflow: TrackingFile = MLFLOW,
     as_json: AsJson = False,
+    quality: QualityOption = None,
 ) -> None:
     """Run a pipeline: data to a registered, evaluated model. Resumes a killed run."""
     with reported(workspace):
-        load_pipeline(config, overrides or [])  # a fault in the file is reported before servers start
+        changes = checked(RetrainChanges, {"quality": quality}, "braid run")
+        load_pipeline(
+            config, [*changes.overrides(), *(overrides or [])]
+        )  # a fault in the file is reported before servers start
         with serving("flows.retrain", workspace, mlflow):
             from flows.retrain import retrain
 
             outcome = retrain(
-                config, overrides=tuple(overrides or ()), workspace=workspace, tracking_file=mlflow
+                config, changes, tuple(overrides or ()), workspace=workspace, tracking_file=mlflow
             )
     show(as_json, outcome)
 
@@ -89,14 +96,19 @@ def distill(
 
 
 def check(
-    config: Config, overrides: Overrides = None, workspace: Workspace = HERE, as_json: AsJson = False
+    config: Config,
+    overrides: Overrides = None,
+    workspace: Workspace = HERE,
+    as_json: AsJson = False,
+    quality: QualityOption = None,
 ) -> None:
     """Check a pipeline file and its data; show what would be used. Trains nothing."""
     with reported(workspace):
         from components.data.ingest import ingest
         from components.data.tasks import settle_tasks
 
-        pipeline = load_pipeline(config, overrides or [])
+        changes = checked(RetrainChanges, {"quality": quality}, "braid check")
+        pipeline = load_pipeline(config, [*changes.overrides(), *(overrides or [])])
         device = _device(pipeline.engine)
         base = config.resolve().parent
         with readable(workspace, keep=True) as folder, console.status("checking every file"):

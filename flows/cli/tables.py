@@ -6,6 +6,8 @@ import numpy as np
 from rich.console import Console
 
 from components.config import PipelineConfig
+from components.config.presets import preset_of
+from components.pipeline.folds import number_of_folds
 from components.pipeline.learners import learners_of
 from components.references import Dataset
 from components.results.table import Cell, Table, number, text
@@ -153,6 +155,7 @@ def show_check(console: Console, dataset: Dataset, config: PipelineConfig, devic
     reasons = f"  (reasons in {dataset.quarantine})" if dataset.quarantined else ""
     places = {
         "quarantined": f"{dataset.quarantined}{reasons}",
+        "quality": _preset(config, dataset),
         "fusion": f"{config.fusion.name}, {config.strategy}",
         "device": device,
     }
@@ -175,6 +178,14 @@ def show_hits(console: Console, hits: Sequence[Hit], wanted: str) -> None:
 def show_moved(console: Console, moved: Moved) -> None:
     """Print the move of an alias."""
     print_text(console, visible(f"{moved.name} version {moved.champion} is champion: {moved.reason}."))
+
+
+def _preset(config: PipelineConfig, dataset: Dataset) -> str:
+    """Describe what the quality of a pipeline has chosen."""
+    folds = number_of_folds(config, dataset, len(learners_of(config, dataset)))
+    chosen = {"folds": folds} if config.training.folds is None else {}
+    values = ", ".join(f"{path} {value}" for path, value in {**chosen, **preset_of(config)}.items())
+    return f"{config.quality}  ({values})" if values else config.quality
 
 
 def _described(target: AnyTarget) -> str:

@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from components.config import PipelineConfig
-from components.config.encoders import AutoConfig, CompositeConfig
+from components.config.encoders import AudioCNNConfig, AutoConfig, CNNConfig, CompositeConfig
+from components.config.presets import Quality
 from components.data.samples import load_embeddings, open_samples_table
 from components.explanations.results import Explanations
 from components.inference.bundle import load_bundle
 from components.inference.predictor import Predictor
-from components.models.encoders.auto import CANDIDATES, candidates
+from components.models.encoders.auto import CANDIDATES, candidates, expected_seconds
 from components.models.encoders.composite import Composite
 from components.models.weights import encoder_digest, open_encoder, open_preprocessor
 from components.pipeline import combine as combination
@@ -32,6 +33,7 @@ CNN = {"name": "cnn", "width": 8, "channels": [4]}
 WIDE = {"name": "cnn", "width": 12, "channels": [4]}
 NGRAMS = {"name": "ngrams", "width": 8, "buckets": 512}
 GRU = {"name": "gru", "width": 6, "embedding": 4, "vocabulary": 60}
+QUALITIES: tuple[Quality, ...] = ("fast", "good", "best")
 THIRD = pytest.approx(1 / 3)
 FIT = {"epochs": 2, "batch_size": 16, "learning_rate": 0.01}
 
@@ -251,13 +253,51 @@ def test_auto_names_encoders_by_rows(tiny: BuiltModel) -> None:
     few = [each.options.name for each in learners_of(config, tiny.dataset)]
     assert few[:2] == ["tfidf", "ngrams"]
     assert "gru" not in few
-    assert "ngrams" in {each.name for each in candidates("text", 5_000, "cpu")}
-    assert "ngrams" not in {each.name for each in candidates("text", 200_000, "cpu")}
-    assert "gru" not in {each.name for each in candidates("text", 5_000, "cpu")}
-    assert "gru" in {each.name for each in candidates("text", 200_000, "cuda")}
+    assert "ngrams" in {each.name for each in candidates(TEXT, 5_000, "cpu")}
+    assert "ngrams" not in {each.name for each in candidates(TEXT, 500_000, "cpu")}
+    assert "gru" not in {each.name for each in candidates(TEXT, 5_000, "cpu")}
+    assert "gru" in {each.name for each in candidates(TEXT, 200_000, "cuda")}
+
+
+def section_of(modality: str, **options: Any) -> Any:
+    """Options of an input of a modality."""
+    values = {"modality": modality, "columns": ["x"], **options}
+    return configure(inputs={"x": values}).inputs["x"]
+
+
+TEXT = section_of("text")
+
+
+def test_quality_decides_which_encoders_auto_tries() -> None:
+    def names(modality: str, rows: int, device: str = "cpu") -> list[list[str]]:
+        section = section_of(modality)
+        return [[each.name for each in candidates(section, rows, device, quality)] for quality in QUALITIES]
+
+    assert [each[0] for each in names("image", 50_000)] == ["hog"] * 3
+    fast, good, best = names("tabular", 5_000)
+    assert fast == ["trees", "linear"]
+    assert good == [*fast, "mlp"]
+    assert best == [*good, "ft_transformer"]
+    assert names("text", 2_000_000) == [["tfidf"]] * 3
+    fast, good, best = names("text", 200_000, "cuda")
+    assert fast == ["tfidf"]
+    assert "gru" in good
+    assert good == best
+
+
+def test_large_images_long_clips_and_many_epochs_are_expected_to_take_longer() -> None:
+    def seconds(options: Any, **section: Any) -> float:
+        return expected_seconds(options, section_of(**section), 900)
+
+    small = seconds(CNNConfig(), modality="image", size=32)
+    assert small > 0
+    assert seconds(CNNConfig(), modality="image", size=128) == pytest.approx(16 * small)
+    assert seconds(CNNConfig(), modality="image", size=32, fit={"epochs": 60}) == pytest.approx(2 * small)
+    short = seconds(AudioCNNConfig(), modality="audio", seconds=1)
+    assert seconds(AudioCNNConfig(), modality="audio", seconds=3) == pytest.approx(3 * short)
 
 
 @pytest.mark.parametrize("modality", CANDIDATES)
 @pytest.mark.parametrize("rows", [1, 10**8])
 def test_auto_always_finds_an_encoder(modality: str, rows: int) -> None:
-    assert candidates(modality, rows, "cpu")
+    assert candidates(section_of(modality), rows, "cpu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,14 @@ def test_without_folds_a_trained_fusion_has_rows_that_no_encoder_learns_from(tin
 def test_folds_follow_from_the_number_of_rows_and_from_what_is_trained(tiny: BuiltModel) -> None:
     by_itself = configure(training={"epochs": 3})
     assert number_of_folds(by_itself, tiny.dataset) == 5
+
+    def folds(quality: str, rows: int) -> int:
+        config = by_itself.model_copy(update={"quality": quality})
+        return number_of_folds(config, replace(tiny.dataset, splits={"train": rows}))
+
+    assert [folds("fast", rows) for rows in (200, 20_000, 20_001)] == [3, 3, 0]
+    assert [folds("good", rows) for rows in (2_000, 2_001, 20_001)] == [5, 3, 0]
+    assert [folds("best", rows) for rows in (20_000, 100_000, 100_001)] == [5, 3, 0]
     assert number_of_folds(by_itself.model_copy(update={"strategy": "joint"}), tiny.dataset) == 0
     one = by_itself.model_copy(update={"inputs": {"note": by_itself.inputs["note"]}})
     assert number_of_folds(one, tiny.dataset) == 0

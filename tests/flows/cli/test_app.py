@@ -127,7 +127,18 @@ def test_check_shows_what_would_be_used_and_trains_nothing(good: Project) -> Non
     result = good.inside("check", str(good.config), "--json")
     assert result.exit_code == 0, result.output
     assert '"rows": 80' in result.output
+    assert '"preset": {}' in result.output
     assert not (good.workspace / "cache").exists()
+
+
+def test_check_shows_what_the_quality_has_chosen(good: Project) -> None:
+    result = good.inside("check", str(good.config), "--quality", "fast")
+    assert result.exit_code == 0, result.output
+    assert "fast  (" in result.output
+    assert "inputs.words.fit.patience 3" in " ".join(result.output.split())
+    wrong = good.inside("check", str(good.config), "--quality", "quick")
+    assert wrong.exit_code == 2
+    assert "quality: 'quick' is not one of: fast, good, best" in wrong.output
 
 
 def test_the_version_is_that_of_the_package() -> None:
