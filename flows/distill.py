@@ -1,6 +1,7 @@
 """Flow ``distill``: a model with all inputs teaches students with fewer or smaller ones."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from prefect import flow
@@ -8,6 +9,7 @@ from prefect.futures import PrefectFuture
 
 from components.config.distill import Plan, load_distill
 from components.config.forms import DistillChanges
+from components.data.tasks import measured_targets, with_regression
 from components.distillation.results import DistillationResult
 from components.distillation.setup import DistillationSetup
 from components.engine.cluster import running
@@ -64,12 +66,14 @@ def distill(
         tracking_file: mlflow.yaml.
     """
     plan = load_distill(config, [*changes.overrides(), *overrides])
+    root = workspace.resolve()
+    measured = measured_targets(plan.pipeline, root / "data" / plan.pipeline.name, plan.path.resolve().parent)
+    plan = plan.changed(partial(with_regression, columns=measured))
     facts = {
         "distill": plan.file.model_dump(mode="json"),
         "students": {name: student.model_dump(mode="json") for name, student in plan.students.items()},
     }
     engines = [plan.pipeline.engine, *(student.engine for student in plan.students.values())]
-    root = workspace.resolve()
     with running(*engines), open_run(plan.path, plan.pipeline, root, tracking_file, "distill", facts) as run:
         dataset = ingest_task.submit(run).result()
         inputs = {name: list(student.inputs) for name, student in plan.students.items()}

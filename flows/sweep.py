@@ -76,9 +76,9 @@ def sweep(
         tracking_file: mlflow.yaml.
     """
     settings = load_sweep(config, [*changes.overrides(), *overrides])
-    entries = expand(config, settings)
-    _warn_of_few_workers(settings.parallel)
     workspace = workspace.resolve()
+    entries = expand(config, settings, workspace)
+    _warn_of_few_workers(settings.parallel)
     facts = {"pipelines_digest": digest_json([entry.values for entry in entries])}
     options = settings.model_dump(mode="json")
     engines = [entry.config.engine for entry in entries]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +152,11 @@ class Plan:
     def objective(self, student: str) -> ObjectiveConfig:
         """Return the objective of a student."""
         return self.file.students[student].objective or self.file.objective
+
+    def changed(self, change: Callable[[PipelineConfig], PipelineConfig]) -> Plan:
+        """Return the plan with a change of the pipeline and of those of all students."""
+        students = {name: change(student) for name, student in self.students.items()}
+        return replace(self, pipeline=change(self.pipeline), students=students)
 
 
 def load_distill(path: Path | str, overrides: Sequence[str] = ()) -> Plan:

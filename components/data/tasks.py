@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -37,33 +37,49 @@ def settle_tasks(config: PipelineConfig, folder: Path, base: Path) -> PipelineCo
         config: Pipeline configuration.
         folder, base: As for :func:`components.data.ingest.ingest`, which also says what cannot be read.
     """
+    return with_regression(config, measured_targets(config, folder, base))
+
+
+def measured_targets(config: PipelineConfig, folder: Path, base: Path) -> dict[str, int]:
+    """Find targets without a task that measure something; return their numbers of values by column.
+
+    See :func:`settle_tasks` for the arguments.
+    """
     open_targets = [target.column for target in config.targets.values() if not is_given(target)]
     if config.promotion.metric is not None and config.target.column in open_targets:
         open_targets.remove(config.target.column)  # its metric is one of classes
     if not open_targets:
-        return config
+        return {}
     try:
         manifest = open_known(config.data, open_targets, folder, base)
         numbers = _columns_of_numbers(manifest, config.data.columns, open_targets)
     except DataError:
+        return {}
+    for column, count in numbers.items():
+        logger.warning(
+            "target %r has %d different numbers, so its task is regression; give target.task to change it",
+            column,
+            count,
+        )
+    return numbers
+
+
+def with_regression(config: PipelineConfig, columns: Container[str]) -> PipelineConfig:
+    """Give the targets of these columns the task regression; the same configuration where none is one."""
+    if not any(target.column in columns for target in config.targets.values()):
         return config
     values = config.model_dump(mode="json", exclude_unset=True)
-    values["target"] = _settled(config.target, numbers)
-    values["further_targets"] = [_settled(target, numbers) for target in config.further_targets]
+    values["target"] = _settled(config.target, columns)
+    values["further_targets"] = [_settled(target, columns) for target in config.further_targets]
     try:
         return PipelineConfig.model_validate(values)
     except ValidationError:  # another option needs classes
         return config
 
 
-def _settled(target: TargetConfig, numbers: Mapping[str, int]) -> TargetConfig:
-    if target.column not in numbers:
+def _settled(target: TargetConfig, columns: Container[str]) -> TargetConfig:
+    if target.column not in columns:
         return target
-    logger.warning(
-        "target %r has %d different numbers, so its task is regression; give target.task to change it",
-        target.column,
-        numbers[target.column],
-    )
     return RegressionTarget(task="regression", column=target.column)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from components.config import PipelineConfig
 from components.config.load import ConfigError, as_override, configured, read_pipeline
 from components.config.sweep import SweepConfig
+from components.data.tasks import settle_tasks
 from components.storage.digest import digest_json
 
 
@@ -68,17 +69,18 @@ class Trial:
         return digest_json(self.overrides)
 
 
-def expand(path: Path, sweep: SweepConfig) -> list[Entry]:
+def expand(path: Path, sweep: SweepConfig, workspace: Path) -> list[Entry]:
     """Read the pipelines of a sweep and determine the fusions that each can use.
 
     Args:
         path: Path of the sweep file.
         sweep: Values of the sweep file.
+        workspace: Folder in which an embedded data set is written on first use.
 
     Raises:
         ConfigError: If a pipeline is not valid, cannot be swept, or cannot use a fusion of the sweep file.
     """
-    entries = [_entry((path.parent / name).resolve(), sweep) for name in sweep.pipelines]
+    entries = [_entry((path.parent / name).resolve(), sweep, workspace) for name in sweep.pipelines]
     names = [entry.config.name for entry in entries]
     for name in names:
         if names.count(name) > 1:
@@ -88,9 +90,12 @@ def expand(path: Path, sweep: SweepConfig) -> list[Entry]:
     return entries
 
 
-def _entry(path: Path, sweep: SweepConfig) -> Entry:
+def _entry(path: Path, sweep: SweepConfig, workspace: Path) -> Entry:
     values = read_pipeline(path)
-    config = configured(values, [], str(path))
+    given = configured(values, [], str(path))
+    config = settle_tasks(given, workspace / "data" / given.name, path.parent)
+    if config is not given:
+        values = config.model_dump(mode="json", exclude_unset=True)
     if len(config.inputs) < 2:
         raise ConfigError(f"{path}: inputs: a sweep compares fusions, but there is only one input")
     if config.strategy == "joint" or config.joint_epochs:

@@ -95,12 +95,12 @@ def test_a_fusion_that_cannot_be_used_is_left_out_of_all_and_refused_by_name(tmp
         for number in range(5)
     }
     path = write(tmp_path, {"inputs": inputs})
-    (entry,) = expand(path, load_sweep(path))
+    (entry,) = expand(path, load_sweep(path), path.parent)
     assert set(entry.fusions) == set(SWEPT) - {"tensor"}
     assert "factor_width" in entry.skipped["tensor"]
     path = write(tmp_path, {"inputs": inputs}, fusions=["tensor"])
     with pytest.raises(ConfigError, match="factor_width"):
-        expand(path, load_sweep(path))
+        expand(path, load_sweep(path), path.parent)
 
 
 @pytest.mark.parametrize(
@@ -116,18 +116,18 @@ def test_a_pipeline_without_cached_features_to_fuse_is_refused(
 ) -> None:
     path = write(tmp_path, pipeline)
     with pytest.raises(ConfigError, match=message):
-        expand(path, load_sweep(path))
+        expand(path, load_sweep(path), path.parent)
 
 
 def test_two_pipelines_of_one_name_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path, pipelines=["tiny.yaml", "again.yaml"])
     (tmp_path / "again.yaml").write_text((tmp_path / "tiny.yaml").read_text())
     with pytest.raises(ConfigError, match="two of them are named 'tiny'"):
-        expand(path, load_sweep(path))
+        expand(path, load_sweep(path), path.parent)
 
 
 def test_the_shipped_sweep_compares_every_fusion_on_three_data_sets() -> None:
     path = ROOT / "configs" / "bakeoff.yaml"
-    entries = expand(path, load_sweep(path))
+    entries = expand(path, load_sweep(path), path.parent)
     assert [entry.config.name for entry in entries] == ["avdigits-hard", "emoji", "emoji-minilm"]
     assert {entry.fusions for entry in entries} == {SWEPT}

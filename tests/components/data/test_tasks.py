@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,13 @@ import pandas as pd
 import pytest
 
 from components.config import PipelineConfig
+from components.config.distill import load_distill
+from components.config.sweep import SweepConfig
 from components.config.targets import ClassificationTarget, RegressionTarget
 from components.data.ingest import ingest
-from components.data.tasks import settle_tasks
+from components.data.tasks import measured_targets, settle_tasks, with_regression
 from components.errors import DataError
+from components.sweep.plan import expand
 
 ROWS = 120
 COLUMNS: dict[str, list[Any]] = {
@@ -122,3 +127,25 @@ def test_numbers_are_no_classes_unless_the_file_says_so(config: Any, tmp_path: P
         ingest(config(column="mass"), tmp_path / "out", tmp_path)
     dataset = ingest(config(column="mass", task="classification"), tmp_path / "out", tmp_path)
     assert len(dataset.targets.primary.columns) == 30
+
+
+def test_sweeps_and_students_guess_by_the_same_rule(
+    config: Callable[..., PipelineConfig], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    values = config(column="price").model_dump(mode="json", exclude_unset=True)
+    values["inputs"]["more"] = {"modality": "text", "columns": "word"}
+    values["inputs"]["note"]["encoder"] = "tfidf"
+    (tmp_path / "p.yaml").write_text(json.dumps(values))
+    (tmp_path / "d.yaml").write_text(
+        json.dumps({"name": "d", "pipeline": "p.yaml", "students": {"small": {"inputs": ["note"]}}})
+    )
+    sweep = SweepConfig(name="s", pipelines=["p.yaml"], fusions=["concat"])
+    (entry,) = expand(tmp_path / "s.yaml", sweep, tmp_path)
+    assert entry.config.target == RegressionTarget(task="regression", column="price")
+    assert entry.configured(["seed=3"]).target == entry.config.target
+    plan = load_distill(tmp_path / "d.yaml")
+    assert isinstance(plan.students["small"].target, ClassificationTarget)
+    columns = measured_targets(plan.pipeline, tmp_path, tmp_path)
+    plan = plan.changed(partial(with_regression, columns=columns))
+    assert plan.pipeline.target == plan.students["small"].target == entry.config.target
+    assert caplog.text.count("so its task is regression") == 2
