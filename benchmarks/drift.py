@@ -150,7 +150,7 @@ def measure(predictor: Predictor, material: Material, draws: int) -> dict[str, A
 
         def add(arm: str, carried: Sample, incoming: Sample, config: MonitorConfig = config) -> None:
             bundle = predictor.bundle
-            arriving = Incoming(incoming, incoming.rows, (), Quarantine())
+            arriving = Incoming(incoming, incoming.rows, (), (), Quarantine())
             arms[arm].add(compare(carried, arriving, bundle.inputs, bundle.delivered.targets, config))
 
         add("undisturbed", take(material.carried, old), take(material.plain, new))

@@ -70,6 +70,7 @@ def compare(
         level=config.level,
         tests=tuple(_judged(each, p, config) for each, p in zip(planned, adjusted, strict=True)),
         notes=tuple(notes),
+        forms=incoming.forms,
     )
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from components.config.monitor import MonitorConfig
 from components.config.score import BATCH
 from components.data.files.media_index import MISSING
+from components.data.forms import other_forms
 from components.data.quarantine import Fault, Quarantine
 from components.data.rows import LOOKERS, chunked, model_columns, open_table, text_cell, usable_rows
 from components.data.sources.manifest import Batch, Manifest
@@ -36,12 +37,14 @@ class Incoming:
         sample: Rows without faults.
         total: Number of rows of the table.
         absent: Columns of the model that the table lacks.
+        forms: Sentences on numbers and dates of other forms than training had.
         quarantine: Unusable inputs of the drawn rows, with reasons.
     """
 
     sample: Sample
     total: int
     absent: tuple[str, ...]
+    forms: tuple[str, ...]
     quarantine: Quarantine
 
 
@@ -84,7 +87,9 @@ def look(
             parts.add(manifest, batch, numbers, pool, quarantine)
             done += len(numbers)
             progress(done, len(drawn))
-    return Incoming(parts.sample(len(drawn), quarantine), total, absent, quarantine)
+    spellings = predictor.bundle.spellings
+    forms = other_forms(manifest, {column: spellings[column] for column in present if column in spellings})
+    return Incoming(parts.sample(len(drawn), quarantine), total, absent, forms, quarantine)
 
 
 def _drawn_rows(

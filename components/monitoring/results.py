@@ -89,6 +89,7 @@ class Drift:
         level: Chance of any false alarm.
         tests: Tests in the order of the inputs.
         notes: Comparisons that were impossible, with reasons.
+        forms: Sentences on numbers and dates of other forms than training had.
     """
 
     rows: int
@@ -98,6 +99,7 @@ class Drift:
     level: float
     tests: tuple[Test, ...]
     notes: tuple[str, ...]
+    forms: tuple[str, ...] = ()
 
     @property
     def drifted(self) -> bool:
@@ -135,7 +137,8 @@ class Drift:
             if test.drifted
         )
         level = f"Chance of any false alarm in this report: at most {self.level:.0%}."
-        return (*alarms, *(f"Not compared: {note}." for note in self.notes), level)
+        forms = (f"{form}." for form in self.forms)
+        return (*forms, *alarms, *(f"Not compared: {note}." for note in self.notes), level)
 
     def metrics(self) -> dict[str, float]:
         """Effects and p-values: ``drift_voice_mmd``, ``drift_voice_mmd_p``, ..."""

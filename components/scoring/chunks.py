@@ -51,7 +51,7 @@ def score(
     with work(folder.parent, job.key) as workspace:
         if workspace.result is not None:
             return Summary(**workspace.result)
-        rows = open_rows(config, predictor.bundle.inputs)
+        rows = open_rows(config, predictor.bundle.inputs, predictor.bundle.spellings)
         parts = _Parts(job, run, predictor)
         bad = sum(len(set(table["row"].to_pylist())) for table in parts.quarantined())
         for chunk in read_chunks(rows, config.chunk_rows, lambda first: not parts.has(first)):

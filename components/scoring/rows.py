@@ -13,6 +13,7 @@ import pandas as pd
 from components.config import InputConfig
 from components.config.score import ScoreConfig
 from components.data.cells import word_of
+from components.data.forms import other_forms
 from components.data.quarantine import Fault
 from components.data.rows import LOOKERS, chunked, model_columns, open_table, text_cell, usable_rows
 from components.data.sources.manifest import Batch, Manifest
@@ -34,6 +35,7 @@ class Rows:
         spelling: Rule by which ids are spelled, as training spells them.
         total: Number of rows.
         absent: Columns of the model that the table lacks, so every row misses them.
+        forms: Sentences on numbers and dates of other forms than training had.
     """
 
     manifest: Manifest
@@ -42,6 +44,7 @@ class Rows:
     spelling: Spelling
     total: int
     absent: tuple[str, ...]
+    forms: tuple[str, ...] = ()
 
     @property
     def columns(self) -> list[str]:
@@ -68,11 +71,14 @@ class Chunk:
     faults: list[Fault]
 
 
-def open_rows(config: ScoreConfig, inputs: Mapping[str, InputConfig]) -> Rows:
+def open_rows(
+    config: ScoreConfig, inputs: Mapping[str, InputConfig], spellings: Mapping[str, Spelling]
+) -> Rows:
     """Open the table and read its ids once.
 
     Args:
         config: Configuration with the table.
+        spellings: Rule of each column of the model.
 
     Raises:
         DataError: If the table cannot be read, or has no rows, no id column of that name, or none of the
@@ -88,7 +94,8 @@ def open_rows(config: ScoreConfig, inputs: Mapping[str, InputConfig]) -> Rows:
     id = config.id or ("id" if "id" in known else None)
     present, absent = model_columns(manifest, inputs)
     total, spelling = _count(manifest, id or present[0], named=id is not None)
-    return Rows(manifest, inputs, id, spelling, total, absent)
+    forms = other_forms(manifest, {column: spellings[column] for column in present if column in spellings})
+    return Rows(manifest, inputs, id, spelling, total, absent, forms)
 
 
 def read_chunks(rows: Rows, size: int, needed: Callable[[int], bool]) -> Iterator[Chunk]:

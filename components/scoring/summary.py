@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ class Summary:
         abstained: Scored rows whose set or interval does not decide, by target.
         labels: Scored rows by label (by each label, where a row has several), by target.
         values: Mean, lowest and highest number, by target.
+        forms: Sentences on numbers and dates of other forms than training had.
     """
 
     run: str
@@ -42,6 +43,7 @@ class Summary:
     abstained: dict[str, int]
     labels: dict[str, dict[str, int]]
     values: dict[str, dict[str, float]]
+    forms: list[str] = field(default_factory=list)
 
     @property
     def headline(self) -> str:
@@ -54,10 +56,10 @@ class Summary:
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """Sentences on inputs and columns that were missing."""
+        """Sentences on inputs and columns that were missing, and on cells of other forms than in training."""
         missing = (f"Scored without {name}: {count} rows." for name, count in self.missing.items() if count)
         absent = (f"The table lacks {', '.join(self.absent)}.",) if self.absent else ()
-        return (*missing, *absent)
+        return (*missing, *absent, *(f"{form}." for form in self.forms))
 
     def metrics(self) -> dict[str, float]:
         """Counts and rates: ``rows_scored``, ``quarantine_rate``, ``image_missing_rate``, ..."""
@@ -141,6 +143,7 @@ def sum_up(job: Job, rows: Rows, targets: Targets, run: str, faulty: int) -> Sum
         faulty=faulty,
         missing={name: missing[name] for name in rows.inputs},
         absent=list(rows.absent),
+        forms=list(rows.forms),
         abstained={target.name: abstained[target.name] for target in targets},
         labels={name: dict(sorted(counts.items())) for name, counts in labels.items()},
         values={

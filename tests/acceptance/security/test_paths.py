@@ -116,7 +116,7 @@ def test_scoring_keeps_to_the_same_folders(places: Path) -> None:
     inputs = PipelineConfig.model_validate(
         {"name": "t", "data": {"source": "x"}, "inputs": {"image": {"modality": "image", "columns": "image"}}}
     ).inputs
-    rows = open_rows(ScoreConfig(model="m", manifest=str(path)), inputs)
+    rows = open_rows(ScoreConfig(model="m", manifest=str(path)), inputs, {})
     (chunk,) = read_chunks(rows, 128, lambda first: True)
     assert [fault.row for fault in chunk.faults] == [0, 1, 2]
     assert chunk.table["image"][:3].tolist() == [None, None, None]

@@ -295,7 +295,7 @@ class TestTargets:
         return Sample(len(cells), {}, {}, {}, {}, {target.name: answers}, {target.name: cells}, 0, len(cells))
 
     def by_key(self, target: AnyTarget, old: Sample, new: Sample) -> dict[str, Test]:
-        incoming = Incoming(new, new.rows, (), Quarantine())
+        incoming = Incoming(new, new.rows, (), (), Quarantine())
         drift = compare(old, incoming, {}, Targets((target,)), config_of(Path()))
         return {test.key: test for test in drift.tests}
 
@@ -402,14 +402,14 @@ class TestGroups:
     ) -> None:
         old = replace(reference, group="batch", groups=[str(row // 12) for row in range(HELD_OUT)])
         moved = replace(old, vectors={name: vectors + 9 for name, vectors in old.vectors.items()}, faulty=0)
-        drift = compared(predictor, old, Incoming(moved, HELD_OUT, (), Quarantine()))
+        drift = compared(predictor, old, Incoming(moved, HELD_OUT, (), (), Quarantine()))
         assert not drift.drifted, "4 old and 4 new groups have 70 divisions"
         assert any("4 old and 4 new groups (batch) are too few" in note for note in drift.notes)
         alone = replace(moved, groups=[None] * HELD_OUT)
         drift = compared(
-            predictor, replace(old, groups=alone.groups), Incoming(alone, HELD_OUT, (), Quarantine())
+            predictor, replace(old, groups=alone.groups), Incoming(alone, HELD_OUT, (), (), Quarantine())
         )
         assert drift.drifted
         unknown = replace(moved, groups=None)
-        drift = compared(predictor, old, Incoming(unknown, HELD_OUT, (), Quarantine()))
+        drift = compared(predictor, old, Incoming(unknown, HELD_OUT, (), (), Quarantine()))
         assert any("no column 'batch'" in note for note in drift.notes)

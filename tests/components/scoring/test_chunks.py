@@ -210,7 +210,7 @@ def test_ids_are_spelled_as_training_spells_them(tmp_path: Path, cells: list[Any
     source = {"source": str(tmp_path / "new.parquet")}
     config = PipelineConfig.model_validate({"name": "n", "data": source, "inputs": {"note": note}})
     assert list(read_keys(config, open_table(source["source"])).ids) == names
-    rows = open_rows(ScoreConfig(model="m", manifest=source["source"]), config.inputs)
+    rows = open_rows(ScoreConfig(model="m", manifest=source["source"]), config.inputs, {})
     (chunk,) = read_chunks(rows, BATCH, lambda first: True)
     assert chunk.ids == names
 
@@ -224,7 +224,7 @@ def test_silence_means_what_the_model_was_trained_with(tmp_path: Path) -> None:
     silent = {}
     for meaning in ("keep", "missing", "quarantine"):
         voice = {"modality": "audio", "columns": "voice", "silent": meaning, "encoder": {"name": "audio_cnn"}}
-        rows = open_rows(config, {"voice": TypeAdapter(AudioInput).validate_python(voice)})
+        rows = open_rows(config, {"voice": TypeAdapter(AudioInput).validate_python(voice)}, {})
         (chunk,) = read_chunks(rows, BATCH, lambda first: True)
         assert chunk.table["voice"][1] == str(tmp_path / "tone.wav")
         silent[meaning] = (chunk.table["voice"][0] is not None, [fault.reason for fault in chunk.faults])
