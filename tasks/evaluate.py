@@ -10,7 +10,7 @@ import pandas as pd
 from components.evaluation.figures import all_figures
 from components.evaluation.intervals import bounds
 from components.evaluation.results import Curve, Evaluation, Evaluations
-from components.inference.bundle import model_digest
+from components.inference.bundle import bundle_bytes, model_digest
 from components.pipeline.evaluate import evaluate_model, read_curves, training_folders
 from components.pipeline.package import package_model
 from components.references import Dataset, Features, FusedModel, OutOfFold, Prepared, Single, Trained
@@ -94,7 +94,8 @@ def evaluate_task(
     evaluated = Evaluated(str(result), str(predictions), training_folders(singles, fused))
 
     tags = _tags(evaluation, config.fusion.name, config.strategy)
-    runs.set_tags(at, run, {**tags, runs.MODEL_TAG: model_digest(context.bundle)})
+    about = {runs.MODEL_TAG: model_digest(context.bundle), runs.SIZE_TAG: str(bundle_bytes(context.bundle))}
+    runs.set_tags(at, run, {**tags, **about})
     _log_parts(context, evaluation, fused)
     log_result(context, evaluation, result, lambda: all_figures(evaluation, evaluated.read_curves()))
     for other in further:
@@ -125,6 +126,7 @@ def _tags(evaluation: Evaluation, fusion: str, strategy: str) -> dict[str, str]:
         "strategy": strategy,
         "fusion_helps": evaluation.fusion_helps,
         "delivered": evaluation.chosen,
+        runs.METRIC_TAG: evaluation.metric,
         "best_single": evaluation.best_single,
         "worst_subset": "+".join(worst.inputs) if worst else "",
         "under_optimised": "+".join(evaluation.under_optimised),

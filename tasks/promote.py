@@ -13,6 +13,7 @@ from components.data.examples import as_table, with_content
 from components.data.samples import open_samples_table
 from components.errors import ModelError
 from components.evaluation.results import Evaluation
+from components.inference.bundle import bundle_bytes
 from components.promotion.compare import FIRST, Rival, compare
 from components.promotion.verdict import Verdict
 from components.references import Dataset, Missing
@@ -131,6 +132,8 @@ def promote_task(
         "dataset_digest": dataset.digest,
         "fusion_helps": evaluation.fusion_helps,
         "delivered": evaluation.chosen,
+        runs.METRIC_TAG: evaluation.metric,
+        runs.SIZE_TAG: str(bundle_bytes(context.bundle)),
         **_figures(evaluation),
     }
     about = descriptions.of_model(config, dataset)

@@ -203,6 +203,11 @@ def model_digest(folder: Path) -> str:
     return digest_json({"model": values, "files": names})
 
 
+def bundle_bytes(folder: Path) -> int:
+    """Add up the bytes of a bundle's files."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
 def load_bundle(folder: Path, device: torch.device | None = None) -> Bundle:
     """Read a bundle; needs neither hub nor workspace.
 

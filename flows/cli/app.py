@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 # A command imports its libraries when it runs: this takes seconds, in which Prefect's server can start.
-from flows.cli import models, pipelines, servers
+from flows.cli import listings, models, pipelines, servers
 from flows.cli.terminal import say
 from flows.process_settings import configure_process
 
@@ -50,6 +50,8 @@ for command in (
     pipelines.check,
     pipelines.report,
     pipelines.reproduce,
+    listings.runs,
+    listings.models,
     models.search,
     models.promote,
     models.rollback,

@@ -20,6 +20,7 @@ from flows.score import Scored
 from flows.sweep import SweepOutcome
 from tasks.promote import Promotion
 from tasks.tracking.champions import Moved
+from tasks.tracking.listings import Models, Runs
 
 
 def outcome_json(outcome: Outcome) -> str:
@@ -211,6 +212,10 @@ def moved_json(moved: Moved) -> str:
     return _dumped(asdict(moved))
 
 
+def listed_json(listed: Runs | Models) -> str:
+    return _dumped(asdict(listed))
+
+
 JSON: dict[type, Callable[..., str]] = {
     Outcome: outcome_json,
     SweepOutcome: sweep_json,
@@ -220,6 +225,8 @@ JSON: dict[type, Callable[..., str]] = {
     Reproduced: reproduced_json,
     Promotion: promotion_json,
     Moved: moved_json,
+    Runs: listed_json,
+    Models: listed_json,
     Dataset: check_json,
     list: hits_json,
 }

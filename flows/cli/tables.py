@@ -23,6 +23,7 @@ from flows.score import Scored
 from flows.sweep import SweepOutcome
 from tasks.promote import Promotion
 from tasks.tracking.champions import Moved
+from tasks.tracking.listings import Models, Runs
 
 _EVIDENCE = {"recorded": "recorded by its run", "scored": "scored now", "none": ""}
 
@@ -188,6 +189,14 @@ def _preset(config: PipelineConfig, dataset: Dataset) -> str:
     return f"{config.quality}  ({values})" if values else config.quality
 
 
+def show_listed(console: Console, listed: Runs | Models) -> None:
+    """Print the runs or models, or that there are none."""
+    if listed.table.rows:
+        print_table(console, listed.table, compact=True)
+    else:
+        print_text(console, listed.none)
+
+
 def _described(target: AnyTarget) -> str:
     if isinstance(target, Regression) and target.shift is not None:
         usual = target.predict(target.prior(np.zeros(0)).unsqueeze(0)).numpy()
@@ -215,6 +224,8 @@ TABLES: dict[type, Callable[..., None]] = {
     Reproduced: show_reproduced,
     Promotion: show_promotion,
     Moved: show_moved,
+    Runs: show_listed,
+    Models: show_listed,
     Dataset: show_check,
     list: show_hits,
 }

@@ -44,6 +44,7 @@ NOTE = "mlflow.note.content"  # description of a run or an experiment, in Markdo
 CHAMPION_TAG = "champion"
 MISSING_TAG = "braid.missing"
 DATA_TAG, MODEL_TAG = "dataset_digest", "model_digest"
+METRIC_TAG, SIZE_TAG = "metric", "model_bytes"  # of the delivered model, for lists
 CONFIG, ENVIRONMENT = "config.yaml", "environment.json"  # artifacts that a run is repeated from
 NAMES = "names.json"  # artifact: names of columns and targets, by what metrics and tables call them
 _OF_THE_RUN = ("config", "git_commit", DATA_TAG)  # tags that its parts have too
