@@ -58,6 +58,11 @@ def _modules() -> tuple[Any, ...]:
     return ModuleDict(), ParameterDict()
 
 
+def is_reserved(name: str) -> bool:
+    """Return True for a name that no input can have."""
+    return name in RESERVED or any(hasattr(module, name) for module in _modules())
+
+
 class PipelineConfig(Section):
     """A whole pipeline file."""
 
@@ -127,7 +132,7 @@ class PipelineConfig(Section):
         for name in inputs:
             if not name.isidentifier() or len(name) > 60:
                 raise ValueError(f"{name!r} cannot name an input: use up to 60 letters, digits and _")
-            if name in RESERVED or any(hasattr(module, name) for module in _modules()):
+            if is_reserved(name):
                 raise ValueError(f"{name!r} cannot name an input: the name is reserved. Take {name}_input")
         return inputs
 

@@ -52,7 +52,7 @@ def measured_targets(config: PipelineConfig, folder: Path, base: Path) -> dict[s
         return {}
     try:
         manifest = open_known(config.data, open_targets, folder, base)
-        numbers = _columns_of_numbers(manifest, config.data.columns, open_targets)
+        numbers = columns_of_numbers(manifest, config.data.columns, open_targets)
     except DataError:
         return {}
     for column, count in numbers.items():
@@ -83,7 +83,7 @@ def _settled(target: TargetConfig, columns: Container[str]) -> TargetConfig:
     return RegressionTarget(task="regression", column=target.column)
 
 
-def _columns_of_numbers(
+def columns_of_numbers(
     manifest: Manifest, options: Mapping[str, ColumnConfig], columns: Sequence[str]
 ) -> dict[str, int]:
     """Find the columns that hold measured numbers, with how many different ones."""

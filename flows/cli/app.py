@@ -42,6 +42,7 @@ def common(
 
 
 for command in (
+    pipelines.init,
     pipelines.run,
     pipelines.sweep,
     pipelines.distill,

@@ -4,10 +4,12 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from components.config import PipelineConfig
 from components.config.presets import preset_of
+from components.data.draft import Draft
 from components.evaluation.results import Evaluation
 from components.redaction import without_secrets
 from components.references import Dataset
@@ -212,6 +214,12 @@ def moved_json(moved: Moved) -> str:
     return _dumped(asdict(moved))
 
 
+def draft_json(draft: Draft, file: Path) -> str:
+    columns = {use.column: {"read_as": use.reading, "used_as": use.use or None} for use in draft.uses}
+    facts = {"rows": draft.rows, "columns": columns}
+    return _dumped({"file": str(file), **facts, "next": [f"braid check {file}", f"braid run {file}"]})
+
+
 def listed_json(listed: Runs | Models) -> str:
     return _dumped(asdict(listed))
 
@@ -225,6 +233,7 @@ JSON: dict[type, Callable[..., str]] = {
     Reproduced: reproduced_json,
     Promotion: promotion_json,
     Moved: moved_json,
+    Draft: draft_json,
     Runs: listed_json,
     Models: listed_json,
     Dataset: check_json,

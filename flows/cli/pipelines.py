@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from components.config import EngineConfig, load_pipeline, load_tracking
+from components.config import ConfigError, EngineConfig, load_pipeline, load_tracking
 from components.config.forms import RetrainChanges
 from components.errors import BraidError
 from flows.cli.options import (
@@ -93,6 +93,37 @@ def distill(
                 config, overrides=tuple(overrides or ()), workspace=workspace, tracking_file=mlflow
             )
     show(as_json, distilled)
+
+
+def init(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="Table with a row per sample: path or URL.")],
+    target: Annotated[str, typer.Option(metavar="COLUMN", help="Column that is predicted.")],
+    group: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Column of groups, such as persons; each stays in one split."),
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of times; the newest rows become the test.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File that is written; by default NAME.yaml here.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a first pipeline file for a table, with a comment per choice. Overwrites nothing."""
+    with reported(HERE):
+        from components.data.draft import draft
+
+        made = draft(table, target, group, time, None if out is None else out.parent)
+        file = out or Path(f"{made.name}.yaml")
+        try:
+            with file.open("x", encoding="utf-8") as stream:
+                stream.write(made.text)
+        except FileExistsError:
+            raise ConfigError(f"{file} exists and is not overwritten: choose another name by --out") from None
+        except OSError as error:
+            raise ConfigError(f"{file}: cannot be written ({error.strerror}): choose another --out") from None
+    show(as_json, made, file)
 
 
 def check(

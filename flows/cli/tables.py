@@ -1,12 +1,14 @@
 """Outcomes of the commands on the terminal: tables, findings and addresses."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
 from components.config import PipelineConfig
 from components.config.presets import preset_of
+from components.data.draft import Draft
 from components.pipeline.folds import number_of_folds
 from components.pipeline.learners import learners_of
 from components.references import Dataset
@@ -189,6 +191,12 @@ def _preset(config: PipelineConfig, dataset: Dataset) -> str:
     return f"{config.quality}  ({values})" if values else config.quality
 
 
+def show_draft(console: Console, draft: Draft, file: Path) -> None:
+    """Print the columns with their use, the file, and the commands that come next."""
+    print_table(console, draft.table)
+    print_places(console, {"written": file, "next": f"braid check {file}", "then": f"braid run {file}"})
+
+
 def show_listed(console: Console, listed: Runs | Models) -> None:
     """Print the runs or models, or that there are none."""
     if listed.table.rows:
@@ -224,6 +232,7 @@ TABLES: dict[type, Callable[..., None]] = {
     Reproduced: show_reproduced,
     Promotion: show_promotion,
     Moved: show_moved,
+    Draft: show_draft,
     Runs: show_listed,
     Models: show_listed,
     Dataset: show_check,
