@@ -1,5 +1,6 @@
 """Results as Markdown: pages of the dashboard, descriptions of the tracker."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -7,15 +8,20 @@ from components.results.table import Table
 from components.results.visible import visible
 
 _MARKUP = str.maketrans("`*<>|[]", "'·‹›¦［］")
+_NUMBER = r"[-+−]?[0-9.]+(?:e[-+]?[0-9]+)?%?"
+_INTERVAL = re.compile(rf"［({_NUMBER}, {_NUMBER})］(?!\s*[(:［])")  # what no link can be made of
 
 
 def plain(value: Any) -> str:
     """Text on its way to a reader of Markdown: on one line, without markup; all data passes here.
 
     No tag, link or image is left: one that is loaded tells its address who reads the page. Markup becomes
-    letters that look alike, since some places show the backslash of an escape.
+    letters that look alike, since some places show the backslash of an escape. The brackets of an interval
+    of numbers stay, as some fonts lack those letters.
     """
-    return "" if value is None else visible(" ".join(str(value).split())).translate(_MARKUP)
+    if value is None:
+        return ""
+    return _INTERVAL.sub(r"[\1]", visible(" ".join(str(value).split())).translate(_MARKUP))
 
 
 def table(shown: Table) -> str:

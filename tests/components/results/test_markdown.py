@@ -31,5 +31,11 @@ def test_data_is_on_one_line_and_without_markup() -> None:
     ]
 
 
+def test_brackets_stay_around_intervals_of_numbers_alone() -> None:
+    assert markdown.plain("+0.458 [+0.312, 1e-05]") == "+0.458 [+0.312, 1e-05]"
+    for link in ("[x](y)", "[0.1, 0.2](y)", "[0.1, 0.2] (y)", "[0.1, 0.2]: y", "[0.1, 0.2] [y]"):
+        assert "[" not in markdown.plain(link)
+
+
 def test_a_page_without_findings_has_no_empty_list() -> None:
     assert markdown.page("title", "headline", []) == "# title\n\nheadline."
