@@ -41,6 +41,11 @@ def read_pipeline(path: Path) -> dict[str, Any]:
     return read_mapping(path, "name, data, inputs, ...", "Shipped examples are in configs/.")
 
 
+def is_pipeline(values: Mapping[str, Any]) -> bool:
+    """Return True for the values of a pipeline file, so that one in place of another file is recognised."""
+    return "data" in values and "inputs" in values
+
+
 def configured(values: Mapping[str, Any], overrides: Sequence[str], where: str) -> PipelineConfig:
     """Apply overrides to the values of a pipeline file and check them; see :func:`load_pipeline`.
 
@@ -58,8 +63,9 @@ def configured(values: Mapping[str, Any], overrides: Sequence[str], where: str) 
 def overridden(values: Mapping[str, Any], overrides: Sequence[str], model: type[BaseModel]) -> dict[str, Any]:
     """Copy a file's values and apply ``section.option=value``; ``model`` describes the file."""
     result = deepcopy(dict(values))
-    if isinstance(result.get("engine"), str):  # so that engine.cluster.trainers=2 has a section
-        result["engine"] = {"name": result["engine"]}
+    for short in ("engine", "fusion"):  # so that engine.cluster.trainers=2 has a section
+        if isinstance(result.get(short), str):
+            result[short] = {"name": result[short]}
     # Choices come first, as they decide which other options exist.
     for text in sorted(overrides, key=lambda text: _path_and_value(text)[0][-1] not in _CHOICES):
         override(result, *_path_and_value(text), model)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator
 
 from components.config.durations import time_zone
+from components.config.load import is_pipeline
 from components.config.section import Section
 from components.config.validation import explain
 from components.config.yaml_file import read_mapping
@@ -105,7 +106,7 @@ class Operations(Section):
 
 
 def load_operations(path: Path) -> Operations:
-    """Read operations.yaml; the paths in it become absolute.
+    """Read operations.yaml; the paths in it become absolute. A pipeline file stands for its retraining.
 
     Raises:
         ConfigError: If the file cannot be read, an option is not valid, or a file in it does not exist.
@@ -113,6 +114,8 @@ def load_operations(path: Path) -> Operations:
     values = read_mapping(
         path, "retrain: {files: [...]}, ...", "A shipped example is configs/operations.yaml."
     )
+    if is_pipeline(values):
+        values = {"retrain": {"files": [path.name]}}
     try:
         operations = Operations.model_validate(values)
     except ValidationError as error:

@@ -126,6 +126,11 @@ class PipelineConfig(Section):
     def _quality_fills_what_is_open(cls, values: Any) -> Any:
         return with_preset(values) if isinstance(values, Mapping) else values
 
+    @field_validator("fusion", mode="before")
+    @classmethod
+    def _a_fusion_has_a_short_form(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
     @field_validator("inputs")
     @classmethod
     def _names_are_identifiers(cls, inputs: dict[str, InputConfig]) -> dict[str, InputConfig]:

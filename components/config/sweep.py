@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError, field_valid
 from pydantic.fields import FieldInfo
 
 from components.config.fusion import FusionConfig
-from components.config.load import overridden
+from components.config.load import is_pipeline, overridden
 from components.config.section import Section
 from components.config.training import TrainingConfig
 from components.config.validation import explain
@@ -153,7 +153,7 @@ class SweepConfig(Section):
 
 
 def load_sweep(path: Path | str, overrides: Sequence[str] = ()) -> SweepConfig:
-    """Read and check a sweep file.
+    """Read and check a sweep file; a pipeline file stands for a sweep of that pipeline with all defaults.
 
     Args:
         path: YAML file.
@@ -163,6 +163,8 @@ def load_sweep(path: Path | str, overrides: Sequence[str] = ()) -> SweepConfig:
         ConfigError: If the file cannot be read or an option is not valid.
     """
     values = read_mapping(Path(path), "name, pipelines, ...", "A shipped example is configs/bakeoff.yaml.")
+    if is_pipeline(values):
+        values = {"name": f"{str(values.get('name'))[:90]}-sweep", "pipelines": [Path(path).name]}
     try:
         return SweepConfig.model_validate(overridden(values, overrides, SweepConfig))
     except ValidationError as error:

@@ -54,7 +54,7 @@ def run(
 
 
 def sweep(
-    config: Annotated[Path, typer.Argument(help="Sweep file (YAML), for example configs/bakeoff.yaml.")],
+    config: Annotated[Path, typer.Argument(help="Sweep file (YAML), as configs/bakeoff.yaml; or pipeline.")],
     overrides: Overrides = None,
     workspace: Workspace = HERE,
     mlflow: TrackingFile = MLFLOW,

@@ -13,7 +13,8 @@ from flows.cli.terminal import say
 
 def up(
     operations: Annotated[
-        Path, typer.Argument(help="Operations file (YAML): deployments and their schedules.")
+        Path,
+        typer.Argument(help="Operations file (YAML): deployments and their schedules; or a pipeline file."),
     ] = Path("configs/operations.yaml"),
     workspace: Workspace = HERE,
     mlflow: TrackingFile = MLFLOW,

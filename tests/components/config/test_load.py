@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from components.config import ConfigError, PipelineConfig, load_pipeline
+from components.config.fusion import GatedConfig
 from components.config.sweep import load_sweep
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -65,6 +66,11 @@ def test_configurations_are_shipped() -> None:
 
 def test_a_single_column_may_stand_without_brackets(file: Path) -> None:
     assert load_pipeline(file).inputs["image"].columns == ["photo"]
+
+
+def test_a_fusion_may_be_its_name_alone_and_takes_overrides(file: Path) -> None:
+    assert load_pipeline(changed(file, "fusion", "gated")).fusion == GatedConfig(name="gated")
+    assert load_pipeline(file, ["fusion.width=48"]).fusion == GatedConfig(name="gated", width=48)
 
 
 def test_what_is_written_out_is_read_as_the_same_pipeline(file: Path) -> None:

@@ -33,6 +33,14 @@ def test_files_become_absolute_and_the_rest_has_defaults(tmp_path: Path) -> None
     assert (result.retrain.limit, result.retrain.collision, result.sweep.files) == (1, "enqueue", [])
 
 
+def test_a_pipeline_file_stands_for_its_retraining(tmp_path: Path) -> None:
+    file = tmp_path / "shoes.yaml"
+    file.write_text(yaml.safe_dump({"name": "shoes", "data": {"source": "shoes.csv"}, "inputs": {}}))
+    result = load_operations(file)
+    assert result.retrain.files == [file.resolve()]
+    assert (result.retrain.schedules, result.sweep.files) == ([], [])
+
+
 def test_the_shipped_example_is_valid_and_does_not_retrain_by_itself() -> None:
     result = load_operations(CONFIGS / "operations.yaml")
     assert result.retrain.files[0] == CONFIGS / "demo.yaml"

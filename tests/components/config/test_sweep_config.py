@@ -40,6 +40,13 @@ def test_all_fusions_are_every_one_but_plugin(tmp_path: Path) -> None:
     assert load_sweep(write(tmp_path, fusions=["late", "sum"])).fusion_names == ("late", "sum")
 
 
+def test_a_pipeline_file_stands_for_a_sweep_of_it(tmp_path: Path) -> None:
+    write(tmp_path)
+    sweep = load_sweep(tmp_path / "tiny.yaml", ["seeds=[4]"])
+    assert (sweep.name, sweep.pipelines, sweep.seeds) == ("tiny-sweep", ["tiny.yaml"], [4])
+    assert sweep.fusion_names == SWEPT
+
+
 def test_options_are_changed_from_the_command_line(tmp_path: Path) -> None:
     sweep = load_sweep(write(tmp_path), ["parallel=3", "search.trials=5"])
     assert (sweep.parallel, sweep.search.trials) == (3, 5)
