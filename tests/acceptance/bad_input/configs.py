@@ -134,7 +134,6 @@ def _wrong() -> dict[str, str | bytes]:
         "epochs a fraction": ("epochs: 3", "epochs: 3.5"),
         "epochs zero": ("epochs: 3", "epochs: 0"),
         "unknown fusion": ("name: late", "name: latte"),
-        "fusion a word": ("{name: late}", "late"),
         "fusion without a name": ("{name: late}", "{width: 3}"),
         "unknown modality": ("modality: text", "modality: smell"),
         "no modality": ("    modality: text\n", ""),

@@ -73,7 +73,8 @@ def test_nothing_in_it_has_to_be_unpickled_or_names_a_place_outside(tiny: BuiltM
 def test_it_says_what_it_is(tiny: BuiltModel) -> None:
     bundle = load_bundle(tiny.bundle)
     assert bundle.delivered.targets == tiny.dataset.targets == alone(CLASSES)
-    assert bundle.facts == {"name": "tiny", "seed": 0, "dataset": tiny.dataset.digest}
+    facts = {"name": "tiny", "seed": 0, "quality": "good", "dataset": tiny.dataset.digest}
+    assert bundle.facts == facts
     assert list(bundle.inputs) == ["photo", "note", "facts"]
     assert bundle.inputs == tiny.config.inputs
     assert bundle.fusion_encoders == bundle.single_encoders, "staged: the same encoders serve both"
