@@ -13,6 +13,7 @@ MOST_CELL = 2**26  # bytes; a cell may hold an image, a recording or a book
 MOST_ROWS = 2**27  # bytes of the rows that are in memory at once
 MOST_COLUMNS = 100_000
 MOST_RATIO = 200  # bytes that a byte of a compressed text unfolds to; tables reach 5 to 50
+MOST_COLUMN_RATIO = 1000  # the same of a column, as one of a single value reaches hundreds
 FREE_UNPACKED = 2**26  # bytes that any compressed file may unfold to
 MOST_BLANK_LINES = 100_000  # one after the other
 _SHOWN = 20
@@ -30,6 +31,24 @@ class OversizeCell:
 
     def __str__(self) -> str:
         return f"cell of {self.bytes / 2**20:,.0f} MB (at most {MOST_CELL / 2**20:.0f} MB)"
+
+
+def check_unfolded(unfolded: int, stored: int, name: str) -> None:
+    """Check the size that compressed columns have in memory, by what their file says, before they are read.
+
+    Args:
+        unfolded: Bytes in memory.
+        stored: Bytes in the file.
+        name: Column or file, for messages.
+
+    Raises:
+        DataError: If a byte unfolds to more than ``MOST_COLUMN_RATIO``.
+    """
+    if unfolded > max(FREE_UNPACKED, MOST_COLUMN_RATIO * stored):
+        raise DataError(
+            f"{name} unfolds to {unfolded / 2**20:,.0f} MB, more than {MOST_COLUMN_RATIO} times what is "
+            "stored, as a decompression bomb does"
+        )
 
 
 def check_columns_count(count: int, name: str) -> None:

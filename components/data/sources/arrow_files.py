@@ -1,6 +1,8 @@
 """Parquet, Arrow (Feather) and ORC files, alone or in a folder, which may be divided by columns (Hive)."""
 
-from collections.abc import Callable, Iterator, Sequence
+import struct
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -13,20 +15,20 @@ import pyarrow.parquet as pq
 
 from components.data.files.location import below, filename, filesystem, parent, visible
 from components.data.limits import (
-    FREE_UNPACKED,
     MOST_CELL,
     MOST_ROWS,
     OversizeCell,
     check_columns_count,
+    check_unfolded,
     shown,
 )
+from components.data.sources.ipc_sizes import check_ipc
 from components.data.sources.manifest import Batch, Manifest
 from components.errors import DataError
 
 _BATCH = 64  # rows; few, as they may hold images
-_MOST_RATIO = 1000  # bytes per stored byte; a column of one value reaches hundreds
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
-_UNREADABLE = (pa.ArrowException, KeyError, OSError, ValueError, OverflowError)
+_UNREADABLE = (pa.ArrowException, KeyError, OSError, ValueError, OverflowError, struct.error)
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,28 @@ def _open_parquet(handle: Any) -> pq.ParquetFile:
     return pq.ParquetFile(handle, page_checksum_verification=True)
 
 
+def check_parquet(metadata: pq.FileMetaData, wanted: Collection[str]) -> None:
+    """Check what the columns of a Parquet file unfold to, by its own numbers.
+
+    Raises:
+        DataError: If that is far more than is stored.
+    """
+    for _, chunk in _chunks(metadata, wanted):
+        check_unfolded(
+            chunk.total_uncompressed_size, chunk.total_compressed_size, f"the column {chunk.path_in_schema!r}"
+        )
+
+
+def _chunks(metadata: pq.FileMetaData, wanted: Collection[str]) -> Iterator[tuple[int, Any]]:
+    """Give the chunks of some columns, each with the number of its group of rows."""
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for chunk in map(group.column, range(group.num_columns)):
+            column = chunk.path_in_schema
+            if column in wanted or any(column.startswith(f"{name}.") for name in wanted):
+                yield number, chunk
+
+
 def _parquet_batches(handle: Any, columns: list[str]) -> Iterator[pa.RecordBatch]:
     """Read some columns, as many rows at a time as fit into ``MOST_ROWS``.
 
@@ -176,24 +200,21 @@ def _parquet_batches(handle: Any, columns: list[str]) -> Iterator[pa.RecordBatch
     """
     wanted = set(columns)
     metadata = pq.read_metadata(handle)
-    schema, dictionaries, rows = metadata.schema.to_arrow_schema(), set(), _BATCH
-    for group in (metadata.row_group(number) for number in range(metadata.num_row_groups)):
-        size = 0
-        for chunk in (group.column(number) for number in range(group.num_columns)):
-            column = chunk.path_in_schema
-            if column not in wanted and not any(column.startswith(f"{name}.") for name in wanted):
-                continue
-            unfolded = chunk.total_uncompressed_size
-            if unfolded > max(FREE_UNPACKED, _MOST_RATIO * chunk.total_compressed_size):
-                raise DataError(
-                    f"the column {column!r} unfolds to {unfolded / 2**20:,.0f} MB, more than {_MOST_RATIO} "
-                    "times what is stored, as a decompression bomb does"
-                )
-            size += unfolded
-            is_long = unfolded > MOST_ROWS // _BATCH and column in wanted
-            if is_long and _is_flat(schema.field(column).type) and "DICTIONARY" in str(chunk.encodings):
-                dictionaries.add(column)
-        rows = min(rows, max(1, MOST_ROWS * group.num_rows // max(1, size)))
+    check_parquet(metadata, wanted)
+    schema, dictionaries, sizes = metadata.schema.to_arrow_schema(), set(), Counter[int]()
+    for number, chunk in _chunks(metadata, wanted):
+        column, unfolded = chunk.path_in_schema, chunk.total_uncompressed_size
+        sizes[number] += unfolded
+        is_long = unfolded > MOST_ROWS // _BATCH and column in wanted
+        if is_long and _is_flat(schema.field(column).type) and "DICTIONARY" in str(chunk.encodings):
+            dictionaries.add(column)
+    rows = min(
+        [_BATCH]
+        + [
+            max(1, MOST_ROWS * metadata.row_group(number).num_rows // max(1, size))
+            for number, size in sizes.items()
+        ]
+    )
     handle.seek(0)
     file = pq.ParquetFile(handle, read_dictionary=sorted(dictionaries), page_checksum_verification=True)
     return file.iter_batches(rows, columns=columns)
@@ -217,6 +238,7 @@ def _ipc_reader(handle: Any, columns: list[str] | None = None) -> Any:
 
 
 def _ipc_batches(handle: Any, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    check_ipc(handle, "the file")
     reader = _ipc_reader(handle, columns)
     if hasattr(reader, "get_batch"):
         return (reader.get_batch(number) for number in range(reader.num_record_batches))
@@ -225,6 +247,8 @@ def _ipc_batches(handle: Any, columns: list[str]) -> Iterator[pa.RecordBatch]:
 
 def _orc_batches(handle: Any, columns: list[str]) -> Iterator[pa.RecordBatch]:
     file = pyarrow.orc.ORCFile(handle)
+    # Nothing in an ORC file says how long its texts are before they are read, but a cell has a byte at least.
+    check_unfolded(file.nrows * len(columns), file.file_length, "the file")
     return (file.read_stripe(number, columns) for number in range(file.nstripes))
 
 

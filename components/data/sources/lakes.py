@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from components.data.files.location import filename, filesystem, is_url
 from components.data.files.policy import OutsideError, policy, require_inside
-from components.data.sources.arrow_files import cells_of
+from components.data.sources.arrow_files import cells_of, check_parquet
 from components.data.sources.manifest import Batch, Manifest
 from components.errors import DataError
 
@@ -48,9 +49,13 @@ def open_delta(path: str) -> Manifest:
         for file in table.file_uris():
             require_inside(file, (path, *policy().roots))
         data = table.to_pyarrow_dataset()
-        return data.schema, lambda columns: data.to_batches(
-            columns=columns, batch_size=_BATCH, use_threads=False
-        )
+
+        def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:
+            for fragment in data.get_fragments():
+                check_parquet(fragment.metadata, columns)
+            return iter(data.to_batches(columns=columns, batch_size=_BATCH, use_threads=False))
+
+        return data.schema, batches
 
     return _open(path, "Delta", read)
 
@@ -75,6 +80,7 @@ def open_iceberg(path: str) -> Manifest:
             system.glob(f"{inner}/metadata/*.metadata.json"), key=lambda file: _number(filename(file))
         )
         table = StaticTable.from_metadata(system.unstrip_protocol(newest))
+        files = []
         snapshot = table.current_snapshot()
         if snapshot is not None:
             require_own(snapshot.manifest_list)
@@ -83,9 +89,15 @@ def open_iceberg(path: str) -> Manifest:
             for task in table.scan().plan_files():
                 for file in (task.file, *task.delete_files):
                     require_own(file.file_path)
-        return table.schema().as_arrow(), lambda columns: iter(
-            table.scan(selected_fields=tuple(columns)).to_arrow_batch_reader()
-        )
+                    files.append(file.file_path)
+
+        def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:
+            for file in files:
+                with table.io.new_input(file).open() as handle:
+                    check_parquet(pq.read_metadata(handle), columns)
+            return iter(table.scan(selected_fields=tuple(columns)).to_arrow_batch_reader())
+
+        return table.schema().as_arrow(), batches
 
     return _open(path, "Iceberg", read)
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 from components.data.files.location import filename, filesystem, parent
+from components.data.limits import FREE_UNPACKED, MOST_RATIO, MOST_ROWS
 from components.data.sources.manifest import Batch, Manifest, check_header
 from components.errors import DataError
 
@@ -74,6 +75,7 @@ def _sheet(path: str, sheet: str | None) -> Iterator[tuple[Any, list[str]]]:
     system, inner = filesystem(path)
     try:
         with system.open(inner, "rb") as file:
+            _check_sizes(file, name)
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)
             titles = [each.title for each in book.worksheets]
             if sheet is not None and sheet not in titles:
@@ -85,6 +87,31 @@ def _sheet(path: str, sheet: str | None) -> Iterator[tuple[Any, list[str]]]:
         raise DataError(
             f"{path}: cannot be read as an Excel workbook ({error}). Old .xls and .ods files: save as .xlsx"
         ) from error
+
+
+def _check_sizes(file: Any, name: str) -> None:
+    """Check what a workbook unfolds to, of which the texts are held in memory, by its own numbers.
+
+    Raises:
+        DataError: If that is far more than is stored, or than a table of texts has.
+    """
+    file.seek(0, 2)
+    stored = file.tell()
+    file.seek(0)
+    members = ZipFile(file).infolist()
+    unfolded = sum(member.file_size for member in members)
+    texts = sum(member.file_size for member in members if member.filename.endswith("sharedStrings.xml"))
+    if unfolded > max(FREE_UNPACKED, MOST_RATIO * stored):
+        raise DataError(
+            f"{name}: unfolds to {unfolded / 2**20:,.0f} MB, more than {MOST_RATIO} times its size, as a "
+            "decompression bomb does"
+        )
+    if texts > MOST_ROWS:
+        raise DataError(
+            f"{name}: has {texts / 2**20:,.0f} MB of texts, all of which a workbook holds in memory (at most "
+            f"{MOST_ROWS / 2**20:.0f} MB); save the sheet as CSV"
+        )
+    file.seek(0)
 
 
 def _filled(sheet: Any) -> Iterator[tuple[Any, ...]]:
