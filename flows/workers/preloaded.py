@@ -4,10 +4,14 @@ import os
 import pkgutil
 import signal
 
+from prefect.plugins import load_prefect_collections
+
 import tasks
 from flows.workers.imports import imported
 
 STEPS = [module.name for module in pkgutil.walk_packages(tasks.__path__, f"{tasks.__name__}.")]
+# Libraries import these late, each worker anew: torch for its first optimizer, MLflow to open a database.
+LATE = ["torch._dynamo", "mlflow.store.tracking.sqlalchemy_store"]
 _PARENT = os.getppid()
 _LOOK = 0.5  # seconds between two looks at the parent
 
@@ -21,5 +25,6 @@ def _end_without_parent(number: int, frame: object) -> None:
 # have a thread that looks, as it is forked.
 signal.signal(signal.SIGALRM, _end_without_parent)
 signal.setitimer(signal.ITIMER_REAL, _LOOK, _LOOK)
-imported([*STEPS, "torch._dynamo"])  # torch imports it for its first optimizer, which takes seconds
+imported([*STEPS, *LATE])
+load_prefect_collections()  # as each worker would for its first task
 signal.setitimer(signal.ITIMER_REAL, 0)

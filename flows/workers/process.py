@@ -12,7 +12,7 @@ from prefect.context import refresh_global_settings_context
 
 from components.runtime.device import share_cores
 from components.runtime.parent import end_with
-from flows.prefect_internals.runs import replace_engine_signals
+from flows.prefect_internals.runs import replace_engine_signals, share_certificates
 from flows.process_settings import configure_process
 from flows.workers import forkserver
 from tasks.tracking.service import service_errors
@@ -31,6 +31,7 @@ def start_worker(workers: int, environment: Mapping[str, str]) -> None:
     refresh_global_settings_context()
     share_cores(workers)
     replace_engine_signals(_as_errors)
+    share_certificates()
     if forkserver.METHOD == "forkserver":
         end_with(os.getppid())  # even while a library holds the interpreter, and the thread below waits
     threading.Thread(target=_end_with_parent, daemon=True).start()

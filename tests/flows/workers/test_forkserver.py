@@ -18,10 +18,12 @@ def facts(together: Callable[[], object]) -> dict[str, object]:
     """Describe a forked process before it imports anything, and its parent, which it was forked from."""
     together()
     parents = [(task / "comm").read_text().strip() for task in Path(f"/proc/{os.getppid()}/task").iterdir()]
+    preloaded = sys.modules[forkserver.STEPS]
+    needed = [*preloaded.STEPS, *preloaded.LATE, "prefect_kubernetes"]
     return {
         "threads": [task for task in parents if task != "jemalloc_bg_thd"],  # Arrow's, which survives a fork
         "gpu": sys.modules["torch"].cuda.is_initialized(),
-        "missing": [step for step in sys.modules[forkserver.STEPS].STEPS if step not in sys.modules],
+        "missing": [module for module in needed if module not in sys.modules],
     }
 
 
