@@ -1,7 +1,9 @@
 """Normal form of Python code: what it does, without the wording."""
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
+from typing import NamedTuple
 
 from components.storage.scopes import COMPREHENSIONS, Scope, scope_of, target_names
 
@@ -27,22 +29,67 @@ def tokens_of(node: ast.stmt, resolve: Resolve, package: str = "") -> list[str]:
         resolve: Gives the token of each global name, in annotations too.
         package: Package that relative imports start from.
     """
-    writer = _Writer(resolve, package)
+    return list(_resolved(_parts_of(node, package), resolve))
+
+
+class _Reference(NamedTuple):
+    """A global name in a statement.
+
+    Attributes:
+        path: The name and its attributes, or the path that a local import gives it.
+        is_absolute: True if the path begins with a top-level package.
+        is_written: False in annotations, whose names are resolved and leave no token.
+    """
+
+    path: tuple[str, ...]
+    is_absolute: bool
+    is_written: bool = True
+
+
+class _Prose(NamedTuple):
+    """An argument that says nothing of behaviour if the function is pydantic's Field."""
+
+    function: _Reference
+    parts: "tuple[_Part, ...]"
+
+
+_Part = str | _Reference | _Prose
+
+
+@cache
+def _parts_of(node: ast.stmt, package: str) -> tuple[_Part, ...]:
+    """Parts of a statement of which only the global names depend on other statements."""
+    writer = _Writer(package)
     writer.write(node)
-    return writer.tokens
+    return tuple(writer.tokens)
+
+
+def _resolved(parts: Iterable[_Part], resolve: Resolve) -> Iterator[str]:
+    """Yield the tokens of parts."""
+    for part in parts:
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, _Reference):
+            token, rest = resolve(part.path, part.is_absolute)
+            if part.is_written:
+                yield token
+                yield from (f".{attribute}" for attribute in rest)
+        else:
+            token, rest = resolve(part.function.path, part.function.is_absolute)
+            if token != "pydantic.Field" or rest:
+                yield from _resolved(part.parts, resolve)
 
 
 class _Writer:
-    """Walks a statement, and writes a token per node, constant and name.
+    """Walks a statement, and writes a part per node, constant and name.
 
     Args:
-        resolve: Gives the token of a global name.
         package: Package that relative imports start from.
     """
 
-    def __init__(self, resolve: Resolve, package: str) -> None:
-        self.tokens: list[str] = []
-        self._resolve, self._package = resolve, package
+    def __init__(self, package: str) -> None:
+        self.tokens: list[_Part] = []
+        self._package = package
         self._scopes: list[Scope] = []
         self._locals = 0
 
@@ -92,15 +139,12 @@ class _Writer:
     def _path(self, path: list[str]) -> None:
         """Write a name and its attributes: of an import, the whole path is one name."""
         known = self._lookup(path[0])
-        rest: Sequence[str]
         if isinstance(known, str):
-            token, rest = known, path[1:]
+            self.tokens += [known, *(f".{attribute}" for attribute in path[1:])]
         elif known is None:
-            token, rest = self._resolve(path, False)
+            self.tokens.append(_Reference(tuple(path), is_absolute=False))
         else:
-            token, rest = self._resolve([*known, *path[1:]], True)
-        self.tokens.append(token)
-        self.tokens.extend(f".{part}" for part in rest)
+            self.tokens.append(_Reference((*known, *path[1:]), is_absolute=True))
 
     def _lookup(self, name: str) -> str | tuple[str, ...] | None:
         """Token of a local name, path of a local import, None of a global name."""
@@ -217,13 +261,13 @@ class _Writer:
     def _Call(self, node: ast.Call) -> None:  # noqa: N802
         start = len(self.tokens)
         self.write(node.func)
-        function = self.tokens[start:]
-        keywords = node.keywords
-        if function == ["pydantic.Field"]:
-            keywords = [keyword for keyword in keywords if keyword.arg not in _PROSE]
+        function = self.tokens[start] if len(self.tokens) == start + 1 else None
         self.tokens.append("(call")
-        for part in (*node.args, *keywords):
+        for part in (*node.args, *node.keywords):
+            start = len(self.tokens)
             self.write(part)
+            if isinstance(function, _Reference) and getattr(part, "arg", None) in _PROSE:
+                self.tokens[start:] = [_Prose(function, tuple(self.tokens[start:]))]
         self.tokens.append(")")
 
     def _ExceptHandler(self, node: ast.ExceptHandler) -> None:  # noqa: N802
@@ -250,4 +294,13 @@ class _Writer:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             node = ast.parse(node.value, mode="eval").body
         self.write(node)
-        del self.tokens[length:]
+        self.tokens[length:] = list(_unwritten(self.tokens[length:]))
+
+
+def _unwritten(parts: Iterable[_Part]) -> Iterator[_Part]:
+    """Yield what has to be resolved though nothing is written of it."""
+    for part in parts:
+        if isinstance(part, _Reference):
+            yield part._replace(is_written=False)
+        elif isinstance(part, _Prose):
+            yield part._replace(parts=tuple(_unwritten(part.parts)))
