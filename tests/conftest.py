@@ -15,8 +15,9 @@ from xdist.scheduler import LoadScopeScheduling
 
 from components.config.tracking import VARIABLES
 from components.runtime.environ import keep_variables
+from flows.prefect_internals.runs import share_certificates
 from flows.process_settings import configure_process
-from flows.servers.processes import port_near, prefect_server
+from flows.servers.processes import Server, port_near, prefect_server
 from flows.workers import forkserver
 from tests.prefect_api import PASSWORD
 
@@ -33,6 +34,7 @@ for _name in [name for name in os.environ if name in VARIABLES or name.startswit
 os.environ["PREFECT_TASKS_RUNNER_PROCESS_POOL_MAX_WORKERS"] = "1"
 os.environ["PREFECT_API_AUTH_STRING"] = PASSWORD
 configure_process()  # tests that run a command in this process pass its main() by
+share_certificates()  # flows in this process are as many clients of Prefect as workers are
 
 
 # Tests that share what takes seconds to make: a Prefect server, and the process of all workers.
@@ -97,12 +99,18 @@ def prefect_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def api(prefect_folder: Path) -> Iterator[str]:
-    """Address of one Prefect server for the commands whose own server and workers are not what is tested.
+def prefect(prefect_folder: Path) -> Iterator[Server]:
+    """One Prefect server for the commands whose own server and workers are not what is tested.
 
     To start them is most of what a tiny run costs. No setting of this process names it: a command that takes
     it says so, and the tests of what happens without a server stay true in any order.
     """
     forkserver.begin()  # before flows make threads in this process
     with prefect_server(prefect_folder, port_near(0), ephemeral=True) as server:
-        yield server.address
+        yield server
+
+
+@pytest.fixture(scope="session")
+def api(prefect: Server) -> str:
+    """Address of the Prefect server."""
+    return prefect.address

@@ -13,6 +13,7 @@ from PIL import Image
 
 from components.config import PipelineConfig
 from components.pipeline.run import BuiltModel, build_model
+from components.report import page
 from tests.components.small_evaluations import (
     make_arguments,  # noqa: F401  (fixtures)
     make_arguments_of,  # noqa: F401
@@ -118,6 +119,12 @@ def own_data(tmp_path: Path) -> Path:
     """Folder of a tiny manifest of one's own."""
     write_manifest(tmp_path / "data")
     return tmp_path / "data"
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports whose figures are empty: to draw them is most of what a report takes."""
+    monkeypatch.setattr(page, "svg", lambda figure: "<svg></svg>")
 
 
 @pytest.fixture(scope="session")

@@ -154,6 +154,7 @@ def test_several_targets_stand_on_one_page(make_evaluation_of):
     assert render_report(through_json(report)) == html
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("metric", ["log_loss", "roc_auc", "f1_macro"])
 def test_it_renders_for_every_kind_of_metric(make_evaluation, metric):
     assert f"{words(metric)} on test" in render_report(report_of(make_evaluation(metric, inputs=2)))
@@ -190,6 +191,7 @@ def test_names_and_labels_are_escaped_everywhere(make_evaluation):
     assert any(EVIL in text for text in page.text)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_the_audit_warns_of_stands_in_head_and_section(make_evaluation):
     report = report_of(make_evaluation(inputs=1))
     html = render_report(report)
@@ -217,6 +219,7 @@ def test_a_table_of_a_result_is_escaped_and_marked_and_its_verdicts_are_chips():
     assert [value for tag, _, value in page.attributes if tag == "span"] == ["chip no", "chip yes"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_unfused_delivery_is_said_plainly(make_evaluation):
     html = render_report(report_of(replace(make_evaluation(inputs=2), chosen="picture")))
     assert (
@@ -229,6 +232,7 @@ def test_a_report_survives_its_json(make_evaluation):
     assert render_report(through_json(report)) == render_report(report)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_missing_input_is_shown_as_missing(make_evaluation):
     page = Page(render_report(report_of(make_evaluation(inputs=2))))
     assert [text for text in page.text if text.strip() == "missing"]

@@ -123,6 +123,7 @@ class TestPages:
         assert page.tags.count("svg") == 9
         assert render_report(through_json(report)) == html
 
+    @pytest.mark.usefixtures("undrawn")
     @pytest.mark.parametrize("gain", [-0.2, 0.0])
     def test_it_does_not_praise_a_mask_that_brings_nothing(
         self, make_evaluation, robustness: Robustness, gain: float
@@ -135,6 +136,7 @@ class TestPages:
         assert "the mask is worth" not in text
         assert ("the mask brings nothing here" in text) == (gain < 0)
 
+    @pytest.mark.usefixtures("undrawn")
     def test_one_input_curves_alone_and_rates_alone_are_shown(
         self, make_evaluation, robustness: Robustness
     ) -> None:
