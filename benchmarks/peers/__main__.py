@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -128,6 +129,7 @@ def report(every: Sequence[Line], command: str) -> str:
 def main() -> None:
     """Run all peers on all sets and write ``peers.md`` and ``peers.json`` into the workspace."""
     configure_process()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that peers are ended
     given = _arguments()
     environments = {peer: environment_of(peer, given.environments) for peer in given.peers}
     every: list[Line] = []

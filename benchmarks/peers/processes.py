@@ -58,12 +58,15 @@ def run_process(
         child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=variables)
         tree = psutil.Process(child.pid)
         _bind(tree, cores)
-        while child.poll() is None:
-            peak = max(peak, _memory(tree))
-            if time.monotonic() - begin > limit:
-                late = True
-                _end(tree)
-            time.sleep(_EVERY)
+        try:
+            while child.poll() is None:
+                peak = max(peak, _memory(tree))
+                if time.monotonic() - begin > limit:
+                    late = True
+                    _end(tree)
+                time.sleep(_EVERY)
+        finally:  # an interrupted comparison leaves no process
+            _end(tree)
     failure = ""
     if late:
         failure = f"did not end within {limit:.0f} s"

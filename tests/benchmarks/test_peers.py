@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from benchmarks.peers.__main__ import job_of, report, run_peer
@@ -148,6 +151,23 @@ def test_a_failure_and_a_late_end_are_shown_with_their_reason(tmp_path: Path) ->
     late = run_process([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "b", 1, 0.1, {})
     assert "did not end within" in late.failure
     assert late.seconds < 30
+
+
+def test_an_interrupted_comparison_leaves_no_process(tmp_path: Path) -> None:
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    code = "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(60)"
+    former = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 3)
+    try:
+        with pytest.raises(KeyboardInterrupt), contextlib.chdir(tmp_path):
+            run_process([sys.executable, "-c", code], tmp_path / "log", 1, 60, {})
+    finally:
+        signal.signal(signal.SIGALRM, former)
+    pid = int((tmp_path / "pid").read_text())
+    with contextlib.suppress(psutil.NoSuchProcess):
+        assert psutil.Process(pid).wait(10) is not None
 
 
 def test_the_gain_of_braid_is_paired_and_signed(rows: Rows) -> None:
