@@ -60,6 +60,7 @@ class EncoderWeights:
         digest: Digest of weights and code, which enters the keys of its features.
         width: Length of the embedding.
         options: Options that the encoder is built from.
+        quantities: Positions in the embedding that hold a quantity of the row each.
     """
 
     input: str
@@ -68,6 +69,7 @@ class EncoderWeights:
     digest: str
     width: int
     options: AnyEncoderConfig
+    quantities: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ def evaluate_task(
     unseen: dict[str, OutOfFold],
     fused: FusedModel | None,
     fused_folds: Sequence[FusedModel],
+    trees: Sequence[FusedModel],
     aligned: Trained | None = None,
 ) -> Evaluated:
     """Select among the candidates, write the bundle, evaluate it on test."""
@@ -78,6 +79,7 @@ def evaluate_task(
         unseen,
         fused,
         fused_folds,
+        trees,
         config,
         context.bundle,
         aligned,

@@ -68,6 +68,7 @@ def learn_task(
         parts.unseen,
         parts.fused,
         parts.fused_folds,
+        parts.trees,
         None,
     )
     only, *_ = parts.singles.values()

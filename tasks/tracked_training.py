@@ -36,7 +36,7 @@ class TrackedSteps(PlainSteps):
         if learner is not None:
             facts = self.with_learner(learner).inputs[learner.input].model_dump(mode="json")
             return tracked(self.context, part, training, epochs, "single", facts=facts)
-        if part in ("fusion", "joint"):
+        if part in ("fusion", "trees", "joint"):
             return tracked(self.context, part, training, epochs, "fusion")
         if part in ("alignment", "pretraining"):
             return tracked(self.context, part, training, epochs, "alignment", Pairwise.metric)
@@ -71,7 +71,7 @@ def tracked(
 
     Args:
         context: The run.
-        part: What is trained: a learner, ``fusion``, ``joint``, ``alignment`` or ``pretraining``.
+        part: What is trained: a learner, ``fusion``, ``trees``, ``joint``, ``alignment`` or ``pretraining``.
         steps: The training.
         epochs: At most so many.
         kind: ``single``, ``fusion``, ``alignment`` or ``student``, as a tag.
@@ -81,7 +81,7 @@ def tracked(
     config, at = context.config, context.tracking
     progress = Progress(context, f"fit {part}")
     tags = {"config": config.name, "kind": kind}
-    if kind in ("fusion", "student") and len(config.inputs) > 1:
+    if kind in ("fusion", "student") and part != "trees" and len(config.inputs) > 1:
         tags["fusion"] = config.fusion.name
     run = runs.nested_run(at, context.mlflow_run, part, tags)
     runs.log_params(at, run, {**config.model_dump(mode="json"), **(facts or {})})

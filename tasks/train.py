@@ -4,6 +4,7 @@ from typing import Any
 
 from components.models.encoders import needs_fit
 from components.pipeline.combine import headline
+from components.pipeline.fuse import shares_of
 from components.references import (
     Combined,
     Dataset,
@@ -125,6 +126,29 @@ def fuse_task(
     """Train fusion and head on cached features, without the rows of a fold."""
     with gpu_slot(context, context.config.engine):
         return TrackedSteps(context).fuse(dataset, features, singles, unseen, fold, whole)
+
+
+def _boost_name(parameters: dict[str, Any]) -> str:
+    return f"train {named('trees', parameters['fold'])}"
+
+
+@step(name="boost", task_run_name=_boost_name, tags=["training"])
+def boost_task(
+    context: Context,
+    dataset: Dataset,
+    features: dict[str, Features],
+    singles: dict[str, Single],
+    unseen: dict[str, OutOfFold],
+    fold: Fold | None = None,
+    whole: FusedModel | None = None,
+) -> FusedModel:
+    """Fit trees over all inputs beside the fusion, without the rows of a fold."""
+    trees = TrackedSteps(context).boost(dataset, features, singles, unseen, fold, whole)
+    if fold is None:
+        shares = sorted(shares_of(trees).items(), key=lambda each: -each[1])
+        parts = ", ".join(f"{name} {share:.0%}" for name, share in shares)
+        Progress(context, "trees").finish(f"gain by input: {parts}")
+    return trees
 
 
 @step(name="train jointly", task_run_name="train encoders and fusion jointly", tags=["training"])

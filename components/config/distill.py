@@ -9,7 +9,6 @@ from typing import Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from components.config.fusion import LateConfig
 from components.config.load import load_pipeline, overridden, override
 from components.config.pipeline import PipelineConfig
 from components.config.section import Section
@@ -222,9 +221,9 @@ def _student(
                 f"{where}: input {own!r} has several encoders in {source.name}, but a student has one: set "
                 f"inputs.{own}.encoder under students.{name}.changes"
             )
-    if len(config.inputs) > 1 and isinstance(config.fusion, LateConfig):
+    if len(config.inputs) > 1 and not config.fusion.by_gradient:
         raise ConfigError(
-            f"{where}: late fusion learns from validation rows only how to pool, so it cannot be taught. "
+            f"{where}: fusion {config.fusion.name} is fitted in one pass, so it cannot be taught. "
             f"Take another under students.{name}.changes, for example fusion.name: gated"
         )
     return config

@@ -153,6 +153,9 @@ class TreesConfig(FittedConfig):
     name: Literal["trees"] = Field("trees", description="Gradient-boosted trees.")
     rounds: int = Field(1000, ge=1, le=100_000, description="Most rounds; validation stops earlier.")
     learning_rate: float = Field(0.05, gt=0, le=1, description="Shrinkage of each round.")
+    columns: int = Field(
+        32, ge=0, le=4_096, description="Most numbers that fusion gets beside the predictions."
+    )
 
 
 class LinearConfig(FittedConfig):

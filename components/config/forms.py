@@ -25,6 +25,7 @@ AnyFusion = Literal[
     "sum",
     "tensor",
     "transformer",
+    "trees",
 ]
 
 

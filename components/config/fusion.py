@@ -1,7 +1,7 @@
 """Options of every fusion; the modules are in components/models/fusion."""
 
 from importlib.metadata import entry_points
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -18,6 +18,7 @@ class ModalityDropout(Section):
 
 
 class _Fusion(Section):
+    by_gradient: ClassVar[bool] = True  # False: fitted in one pass, without epochs
     modality_dropout: ModalityDropout = Field(
         default_factory=ModalityDropout, description="Dropout of whole inputs in training."
     )
@@ -35,6 +36,7 @@ class ConcatConfig(_Fusion):
 class LateConfig(_Fusion):
     """Calibrated logits of each input, pooled with learned weights."""
 
+    by_gradient: ClassVar[bool] = False
     name: Literal["late"] = Field("late", description="Late fusion of logits.")
 
 
@@ -162,6 +164,21 @@ class PerceiverConfig(_Fusion):
     _heads = model_validator(mode="after")(heads_divide_width)
 
 
+class TreeFusionConfig(_Fusion):
+    """Boosted trees over predictions and reduced embeddings of the inputs (LightGBM, Ke et al. 2017)."""
+
+    by_gradient: ClassVar[bool] = False
+    name: Literal["trees"] = Field("trees", description="Boosted trees over all inputs.")
+    rounds: int = Field(1000, ge=1, le=100_000, description="Most rounds; held-out rows stop earlier.")
+    learning_rate: float = Field(0.05, gt=0, le=1, description="Shrinkage of each round.")
+    components: int = Field(
+        32,
+        ge=0,
+        le=4_096,
+        description="Most principal components of an input, 20 training rows for each.",
+    )
+
+
 class PluginConfig(_Fusion):
     """Fusion of another distribution, by its entry point in the group braid.fusions."""
 
@@ -215,6 +232,7 @@ FusionConfig = Annotated[
     | CrossAttentionConfig
     | BottleneckConfig
     | PerceiverConfig
+    | TreeFusionConfig
     | PluginConfig,
     Field(discriminator="name"),
 ]

@@ -20,7 +20,7 @@ from components.config.encoders import (
 )
 from components.config.engine import EngineConfig
 from components.config.evaluation import EvaluationConfig
-from components.config.fusion import FusionConfig, LateConfig, TensorConfig, tensor_entries
+from components.config.fusion import FusionConfig, LateConfig, TensorConfig, TreeFusionConfig, tensor_entries
 from components.config.inputs import InputConfig
 from components.config.monitor import MonitoringConfig
 from components.config.presets import Quality, with_preset
@@ -39,6 +39,7 @@ RESERVED = frozenset(
         "group",
         "average",
         "late",
+        "trees",
         "fusion",
         "ensemble",
         "joint",
@@ -190,11 +191,18 @@ class PipelineConfig(Section):
 
     @model_validator(mode="after")
     def _a_cure_needs_a_training(self) -> PipelineConfig:
-        pooled = isinstance(self.fusion, LateConfig) and self.strategy == "staged" and not self.joint_epochs
-        if pooled and self.balance.cure != "none":
+        staged = self.strategy == "staged" and not self.joint_epochs
+        if not self.fusion.by_gradient and staged and self.balance.cure != "none":
             raise ValueError(
-                f"balance.cure: {self.balance.cure} changes a training, but late fusion only pools the fits "
-                "of the single inputs. Take another fusion, strategy: joint, or cure: none."
+                f"balance.cure: {self.balance.cure} changes a training, but fusion {self.fusion.name} is "
+                "fitted to what the single inputs say in one pass. Take another fusion, strategy: joint, or "
+                "cure: none."
+            )
+        if isinstance(self.fusion, TreeFusionConfig) and not staged:
+            option = "strategy: joint" if self.strategy == "joint" else "joint_epochs"
+            raise ValueError(
+                f"fusion: trees have no gradient, and {option} trains encoders through the fusion. Take "
+                f"another fusion, or leave {option} out."
             )
         return self
 

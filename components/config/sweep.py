@@ -24,8 +24,8 @@ FUSION_SECTIONS: dict[str, type[BaseModel]] = {
 }
 SWEPT = tuple(name for name in FUSION_SECTIONS if name != "plugin")
 """Fusions of ``fusions: all``."""
-POOLED = "late"
-"""Fusion that pools fitted inputs; it has no epochs and no options, so nothing to search."""
+ONE_PASS = ("late", "trees")
+"""Fusions that are fitted to what the inputs say, without epochs; nothing is searched."""
 
 
 class SpaceConfig(Section):
@@ -173,7 +173,7 @@ def load_sweep(path: Path | str, overrides: Sequence[str] = ()) -> SweepConfig:
 
 def option(fusion: str, path: str) -> FieldInfo | None:
     """Return the field at a path below ``fusion.`` or ``training.``; None if the fusion lacks it."""
-    return None if fusion == POOLED else options(fusion).get(path)
+    return None if fusion in ONE_PASS else options(fusion).get(path)
 
 
 def options(fusion: str) -> dict[str, FieldInfo]:

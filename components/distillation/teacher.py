@@ -21,7 +21,6 @@ from components.errors import ModelError
 from components.inference.ensemble import CandidateEnsemble, Embeddings
 from components.inference.out_of_fold import OutOfFoldPredictions, read_out_of_fold, row_contents
 from components.inference.predictor import Predictor
-from components.models.fusion.late import Late
 from components.models.fusion.masking import as_vector, hide_absent
 from components.references import Dataset, TeacherPredictions
 from components.storage.closure import code_digest
@@ -146,7 +145,7 @@ def predict_rows(predictor: Predictor, table: pd.DataFrame, targets: Targets) ->
 
 def has_fused_vector(model: CandidateEnsemble) -> bool:
     """Tell if a fusion gives one vector per row; late fusion and a single input give none."""
-    return model.fused is not None and not isinstance(model.fused.fusion, Late)
+    return model.fused is not None and not model.fused.fusion.decides
 
 
 def vectors_of(model: CandidateEnsemble, embeddings: Embeddings) -> Tensor:

@@ -39,7 +39,7 @@ from components.targets.conformal import abstains, covered, sizes
 class CandidatePredictions:
     """Predictions of one candidate, (N_val, P) and (N_test, P); rows without its inputs hold the prior."""
 
-    kind: Literal["single", "average", "late", "fusion", "ensemble"]
+    kind: Literal["single", "average", "late", "trees", "fusion", "ensemble"]
     inputs: tuple[str, ...]
     validation: FloatArray
     test: FloatArray

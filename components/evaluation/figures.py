@@ -40,6 +40,7 @@ _KINDS = {
     "single": SKY,
     "average": ORANGE,
     "late": ORANGE,
+    "trees": RED,
     "fusion": BLUE,
     "ensemble": PURPLE,
     "delivered": GREEN,

@@ -20,7 +20,7 @@ from components.evaluation.over_time import PeriodResult
 from components.evaluation.samples import Media, Sample
 from components.results.table import Table, interval, number, text
 
-CandidateKind = Literal["single", "average", "late", "fusion", "ensemble", "delivered"]
+CandidateKind = Literal["single", "average", "late", "trees", "fusion", "ensemble", "delivered"]
 _HELPS: dict[Significance, str] = {
     "yes": "Fusion helps",
     "no": "Fusion does not help",

@@ -23,6 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from components.config import FusionConfig, InputConfig, PretrainedConfig
 from components.config.alignment import AlignmentConfig
 from components.config.encoders import COMBINED, AnyEncoderConfig, CombinedConfig, CompositeConfig
+from components.config.fusion import TreeFusionConfig
 from components.data.cells import UnusableCellError, word_of
 from components.data.spelling import Spelling, guess_spelling
 from components.errors import ModelError
@@ -43,10 +44,10 @@ from components.storage.digest import digest_file, digest_json
 from components.storage.tensors import load_tensors, save_tensors
 from components.targets import AnyTarget, Head, Multilabel, Regression, Targets, split_labels
 
-VERSION = 4
+VERSION = 5
 # 2 has no late fusion beside the trained one, and no ensemble; 3 one set of late weights and one encoder per
-# input
-_READ = (2, 3, 4)
+# input; 4 no trees beside the fusion
+_READ = (2, 3, 4, 5)
 GALLERY = "gallery.parquet"
 REFERENCE = "reference.parquet"
 
@@ -184,6 +185,7 @@ def save_bundle(
                     for name, config in inputs.items()
                 },
                 "fusion": fusion.model_dump(mode="json") if delivered.fused is not None else None,
+                "trees": TreeFusionConfig().model_dump(mode="json") if delivered.trees is not None else None,
                 "encoders": encoders,
                 "delivered": delivered.settings(),
                 "alignment": None if search is None else search.config.model_dump(mode="json"),
@@ -361,4 +363,9 @@ def _delivered(
             raise ModelError(f"the model's fusion cannot be opened here: {reason}") from error
         widths = {name: encoder.width for name, encoder in encoders["fusion"].items()}
         fused = Fused(build_fusion(config, widths, targets), targets)
-    return CandidateEnsemble(heads, fused, targets, torch.zeros(targets.width))
+    trees = None
+    if values.get("trees") is not None:
+        widths = {name: encoder.width for name, encoder in encoders["single"].items()}
+        options = TreeFusionConfig.model_validate(values["trees"])
+        trees = Fused(build_fusion(options, widths, targets), targets)
+    return CandidateEnsemble(heads, fused, targets, torch.zeros(targets.width), trees)

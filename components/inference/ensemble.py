@@ -1,8 +1,9 @@
 """The delivered model: every candidate, calibrated, and for each subset of the inputs the best of them.
 
-Candidates are each input alone, the average and the late fusion of their decisions, the trained fusion, and
-an ensemble of all these. For every subset the one predicts that did best on rows which none of its parts has
-learned from. So, as far as these rows can tell, no row is scored by something worse than its best input.
+Candidates are each input alone, the average and the late fusion of their decisions, trees over all inputs,
+the trained fusion, and an ensemble of all these. For every subset the one predicts that did best on rows
+which none of its parts has learned from. So, as far as these rows can tell, no row is scored by something
+worse than its best input.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from components.models.fusion.masking import as_vector
 from components.models.networks import Fused
 from components.targets import AnyTarget, Head, Targets
 
-AVERAGE, LATE, FUSION, ENSEMBLE = "average", "late", "fusion", "ensemble"
+AVERAGE, LATE, TREES, FUSION, ENSEMBLE = "average", "late", "trees", "fusion", "ensemble"
 Subset = tuple[str, ...]
 
 
@@ -98,6 +99,9 @@ class Embeddings:
         if candidate == FUSION:
             assert model.fused is not None
             return model.fused(self.fusion, mask).float()
+        if candidate == TREES:
+            assert model.trees is not None
+            return model.trees(self.single, mask).float()
         assert model.late is not None
         return model.late.combine({name: self.natural(model, name, (name,)) for name in model.inputs}, mask)
 
@@ -173,18 +177,24 @@ class CandidateEnsemble(nn.Module):
         fused: Fusion and head; None with a single input.
         targets: What is predicted, with K natural parameters.
         prior: (K,) natural parameters of the prediction where nothing is present.
+        trees: Trees over all inputs beside the fusion; None where there are none.
 
     Attributes:
         late: Pool of the heads' decisions; None with a single input, or where the fusion is one itself.
     """
 
     def __init__(
-        self, heads: Mapping[str, Head], fused: Fused | None, targets: Targets, prior: Tensor
+        self,
+        heads: Mapping[str, Head],
+        fused: Fused | None,
+        targets: Targets,
+        prior: Tensor,
+        trees: Fused | None = None,
     ) -> None:
         super().__init__()
         self.inputs = tuple(sorted(heads))
         self.heads = nn.ModuleDict(heads)
-        self.fused = fused
+        self.fused, self.trees = fused, trees
         needs_pool = fused is not None and not isinstance(fused.fusion, Late)
         self.late = Pool(self.inputs, targets) if needs_pool else None
         self.targets = targets
@@ -203,7 +213,7 @@ class CandidateEnsemble(nn.Module):
         if self.fused is None:
             return list(subset)
         pooled = [AVERAGE, *([] if self.late is None else [LATE])] if len(subset) > 1 else []
-        return [*subset, *pooled, FUSION, ENSEMBLE]
+        return [*subset, *pooled, *([] if self.trees is None else [TREES]), FUSION, ENSEMBLE]
 
     def natural(self, target: AnyTarget, candidate: str, rows: Rows, subset: Subset) -> Tensor:
         """Compute natural parameters (N, K_t) of one candidate from the inputs of ``subset``.

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from components.models.fusion import Fusion
-from components.models.fusion.late import Late
 from components.models.fusion.masking import as_vector
 from components.models.projections import Aligned
 from components.targets import Head, Targets
@@ -59,7 +58,7 @@ class Fused(nn.Module):
         super().__init__()
         self.fusion = fusion
         self.inputs = fusion.inputs
-        self.head = nn.Identity() if isinstance(fusion, Late) else Head(fusion.width, targets)
+        self.head = nn.Identity() if fusion.decides else Head(fusion.width, targets)
 
     def forward(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
         return self.decide(self.embed(embeddings, present), present)
@@ -69,7 +68,7 @@ class Fused(nn.Module):
         return embeddings
 
     def vector(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        """Give the fused vector (B, D); for late fusion, which has none, its natural parameters."""
+        """Give the fused vector (B, D); where there is none, its natural parameters."""
         return self.fusion(embeddings, present)
 
     def decide(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:

@@ -216,7 +216,9 @@ def _composite(
             heads = {f"head.{own}": value for own, value in head.state_dict().items()}
             save_tensors(weights_file, {**tensors, **heads})
             job.finish({})
-    encoder = EncoderWeights(name, str(weights_file), "encoder.", key, composite.width, options)
+    encoder = EncoderWeights(
+        name, str(weights_file), "encoder.", key, composite.width, options, composite.quantities
+    )
     return Single(encoder, str(weights_file), "head.", None), composite
 
 

@@ -17,7 +17,7 @@ from components.evaluation.media import Media, media_of
 from components.evaluation.results import BalanceResult, Curve, Evaluation, LearnerResult
 from components.inference.attribution import Predictions, share_columns, subset_predictions
 from components.inference.bundle import load_bundle
-from components.inference.ensemble import AVERAGE, ENSEMBLE, FUSION, LATE, CandidateEnsemble
+from components.inference.ensemble import AVERAGE, ENSEMBLE, FUSION, LATE, TREES, CandidateEnsemble
 from components.inference.predictor import prediction_columns
 from components.pipeline.package import OpenedSplit, SelectionRows, open_split
 from components.references import Dataset, Features, FusedModel, Single
@@ -152,6 +152,8 @@ def _evaluate(
         candidates[AVERAGE] = predictions("average", tuple(names), AVERAGE)
         if model.late is not None:
             candidates[LATE] = predictions("late", tuple(names), LATE)
+        if model.trees is not None:
+            candidates[TREES] = predictions("trees", tuple(names), TREES)
         candidates[FUSION] = predictions("fusion", tuple(names), FUSION)
         candidates[ENSEMBLE] = predictions("ensemble", tuple(names), ENSEMBLE)
 

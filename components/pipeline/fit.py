@@ -162,7 +162,7 @@ def _single(name: str, encoder: Encoder, options: AnyEncoderConfig, training: Tr
     """Reference to an encoder and its head, whose weights a training has left in its folder."""
     weights = str(Path(training.folder) / BEST)
     key = encoder_digest(encoder, options)
-    reference = EncoderWeights(name, weights, "encoder.", key, encoder.width, options)
+    reference = EncoderWeights(name, weights, "encoder.", key, encoder.width, options, encoder.quantities)
     return Single(reference, weights, "head.", training)
 
 

@@ -18,6 +18,7 @@ _FOLDS: dict[str, tuple[tuple[int, int], ...]] = {
     "best": ((20_000, 5), (100_000, 3)),
 }
 """By quality: up to so many training rows, so many folds; none beyond."""
+_FEWEST_FOR_TREES, _MOST_OUTPUTS = 200, 40
 _PART = 5  # the fusion has one of so many parts where there are no folds
 
 
@@ -38,6 +39,22 @@ def number_of_folds(config: PipelineConfig, dataset: Dataset, learners: int = 1)
         return config.training.folds
     rows = dataset.splits.get("train", 0)
     return next((folds for most, folds in _FOLDS[config.quality] if rows <= most), 0)
+
+
+def has_trees_beside(config: PipelineConfig, dataset: Dataset, folds: int) -> bool:
+    """Tell whether trees over all inputs are fitted beside the fusion, as a further candidate.
+
+    That takes cross-fitted rows, and enough of them. With many classes, each of which has trees of its own,
+    it would take minutes; quality ``fast`` does without.
+
+    Args:
+        config: The whole pipeline.
+        dataset: Reference to the samples.
+        folds: Number of folds of the run.
+    """
+    enough = dataset.splits.get("train", 0) >= _FEWEST_FOR_TREES and dataset.targets.width <= _MOST_OUTPUTS
+    wanted = config.quality != "fast" and config.fusion.name != "trees"
+    return folds > 0 and enough and len(config.inputs) > 1 and wanted
 
 
 def encoder_rows(dataset: Dataset, name: str, config: PipelineConfig, fold: Fold | None) -> pd.DataFrame:

@@ -1,20 +1,33 @@
 """Train the fusion: on cached features, or encoders and all."""
 
-from collections.abc import Generator, Mapping
+import json
+import time
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
 from components.config import PipelineConfig
+from components.config.fusion import TreeFusionConfig
 from components.data.recency import recency
-from components.data.samples import learning_rows, open_samples_table, rows_digest, transfer_rows
+from components.data.samples import (
+    learning_rows,
+    load_embeddings,
+    open_samples_table,
+    presence,
+    rows_digest,
+    transfer_rows,
+)
 from components.distillation.setup import DistillationSetup
 from components.models.code import encoder_code, fusion_code
 from components.models.encoders import build_encoder
 from components.models.fusion import build_fusion
 from components.models.fusion.late import Late
+from components.models.fusion.trees import EmbeddedRows, TreeFusion
 from components.models.networks import Fused, Joint
 from components.models.weights import (
     encoder_digest,
@@ -26,7 +39,8 @@ from components.objectives import Objective, Supervised
 from components.objectives.balance import build_objective
 from components.objectives.supervised import begin_balanced
 from components.pipeline.align import auxiliary_facts, load_pretrained, with_auxiliary
-from components.pipeline.folds import fusion_rows
+from components.pipeline.fit_once import choice_of
+from components.pipeline.folds import fold_numbers, fusion_rows
 from components.pipeline.train_once import is_trained, train_once
 from components.pipeline.unimodal import balance_key, solo_scores
 from components.pipeline.unseen import UnseenRows, open_unseen
@@ -51,6 +65,8 @@ from components.training.folds import Fold
 from components.training.loop import BEST
 from components.training.stack import held_out, stack
 
+_HELD_OUT = 5  # one of so many parts of the rows stops trees where there are no folds
+
 
 def fuse(
     dataset: Dataset,
@@ -66,7 +82,8 @@ def fuse(
     """Train fusion and head on cached features of rows that the encoders have not seen (strategy: staged).
 
     Late fusion takes the heads of the single inputs and learns only how to pool them; see
-    :class:`components.models.fusion.late.Late`.
+    :class:`components.models.fusion.late.Late`. Trees are fitted in one pass; see
+    :class:`components.models.fusion.trees.TreeFusion`.
 
     Args:
         dataset: Reference to the samples.
@@ -107,6 +124,13 @@ def fuse(
     if isinstance(network.fusion, Late):
         rows = open_unseen(dataset, features, singles, unseen, 0 if fold is None else fold.of)
         return (yield from _pool(dataset, rows, singles, config, cache, network, digest_json(facts)))
+    if isinstance(network.fusion, TreeFusion):
+        held = _rows_to_stop_by(dataset, samples, list(features), bool(unseen))
+        return (
+            yield from _boost(
+                dataset, samples, held, learned, singles, config, cache, network, facts, weights, whole
+            )
+        )
     begin_balanced(network.head, config.training, _training_values(dataset, samples))
 
     learning = {
@@ -194,6 +218,103 @@ def _pool(
     yield from history
     learned = late.log_weight.numel() + late.log_temperature.numel() + late.bias.numel()
     return Trained("fusion", str(job.folder), 1, 0, history[0].metric, learned)
+
+
+def _rows_to_stop_by(
+    dataset: Dataset, samples: pd.DataFrame, names: Sequence[str], cross_fitted: bool
+) -> np.ndarray:
+    """Mark the rows by which trees are stopped, (N,) bool: none of those by which the model is chosen.
+
+    With folds the choice is made by training rows. Without, it is made by the validation rows, so that a
+    fifth of the rows that the trees may learn from is held out.
+    """
+    if cross_fitted:
+        return samples["split"].eq("val").to_numpy()
+    train = samples["split"].eq("train").to_numpy()
+    held = np.zeros(len(samples), bool)
+    held[train] = fold_numbers(dataset, samples[train], names, _HELD_OUT) == 0
+    return held
+
+
+def _boost(
+    dataset: Dataset,
+    samples: pd.DataFrame,
+    held: np.ndarray,
+    features: Mapping[str, Features],
+    singles: Mapping[str, Single],
+    config: PipelineConfig,
+    cache: Path,
+    network: Fused,
+    facts: dict[str, Any],
+    weights: np.ndarray | None,
+    whole: FusedModel | None,
+) -> Generator[Epoch, None, Trained]:
+    """Fit trees over all inputs, in one pass over rows that the encoders have not seen.
+
+    Args:
+        samples: N rows to learn from and to stop by, and perhaps validation rows to report on.
+        held: (N,) bool, rows to stop by.
+        features: Embeddings of these rows, by input.
+        weights: Weights of the training rows; None weighs all alike.
+        whole: The training without a fold, which has chosen the number of rounds.
+    """
+    trees = network.fusion
+    assert isinstance(trees, TreeFusion)
+    heads = {name: read_tensors(Path(singles[name].head), singles[name].prefix) for name in trees.inputs}
+    choice = None if whole is None else choice_of(whole.training)
+    columns = {name: list(features[name].encoder.quantities) for name in trees.inputs}
+    key = digest(
+        digest_json({**facts, "choice": choice, "columns": columns}),
+        digest_bytes(held.tobytes()),
+        code_digest(_boost, Supervised),
+        *(digest_tensors(heads[name]) for name in trees.inputs),
+    )
+    with work(cache, f"trees-{key}") as job:
+        if not is_trained(job):
+            started = time.monotonic()
+            for name in trees.inputs:
+                trees.heads[name].load_state_dict(heads[name])
+            is_train = samples["split"].eq("train").to_numpy()
+            learned, stopped, val = (
+                _embedded(dataset, samples[rows], features) for rows in (is_train & ~held, held, ~is_train)
+            )
+            choice = trees.learn(
+                learned,
+                stopped,
+                columns,
+                hide=config.fusion.modality_dropout.rate,
+                seed=seed_of(config.seed, "fusion"),
+                weights=None if weights is None else weights[~held[is_train]],
+                choice=choice,
+            )
+            objective = Supervised(dataset.targets, config.training, learned.values)
+            train_loss, _ = objective.evaluate(
+                network(learned.embeddings, learned.present), learned.values, learned.present
+            )
+            val_loss, value = objective.evaluate(
+                network(val.embeddings, val.present), val.values, val.present
+            )
+            save_tensors(job.folder / BEST, network.state_dict())
+            epoch = Epoch(0, train_loss, val_loss, value, 0.0, time.monotonic() - started)
+            job.finish({"history": [asdict(epoch)], "choice": choice, "shares": trees.shares()})
+    history = read_history(job.folder)
+    yield from history
+    return Trained("fusion", str(job.folder), 1, 0, history[0].metric, 0)
+
+
+def shares_of(trees: FusedModel) -> dict[str, float]:
+    """Read the share of the gain of all splits that each input has in trees."""
+    done = json.loads((Path(trees.training.folder) / "done.json").read_text("utf-8"))
+    return {str(name): float(share) for name, share in done["shares"].items()}
+
+
+def _embedded(dataset: Dataset, samples: pd.DataFrame, features: Mapping[str, Features]) -> EmbeddedRows:
+    """Load the embeddings of some rows, in memory."""
+    return EmbeddedRows(
+        {name: load_embeddings(samples, name, feature) for name, feature in features.items()},
+        torch.from_numpy(presence(samples, list(features))),
+        dataset.targets.encode(samples),
+    )
 
 
 def train_jointly(
@@ -314,6 +435,11 @@ def joint_encoders(
         encoder = open_encoder(draft, open_preprocessor(reference))
         result[name] = replace(draft, digest=encoder_digest(encoder, options), width=encoder.width)
     return result
+
+
+def with_trees(config: PipelineConfig) -> PipelineConfig:
+    """Give the configuration with trees for its fusion."""
+    return config.model_copy(update={"fusion": TreeFusionConfig()})
 
 
 def fused_model(trained: Trained, features: Mapping[str, Features], joint: bool = False) -> FusedModel:

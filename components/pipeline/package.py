@@ -17,6 +17,7 @@ from components.inference.bundle import Searchable, save_bundle
 from components.inference.ensemble import (
     FUSION,
     LATE,
+    TREES,
     CandidateEnsemble,
     Embeddings,
     Predicted,
@@ -30,7 +31,7 @@ from components.models.networks import Fused
 from components.models.weights import read_tensors
 from components.monitoring.reference import draw_reference, make_reference
 from components.pipeline.align import open_aligned
-from components.pipeline.fuse import training_prior
+from components.pipeline.fuse import training_prior, with_trees
 from components.pipeline.unseen import UnseenRows, open_unseen
 from components.references import Dataset, Features, FusedModel, OutOfFold, Prepared, Single, Trained
 from components.retrieval.gallery import make_gallery
@@ -106,6 +107,7 @@ def package_model(
     unseen: Mapping[str, OutOfFold],
     fused: FusedModel | None,
     fused_folds: Sequence[FusedModel],
+    trees: Sequence[FusedModel],
     config: PipelineConfig,
     folder: Path,
     aligned: Trained | None = None,
@@ -119,6 +121,7 @@ def package_model(
         unseen: The training rows out of fold, by input; empty without folds.
         fused: The fusion; None with a single input.
         fused_folds: The fusion trained without each fold; empty without folds, and for late fusion.
+        trees: Trees beside the fusion, and those without each fold; empty where there are none.
         config: The whole pipeline.
         folder: Folder of the bundle.
         aligned: Projections for search, of the features that the fusion takes.
@@ -127,7 +130,7 @@ def package_model(
     Returns:
         The rows by which the choice was made.
     """
-    model, selection = assemble(dataset, singles, features, unseen, fused, fused_folds, config)
+    model, selection = assemble(dataset, singles, features, unseen, fused, fused_folds, trees, config)
     reference = None
     if config.monitoring.rows:
         rows = draw_reference(dataset, config)
@@ -170,6 +173,7 @@ def assemble(
     unseen: Mapping[str, OutOfFold],
     fused: FusedModel | None,
     fused_folds: Sequence[FusedModel],
+    trees: Sequence[FusedModel],
     config: PipelineConfig,
 ) -> tuple[CandidateEnsemble, SelectionRows]:
     """Calibrate the candidates and choose among them; arguments as of :func:`package_model`.
@@ -183,9 +187,10 @@ def assemble(
         heads[name] = Head(single.encoder.width, targets)
         heads[name].load_state_dict(read_tensors(Path(single.head), single.prefix))
     network = None if fused is None else _open_fused(fused, config, targets)
-    model = CandidateEnsemble(heads, network, targets, prior).eval()
+    boosted = _open_fused(trees[0], with_trees(config), targets) if trees else None
+    model = CandidateEnsemble(heads, network, targets, prior, boosted).eval()
 
-    rows = open_unseen(dataset, features, singles, unseen, len(fused_folds))
+    rows = open_unseen(dataset, features, singles, unseen, max(len(fused_folds), len(trees) - 1))
     natural, present, values = rows.natural, rows.present, rows.values
     masks = [model.mask(subset) for subset in model.subsets()]
     made: dict[str, dict[Subset, Tensor]] = {}
@@ -195,6 +200,8 @@ def assemble(
         made[FUSION if is_pool else LATE] = dict(zip(model.subsets(), pooled, strict=True))
         if not is_pool:
             made[FUSION] = _out_of_fold(model, rows, fused, unseen, fused_folds, config)
+    if trees:
+        made[TREES] = _out_of_fold(model, rows, trees[0], unseen, trees[1:], with_trees(config))
     if model.late is not None:
         stack(model.late, natural, present, values, prior)
     predicted = Predicted(natural, made, present)

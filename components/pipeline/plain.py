@@ -21,7 +21,7 @@ from components.pipeline.evaluate import ModelEvaluation, evaluate_model, read_c
 from components.pipeline.extract import extract
 from components.pipeline.fit import fit, probe, take_frozen
 from components.pipeline.follow import follow
-from components.pipeline.fuse import fuse, fused_model, joint_encoders, train_jointly
+from components.pipeline.fuse import fuse, fused_model, joint_encoders, train_jointly, with_trees
 from components.pipeline.package import package_model
 from components.pipeline.preprocess import prepare
 from components.promotion.compare import FIRST, Rival, compare
@@ -66,6 +66,7 @@ class Parts:
         folds: Folds of the training rows; empty without.
         fused: The fusion; None with a single input, or before its training.
         fused_folds: The fusion trained without each fold; empty for late fusion, which needs none.
+        trees: Trees over all inputs, and those without each fold; empty where the fusion is alone.
     """
 
     dataset: Dataset
@@ -78,6 +79,7 @@ class Parts:
     folds: Sequence[Fold] = ()
     fused: FusedModel | None = None
     fused_folds: Sequence[FusedModel] = ()
+    trees: Sequence[FusedModel] = ()
 
 
 @dataclass(frozen=True)
@@ -277,6 +279,20 @@ class PlainSteps:
         followed = self.follow(named("fusion", fold), training, self.config.training.epochs)
         return fused_model(followed, features)
 
+    def boost(
+        self,
+        dataset: Dataset,
+        features: dict[str, Features],
+        singles: dict[str, Single],
+        unseen: dict[str, OutOfFold],
+        fold: Fold | None = None,
+        whole: FusedModel | None = None,
+    ) -> FusedModel:
+        """Fit trees over all inputs beside the fusion of the configuration, without the rows of a fold."""
+        config = with_trees(self.config)
+        training = fuse(dataset, features, singles, unseen, config, self.trainings, None, fold, whole)
+        return fused_model(self.follow(named("trees", fold), training, 1), features)
+
     def joint(
         self,
         dataset: Dataset,
@@ -311,6 +327,7 @@ class PlainSteps:
         unseen: dict[str, OutOfFold],
         fused: FusedModel | None,
         fused_folds: Sequence[FusedModel],
+        trees: Sequence[FusedModel],
         aligned: Trained | None,
     ) -> ModelEvaluation:
         """Choose by rows that nothing has learned from, write the bundle, evaluate it on test."""
@@ -323,6 +340,7 @@ class PlainSteps:
             unseen,
             fused,
             fused_folds,
+            trees,
             self.config,
             self.bundle,
             aligned,

@@ -8,7 +8,7 @@ from typing import Any, cast
 from components.config import PipelineConfig
 from components.config.fusion import LateConfig
 from components.models.encoders import needs_fit
-from components.pipeline.folds import number_of_folds
+from components.pipeline.folds import has_trees_beside, number_of_folds
 from components.pipeline.fuse import fused_model
 from components.pipeline.learners import first_of_each, learners_of
 from components.pipeline.package import SelectionRows, package_model
@@ -30,7 +30,15 @@ def retrain(steps: PlainSteps, config: PipelineConfig) -> Retrained:
     dataset, prepared, features, singles = parts.dataset, parts.prepared, parts.features, parts.singles
     aligned = steps.align(dataset, parts.fused) if config.alignment is not None else None
     evaluation = steps.evaluate(
-        dataset, prepared, singles, features, parts.unseen, parts.fused, parts.fused_folds, aligned
+        dataset,
+        prepared,
+        singles,
+        features,
+        parts.unseen,
+        parts.fused,
+        parts.fused_folds,
+        parts.trees,
+        aligned,
     )
     optional: dict[str, Any] = {}
     if config.alignment is not None:
@@ -180,6 +188,11 @@ def fuse(steps: PlainSteps, config: PipelineConfig, parts: Parts) -> Parts:
         staged = steps.fuse(*learned)
         fused_folds = fuse_folds(steps, config, *learned, parts.folds, staged)
         parts = replace(parts, fused=staged, fused_folds=fused_folds)
+        if has_trees_beside(config, dataset, len(parts.folds)):
+            trees = steps.boost(*learned)
+            parts = replace(
+                parts, trees=[trees, *(steps.boost(*learned, fold, trees) for fold in parts.folds)]
+            )
         if not config.joint_epochs:
             return parts
     joint = steps.joint(dataset, prepared, parts.features, parts.singles, staged, parts.pretrained)
@@ -227,7 +240,7 @@ def settle(steps: PlainSteps, parts: Parts) -> None:
     steps.wait(parts.singles)
     steps.wait(parts.unseen)
     steps.wait(parts.fused)
-    for fused in parts.fused_folds:
+    for fused in (*parts.fused_folds, *parts.trees):
         steps.wait(fused)
 
 
@@ -262,6 +275,7 @@ def build_model(
         parts.unseen,
         parts.fused,
         parts.fused_folds,
+        parts.trees,
         config,
         steps.bundle,
     )

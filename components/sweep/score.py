@@ -84,7 +84,7 @@ def score(
         config: Pipeline configuration of the training.
         file: File for the predictions (.npz).
     """
-    model, selection = assemble(dataset, singles, features, unseen, fused, fused_folds, config)
+    model, selection = assemble(dataset, singles, features, unseen, fused, fused_folds, (), config)
     test = open_split(dataset, "test", features, fused)
     splits: dict[str, tuple[Rows, Mapping[str, Tensor]]] = {
         "val": (selection.predicted, selection.values),

@@ -19,6 +19,7 @@ from tasks.promote import promote_task
 from tasks.report import report_task
 from tasks.train import (
     align_task,
+    boost_task,
     combine_task,
     cross_fit_task,
     fit_task,
@@ -38,6 +39,7 @@ TASKS: dict[str, Task[..., Any]] = {
     "cross_fit": cross_fit_task,
     "combine": combine_task,
     "fuse": fuse_task,
+    "boost": boost_task,
     "joint": joint_task,
     "align": align_task,
     "evaluate": evaluate_task,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -43,6 +44,15 @@ class Composite(Encoder):
     def encoders(self) -> list[Encoder]:
         """The parts in their order."""
         return [part for part in self.parts if isinstance(part, Encoder)]
+
+    @property
+    def quantities(self) -> tuple[int, ...]:
+        starts = np.cumsum([0, *(part.width for part in self.encoders)]).tolist()
+        return tuple(
+            start + column
+            for start, part in zip(starts, self.encoders, strict=False)
+            for column in part.quantities
+        )
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """(B, D_1 + ... + K) from what the composite's preprocessor collates."""

@@ -25,6 +25,11 @@ class Encoder(nn.Module):
         self.width = width
         self.tokens = tokens
 
+    @property
+    def quantities(self) -> tuple[int, ...]:
+        """Positions in the embedding that hold a quantity of the row each, and no direction among many."""
+        return ()
+
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """Embed a batch of B rows.
 

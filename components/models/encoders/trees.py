@@ -1,103 +1,73 @@
 """Gradient-boosted trees on the columns of a table."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
-
-import lightgbm
 import numpy as np
 import torch
 from torch import Tensor
 
+from components.models.boosting import Boosting, Forest, Table
 from components.models.encoders.fitted import Choice, FitRows, FitTask, FittedEncoder
 from components.models.encoders.table import numbers_and_codes
-from components.models.linear import EXCLUDED, row_weights
-from components.targets import AnyTarget, Multilabel, Regression, known_rows, metric, rank
 
 _LEAVES = (7, 31)  # shallow trees, which small tables need, and deep ones
-_PATIENCE = 50  # rounds without a better validation loss
-_OBJECTIVES = {"gaussian": "regression", "huber": "huber", "absolute": "regression_l1"}
 
 
 class Trees(FittedEncoder):
     """LightGBM (Ke et al. 2017): categories stay categories, and a missing number is missing.
 
-    Rounds are stopped by the loss on validation rows, leaves chosen by the metric on them. Each label has
-    trees of its own. Models are kept in LightGBM's text format, which holds no code.
+    Reduced features are the numbers that the trees gain most by, as they are, and where training rows lack
+    one a flag beside it. A fusion may split on them again.
 
     Args:
         numeric: Number n of numeric columns.
         categories: Number c of category columns.
         rounds: Most rounds.
         learning_rate: Shrinkage of each round.
+        columns: Most numbers among the reduced features.
     """
 
-    base: Tensor  # (K,)
-    mix: Tensor  # (R, K): from the R raw scores of all models to outputs
+    numbers: Tensor  # (F,) int64: positions among the values (B, 2n + c)
 
-    def __init__(self, numeric: int, categories: int, rounds: int, learning_rate: float) -> None:
+    def __init__(
+        self, numeric: int, categories: int, rounds: int, learning_rate: float, columns: int
+    ) -> None:
         super().__init__()
         self.numeric, self.categories = numeric, categories
-        self.rounds, self.learning_rate = rounds, learning_rate
-        self._models: list[lightgbm.Booster] = []
+        self.rounds, self.learning_rate, self.most = rounds, learning_rate, columns
+        self.forest = Forest(0)
+
+    @property
+    def quantities(self) -> tuple[int, ...]:
+        return tuple(range(len(self.forest.base), self.width))
 
     def learn(self, task: FitTask) -> Choice:
         """Fit the trees of each target."""
-        train, val = self._table(task.train), self._table(task.val)
-        fits = []
-        for number, target in enumerate(task.targets):
-            one = _Fit.of(self, task, target, train, val)
-            fits.append(one.best() if task.choice is None else one.forest(**task.choice["targets"][number]))
-        texts = [text for fitted in fits for text in fitted.texts]
-        self.keep(
-            base=torch.from_numpy(np.concatenate([fitted.base for fitted in fits])).float(),
-            mix=torch.block_diag(*(torch.from_numpy(fitted.mix).float() for fitted in fits)),
-            **{f"model_{number}": _tensor_of(text) for number, text in enumerate(texts)},
+        options = Boosting(
+            self.rounds,
+            self.learning_rate,
+            _LEAVES,
+            task.seed,
+            range(self.numeric, self.numeric + self.categories),
+            task.balanced,
         )
-        self.ready()
-        return {"targets": [{"leaves": fitted.leaves, "rounds": fitted.rounds} for fitted in fits]}
+        train, val = self._table(task.train), self._table(task.val)
+        choice = self.forest.learn(task.targets, train, val, options, task.row_weights, task.choice)
+        self.keep(numbers=self._best(train.rows) if task.choice is None else _taken(task.choice))
+        return {**choice, "numbers": self.numbers.tolist()}
 
     def describe(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Values float (B, 2n + c) to outputs (B, K); there are no other features."""
-        rows = self._rows(batch["values"])
-        scores = [_raw(model, rows) for model in self._models]
-        raw = np.concatenate([np.zeros((len(rows), 0)), *scores], 1)  # (B, R)
-        outputs = raw @ self.mix.cpu().double().numpy() + self.base.cpu().numpy()
-        result = torch.from_numpy(outputs).float().to(self.base.device)
-        return result, result[:, :0]
+        """Values float (B, 2n + c) to outputs (B, K) and numbers with their flags (B, F)."""
+        return self.forest(self._rows(batch["values"])), batch["values"][:, self.numbers].float()
 
-    def ready(self) -> None:
-        """Read the models."""
-        texts = (value for name, value in self.named_buffers() if name.startswith("model_"))
-        self._models = [lightgbm.Booster(model_str=bytes(text.cpu().numpy()).decode()) for text in texts]
+    def _best(self, rows: np.ndarray) -> Tensor:
+        gains = self.forest.gains[: self.numeric]
+        best = sorted(np.argsort(-gains, kind="stable")[: min(self.most, int((gains > 0).sum()))].tolist())
+        missing = [column for column in best if np.isnan(rows[:, column]).any()]
+        return torch.tensor([*best, *(self.numeric + column for column in missing)], dtype=torch.int64)
 
-    def parameters_of(self, leaves: int, rows: int, seed: int) -> dict[str, Any]:
-        """Options of LightGBM that do well on small tables too, and give the same bits on any machine.
-
-        Args:
-            leaves: Most leaves of a tree.
-            rows: Number of training rows.
-            seed: Seed of every random draw.
-        """
-        return {
-            "num_leaves": leaves,
-            "learning_rate": self.learning_rate,
-            "min_data_in_leaf": int(np.clip(rows // 50, 2, 20)),
-            "min_data_per_group": int(np.clip(rows // 50, 2, 100)),
-            "lambda_l2": 1.0,
-            "feature_fraction": 0.7,
-            "bagging_fraction": 0.8,
-            "bagging_freq": 1,
-            "seed": seed % 2**31,
-            "deterministic": True,
-            "force_row_wise": True,
-            "num_threads": torch.get_num_threads(),
-            "verbose": -1,
-        }
-
-    def _table(self, rows: FitRows) -> np.ndarray:
+    def _table(self, rows: FitRows) -> Table:
         parts = [self._rows(batch["values"]) for batch in rows.batches()]
-        return np.concatenate(parts) if parts else np.zeros((0, self.numeric + self.categories))
+        width = self.numeric + self.categories
+        return Table(np.concatenate(parts) if parts else np.zeros((0, width)), rows.values)
 
     def _rows(self, values: Tensor) -> np.ndarray:
         """Numbers and codes (B, n + c), NaN where a number is missing; code 0 is no category."""
@@ -105,177 +75,5 @@ class Trees(FittedEncoder):
         return np.concatenate([numbers, np.where(codes > 0, codes, np.nan)], 1).astype(np.float64)
 
 
-_Calibrated = tuple[np.ndarray, np.ndarray, tuple[float, float] | None]
-
-
-@dataclass(frozen=True)
-class _Forest:
-    """Models of one target: outputs (B, K) are ``base + raw @ mix``."""
-
-    texts: list[str]
-    base: np.ndarray
-    mix: np.ndarray
-    leaves: int
-    rounds: list[int]
-    score: tuple[float, float] | None
-
-
-@dataclass(frozen=True)
-class _Fit:
-    """Rows of one target, which all have it; the weights are (N,), or (N, L) for labels."""
-
-    trees: Trees
-    target: AnyTarget
-    train: np.ndarray
-    values: np.ndarray
-    val: np.ndarray
-    val_values: np.ndarray
-    weights: np.ndarray | None
-    task: FitTask
-
-    @classmethod
-    def of(cls, trees: Trees, task: FitTask, target: AnyTarget, train: np.ndarray, val: np.ndarray) -> "_Fit":
-        fitted = known_rows(task.train.values[target.name]).numpy()
-        judged = known_rows(task.val.values[target.name]).numpy()
-        values = task.train.values[target.name].numpy()[fitted]
-        given = None if task.row_weights is None else task.row_weights[fitted]
-        weights = row_weights(target, values, task.balanced, given) if len(values) else None
-        val_values = task.val.values[target.name].numpy()[judged]
-        return cls(trees, target, train[fitted], values, val[judged], val_values, weights, task)
-
-    def best(self) -> _Forest:
-        """Fit with few and with many leaves, and take what does better on validation."""
-        forests = [self.forest(leaves) for leaves in _LEAVES]
-        return max(forests, key=lambda forest: forest.score or (0.0, 0.0))
-
-    def forest(self, leaves: int, rounds: list[int] | None = None) -> _Forest:
-        """Fit the models of the target.
-
-        Args:
-            leaves: Most leaves of a tree.
-            rounds: Rounds of each model; None stops each by validation.
-        """
-        target = self.target
-        base = np.zeros(target.width)
-        rows: list[np.ndarray] = []  # of the mix
-        models: list[lightgbm.Booster] = []
-        for part in self._parts(base):
-            models.append(self._booster(part, leaves, None if rounds is None else rounds[len(models)]))
-            rows.append(part.mix)
-        mix = np.concatenate([np.zeros((0, target.width)), *rows])
-        base, mix, score = self._calibrated(base, mix, [_raw(model, self.val) for model in models])
-        made = [model.best_iteration or model.current_iteration() for model in models]
-        return _Forest([_text(model) for model in models], base, mix, leaves, made, score)
-
-    def _parts(self, base: np.ndarray) -> Iterator["_Part"]:
-        """Divide the target into models; outputs that need none are set in ``base`` (K,)."""
-        target, width = self.target, self.target.width
-        everywhere = np.ones(len(self.val_values), bool)
-        if isinstance(target, Regression):
-            truth, val_truth = map(target.standardised, (self.values, self.val_values))
-            objective = {"objective": _OBJECTIVES[target.loss], "alpha": 1.0}
-            if len(truth):
-                yield _Part(objective, truth, val_truth, everywhere, self.weights, np.eye(1, width))
-        elif isinstance(target, Multilabel):
-            for label in range(width if len(self.values) else 0):
-                truth = np.ascontiguousarray(self.values[:, label])
-                val_truth = self.val_values[:, label]
-                weights = None if self.weights is None else self.weights[:, label].copy()
-                if truth.min() == truth.max():
-                    base[label] = -EXCLUDED if truth[0] > 0.5 else EXCLUDED
-                    continue
-                mix = np.eye(1, width, label)
-                yield _Part({"objective": "binary"}, truth, val_truth, everywhere, weights, mix)
-        elif len(self.values):
-            present = np.unique(self.values)
-            base[:] = EXCLUDED
-            base[present] = 0.0
-            known = np.isin(self.val_values, present)
-            truth, val_truth = (
-                np.searchsorted(present, each).astype(np.float64) for each in (self.values, self.val_values)
-            )
-            if len(present) == 2:
-                halves = (np.eye(width)[present[1:]] - np.eye(width)[present[:1]]) / 2
-                yield _Part({"objective": "binary"}, truth, val_truth, known, self.weights, halves)
-            elif len(present) > 2:
-                objective = {"objective": "multiclass", "num_class": len(present)}
-                mix = np.eye(width)[present]
-                yield _Part(objective, truth, val_truth, known, self.weights, mix)
-
-    def _booster(self, part: "_Part", leaves: int, rounds: int | None) -> lightgbm.Booster:
-        trees, judged = self.trees, part.judged
-        categories = list(range(trees.numeric, trees.numeric + trees.categories))
-        options = {**trees.parameters_of(leaves, len(part.truth), self.task.seed), **part.objective}
-        data = lightgbm.Dataset(
-            self.train, part.truth, weight=part.weights, categorical_feature=categories, params=options
-        )
-        if rounds is not None or not judged.any():
-            return lightgbm.train(options, data, rounds or min(trees.rounds, _PATIENCE))
-        held_out = lightgbm.Dataset(self.val[judged], part.val_truth[judged], reference=data)
-        stop = lightgbm.early_stopping(_PATIENCE, verbose=False)
-        return lightgbm.train(options, data, trees.rounds, [held_out], callbacks=[stop])
-
-    def _calibrated(self, base: np.ndarray, mix: np.ndarray, scores: list[np.ndarray]) -> _Calibrated:
-        """Bring outputs to the scale that fits validation; rank them by the metric on it."""
-        target, truth = self.target, self.val_values
-        raw = np.concatenate([np.zeros((len(truth), 0)), *scores], 1)  # (V, R)
-        if isinstance(target, Regression):
-            mean = raw.sum(1)  # one model, or none
-            errors = target.standardised(truth) - mean
-            precision = 1 / max(float(np.square(errors).mean()), 1e-3) if len(truth) else 1.0
-            base, mix = np.array([0.0, target.raw_precision(precision)]), mix * precision
-            return self._ranked(base, mix, raw)
-        balance = target.balance(self.values) if self.task.balanced and len(self.values) else None
-        if balance is not None:  # log-odds of the frequencies that the rows have; see Targets.loss_of
-            base = np.where(np.abs(base) == -EXCLUDED, base, base - balance.log().numpy())
-        if len(truth):
-            scale = 1 / target.temperature(torch.from_numpy(raw @ mix + base), truth)
-            base, mix = np.where(np.abs(base) == -EXCLUDED, base, base * scale), mix * scale
-        return self._ranked(base, mix, raw)
-
-    def _ranked(self, base: np.ndarray, mix: np.ndarray, raw: np.ndarray) -> _Calibrated:
-        target, truth = self.target, self.val_values
-        if not len(truth):
-            return base, mix, None
-        natural = target.natural(torch.from_numpy(raw @ mix + base))
-        predictions = target.predict(natural).numpy()
-        values = [metric(target, name, truth, predictions) for name in (target.metric, "log_loss")]
-        return base, mix, rank(target.metric, *values)
-
-
-@dataclass(frozen=True)
-class _Part:
-    """One model of a target.
-
-    Attributes:
-        objective: Options of LightGBM.
-        truth: (N,) values to learn.
-        val_truth: (V,) values to stop by.
-        judged: (V,) bool, rows to stop by.
-        weights: (N,) weights of the rows.
-        mix: (R, K) from the model's raw scores to the target's outputs.
-    """
-
-    objective: dict[str, Any]
-    truth: np.ndarray
-    val_truth: np.ndarray
-    judged: np.ndarray
-    weights: np.ndarray | None
-    mix: np.ndarray
-
-
-def _raw(model: lightgbm.Booster, rows: np.ndarray) -> np.ndarray:
-    """Raw scores (B, R) of a model; one thread, since the embedder has one batch per core."""
-    if not len(rows):
-        return np.zeros((0, model.num_model_per_iteration()))
-    scores = np.asarray(model.predict(rows, raw_score=True, num_threads=1), dtype=np.float64)
-    return scores.reshape(len(rows), -1)
-
-
-def _text(model: lightgbm.Booster) -> str:
-    """Model without its options, some of which, such as the number of threads, change no prediction."""
-    return str(model.model_to_string()).partition("\nparameters:")[0] + "\n"
-
-
-def _tensor_of(text: str) -> Tensor:
-    return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
+def _taken(choice: Choice) -> Tensor:
+    return torch.tensor(choice["numbers"], dtype=torch.int64)

@@ -23,6 +23,7 @@ from components.models.fusion.protocol import Fusion
 from components.models.fusion.sum import Sum
 from components.models.fusion.tensor import TensorFusion
 from components.models.fusion.transformer import Transformer
+from components.models.fusion.trees import TreeFusion
 from components.targets import Targets
 
 __all__ = ["FUSIONS", "Fusion", "build_fusion"]
@@ -45,6 +46,7 @@ FUSIONS: dict[str, Callable[..., Fusion]] = {
     "cross_attention": CrossAttention,
     "bottleneck": Bottleneck,
     "perceiver": Perceiver,
+    "trees": TreeFusion,
     "plugin": load_plugin,
 }
 """Class of each fusion, whose arguments are the widths and the options of its section."""
@@ -56,7 +58,7 @@ def build_fusion(config: FusionConfig, widths: Widths, targets: Targets) -> Fusi
     Args:
         config: Its options.
         widths: Length of each input's embedding.
-        targets: What is predicted; late fusion decides on it itself, the others leave it to a head.
+        targets: What is predicted; late fusion and trees decide on it themselves, others leave it to a head.
 
     Raises:
         ModelError: If the options do not fit the inputs, or a plugin cannot be used.
@@ -74,4 +76,4 @@ def make_fusion(
     if config.name == "plugin":
         return kind(config, widths, targets)
     options = config.model_dump(exclude={"name", "modality_dropout"})
-    return kind(widths, **options, **({"targets": targets} if config.name == "late" else {}))
+    return kind(widths, **options, **({"targets": targets} if config.name in ("late", "trees") else {}))

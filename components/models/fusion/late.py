@@ -97,6 +97,8 @@ class Late(Pool, Fusion):
         :attr:`inputs`; result: (B, K) natural parameters, so the head behind it is the identity.
     """
 
+    decides = True
+
     def __init__(self, widths: Mapping[str, int], targets: Targets) -> None:
         super().__init__(tuple(widths), targets)
         self.heads = nn.ModuleDict({name: Head(widths[name], targets) for name in self.inputs})

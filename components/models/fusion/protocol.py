@@ -15,10 +15,12 @@ class Fusion(nn.Module):
         inputs: Names in the order of the columns of ``present``: sorted, so that the order in the
             configuration does not matter.
         width: Length of the fused vector.
+        decides: True if the fused vector holds natural parameters itself, so that no head follows.
     """
 
     inputs: tuple[str, ...]
     width: int
+    decides: bool = False
 
     def forward(self, embeddings: Mapping[str, Tensor], present: Tensor) -> Tensor:
         """Fuse the embeddings, (B, D_m) or (B, T_m, D_m) each, of the present inputs into (B, width).

@@ -240,7 +240,7 @@ def delivered(made: Made) -> Callable[[bool], Path]:
             aligned = finish(align(made.dataset, made.features, config, made.folder / "aligned"))
         bundle = made.folder / f"bundle-{searchable}"
         package_model(
-            made.dataset, made.prepared, singles, made.features, {}, fused, (), config, bundle, aligned
+            made.dataset, made.prepared, singles, made.features, {}, fused, (), (), config, bundle, aligned
         )
         return bundle
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from components.config.fusion import FusionConfig
-from components.config.sweep import SWEPT
+from components.config.sweep import ONE_PASS, SWEPT
 from components.models.fusion import build_fusion
 from components.models.networks import Fused
 from components.sweep.budget import count_parameters, width_for
@@ -16,7 +16,7 @@ from components.targets import Classification, Targets
 
 WIDTHS = {"picture": 16, "sound": 24}
 TARGETS = Targets((Classification(name="label", metric="accuracy", classes=("a", "b", "c")),))
-SIZED = [name for name in SWEPT if name != "late"]
+SIZED = [name for name in SWEPT if name not in ONE_PASS]
 
 
 def section(name: str, **options: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from components.config.fusion import FusionConfig
 from components.models.fusion import Fusion, build_fusion
+from components.models.fusion.trees import EmbeddedRows, TreeFusion
 from tests.components.small_targets import alone
 
 WIDTHS = {"voice": 5, "image": 4, "text": 6, "depth": 3}  # not in sorted order
@@ -25,6 +27,7 @@ SIZES: dict[str, Any] = {
     "bottlenecks": 2,
     "plugin": "soft_maximum",
     "options": {"width": 8},
+    "rounds": 8,
 }
 KINDS: dict[str, Any] = {
     kind.model_fields["name"].default: kind for kind in typing.get_args(typing.get_args(FusionConfig)[0])
@@ -38,9 +41,32 @@ def config(name: str, **options: Any) -> FusionConfig:
 
 
 def build(name: str, names: tuple[str, ...] = ("image", "text", "voice"), seed: int = 0) -> Fusion:
-    """A small fusion; the same seed gives the same weights."""
+    """A small fusion; the same seed gives the same weights. Trees are fitted, as they have no weights."""
     torch.manual_seed(seed)
-    return build_fusion(config(name), {key: WIDTHS[key] for key in names}, TARGETS)
+    fusion = build_fusion(config(name), {key: WIDTHS[key] for key in names}, TARGETS)
+    if isinstance(fusion, TreeFusion):
+        fusion.load_state_dict(fitted(fusion.inputs, seed))
+    return fusion
+
+
+@cache
+def fitted(names: tuple[str, ...], seed: int) -> dict[str, Tensor]:
+    """The state of trees that have learned from a few rows."""
+    torch.manual_seed(seed)
+    fusion = build_fusion(config("trees"), {key: WIDTHS[key] for key in names}, TARGETS)
+    assert isinstance(fusion, TreeFusion)
+    train, val = (tree_rows(names, rows, seed) for rows in (120, 40))
+    fusion.learn(train, val, {key: [0] for key in names}, hide=0.3, seed=seed)
+    return fusion.state_dict()
+
+
+def tree_rows(names: tuple[str, ...], rows: int, seed: int) -> EmbeddedRows:
+    """Rows whose class follows from the first number of the first input, some of which lack an input."""
+    embeddings = embed(rows, dict.fromkeys(names, 0), seed)
+    labels = (embeddings[sorted(names)[0]][:, 0] > 0).long() + 1
+    present = torch.rand(rows, len(names)) < 0.8
+    present[~present.any(1), 0] = True
+    return EmbeddedRows(embeddings, present, {TARGETS.primary.name: labels})
 
 
 def subsets(count: int) -> list[tuple[bool, ...]]:

@@ -8,13 +8,15 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Any
 
+import lightgbm
 import numpy as np
 import pytest
 import torch
 from scipy.special import erf
 
 from components.models.fusion import FUSIONS, build_fusion
-from tests.components.models.fusion.small import TARGETS, WIDTHS, config, embed
+from components.models.fusion.trees import TreeFusion
+from tests.components.models.fusion.small import TARGETS, WIDTHS, config, embed, tree_rows
 
 Array = np.ndarray
 Weights = dict[str, Array]
@@ -210,6 +212,21 @@ def perceiver(inputs: Inputs, w: Weights) -> Array:
     return norm(x.mean(0), w, "norm")
 
 
+def trees(inputs: Inputs, w: Weights) -> Array:
+    columns: list[float] = []
+    for n in NAMES:
+        kept, directions = w[f"reductions.{n}.kept"].astype(int), w[f"reductions.{n}.directions"]
+        if inputs[n] is None:
+            columns += [np.nan] * (3 + len(kept) + directions.shape[1])
+            continue
+        x = inputs[n].mean(0)
+        columns += softmax(dense(x, w, f"heads.{n}"), 0).tolist()
+        columns += [*x[kept], *((x - w[f"reductions.{n}.mean"]) @ directions)]
+    text = bytes(w["forest.model_0"].astype(np.uint8)).decode()
+    raw = lightgbm.Booster(model_str=text).predict(np.array([columns]), raw_score=True)[0]
+    return np.atleast_1d(raw) @ w["forest.mix"] + w["forest.base"]
+
+
 def plugin(inputs: Inputs, w: Weights) -> Array:
     x = normed(inputs, w)
     return np.log(sum(np.exp(dense(x[n], w, f"projections.{n}")) for n in NAMES if x[n] is not None))
@@ -229,6 +246,7 @@ REFERENCES = {
     "cross_attention": cross_attention,
     "bottleneck": bottleneck,
     "perceiver": perceiver,
+    "trees": trees,
     "plugin": plugin,
 }
 
@@ -236,6 +254,9 @@ REFERENCES = {
 def compare(name: str, reference: Any, tokens: dict[str, int], **options: Any) -> None:
     torch.manual_seed(3)
     fusion = build_fusion(config(name, **options), {key: WIDTHS[key] for key in NAMES}, TARGETS).eval()
+    if isinstance(fusion, TreeFusion):
+        train, val = (tree_rows(NAMES, rows, 3) for rows in (120, 40))
+        fusion.learn(train, val, {key: [1] for key in NAMES}, hide=0.3, seed=3)
     for parameter in fusion.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     weights = {key: value.numpy().astype(float) for key, value in fusion.state_dict().items()}

@@ -32,6 +32,7 @@ PARAMETERS = {
     "cross_attention": 148_362,
     "bottleneck": 147_594,
     "perceiver": 148_106,
+    "trees": 1_940,  # the heads of the inputs, which stay as they are
     "plugin": 13_450,
 }
 

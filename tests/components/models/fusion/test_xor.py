@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from components.models.fusion import FUSIONS, build_fusion
+from components.models.fusion.trees import EmbeddedRows, TreeFusion
 from components.models.networks import Fused
 from tests.components.models.fusion.small import KINDS, config
 from tests.components.small_targets import alone
@@ -33,7 +34,23 @@ def accuracy(network: Fused, embeddings: dict[str, Tensor], present: list[bool],
     return (predicted == labels).float().mean().item()
 
 
-@pytest.mark.parametrize("name", sorted(set(FUSIONS) - set(ADDITIVE)))
+def test_trees_learn_xor_from_both_inputs_and_from_neither_alone() -> None:
+    fusion = build_fusion(config("trees", rounds=100), {"a": 8, "b": 8}, alone(2))
+    assert isinstance(fusion, TreeFusion)
+
+    def embedded(count: int, seed: int) -> EmbeddedRows:
+        embeddings, labels = rows(count, seed)
+        return EmbeddedRows(embeddings, torch.ones(count, 2, dtype=torch.bool), {"label": labels})
+
+    columns = {name: list(range(8)) for name in "ab"}
+    fusion.learn(embedded(400, 1), embedded(200, 3), columns, hide=0.2, seed=0)
+    network, (fresh, wanted) = Fused(fusion, alone(2)), rows(400, 2)
+    assert accuracy(network, fresh, [True, True], wanted) > 0.9
+    assert accuracy(network, fresh, [True, False], wanted) < 0.6
+    assert accuracy(network, fresh, [False, True], wanted) < 0.6
+
+
+@pytest.mark.parametrize("name", sorted(set(FUSIONS) - set(ADDITIVE) - {"trees"}))
 def test_xor_is_learned_from_both_inputs_and_from_neither_alone(name: str) -> None:
     torch.manual_seed(0)
     sizes = {"options": {"width": 16}} if name == "plugin" else {"width": 16, "dropout": 0.0}
