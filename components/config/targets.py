@@ -78,10 +78,11 @@ class RegressionTarget(_Target):
     loss: Literal["gaussian", "huber", "absolute"] = Field(
         "gaussian", description="Loss of the mean; huber and absolute are robust to outliers."
     )
-    transform: Literal["auto", "none", "log"] = Field(
+    transform: Literal["auto", "none", "log", "asinh"] = Field(
         "auto",
         description="Scale on which the number is learned and its uncertainty is even. log is for skewed "
-        "numbers from 0; auto takes it where training rows are clearly more likely with it.",
+        "numbers from 0, asinh (inverse hyperbolic sine) for long tails on either side and outliers; auto "
+        "takes one of them where training rows are clearly more likely with it.",
     )
     metric: Literal["r2", "rmse", "mae", "mape", "log_loss"] = Field(
         "r2", description="Metric for early stopping, selection and headline."

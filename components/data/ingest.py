@@ -40,6 +40,7 @@ from components.storage.column import Column
 from components.storage.digest import TableDigest
 from components.targets import Regression
 from components.targets.collection import PREFIX
+from components.targets.scales import Log, Own
 
 logger = logging.getLogger(__name__)
 
@@ -187,10 +188,11 @@ def ingest(
         findings=(
             *findings,
             *(
-                f"{target.name}: its numbers are skewed, so they are learned on a log scale (to change it: "
-                "transform: none in the target)"
+                f"{target.name}: its numbers have long tails, so they are learned on a scale of their "
+                f"{'logarithm' if isinstance(target.scale, Log) else 'inverse hyperbolic sine'} (to change "
+                "it: transform: none in the target)"
                 for target in known_targets
-                if isinstance(target, Regression) and target.shift is not None
+                if isinstance(target, Regression) and not isinstance(target.scale, Own)
             ),
             *(finding for reading in keys.readings.values() for finding in reading.findings),
             *media.sentences(),

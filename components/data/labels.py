@@ -4,8 +4,10 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
+import torch
 
 from components.config.pipeline import PipelineConfig
 from components.config.targets import (
@@ -22,7 +24,7 @@ from components.data.tasks import MANY, is_given, measures
 from components.errors import DataError
 from components.targets import AnyTarget, Classification, Multilabel, Ordinal, Regression, Targets
 from components.targets.multilabel import split_labels
-from components.targets.regression import log_shift, prefers_log
+from components.targets.scales import Asinh, Log, Own, Scale, asinh_scale, likeliest_scale, log_scale
 
 logger = logging.getLogger(__name__)
 
@@ -199,27 +201,33 @@ def _build(
 
 def _number(config: RegressionTarget, numbers: np.ndarray, name: str) -> Regression:
     """Return a target with the scale of its training rows."""
-    shift = log_shift(numbers) if config.transform != "none" else None
-    if config.transform == "log" and shift is None:
+    scale = _scale(config, numbers, name)
+    inner = scale.inner(torch.from_numpy(numbers)).numpy()
+    target = Regression(config.column, config.metric, float(inner.mean()), float(inner.std()), config.loss)
+    match scale:
+        case Log():
+            return replace(target, shift=scale.shift, least=scale.least)
+        case Asinh():
+            return replace(target, centre=scale.centre, spread=scale.spread)
+    return target
+
+
+def _scale(config: RegressionTarget, numbers: np.ndarray, name: str) -> Scale:
+    """Return the scale that the section asks for, or the likeliest."""
+    match config.transform:
+        case "none":
+            return Own()
+        case "auto":
+            return likeliest_scale(numbers)
+        case "asinh":
+            return asinh_scale(numbers) or Own()
+    scale = log_scale(numbers)
+    if scale is None:
         raise DataError(
             f"{name}: {config.column!r} has {numbers.min():g} in a training row, and the logarithm needs "
-            "numbers from 0 (target.transform: log). Take transform: none."
+            "numbers from 0 (target.transform: log). Take transform: asinh, or none."
         )
-    if shift is None or (config.transform == "auto" and not prefers_log(numbers, shift)):
-        return Regression(
-            config.column, config.metric, float(numbers.mean()), float(numbers.std()), config.loss
-        )
-    least = float((numbers + shift).min()) / 2
-    logs = np.log(numbers + shift)
-    return Regression(
-        config.column,
-        config.metric,
-        float(logs.mean()),
-        float(logs.std()),
-        config.loss,
-        shift=shift,
-        least=least,
-    )
+    return scale
 
 
 def _ordered(config: OrdinalTarget, labels: Sequence[str], name: str) -> tuple[str, ...]:

@@ -104,7 +104,7 @@ class TestNumbers:
             assert (target.shift, target.least) == (0.0, pytest.approx(train.min() / 2))
         else:
             assert (target.shift, target.mean) == (None, pytest.approx(train.mean()))
-        assert any("price: its numbers are skewed" in each for each in dataset.findings) is takes_log
+        assert any("price: its numbers have long tails" in each for each in dataset.findings) is takes_log
 
     def test_a_log_scale_of_numbers_below_0_is_refused(
         self, tmp_path: Path, run: Make, text_rows: Make, manifest: Make

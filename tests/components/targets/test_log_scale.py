@@ -11,7 +11,6 @@ from components.metrics.regression import WeightedRegression
 from components.targets import Regression, Targets
 from components.targets.conformal import covered, fit_quantile, sizes
 from components.targets.metrics import metric
-from components.targets.regression import log_shift, prefers_log
 
 SHIFT = 2.0
 PRICE = Regression("price", "r2", 3.0, 0.8, "gaussian", shift=SHIFT, least=0.5)
@@ -94,28 +93,3 @@ def test_targets_keep_their_scale_in_json_and_read_those_of_before() -> None:
     assert Targets.from_json(Targets((PRICE,)).to_json()) == Targets((PRICE,))
     before = {"name": "x", "metric": "r2", "mean": 1.0, "std": 2.0, "loss": "huber", "task": "regression"}
     assert Targets.from_json([before]).primary == Regression("x", "r2", 1.0, 2.0, "huber")
-
-
-@pytest.mark.parametrize(
-    ("kind", "expected"),
-    [
-        ("log-normal", True),
-        ("zeros", True),
-        ("normal", False),
-        ("uniform", False),
-        ("negative", False),
-        ("few", False),
-    ],
-)
-def test_a_log_scale_is_taken_for_skewed_numbers_from_0(kind: str, expected: bool) -> None:
-    rng = np.random.default_rng(0)
-    numbers = {
-        "log-normal": np.exp(rng.normal(10, 1, 300)),
-        "zeros": np.exp(rng.normal(0, 1.5, 300)) * (rng.random(300) > 0.1),
-        "normal": rng.normal(100, 10, 300),
-        "uniform": rng.uniform(0, 1, 300),
-        "negative": np.exp(rng.normal(0, 1, 300)) - 1,
-        "few": np.exp(rng.normal(10, 1, 20)),
-    }[kind]
-    shift = log_shift(numbers)
-    assert (shift is not None and prefers_log(numbers, shift)) is expected
