@@ -1,9 +1,9 @@
 """The delivered model: every candidate, calibrated, and for each subset of the inputs the best of them.
 
-Candidates are each input alone, the average and the late fusion of their decisions, trees over all inputs,
-the trained fusion, and an ensemble of all these. For every subset the one predicts that did best on rows
-which none of its parts has learned from. So, as far as these rows can tell, no row is scored by something
-worse than its best input.
+Candidates are each input alone, the average and the late fusion of their decisions. Further ones are trees
+over all inputs, the trained fusion, and an ensemble of all these. For every subset the one predicts that did
+best on rows which none of its parts has learned from. So, as far as these rows can tell, no row is scored by
+something worse than its best input.
 """
 
 from __future__ import annotations

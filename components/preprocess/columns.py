@@ -16,6 +16,7 @@ from components.preprocess.values import ISO, is_missing, to_boolean, to_datetim
 ColumnState = dict[str, Any]
 
 _WORDS = 4096
+_MANY = 32  # values beyond which those of a single row are rare
 
 
 class Column(Protocol):
@@ -141,15 +142,21 @@ class Datetime:
 
 @dataclass(frozen=True)
 class Categorical:
-    """Most frequent values as codes from 1; 0 is missing, or not seen in training.
+    """Most frequent values as codes from 1; 0 is missing, and the last code rare or not seen in training.
+
+    In a column of more than 32 values one that a single training row has is rare. So training knows what is
+    unseen later.
 
     Attributes:
         categories: Names of the values, the most frequent first.
         spelling: Rule by which a cell is spelled, so that ``1`` of any type is one category.
+        rare: Number of training cells with a rare value; None in a model of an earlier braid, whose code 0
+            is also that of rare and unseen values.
     """
 
     categories: tuple[str, ...]
     spelling: Spelling
+    rare: int | None = None
     numbers: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
@@ -157,8 +164,8 @@ class Categorical:
 
     @property
     def codes(self) -> int:
-        """Categories and the code 0."""
-        return len(self.categories) + 1
+        """Categories, the code 0, and that of rare and unseen values."""
+        return len(self.categories) + (1 if self.rare is None else 2)
 
     @classmethod
     def fit(cls, values: Iterable[Any], max_categories: int) -> Self:
@@ -166,27 +173,32 @@ class Categorical:
         names = (name_of(value, spelling) for value in values)
         counts = Counter(name for name in names if name is not None)
         ranked = sorted(counts, key=lambda category: (-counts[category], category))
-        return cls(tuple(ranked[:max_categories]), spelling)
+        fewest = 2 if len(ranked) > _MANY else 1
+        frequent = [category for category in ranked[:max_categories] if counts[category] >= fewest]
+        return cls(tuple(frequent), spelling, counts.total() - sum(counts[category] for category in frequent))
 
     def state(self) -> ColumnState:
         return {
             "type": "categorical",
             "categories": list(self.categories),
             "spelling": self.spelling.kind,
+            "rare": self.rare,
         }
 
     @classmethod
     def from_state(cls, state: ColumnState) -> Self:
         categories = tuple(state["categories"])
         if "spelling" in state:
-            return cls(categories, Spelling(state["spelling"]))
+            return cls(categories, Spelling(state["spelling"]), state.get("rare"))
         guessed = guess_spelling(categories)  # as a model of an earlier braid has no rule
         names = guessed.names(categories)
         return cls(categories, Spelling()) if names is None else cls(names, guessed)
 
     def encode(self, value: Any) -> list[float]:
         codes: dict[str | None, int] = self._code  # type: ignore[attr-defined]
-        return [float(codes.get(name_of(value, self.spelling), 0))]
+        name = name_of(value, self.spelling)
+        unseen = 0 if name is None or self.rare is None else self.codes - 1
+        return [float(codes.get(name, unseen))]
 
 
 def name_of(value: Any, spelling: Spelling) -> str | None:

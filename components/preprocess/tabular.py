@@ -46,7 +46,7 @@ class TabularPreprocessor:
 
     @property
     def cardinalities(self) -> list[int]:
-        """Codes of each categorical column, 0 (unseen or missing) included: c entries."""
+        """Codes of each categorical column, with those of missing and of unseen values: c entries."""
         return [column.codes for column in self._fitted().values() if column.codes]
 
     @property

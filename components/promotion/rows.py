@@ -248,5 +248,6 @@ def _emptied(name: str, table: pd.DataFrame, preprocessor: Preprocessor) -> Iter
         return
     learned = preprocessor.state()["learned"] or {}
     for column in empty:
-        if learned.get(column, {}).get("categories") != []:  # empty in training too
+        state = learned.get(column, {})
+        if state.get("categories") != [] or state.get("rare"):  # else it was empty in training too
             yield f"every cell of column {column!r} ({name})"

@@ -123,7 +123,7 @@ def _ft_transformer(config: FTTransformerConfig, facts: TabularFacts) -> FTTrans
 
 
 def _trees(config: TreesConfig, facts: TabularFacts) -> Trees:
-    return Trees(facts.numeric, len(facts.cardinalities), config.rounds, config.learning_rate, config.columns)
+    return Trees(facts.numeric, facts.cardinalities, config.rounds, config.learning_rate, config.columns)
 
 
 def _linear(config: LinearConfig, facts: TabularFacts) -> Linear:

@@ -9,7 +9,8 @@ from components.models.encoders.protocol import Encoder
 class CategoryTable(nn.Module):
     """Vectors of the categories of several columns, in one table.
 
-    Code 0 (unseen or missing) starts at zero: where training never shows it, it stays neutral.
+    The first code (missing) and the last (unseen) start at zero: where training never shows them, they stay
+    neutral.
 
     Args:
         cardinalities: number of codes of each column, code 0 included.
@@ -25,6 +26,7 @@ class CategoryTable(nn.Module):
         starts = torch.tensor([0, *cardinalities[:-1]]).cumsum(0)
         with torch.no_grad():
             self.table.weight[starts] = 0
+            self.table.weight[torch.tensor(cardinalities).cumsum(0) - 1] = 0
         self.register_buffer("offsets", starts, persistent=False)
 
     def forward(self, codes: Tensor) -> Tensor:

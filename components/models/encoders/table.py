@@ -5,6 +5,8 @@ import torch
 from scipy import sparse
 from torch import Tensor, nn
 
+from components.models.encoders.fitted import FitRows
+
 _KNOTS = 8  # parts of a number's range, of equal counts of training rows
 
 
@@ -13,6 +15,12 @@ def numbers_and_codes(values: np.ndarray, numeric: int) -> tuple[np.ndarray, np.
     numbers = values[:, :numeric].copy()
     numbers[values[:, numeric : 2 * numeric] > 0] = np.nan
     return numbers, values[:, 2 * numeric :].astype(np.int64)
+
+
+def all_values(rows: FitRows, width: int = 0) -> np.ndarray:
+    """Read the values (N, 2n + c) of all rows; (0, width) where there are none."""
+    parts = [batch["values"].cpu().numpy() for batch in rows.batches()]
+    return np.concatenate(parts) if parts else np.zeros((0, width), np.float32)
 
 
 class Design(nn.Module):

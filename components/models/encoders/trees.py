@@ -5,8 +5,9 @@ import torch
 from torch import Tensor
 
 from components.models.boosting import Boosting, Forest, Table
-from components.models.encoders.fitted import Choice, FitRows, FitTask, FittedEncoder
-from components.models.encoders.table import numbers_and_codes
+from components.models.encoders.fitted import Choice, FitTask, FittedEncoder
+from components.models.encoders.table import all_values, numbers_and_codes
+from components.models.encoders.target_encoding import TargetEncoding
 
 _LEAVES = (7, 31)  # shallow trees, which small tables need, and deep ones
 
@@ -14,12 +15,13 @@ _LEAVES = (7, 31)  # shallow trees, which small tables need, and deep ones
 class Trees(FittedEncoder):
     """LightGBM (Ke et al. 2017): categories stay categories, and a missing number is missing.
 
-    Reduced features are the numbers that the trees gain most by, as they are, and where training rows lack
-    one a flag beside it. A fusion may split on them again.
+    Columns of many categories are encoded by their targets, out of fold. Reduced features are the numbers
+    that the trees gain most by, as they are, and these encodings; a fusion may split on them again. A number
+    that training rows lack has a flag beside it.
 
     Args:
         numeric: Number n of numeric columns.
-        categories: Number c of category columns.
+        cardinalities: Number of codes of each category column, code 0 included.
         rounds: Most rounds.
         learning_rate: Shrinkage of each round.
         columns: Most numbers among the reduced features.
@@ -28,11 +30,13 @@ class Trees(FittedEncoder):
     numbers: Tensor  # (F,) int64: positions among the values (B, 2n + c)
 
     def __init__(
-        self, numeric: int, categories: int, rounds: int, learning_rate: float, columns: int
+        self, numeric: int, cardinalities: list[int], rounds: int, learning_rate: float, columns: int
     ) -> None:
         super().__init__()
-        self.numeric, self.categories = numeric, categories
+        self.numeric = numeric
         self.rounds, self.learning_rate, self.most = rounds, learning_rate, columns
+        self.encoding = TargetEncoding(cardinalities)
+        self.plain = [column for column in range(len(cardinalities)) if column not in self.encoding.columns]
         self.forest = Forest(0)
 
     @property
@@ -46,34 +50,41 @@ class Trees(FittedEncoder):
             self.learning_rate,
             _LEAVES,
             task.seed,
-            range(self.numeric, self.numeric + self.categories),
+            range(self.numeric, self.numeric + len(self.plain)),
             task.balanced,
         )
-        train, val = self._table(task.train), self._table(task.val)
+        values = all_values(task.train)
+        _, codes = numbers_and_codes(values, self.numeric)
+        encodings = self.encoding.learn(codes, task.targets, task.train.values, task.seed)
+        train = Table(self._rows(values, encodings), task.train.values)
+        held_out = all_values(task.val, values.shape[1])
+        val = Table(self._rows(held_out, self._encodings(held_out)), task.val.values)
         choice = self.forest.learn(task.targets, train, val, options, task.row_weights, task.choice)
-        self.keep(numbers=self._best(train.rows) if task.choice is None else _taken(task.choice))
-        return {**choice, "numbers": self.numbers.tolist()}
+        numbers = self._best(train.rows) if task.choice is None else task.choice["numbers"]
+        self.keep(numbers=torch.tensor(numbers, dtype=torch.int64))
+        return {**choice, "numbers": list(numbers)}
 
     def describe(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Values float (B, 2n + c) to outputs (B, K) and numbers with their flags (B, F)."""
-        return self.forest(self._rows(batch["values"])), batch["values"][:, self.numbers].float()
+        """Values float (B, 2n + c) to outputs (B, K) and numbers, flags and encodings (B, F)."""
+        values = batch["values"].cpu().numpy()
+        encodings = self._encodings(values)
+        features = torch.from_numpy(encodings).float().to(batch["values"].device)
+        numbers = batch["values"][:, self.numbers].float()
+        return self.forest(self._rows(values, encodings)), torch.cat([numbers, features], 1)
 
-    def _best(self, rows: np.ndarray) -> Tensor:
+    def _best(self, rows: np.ndarray) -> list[int]:
+        """Positions of the numbers to pass on, and of their flags."""
         gains = self.forest.gains[: self.numeric]
         best = sorted(np.argsort(-gains, kind="stable")[: min(self.most, int((gains > 0).sum()))].tolist())
         missing = [column for column in best if np.isnan(rows[:, column]).any()]
-        return torch.tensor([*best, *(self.numeric + column for column in missing)], dtype=torch.int64)
+        return [*best, *(self.numeric + column for column in missing)]
 
-    def _table(self, rows: FitRows) -> Table:
-        parts = [self._rows(batch["values"]) for batch in rows.batches()]
-        width = self.numeric + self.categories
-        return Table(np.concatenate(parts) if parts else np.zeros((0, width)), rows.values)
+    def _encodings(self, values: np.ndarray) -> np.ndarray:
+        encodings: np.ndarray = self.encoding(numbers_and_codes(values, self.numeric)[1])
+        return encodings
 
-    def _rows(self, values: Tensor) -> np.ndarray:
-        """Numbers and codes (B, n + c), NaN where a number is missing; code 0 is no category."""
-        numbers, codes = numbers_and_codes(values.cpu().numpy(), self.numeric)
-        return np.concatenate([numbers, np.where(codes > 0, codes, np.nan)], 1).astype(np.float64)
-
-
-def _taken(choice: Choice) -> Tensor:
-    return torch.tensor(choice["numbers"], dtype=torch.int64)
+    def _rows(self, values: np.ndarray, encodings: np.ndarray) -> np.ndarray:
+        """Numbers, codes and encodings; NaN where a number or a category is missing."""
+        numbers, codes = numbers_and_codes(values, self.numeric)
+        plain = codes[:, self.plain]
+        return np.concatenate([numbers, np.where(plain > 0, plain, np.nan), encodings], 1).astype(np.float64)

@@ -42,27 +42,27 @@ class Reduction(nn.Module):
         width: Length D of the embedding.
     """
 
-    kept: Tensor  # (C,) int64
+    columns: Tensor  # (C,) int64
     mean: Tensor  # (D,)
     directions: Tensor  # (D, d)
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.register_buffer("kept", torch.zeros(0, dtype=torch.int64))
+        self.register_buffer("columns", torch.zeros(0, dtype=torch.int64))
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("directions", torch.zeros(width, 0))
 
-    def learn(self, vectors: Tensor, kept: Sequence[int], most: int, seed: int) -> None:
+    def learn(self, vectors: Tensor, columns: Sequence[int], most: int, seed: int) -> None:
         """Learn the components from training rows that have the input.
 
         Args:
             vectors: (n, D).
-            kept: Positions that stay as they are.
+            columns: Positions that stay as they are.
             most: Most components; no more than one per 20 rows.
             seed: Seed of the sample of rows.
         """
         rows = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:_SPAN])
-        others = np.setdiff1d(np.arange(vectors.shape[1]), kept)
+        others = np.setdiff1d(np.arange(vectors.shape[1]), columns)
         sample = vectors[rows].double().numpy()[:, others]
         count = min(most, len(vectors) // _ROWS_PER_DIRECTION, len(others))
         directions = np.zeros((vectors.shape[1], count))
@@ -73,15 +73,15 @@ class Reduction(nn.Module):
             weight = np.where(deviation > 1e-6, 1 / np.where(deviation > 1e-6, deviation, 1.0), 0.0)
             space = PCA(count, random_state=seed % 2**32).fit((sample - mean[others]) * weight)
             directions[others] = weight[:, None] * space.components_.T
-        self.kept = torch.tensor(list(kept), dtype=torch.int64)
+        self.columns = torch.tensor(list(columns), dtype=torch.int64)
         self.mean, self.directions = torch.from_numpy(mean).float(), torch.from_numpy(directions).float()
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Reduce (B, D) to (B, C + d)."""
-        return torch.cat([vectors[:, self.kept], (vectors - self.mean) @ self.directions], dim=1)
+        return torch.cat([vectors[:, self.columns], (vectors - self.mean) @ self.directions], dim=1)
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
-        for name in ("kept", "mean", "directions"):
+        for name in ("columns", "mean", "directions"):
             if prefix + name in state_dict:
                 self.register_buffer(name, torch.empty_like(state_dict[prefix + name]))
         super()._load_from_state_dict(state_dict, prefix, *rest)
@@ -189,7 +189,7 @@ class TreeFusion(Fusion):
     def _slices(self) -> list[slice]:
         decided = sum(len(target.columns) for target in self.targets)
         sizes = [
-            decided + len(each.kept) + each.directions.shape[1]
+            decided + len(each.columns) + each.directions.shape[1]
             for each in self.reductions.values()
             if isinstance(each, Reduction)
         ]

@@ -101,7 +101,7 @@ def test_a_model_of_another_format_is_told(tiny: BuiltModel, tmp_path: Path) -> 
     shutil.copytree(tiny.bundle, tmp_path / "old")
     file = tmp_path / "old" / "model.json"
     file.write_text(json.dumps({**json.loads(file.read_text("utf-8")), "version": 99}), "utf-8")
-    with pytest.raises(ModelError, match="a model of format 99, this braid reads 2 to 4"):
+    with pytest.raises(ModelError, match="a model of format 99, this braid reads 2 to 5"):
         load_bundle(tmp_path / "old")
 
 

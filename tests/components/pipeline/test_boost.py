@@ -71,7 +71,7 @@ def test_a_row_is_chosen_by_trees_that_have_not_learned_from_it(built: BuiltMode
 def test_numbers_of_a_table_reach_the_trees_as_they_are(built: BuiltModel) -> None:
     columns = built.features["facts"].encoder.quantities
     assert columns == (3,), "age, behind the outputs of three classes"
-    assert trees_of(built.bundle).reductions["facts"].kept.tolist() == list(columns)
+    assert trees_of(built.bundle).reductions["facts"].columns.tolist() == list(columns)
 
 
 def test_every_input_has_a_share_of_the_gain(built: BuiltModel) -> None:

@@ -145,25 +145,38 @@ class TestNumeric:
 
 
 class TestCategorical:
-    def test_codes_go_by_frequency_and_zero_is_unseen_or_missing(self) -> None:
+    def test_codes_go_by_frequency_and_missing_is_not_unseen(self) -> None:
         preprocessor = fitted({"c": ["red", "blue", "red", "green", "blue", "red"]})
-        assert preprocessor.cardinalities == [4]
+        assert preprocessor.cardinalities == [5]
         assert [int(preprocessor.canonical({"c": c})[0]) for c in ("red", "blue", "green", "pink", None)] == [
             1,
             2,
             3,
-            0,
+            4,
             0,
         ]
 
-    def test_rare_categories_are_unseen(self) -> None:
+    def test_rare_categories_are_like_unseen_ones_and_no_missing_ones(self) -> None:
         preprocessor = fitted({"c": ["a", "a", "b", "b", "c"]}, max_categories=2)
+        assert preprocessor.cardinalities == [4]
+        assert preprocessor.canonical({"c": "c"}).tolist() == [3.0]
+        assert preprocessor.canonical({"c": "d"}).tolist() == [3.0]
+        assert preprocessor.canonical({"c": None}).tolist() == [0.0]
+
+    def test_what_names_the_row_has_no_category(self) -> None:
+        names = [f"row {number}" for number in range(40)]
+        preprocessor = fitted({"c": [*names, "twice", "twice"]})
         assert preprocessor.cardinalities == [3]
-        assert preprocessor.canonical({"c": "c"}).tolist() == [0.0]
+        assert [preprocessor.canonical({"c": c}).tolist() for c in ("row 3", "twice")] == [[2.0], [1.0]]
+
+    def test_a_model_of_an_earlier_braid_keeps_its_codes(self) -> None:
+        column = Categorical.from_state({"type": "categorical", "categories": ["a", "b"], "spelling": "word"})
+        assert column.codes == 3
+        assert [column.encode(cell) for cell in ("a", "b", "c", None)] == [[1.0], [2.0], [0.0], [0.0]]
 
     def test_numbers_that_are_names_are_taken_as_told(self) -> None:
         preprocessor = fitted({"zip": ["10115", "80331"]}, types={"zip": "categorical"})
-        assert preprocessor.cardinalities == [3]
+        assert preprocessor.cardinalities == [4]
         assert (
             preprocessor.canonical({"zip": 10115.0}).tolist()
             == preprocessor.canonical({"zip": "10115"}).tolist()
@@ -203,12 +216,12 @@ class TestRow:
     def test_numbers_then_flags_then_codes(self) -> None:
         preprocessor = fitted(self.TABLE)
         assert preprocessor.numeric == 1 + 1 + 8
-        assert preprocessor.cardinalities == [3, 1]
+        assert preprocessor.cardinalities == [4, 2]
         row = preprocessor.canonical({"n": "2", "c": "b", "yes": "no", "d": None, "empty": "x"})
         assert row.dtype == np.float32
         assert row[:2].tolist() == [0.0, -1.0]
         assert row[10:20].tolist() == [0.0, 0.0] + [1.0] * 8
-        assert row[20:].tolist() == [2.0, 0.0]
+        assert row[20:].tolist() == [2.0, 1.0]
 
     def test_a_cell_that_is_left_out_is_missing(self) -> None:
         preprocessor = fitted(self.TABLE)

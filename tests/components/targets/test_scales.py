@@ -40,8 +40,8 @@ def test_the_jacobian_is_the_slope_and_ends_come_back(scale: Scale) -> None:
     slope = (scale.outer(inner + 1e-6) - scale.outer(inner - 1e-6)) / 2e-6
     np.testing.assert_allclose(scale.log_slope(inner), np.log(slope), atol=1e-6)
     values = scale.outer(inner)
-    reached = np.maximum(inner, np.log(0.5)) if isinstance(scale, Log) else inner
-    np.testing.assert_allclose(scale.inner(torch.from_numpy(values)).numpy(), reached, atol=1e-7)
+    expected = np.maximum(inner, np.log(0.5)) if isinstance(scale, Log) else inner
+    np.testing.assert_allclose(scale.inner(torch.from_numpy(values)).numpy(), expected, atol=1e-7)
     assert np.isposinf(scale.outer(np.array([np.inf])))
 
 

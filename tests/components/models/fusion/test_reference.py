@@ -215,13 +215,13 @@ def perceiver(inputs: Inputs, w: Weights) -> Array:
 def trees(inputs: Inputs, w: Weights) -> Array:
     columns: list[float] = []
     for n in NAMES:
-        kept, directions = w[f"reductions.{n}.kept"].astype(int), w[f"reductions.{n}.directions"]
+        own, directions = w[f"reductions.{n}.columns"].astype(int), w[f"reductions.{n}.directions"]
         if inputs[n] is None:
-            columns += [np.nan] * (3 + len(kept) + directions.shape[1])
+            columns += [np.nan] * (3 + len(own) + directions.shape[1])
             continue
         x = inputs[n].mean(0)
         columns += softmax(dense(x, w, f"heads.{n}"), 0).tolist()
-        columns += [*x[kept], *((x - w[f"reductions.{n}.mean"]) @ directions)]
+        columns += [*x[own], *((x - w[f"reductions.{n}.mean"]) @ directions)]
     text = bytes(w["forest.model_0"].astype(np.uint8)).decode()
     raw = lightgbm.Booster(model_str=text).predict(np.array([columns]), raw_score=True)[0]
     return np.atleast_1d(raw) @ w["forest.mix"] + w["forest.base"]
