@@ -173,6 +173,8 @@ def _kind(annotation: Any, bounds: Sequence[str] = ()) -> str:
         plain = [argument for argument in arguments if argument is not types.NoneType]
         null = " or null" if len(plain) < len(arguments) else ""
         return ", ".join(_kind(argument, bounds) for argument in plain) + null
+    if origin is typing.Annotated:
+        return _kind(arguments[0], _bounds(arguments[1].metadata))
     if origin is list:
         return ", ".join([f"list of {_kind(arguments[0])}", *bounds])
     if origin is tuple:

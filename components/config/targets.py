@@ -8,6 +8,8 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from components.config.section import Section
 
+Threshold = Literal["auto"] | Annotated[float, Field(gt=0, lt=1)]
+
 
 class _Target(Section):
     column: str = Field("label", description="Column of the manifest.")
@@ -27,6 +29,12 @@ class ClassificationTarget(_Target):
             "accuracy",
             description="Metric for early stopping and selection on validation, and for the headline.",
         )
+    )
+    threshold: Threshold = Field(
+        "auto",
+        description="Probability from which the last of two classes is given. For a metric of F1, auto finds "
+        "it, or one per class, on rows that nothing has learned from; for other metrics it gives the most "
+        "probable class. 0.5 always gives that.",
     )
 
 
@@ -68,6 +76,11 @@ class MultilabelTarget(_Target):
     )
     metric: Literal["f1_macro", "f1_micro", "average_precision", "roc_auc", "subset_accuracy", "log_loss"] = (
         Field("f1_macro", description="Metric for early stopping, selection and headline.")
+    )
+    threshold: Threshold = Field(
+        "auto",
+        description="Probability from which a label is given. auto finds one per label on rows that nothing "
+        "has learned from, for f1_micro the same for all; for subset_accuracy it is 0.5.",
     )
 
 

@@ -185,6 +185,12 @@ def _build(
             possible = {cell for cell in before if cell is not None and unusable_target(config, cell) is None}
             labels = check_labels(splits, cells, possible, name)
             if isinstance(config, ClassificationTarget):
+                if len(labels) > 2 and config.threshold not in ("auto", 0.5):
+                    raise DataError(
+                        f"{name}: target.threshold is {config.threshold:g}, for the last of two classes, and "
+                        f"{config.column!r} has {len(labels)} classes. Take auto, or 0.5 for the most "
+                        "probable class"
+                    )
                 return Classification(config.column, config.metric, labels)
             return Ordinal(config.column, config.metric, _ordered(config, labels, name))
         case MultilabelTarget():

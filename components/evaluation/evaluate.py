@@ -60,6 +60,7 @@ class DeliveredPredictions:
         quantiles: (N_test, Q) quantiles of conformal prediction.
         having: Inputs that each test row has.
         calibrated: Rows that a subset's quantiles come from: how many, and whether they have just its inputs.
+        thresholds: Decision thresholds (C,) by subset; empty where the target has none.
     """
 
     candidate: str
@@ -71,6 +72,7 @@ class DeliveredPredictions:
     answering: Mapping[tuple[str, ...], str] = field(default_factory=dict)
     having: Sequence[tuple[str, ...]] = ()
     calibrated: Mapping[tuple[str, ...], tuple[int, bool]] = field(default_factory=dict)
+    thresholds: Mapping[tuple[str, ...], Sequence[float]] = field(default_factory=dict)
 
 
 def evaluate(
@@ -204,7 +206,7 @@ def evaluate(
         fusion=fusion,
         chosen=delivered.candidate,
         fusion_gain=gain(fused, against) if fused is not None else None,
-        fusion_mcnemar=mcnemar(values_test, fused.argmax(1), against.argmax(1))
+        fusion_mcnemar=mcnemar(values_test, target.decide(fused), target.decide(against))
         if fused is not None and isinstance(target, Classification)
         else None,
         delivered_gain=gain(final, against),
@@ -228,7 +230,13 @@ def evaluate(
         else (),
         balance=dict(balance or {}),
         warn_below=warn_below,
-        calibration=_calibration(target, values_test, delivered.uncalibrated, final, delivered.temperature),
+        calibration=_calibration(
+            target,
+            values_test,
+            delivered.uncalibrated,
+            target.without_thresholds(final),
+            delivered.temperature,
+        ),
         conformal=_conformal(target, values_test, final, delivered, coverage, confidence, parts_test),
         samples=_worst(
             target,
@@ -240,6 +248,12 @@ def evaluate(
             words_test,
             worst_samples,
         ),
+        thresholds={}
+        if isinstance(target, Regression)
+        else {
+            " + ".join(subset): dict(zip(target.classes, map(float, values), strict=True))
+            for subset, values in delivered.thresholds.items()
+        },
         over_time=over_time(
             times_test,
             lambda rows: _headline(

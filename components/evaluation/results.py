@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import Literal
 
 from components.evaluation.calibration import CalibrationResult, ConformalResult
@@ -18,7 +18,7 @@ from components.evaluation.intervals import (
 )
 from components.evaluation.over_time import PeriodResult
 from components.evaluation.samples import Media, Sample
-from components.results.table import Table, interval, number, text
+from components.results.table import Cell, Table, interval, number, text
 
 CandidateKind = Literal["single", "average", "late", "trees", "fusion", "ensemble", "delivered"]
 _HELPS: dict[Significance, str] = {
@@ -146,6 +146,8 @@ class Evaluation(Stored):
     version: int = 3
     over_time: tuple[PeriodResult, ...] = ()  # empty where rows have no time
     learners: tuple[LearnerResult, ...] = ()  # of inputs with several encoders
+    # decision thresholds of the delivered model: inputs joined by " + " → class or label → threshold
+    thresholds: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def delivered(self) -> CandidateResult:
@@ -267,15 +269,7 @@ class Evaluation(Stored):
             "results": self._candidate_table(),
             "subsets": self._subset_table(),
             "learners": self._learner_table(),
-            "classes": Table(
-                "Each class or label on test.",
-                (
-                    text("name"),
-                    number("support", ""),
-                    *map(number, ("precision", "recall", "f1", "roc_auc", "average_precision")),
-                ),
-                tuple(astuple(each) for each in self.per_class),
-            ),
+            "classes": self._class_table(),
             "shares": Table(
                 f"What each input adds to {self.metric}: Shapley values over all subsets of inputs.",
                 (text("input"), number("shapley share", "+.3f")),
@@ -285,6 +279,19 @@ class Evaluation(Stored):
             "coverage": self._coverage_table(),
         }
         return {name: table for name, table in tables.items() if table.rows}
+
+    def _class_table(self) -> Table:
+        columns = [
+            text("name"),
+            number("support", ""),
+            *map(number, ("precision", "recall", "f1", "roc_auc", "average_precision")),
+        ]
+        rows: list[tuple[Cell, ...]] = [astuple(each) for each in self.per_class]
+        for inputs, thresholds in self.thresholds.items():
+            columns.append(number(f"threshold ({inputs})"))
+            rows = [(*row, thresholds[each.name]) for row, each in zip(rows, self.per_class, strict=True)]
+        given = "; it is given from its threshold, by the inputs of a row" if self.thresholds else ""
+        return Table(f"Each class or label on test{given}.", tuple(columns), tuple(rows))
 
     def _coverage_table(self) -> Table:
         return Table.of(

@@ -169,6 +169,6 @@ def _right(target: AnyTarget, values: np.ndarray, predictions: FloatArray) -> ND
         case Regression():
             return np.ones(len(values), dtype=bool)
         case Multilabel():
-            return ((predictions >= 0.5) == (values > 0.5)).all(axis=1)
+            return (target.decide(predictions) == (values > 0.5)).all(axis=1)
         case _:
-            return predictions.argmax(axis=1) == values
+            return target.decide(predictions) == values

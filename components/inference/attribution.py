@@ -17,8 +17,8 @@ Predictions = Mapping[tuple[str, ...], FloatArray]
 def subset_predictions(
     model: CandidateEnsemble, target: AnyTarget, embeddings: Embeddings, inputs: Sequence[str]
 ) -> dict[tuple[str, ...], FloatArray]:
-    """Calibrated predictions (N, P) of one target from every non-empty subset of some inputs."""
-    return {subset: model.predict(target, embeddings, subset).numpy() for subset in subsets(inputs)}
+    """Predict one target from every non-empty subset of some inputs; see :meth:`CandidateEnsemble.answer`."""
+    return {subset: model.answer(target, embeddings, subset).numpy() for subset in subsets(inputs)}
 
 
 def share_columns(

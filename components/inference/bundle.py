@@ -46,7 +46,7 @@ from components.targets import AnyTarget, Head, Multilabel, Regression, Targets,
 
 VERSION = 5
 # 2 has no late fusion beside the trained one, and no ensemble; 3 one set of late weights and one encoder per
-# input; 4 no trees beside the fusion
+# input; 4 no trees beside the fusion and no decision thresholds
 _READ = (2, 3, 4, 5)
 GALLERY = "gallery.parquet"
 REFERENCE = "reference.parquet"

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from components.metrics.thresholds import EVEN
 from components.models.fusion.late import Late, Pool
 from components.models.fusion.masking import as_vector
 from components.models.networks import Fused
@@ -130,12 +131,16 @@ class Predicted:
         fused: (N, K) by fusion or ensemble and subset of the inputs.
         present: (N, M) bool, columns in sorted order of the names.
         positions: (n,) positions of the rows among those of ``single`` and ``fused``; None means all.
+        folds: (N,) number of the fold of each row, by which ``thresholds`` are looked up.
+        thresholds: Decision thresholds (F, C) by target, candidate and subset, each fold's from the others.
     """
 
     single: Mapping[str, Tensor]
     fused: Mapping[str, Mapping[Subset, Tensor]]
     present: Tensor
     positions: Tensor | None = None
+    folds: Tensor | None = None
+    thresholds: Mapping[str, Mapping[str, Mapping[Subset, Tensor]]] = field(default_factory=dict)
 
     def natural(self, model: CandidateEnsemble, candidate: str, subset: Subset) -> Tensor:
         """Look the natural parameters up; see :class:`Rows`."""
@@ -154,6 +159,7 @@ class Choice:
 
     Attributes:
         temperatures: Temperature by candidate and subset.
+        thresholds: Decision thresholds (C,) by candidate and subset; empty where the target has none.
         members: Members of the ensemble and how often each counts, by subset.
         candidate: Candidate that predicts, by subset.
         quantiles: Conformal quantiles by subset.
@@ -163,6 +169,7 @@ class Choice:
     """
 
     temperatures: dict[str, dict[Subset, float]] = field(default_factory=dict)
+    thresholds: dict[str, dict[Subset, list[float]]] = field(default_factory=dict)
     members: dict[Subset, dict[str, int]] = field(default_factory=dict)
     candidate: dict[Subset, str] = field(default_factory=dict)
     quantiles: dict[Subset, list[float]] = field(default_factory=dict)
@@ -242,8 +249,12 @@ class CandidateEnsemble(nn.Module):
 
     def temperature(self, target: AnyTarget, candidate: str, subset: Subset) -> float:
         """Give the divisor of a candidate's natural parameters where these inputs are present."""
-        used = (candidate,) if candidate in self.inputs else subset
+        used = self.used(candidate, subset)
         return self.choices[target.name].temperatures.get(candidate, {}).get(used, 1.0)
+
+    def used(self, candidate: str, subset: Subset) -> Subset:
+        """List the inputs of a subset that a candidate looks at."""
+        return (candidate,) if candidate in self.inputs else subset
 
     def mask(self, subset: Subset) -> Tensor:
         """Mark the inputs of a subset: (M,) bool."""
@@ -278,14 +289,57 @@ class CandidateEnsemble(nn.Module):
         result = self.prior_prediction(target).repeat(len(rows.present), 1)
         usable = (candidate,) if candidate in self.inputs else tuple(allowed)
         for subset, positions in self._rows(rows.present, usable):
-            chosen = candidate or self.choices[target.name].candidate[subset]
-            if chosen not in self.candidates(subset):
-                chosen = subset[0]  # the average of one input is that input
+            chosen = self._chosen(target, candidate, subset)
             natural = self.natural(target, chosen, rows.take(positions), subset).double().cpu()
             if calibrated:
                 natural = natural / self.temperature(target, chosen, subset)
             result[positions.cpu()] = target.predict(target.proper(natural))
         return result
+
+    def answer(
+        self, target: AnyTarget, rows: Rows, allowed: Sequence[str], candidate: str | None = None
+    ) -> Tensor:
+        """Predict as :meth:`predict`, with the decision thresholds of each row beside its probabilities.
+
+        Returns:
+            (N, P), or (N, P + C) where the target has thresholds; a row without inputs has even ones.
+        """
+        predictions = self.predict(target, rows, allowed, candidate)
+        if not self.choices[target.name].thresholds:
+            return predictions
+        thresholds = torch.full_like(predictions, EVEN)
+        usable = (candidate,) if candidate in self.inputs else tuple(allowed)
+        for subset, positions in self._rows(rows.present, usable):
+            chosen = self._chosen(target, candidate, subset)
+            of_rows = self._thresholds(target, rows, positions, chosen, self.used(chosen, subset))
+            if of_rows is not None:
+                thresholds[positions.cpu()] = of_rows
+        return torch.cat([predictions, thresholds], dim=1)
+
+    def delivered_thresholds(self, target: AnyTarget) -> dict[Subset, list[float]]:
+        """Give the decision thresholds (C,) of what predicts for each subset; empty without thresholds."""
+        choice = self.choices[target.name]
+        return {
+            subset: own[used]
+            for subset, name in choice.candidate.items()
+            if (used := self.used(name, subset)) in (own := choice.thresholds.get(name, {}))
+        }
+
+    def _chosen(self, target: AnyTarget, candidate: str | None, subset: Subset) -> str:
+        chosen = candidate or self.choices[target.name].candidate[subset]
+        return chosen if chosen in self.candidates(subset) else subset[0]  # the average of one input
+
+    def _thresholds(
+        self, target: AnyTarget, rows: Rows, positions: Tensor, candidate: str, used: Subset
+    ) -> Tensor | None:
+        """Give thresholds (C,) or, out of fold, (n, C); None if none were found for these inputs."""
+        if isinstance(rows, Predicted) and rows.folds is not None:
+            by_fold = rows.thresholds.get(target.name, {}).get(candidate, {}).get(used)
+            if by_fold is not None:
+                every = rows.folds if rows.positions is None else rows.folds[rows.positions]
+                return by_fold[every[positions]]
+        own = self.choices[target.name].thresholds.get(candidate, {}).get(used)
+        return None if own is None else torch.tensor(own, dtype=torch.float64)
 
     def quantiles(self, target: AnyTarget, rows: Rows, allowed: Sequence[str]) -> np.ndarray:
         """Give conformal quantiles of each row's own subset, infinite without any input. (N, Q) float64."""
@@ -306,13 +360,18 @@ class CandidateEnsemble(nn.Module):
                 yield subset, rows
 
     def settings(self) -> dict[str, dict[str, list[list[object]]]]:
-        """Give temperatures, choice and quantiles by target, JSON-serialisable."""
+        """Give temperatures, thresholds, choice and quantiles by target, JSON-serialisable."""
         return {
             name: {
                 "temperatures": [
                     [candidate, list(subset), value]
                     for candidate, subsets in choice.temperatures.items()
                     for subset, value in subsets.items()
+                ],
+                "thresholds": [
+                    [candidate, list(subset), values]
+                    for candidate, subsets in choice.thresholds.items()
+                    for subset, values in subsets.items()
                 ],
                 "members": [
                     [list(subset), list(Counter(members).elements())]
@@ -335,6 +394,8 @@ class CandidateEnsemble(nn.Module):
             choice = Choice()
             for name, subset, value in stored["temperatures"]:
                 choice.temperatures.setdefault(name, {})[tuple(subset)] = float(value)
+            for name, subset, values in stored.get("thresholds", ()):
+                choice.thresholds.setdefault(name, {})[tuple(subset)] = list(map(float, values))
             for subset, members in stored.get("members", ()):
                 choice.members[tuple(subset)] = dict(Counter(members))
             for subset, name in stored["candidate"]:

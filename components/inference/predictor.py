@@ -17,6 +17,7 @@ from components.inference.attribution import check_number, share_columns, subset
 from components.inference.bundle import Bundle, load_bundle
 from components.inference.canonical import CanonicalInput, CanonicalRows
 from components.inference.ensemble import Embeddings, InputEmbeddings
+from components.metrics.thresholds import with_thresholds
 from components.models.encoders import Encoder
 from components.runtime.device import choose_device
 from components.targets import AnyTarget, FloatArray, Multilabel, Regression
@@ -125,7 +126,7 @@ class Predictor:
         model = self.bundle.delivered
         columns: dict[str, Any] = {}
         for target in model.targets:
-            predictions = model.predict(target, embeddings, self.inputs).numpy()
+            predictions = model.answer(target, embeddings, self.inputs).numpy()
             quantiles = model.quantiles(target, embeddings, self.inputs)
             answered = np.array([bool(inputs) for inputs in used], dtype=bool)
             prefix = f"{target.name}_" if len(model.targets) > 1 else ""
@@ -223,7 +224,7 @@ def prediction_columns(
 
     Args:
         target: What was predicted.
-        predictions: (N, P).
+        predictions: (N, P), with thresholds where the target has some.
         quantiles: (N, Q), of conformal prediction.
         answered: (N,): rows that have an input.
     """
@@ -248,10 +249,20 @@ def prediction_columns(
     }
 
 
+def threshold_columns(target: AnyTarget, predictions: FloatArray) -> dict[str, FloatArray]:
+    """Columns ``threshold_<class>`` of one target, for :func:`predictions_of`; none where it has none."""
+    thresholds = predictions[:, len(target.columns) :]
+    return {
+        f"threshold_{name}": thresholds[:, column]
+        for column, name in enumerate(target.columns[: thresholds.shape[1]])
+    }
+
+
 def predictions_of(target: AnyTarget, frame: pd.DataFrame, several: bool) -> FloatArray:
     """Predictions (N, P) of one target again, from the columns that :meth:`Predictor.predict` gives.
 
-    A class or label that the frame does not know has probability 0.
+    They have thresholds where the frame has :func:`threshold_columns`. A class or label that the frame does
+    not know has probability 0.
     """
     prefix = f"{target.name}_" if several else ""
     if isinstance(target, Regression):
@@ -259,4 +270,8 @@ def predictions_of(target: AnyTarget, frame: pd.DataFrame, several: bool) -> Flo
         usual, _ = target.predict(target.prior(np.zeros(0))).tolist()
         return columns.fillna({f"{prefix}value": usual}).to_numpy(np.float64)
     names = [f"{prefix}probability_{name}" for name in target.columns]
-    return frame.reindex(columns=names).fillna(0.0).to_numpy(np.float64)
+    predictions = frame.reindex(columns=names).fillna(0.0).to_numpy(np.float64)
+    thresholds = frame.reindex(columns=[f"{prefix}threshold_{name}" for name in target.columns])
+    if thresholds.isna().all(axis=None):
+        return predictions
+    return with_thresholds(predictions, thresholds.fillna(1.0).to_numpy(np.float64))

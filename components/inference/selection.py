@@ -4,13 +4,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from components.config.targets import Threshold
 from components.evaluation.bootstrap import paired_gain
 from components.inference.ensemble import ENSEMBLE, FUSION, CandidateEnsemble, Predicted, Subset
+from components.metrics.thresholds import with_thresholds
 from components.targets import AnyTarget, known_rows, metric, rank
 from components.targets.conformal import fit_quantile
 from components.targets.target import FloatArray
@@ -29,6 +32,7 @@ def calibrate_and_choose(
     coverage: float,
     folds: np.ndarray,
     parts: np.ndarray | None = None,
+    thresholds: Mapping[str, Threshold] = MappingProxyType({}),
 ) -> Predicted:
     """Fit each candidate's temperature for every subset, then choose the best candidate of each.
 
@@ -43,10 +47,14 @@ def calibrate_and_choose(
         coverage: Share of rows whose conformal set shall hold the truth.
         folds: (N,) number of the fold of each row, for which an ensemble is combined from the others.
         parts: (N,) number of the independent part of each row; None if every row is its own.
+        thresholds: Options of decision thresholds by target.
 
     Returns:
-        The rows, with the predictions of ensembles that were combined without them.
+        The rows, with the predictions of ensembles that were combined without them, and thresholds found
+        without them.
     """
+    folds = np.unique(folds, return_inverse=True)[1]
+    found: dict[str, dict[str, dict[Subset, Tensor]]] = {target.name: {} for target in model.targets}
     ensembles = {
         subset: torch.zeros(len(predicted.present), model.targets.width)
         for subset in model.subsets()
@@ -64,11 +72,17 @@ def calibrate_and_choose(
             natural = _choose_one(
                 model, target, subset, predicted.take(rows), values[target.name][rows].numpy(), coverage,
                 folds[rows.numpy()], None if parts is None else parts[rows.numpy()],
+                int(folds.max(initial=0)) + 1, thresholds.get(target.name, "auto"), found[target.name],
             )  # fmt: skip
             if subset in ensembles:
                 part = ensembles[subset][:, model.targets.slices[target.name]]
                 part[rows] = natural.to(part.dtype)
-    return replace(predicted, fused={**predicted.fused, ENSEMBLE: ensembles})
+    return replace(
+        predicted,
+        fused={**predicted.fused, ENSEMBLE: ensembles},
+        folds=torch.from_numpy(folds),
+        thresholds=found,
+    )
 
 
 def _choose_one(
@@ -80,19 +94,35 @@ def _choose_one(
     coverage: float,
     folds: np.ndarray,
     parts: np.ndarray | None,
+    count: int,
+    threshold: Threshold,
+    found: dict[str, dict[Subset, Tensor]],
 ) -> Tensor:
-    """Calibrate and choose for one subset; give the natural parameters of its ensemble, out of fold."""
+    """Calibrate and choose for one subset; give the natural parameters of its ensemble, out of fold.
+
+    Thresholds of each of ``count`` folds, from the others, are added to ``found``. Candidates are compared by
+    these.
+    """
     choice = model.choices[target.name]
     naturals: dict[str, Tensor] = {}
     predictions: dict[str, Tensor] = {}
+    answers: dict[str, FloatArray] = {}  # with thresholds
 
     def calibrate(name: str, natural: Tensor) -> None:
-        used = (name,) if name in model.inputs else subset
+        used = model.used(name, subset)
         temperature = choice.temperatures.setdefault(name, {}).setdefault(
             used, target.temperature(natural, truth)
         )
         naturals[name] = natural
         predictions[name] = target.predict(target.proper(natural / temperature))
+        answers[name] = predictions[name].numpy()
+        if used not in found.get(name, {}):
+            by_fold = _thresholds(target, threshold, truth, answers[name], folds, count)
+            if by_fold is None:
+                return
+            found.setdefault(name, {})[used] = torch.from_numpy(by_fold)
+            choice.thresholds.setdefault(name, {})[used] = by_fold[-1].tolist()
+        answers[name] = with_thresholds(answers[name], found[name][used].numpy()[folds])
 
     names = model.candidates(subset)
     for name in names:
@@ -110,8 +140,7 @@ def _choose_one(
             )
         choice.members[subset] = combine(target, predictions, truth)
         calibrate(ENSEMBLE, natural)
-    arrays = {name: each.numpy() for name, each in predictions.items()}
-    chosen = choose(target, arrays, truth, parts)
+    chosen = choose(target, answers, truth, parts)
     choice.candidate[subset] = chosen
     scores = _scores(target, naturals[chosen], truth, folds)
     is_exact = (rows.present == model.mask(subset)).all(1).numpy()
@@ -121,6 +150,30 @@ def _choose_one(
     choice.quantiles[subset] = fit_quantile(scores[used], coverage, parts[used]).tolist()
     choice.calibrated[subset] = (int(used.sum()), has_enough)
     return natural
+
+
+def _thresholds(
+    target: AnyTarget,
+    threshold: Threshold,
+    truth: np.ndarray,
+    predictions: FloatArray,
+    folds: np.ndarray,
+    count: int,
+) -> FloatArray | None:
+    """Find thresholds for each fold from the other folds, and last from all rows. (F + 1, C), or None."""
+    everything = (
+        target.thresholds(truth, predictions) if threshold == "auto" else target.fixed_thresholds(threshold)
+    )
+    if everything is None:
+        return None
+    by_fold = np.tile(everything, (count + 1, 1))  # a fold without other rows has those of all rows
+    for number in np.unique(folds) if threshold == "auto" else ():
+        others = folds != number
+        if others.any():
+            without = target.thresholds(truth[others], predictions[others])
+            assert without is not None
+            by_fold[number] = without
+    return by_fold
 
 
 def _scores(target: AnyTarget, natural: Tensor, truth: np.ndarray, folds: np.ndarray) -> FloatArray:
@@ -180,7 +233,7 @@ def choose(
 
     Args:
         target: What is predicted.
-        predictions: Calibrated predictions (N, P) by candidate.
+        predictions: Calibrated predictions (N, P) by candidate, with thresholds where the target has some.
         values: (N, ...), all known.
         parts: (N,) number of the independent part of each row; None if every row is its own.
     """

@@ -64,6 +64,20 @@ def check_label_probabilities(
     return truth, given
 
 
+def check_thresholds(thresholds: FloatArray) -> FloatArray:
+    """Check decision thresholds.
+
+    Raises:
+        ModelError: If one is not above 0, or above 1.
+    """
+    if thresholds.size and not (thresholds.min() > 0 and thresholds.max() <= 1):
+        raise ModelError(
+            f"thresholds reach from {thresholds.min():.4g} to {thresholds.max():.4g}, expected 0 to 1; "
+            "a column per class is a probability, those after them are thresholds"
+        )
+    return thresholds
+
+
 def check_numbers(targets: ArrayLike, predictions: ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Convert targets (N,) and predictions (N, 2), mean and standard deviation, to float64, and check them.
 

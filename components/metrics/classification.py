@@ -42,6 +42,7 @@ class WeightedMetrics:
         targets: (N,) class indices.
         probabilities: (N, C), whose rows sum to 1.
         names: Metrics to compute, of METRICS.
+        predicted: (N,) class of each row; None takes the most probable.
 
     A call with weights (N, R) gives {name: (R,)}, NaN if a metric is not defined for a weighting.
 
@@ -53,12 +54,19 @@ class WeightedMetrics:
     calibration_error_adaptive the same over 15 bins of equal numbers of rows (Nguyen & O'Connor 2015).
     """
 
-    def __init__(self, targets: IntArray, probabilities: FloatArray, names: Sequence[str] = METRICS):
+    def __init__(
+        self,
+        targets: IntArray,
+        probabilities: FloatArray,
+        names: Sequence[str] = METRICS,
+        predicted: IntArray | None = None,
+    ):
         self.names = tuple(names)
         rows, self.classes = probabilities.shape
-        predicted = probabilities.argmax(axis=1)
+        top = probabilities.argmax(axis=1)
+        predicted = top if predicted is None else predicted
         right = predicted == targets
-        confidence = probabilities[np.arange(rows), predicted]
+        confidence = probabilities[np.arange(rows), top]
         if set(COUNTED) & set(names):
             self._support = _sums_by_group(targets, self.classes)
             self._predicted = _sums_by_group(predicted, self.classes)
@@ -75,7 +83,9 @@ class WeightedMetrics:
                 "calibration_error": equal_width_bins(confidence),
                 "calibration_error_adaptive": order * BINS // rows,
             }
-            self._gaps = {name: _sums_by_group(bin_, BINS, right - confidence) for name, bin_ in bins.items()}
+            self._gaps = {
+                name: _sums_by_group(bin_, BINS, (top == targets) - confidence) for name, bin_ in bins.items()
+            }
         if set(RANKED) & set(names):
             ranked = range(1, 2) if self.classes == 2 else range(self.classes)
             self._ranks = [Ranks.of(targets == c, probabilities[:, c]) for c in ranked]

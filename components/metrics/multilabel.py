@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from components.metrics.classification import (
     BINS,
@@ -22,7 +23,7 @@ _TINY = float(np.finfo(np.float64).eps)
 class WeightedMultilabel:
     """Metrics of fixed predictions of L labels, as a function of row weights.
 
-    A label is predicted if its probability is at least one half. subset_accuracy is the share of rows
+    subset_accuracy is the share of rows
     with every label right; hamming_loss is the share of wrong labels. Macro averages run over the labels
     that occur; roc_auc and average_precision (mAP) over the labels that some rows have and others have not.
     log_loss, brier and calibration_error (ECE over 15 bins of equal width) run over all labels of all rows.
@@ -31,11 +32,19 @@ class WeightedMultilabel:
         targets: (N, L) of 0 and 1.
         probabilities: (N, L).
         names: Metrics to compute, of METRICS.
+        predicted: (N, L) bool; None takes the labels with a probability of at least one half.
     """
 
-    def __init__(self, targets: FloatArray, probabilities: FloatArray, names: Sequence[str] = METRICS):
+    def __init__(
+        self,
+        targets: FloatArray,
+        probabilities: FloatArray,
+        names: Sequence[str] = METRICS,
+        predicted: NDArray[np.bool_] | None = None,
+    ):
         self.names = tuple(names)
-        self._true, self._predicted = targets > 0.5, probabilities >= 0.5  # (N, L) bool each
+        self._true = targets > 0.5  # (N, L) bool
+        self._predicted = probabilities >= 0.5 if predicted is None else predicted  # (N, L) bool
         wrong = self._true != self._predicted
         own = np.where(self._true, probabilities, 1 - probabilities)
         self._rows = {

@@ -202,7 +202,7 @@ class _Parts:
             columns=columns,
             answers={
                 target.name: np.concatenate(
-                    [np.zeros((0, len(target.columns))), *self._predictions[target.name]]
+                    self._predictions[target.name] or [np.zeros((0, len(target.columns)))]
                 )
                 for target in self._predictor.bundle.delivered.targets
             },
@@ -224,7 +224,7 @@ class _Parts:
             self._describe(name, rows.inputs[name].arrays, table)
         model = predictor.bundle.delivered
         for target in model.targets:
-            self._predictions[target.name].append(model.predict(target, embeddings, predictor.inputs).numpy())
+            self._predictions[target.name].append(model.answer(target, embeddings, predictor.inputs).numpy())
 
     def _describe(self, name: str, arrays: Mapping[int, np.ndarray], table: pd.DataFrame) -> None:
         """Keep cells or summaries of one input of N rows, and digests of its files."""

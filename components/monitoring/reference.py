@@ -63,7 +63,7 @@ def make_reference(
     present = {name: embeddings.present[:, column].numpy() for column, name in enumerate(model.inputs)}
     with torch.inference_mode():
         answers = {
-            target.name: model.predict(target, embeddings, model.inputs).numpy() for target in model.targets
+            target.name: model.answer(target, embeddings, model.inputs).numpy() for target in model.targets
         }
     return Sample(
         rows=len(samples),

@@ -18,7 +18,7 @@ from components.evaluation.results import BalanceResult, Curve, Evaluation, Lear
 from components.inference.attribution import Predictions, share_columns, subset_predictions
 from components.inference.bundle import load_bundle
 from components.inference.ensemble import AVERAGE, ENSEMBLE, FUSION, LATE, TREES, CandidateEnsemble
-from components.inference.predictor import prediction_columns
+from components.inference.predictor import prediction_columns, threshold_columns
 from components.pipeline.package import OpenedSplit, SelectionRows, open_split
 from components.references import Dataset, Features, FusedModel, Single
 from components.seeding import seed_of
@@ -75,6 +75,7 @@ def evaluate_model(
         by_subset = subset_predictions(model, target, test.embeddings, names)
         quantiles = model.quantiles(target, test.embeddings, names)
         answers = prediction_columns(target, by_subset[tuple(names)], quantiles, answered)
+        answers |= threshold_columns(target, by_subset[tuple(names)])
         answers |= share_columns(model, target, by_subset, test.embeddings)
         prefix = f"{target.name}_" if len(model.targets) > 1 else ""
         for column, values in answers.items():
@@ -143,8 +144,8 @@ def _evaluate(
         return CandidatePredictions(
             kind=kind,  # type: ignore[arg-type]  # one of its words
             inputs=inputs,
-            validation=model.predict(target, val.predicted, names, candidate).numpy()[in_val],
-            test=model.predict(target, test.embeddings, names, candidate).numpy()[in_test],
+            validation=model.answer(target, val.predicted, names, candidate).numpy()[in_val],
+            test=model.answer(target, test.embeddings, names, candidate).numpy()[in_test],
         )
 
     candidates = {name: predictions("single", (name,), name) for name in names}
@@ -161,7 +162,7 @@ def _evaluate(
     chosen = choice[model.inputs]
     delivered = DeliveredPredictions(
         candidate=chosen,
-        validation=model.predict(target, val.predicted, names).numpy()[in_val],
+        validation=model.answer(target, val.predicted, names).numpy()[in_val],
         uncalibrated=model.predict(target, test.embeddings, names, calibrated=False).numpy()[in_test],
         temperature=model.temperature(target, chosen, model.inputs),
         subsets={subset: made[in_test] for subset, made in by_subset.items()},
@@ -172,6 +173,7 @@ def _evaluate(
             for row in test.embeddings.present.numpy()[in_test]
         ],
         calibrated=model.choices[target.name].calibrated,
+        thresholds=model.delivered_thresholds(target),
     )
     return evaluate(
         target=target,
@@ -215,8 +217,8 @@ def _balance(
         def score(predictions: np.ndarray, values: np.ndarray = values) -> float:
             return metric(target, target.metric, values, predictions)
 
-        solo = score(model.predict(target, val.predicted, (name,), name).numpy()[rows])
-        inside = score(model.predict(target, val.predicted, (name,), FUSION).numpy()[rows])
+        solo = score(model.answer(target, val.predicted, (name,), name).numpy()[rows])
+        inside = score(model.answer(target, val.predicted, (name,), FUSION).numpy()[rows])
         prior = score(np.tile(model.prior_prediction(target).numpy(), (len(values), 1)))
         solo_gain = solo - prior if higher_is_better(target.metric) else prior - solo
         inside_gain = inside - prior if higher_is_better(target.metric) else prior - inside

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from components.config import PipelineConfig
+from components.config.targets import ClassificationTarget, MultilabelTarget, Threshold
 from components.data.parts import Parts, independent_parts
 from components.data.samples import load_embeddings, open_samples_table, presence
 from components.inference.bundle import Searchable, save_bundle
@@ -206,7 +207,12 @@ def assemble(
         stack(model.late, natural, present, values, prior)
     predicted = Predicted(natural, made, present)
     coverage = config.evaluation.coverage
-    predicted = calibrate_and_choose(model, predicted, values, coverage, rows.folds, rows.parts)
+    thresholds: dict[str, Threshold] = {
+        name: target.threshold
+        for name, target in config.targets.items()
+        if isinstance(target, ClassificationTarget | MultilabelTarget)
+    }
+    predicted = calibrate_and_choose(model, predicted, values, coverage, rows.folds, rows.parts, thresholds)
     return model, SelectionRows(rows.samples, predicted, values)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from components.inference.predictor import Predictor, prediction_columns, predictions_of
+from components.inference.predictor import Predictor, prediction_columns, predictions_of, threshold_columns
 from components.promotion.rows import ModelRows
 from components.targets import AnyTarget, Classification
 from components.targets.target import FloatArray
@@ -23,12 +23,12 @@ class Scores:
     predictions: Mapping[tuple[str, ...], pd.DataFrame]
 
     def of(self, target: AnyTarget, inputs: Sequence[str] | None = None) -> FloatArray:
-        """Predictions (N, P) of a target that the model knows."""
+        """Predictions (N, P) of a target that the model knows, with its thresholds."""
         chosen = self.inputs if inputs is None else tuple(inputs)
         scores = predictions_of(target, self.predictions[chosen], several=len(self.targets) > 1)  # (N, P)
         if isinstance(target, Classification):  # the model may not know all classes
-            scores = np.clip(scores, 1e-12, None)
-            scores = scores / scores.sum(axis=1, keepdims=True)
+            known = np.clip(target.without_thresholds(scores), 1e-12, None)
+            scores = np.hstack([known / known.sum(axis=1, keepdims=True), scores[:, target.width :]])
         return scores
 
 
@@ -59,11 +59,12 @@ def score(
             answered = np.asarray(present[:, [order.index(name) for name in given]].any(axis=1))
             columns: dict[str, object] = {}
             for target in model.bundle.delivered.targets:
-                predictions = model.bundle.delivered.predict(target, embeddings, given).numpy()
+                predictions = model.bundle.delivered.answer(target, embeddings, given).numpy()
                 quantiles = model.bundle.delivered.quantiles(target, embeddings, given)
                 named = targets[target.name]
                 prefix = f"{named.name}_" if len(targets) > 1 else ""
                 made = prediction_columns(named, predictions, quantiles, answered)
+                made |= threshold_columns(named, predictions)
                 columns |= {f"{prefix}{column}": cells for column, cells in made.items()}
             parts.setdefault(subset, []).append(pd.DataFrame(columns))
     by_subset = {subset: pd.concat(frames, ignore_index=True) for subset, frames in parts.items()}

@@ -136,8 +136,8 @@ def _predict(predictor: Predictor, embeddings: Embeddings, singles: Sequence[str
     others = [*singles, *([AVERAGE] if singles and len(model.inputs) > 1 else [])]
     target = model.targets.primary
     return {
-        DELIVERED: model.predict(target, embeddings, model.inputs).numpy(),
-        **{name: model.predict(target, embeddings, model.inputs, name).numpy() for name in others},
+        DELIVERED: model.answer(target, embeddings, model.inputs).numpy(),
+        **{name: model.answer(target, embeddings, model.inputs, name).numpy() for name in others},
     }
 
 

@@ -98,9 +98,9 @@ def score(
     for split, (rows, encoded) in splits.items():
         known = known_rows(encoded[target.name]).numpy()
         values[split] = encoded[target.name].numpy()[known]
-        every = {name: model.predict(target, rows, names, name) for name in candidates}
+        every = {name: model.answer(target, rows, names, name) for name in candidates}
         every[IDEAL] = ideal(model, target, rows)
-        every[DELIVERED] = model.predict(target, rows, names)
+        every[DELIVERED] = model.answer(target, rows, names)
         predictions[split] = {name: each.numpy()[known] for name, each in every.items()}
     with replacing(file) as temporary, temporary.open("wb") as stream:
         np.savez(stream, **{_VALUES: values["test"], _PARTS: parts}, **predictions["test"])  # type: ignore[arg-type]

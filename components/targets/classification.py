@@ -12,8 +12,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from components.metrics.calibration import fit_temperature
-from components.metrics.checks import check_probabilities
+from components.metrics.checks import check_probabilities, check_thresholds
 from components.metrics.classification import METRICS, WeightedMetrics, row_losses
+from components.metrics.thresholds import (
+    EVEN,
+    class_thresholds,
+    decide_classes,
+    split_thresholds,
+    with_thresholds,
+)
 from components.targets.target import FloatArray, Scorer, Target, average
 
 _TINY = float(np.finfo(np.float64).eps)
@@ -74,24 +81,40 @@ class Classification(Target):
         return fit_temperature(natural.double().cpu().numpy(), values)
 
     def check(self, values: Any, predictions: Any) -> tuple[np.ndarray, FloatArray]:
-        return check_probabilities(values, predictions, self.width)
+        probabilities, thresholds = split_thresholds(predictions, self.width)
+        truth, given = check_probabilities(values, probabilities, self.width)
+        return truth, given if thresholds is None else with_thresholds(given, check_thresholds(thresholds))
 
     def scorer(self, values: np.ndarray, predictions: FloatArray, names: Sequence[str]) -> Scorer:
-        return WeightedMetrics(values, predictions, names)
+        probabilities = self.without_thresholds(predictions)
+        return WeightedMetrics(values, probabilities, names, self.decide(predictions))
+
+    def decide(self, predictions: FloatArray) -> np.ndarray:
+        """Return the class of each row, (N,): the most probable, or the one furthest above its threshold."""
+        return decide_classes(*split_thresholds(predictions, self.width))
 
     def labels(self, predictions: FloatArray) -> list[str]:
-        """Return the most probable class of each row."""
-        return [self.classes[index] for index in predictions.argmax(axis=1)] if len(predictions) else []
+        """Return the name of each row's class."""
+        return [self.classes[index] for index in self.decide(predictions)]
 
     def confidence(self, predictions: FloatArray) -> FloatArray:
-        return predictions.max(axis=1) if len(predictions) else np.zeros(0)
+        return predictions[np.arange(len(predictions)), self.decide(predictions)]
 
     def row_losses(self, values: np.ndarray, predictions: FloatArray) -> FloatArray:
-        return row_losses(values, predictions)
+        return row_losses(values, self.without_thresholds(predictions))
+
+    def thresholds(self, values: np.ndarray, predictions: FloatArray) -> FloatArray | None:
+        if self.metric not in ("f1_macro", "f1_weighted"):
+            return None
+        return class_thresholds(values, predictions, weighted=self.metric == "f1_weighted")
 
     def leaning(self, predictions: FloatArray, answers: FloatArray) -> FloatArray:
         rows = np.arange(len(answers))
-        return np.log(np.clip(predictions[rows, answers.argmax(axis=1)], _TINY, 1))
+        return np.log(np.clip(predictions[rows, self.decide(answers)], _TINY, 1))
+
+    def fixed_thresholds(self, threshold: float) -> FloatArray | None:
+        is_even = threshold == EVEN or self.width != 2
+        return None if is_even else np.array([1 - threshold, threshold])
 
     def nonconformity(self, values: np.ndarray, predictions: FloatArray) -> FloatArray:
         """Compute 1 - probability of the class, (N,) (Sadinle et al. 2019)."""

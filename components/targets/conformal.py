@@ -2,7 +2,8 @@
 
 Vovk, Gammerman & Shafer 2005; Lei et al. 2018. The quantiles come from validation rows, one per subset of
 present inputs (Mondrian). So the coverage also holds when inputs are missing. Where rows come in groups, it
-holds for a row of a new group (Dunn, Wasserman & Ramdas 2023; Lee, Barber & Willett 2025).
+holds for a row of a new group (Dunn, Wasserman & Ramdas 2023; Lee, Barber & Willett 2025). Sets rest on
+probabilities, whatever the decision thresholds are.
 """
 
 import math
@@ -60,6 +61,7 @@ def covered(
     """
     scores = target.nonconformity(values, predictions)
     inside = scores <= (quantiles if scores.ndim > 1 else quantiles[:, 0])
+    predictions = target.without_thresholds(predictions)
     if isinstance(target, Classification):  # every set holds the top class
         inside = inside | (predictions.argmax(axis=1) == values)
     if isinstance(target, Multilabel):  # an open label may be present or not
@@ -69,6 +71,7 @@ def covered(
 
 def sizes(target: AnyTarget, predictions: FloatArray, quantiles: FloatArray) -> FloatArray:
     """Compute the size of each set, (N,): number of classes or of open labels, or length of the interval."""
+    predictions = target.without_thresholds(predictions)
     if isinstance(target, Regression):
         low, high = target.interval(predictions, quantiles[:, 0])
         return high - low
@@ -87,6 +90,7 @@ def abstains(target: AnyTarget, predictions: FloatArray, quantiles: FloatArray) 
 
 def describe(target: AnyTarget, predictions: FloatArray, quantiles: FloatArray) -> list[str]:
     """Write each row's set as text: ``a|b``, ``a|b?`` where b is open, or ``1.2 … 3.4``."""
+    predictions = target.without_thresholds(predictions)
     if isinstance(target, Regression):
         ends = zip(*target.interval(predictions, quantiles[:, 0]), strict=True)
         return [f"{low:.4g} … {high:.4g}" for low, high in ends]

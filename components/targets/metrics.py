@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from components.metrics.checks import check_probabilities
 from components.metrics.classification import Ranks
 from components.targets.classification import Classification
 from components.targets.multilabel import Multilabel
@@ -62,10 +61,10 @@ def per_class(target: Classification | Multilabel, values: ArrayLike, prediction
     """
     truth, given = target.check(values, predictions)
     if isinstance(target, Multilabel):
-        true, predicted = truth > 0.5, given >= 0.5  # (N, L) bool each
+        true, predicted = truth > 0.5, target.decide(given)  # (N, L) bool each
     else:
         classes = np.arange(target.width)
-        true, predicted = truth[:, None] == classes, given.argmax(axis=1)[:, None] == classes
+        true, predicted = truth[:, None] == classes, target.decide(given)[:, None] == classes
     right, support, chosen = (true & predicted).sum(0), true.sum(0), predicted.sum(0)
     ones = np.ones((len(truth), 1))
     ranks = [Ranks.of(true[:, c], given[:, c])(ones)[:, 0] for c in range(target.width)]
@@ -87,8 +86,8 @@ def per_class(target: Classification | Multilabel, values: ArrayLike, prediction
 def confusion(target: Classification, values: ArrayLike, predictions: ArrayLike) -> pd.DataFrame:
     """Count rows by label and predicted class: (C, C) with the class names on both sides."""
     size = target.width
-    truth, given = check_probabilities(values, predictions, size)
-    counts = np.bincount(truth * size + given.argmax(axis=1), minlength=size * size).reshape(size, size)
+    truth, given = target.check(values, predictions)
+    counts = np.bincount(truth * size + target.decide(given), minlength=size * size).reshape(size, size)
     return pd.DataFrame(
         counts,
         index=pd.Index(target.classes, name="label"),

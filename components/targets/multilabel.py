@@ -11,8 +11,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from components.metrics.calibration import fit_binary_temperature
-from components.metrics.checks import check_label_probabilities
+from components.metrics.checks import check_label_probabilities, check_thresholds
 from components.metrics.multilabel import METRICS, WeightedMultilabel
+from components.metrics.thresholds import (
+    EVEN,
+    decide_labels,
+    label_thresholds,
+    shared_threshold,
+    split_thresholds,
+    with_thresholds,
+)
 from components.targets.target import FloatArray, Scorer, Target, average
 
 _TINY = 1e-9
@@ -88,35 +96,56 @@ class Multilabel(Target):
         return fit_binary_temperature(natural.double().cpu().numpy(), values)
 
     def check(self, values: Any, predictions: Any) -> tuple[np.ndarray, FloatArray]:
-        return check_label_probabilities(values, predictions, self.width)
+        probabilities, thresholds = split_thresholds(predictions, self.width)
+        truth, given = check_label_probabilities(values, probabilities, self.width)
+        return truth, given if thresholds is None else with_thresholds(given, check_thresholds(thresholds))
 
     def scorer(self, values: np.ndarray, predictions: FloatArray, names: Sequence[str]) -> Scorer:
-        return WeightedMultilabel(values, predictions, names)
+        probabilities = self.without_thresholds(predictions)
+        return WeightedMultilabel(values, probabilities, names, self.decide(predictions))
+
+    def decide(self, predictions: FloatArray) -> NDArray[np.bool_]:
+        """Mark the labels whose probability reaches their threshold, else one half: (N, L) bool."""
+        return decide_labels(*split_thresholds(predictions, self.width))
 
     def labels(self, predictions: FloatArray) -> list[str]:
-        """Write the labels with a probability of at least one half."""
+        """Write the labels of each row."""
         return [
             self.separator.join(name for name, present in zip(self.classes, row, strict=True) if present)
             or self.none
-            for row in predictions >= 0.5
+            for row in self.decide(predictions)
         ]
 
     def confidence(self, predictions: FloatArray) -> FloatArray:
         """Return the probability, (N,), that all labels are right, as if they were independent."""
-        return np.maximum(predictions, 1 - predictions).prod(axis=1)
+        probabilities = self.without_thresholds(predictions)
+        return np.where(self.decide(predictions), probabilities, 1 - probabilities).prod(axis=1)
 
     def row_losses(self, values: np.ndarray, predictions: FloatArray) -> FloatArray:
         """Sum the negative log-likelihood over the labels, (N,)."""
-        own = np.where(values > 0.5, predictions, 1 - predictions)
+        probabilities = self.without_thresholds(predictions)
+        own = np.where(values > 0.5, probabilities, 1 - probabilities)
         return -np.log(np.clip(own, _TINY, 1)).sum(axis=1)
 
     def leaning(self, predictions: FloatArray, answers: FloatArray) -> FloatArray:
-        own = np.where(answers >= 0.5, predictions, 1 - predictions)
+        probabilities = self.without_thresholds(predictions)
+        own = np.where(self.decide(answers), probabilities, 1 - probabilities)
         return np.log(np.clip(own, _TINY, 1)).sum(axis=1)
 
     def nonconformity(self, values: np.ndarray, predictions: FloatArray) -> FloatArray:
         """Compute 1 - probability of each label's true state, (N, L)."""
-        return np.where(values > 0.5, 1 - predictions, predictions)
+        probabilities = self.without_thresholds(predictions)
+        return np.where(values > 0.5, 1 - probabilities, probabilities)
+
+    def thresholds(self, values: np.ndarray, predictions: FloatArray) -> FloatArray | None:
+        if self.metric == "subset_accuracy":  # each label at its more probable state
+            return None
+        if self.metric == "f1_micro":
+            return np.full(self.width, shared_threshold(values, predictions))
+        return label_thresholds(values, predictions)
+
+    def fixed_thresholds(self, threshold: float) -> FloatArray | None:
+        return None if threshold == EVEN else np.full(self.width, threshold)
 
 
 def split_labels(cell: str, separator: str, none: str) -> list[str]:

@@ -25,6 +25,9 @@ class Target(ABC):
     that each of them contains. So one late fusion, one temperature and one selection serve every kind of
     target.
 
+    Predictions of classes and labels may have C decision thresholds beside the P numbers of a row
+    (:mod:`components.metrics.thresholds`). What decides uses them; what is about probabilities does not.
+
     Attributes:
         name: Column of the manifest.
         metric: Metric of early stopping, selection and the headline.
@@ -155,6 +158,26 @@ class Target(ABC):
         Returns:
             (N,) log-probability (nats) of the prediction from all inputs, or the predicted number.
         """
+
+    def thresholds(self, values: np.ndarray, predictions: FloatArray) -> FloatArray | None:
+        """Find decision thresholds (C,) by the metric, on rows not trained on.
+
+        Args:
+            values: (N, ...), all known.
+            predictions: (N, P), calibrated.
+
+        Returns:
+            One for each class or label; None where the metric asks for none.
+        """
+        return None
+
+    def fixed_thresholds(self, threshold: float) -> FloatArray | None:
+        """Return the thresholds (C,) for a configured one; None for those of :meth:`labels` without any."""
+        return None
+
+    def without_thresholds(self, predictions: FloatArray) -> FloatArray:
+        """Take decision thresholds off predictions: (N, P)."""
+        return predictions[:, : len(self.columns)]
 
     @abstractmethod
     def nonconformity(self, values: np.ndarray, predictions: FloatArray) -> FloatArray:

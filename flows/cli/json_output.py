@@ -98,6 +98,7 @@ def _evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
         "interactions": evaluation.interactions,
         "learners": [asdict(learner) for learner in evaluation.learners],
         "conformal": asdict(evaluation.conformal),
+        "thresholds": evaluation.thresholds,
     }
 
 

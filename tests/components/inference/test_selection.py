@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from typing import cast
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from components.config.targets import Threshold
 from components.inference.ensemble import FUSION, LATE, CandidateEnsemble, Predicted
 from components.inference.selection import calibrate_and_choose, combine
 from components.models.fusion import Fusion
 from components.models.networks import Fused
-from components.targets import Head
+from components.targets import Head, Multilabel, Targets, metric
 from components.targets.conformal import covered
 from tests.components.small_targets import NAME, alone
 
@@ -129,3 +134,76 @@ def test_a_weighted_mixture_is_that_of_repeated_members() -> None:
     rng = np.random.default_rng(0)
     one, other = (torch.from_numpy(rng.dirichlet(np.ones(3), 5)) for _ in range(2))
     torch.testing.assert_close(TARGET.mix([one, other], [2, 1]), TARGET.mix([one, one, other]))
+
+
+RARE = Targets((Multilabel("tags", "f1_macro", ("often", "seldom", "rare"), "|", "none"),))
+TAGS = cast(Multilabel, RARE.primary)
+
+
+def tagged(rows: int, seed: int) -> tuple[Predicted, np.ndarray]:
+    """Two inputs that say of three labels what is right in a third of the rows or less, calibrated."""
+    rng = np.random.default_rng(seed)
+    shares = np.array([0.3, 0.05, 0.02])
+    truth = (rng.random((rows, 3)) < shares).astype(np.float64)
+    prior = np.log(shares / (1 - shares))
+    scores = {name: rng.normal(size=truth.shape) + truth for name in BOTH}
+    single = {name: torch.from_numpy(scores[name] - 0.5 + prior).float() for name in BOTH}
+    together = torch.from_numpy(sum(scores.values()) - 1.0 + prior).float()
+    fused = {("a",): single["a"], ("b",): single["b"], BOTH: together}
+    return Predicted(single, {FUSION: fused, LATE: fused}, torch.ones(rows, 2, dtype=torch.bool)), truth
+
+
+def calibrated(
+    rows: Predicted, truth: np.ndarray, threshold: Threshold = "auto"
+) -> tuple[CandidateEnsemble, Predicted]:
+    network = Fused(Added(), RARE)
+    network.head = nn.Identity()  # type: ignore[assignment]
+    made = CandidateEnsemble({name: Head(3, RARE) for name in BOTH}, network, RARE, torch.zeros(3)).eval()
+    values, folds = {"tags": torch.from_numpy(truth)}, np.arange(len(truth)) % 5
+    return made, calibrate_and_choose(made, rows, values, 0.9, folds, thresholds={"tags": threshold})
+
+
+def test_every_candidate_and_subset_has_thresholds_that_raise_f1_on_fresh_rows() -> None:
+    known, truth = tagged(2000, 0)
+    delivered, _ = calibrated(known, truth)
+    fresh, fresh_truth = tagged(10_000, 1)
+    for subset, candidate in [(BOTH, None), (BOTH, "a"), (("a",), None), (("b",), FUSION), (BOTH, FUSION)]:
+        plain = delivered.predict(TAGS, fresh, subset, candidate).numpy()
+        given = delivered.answer(TAGS, fresh, subset, candidate).numpy()
+        assert (given[:, :3] == plain).all()
+        gain = metric(TAGS, "f1_macro", fresh_truth, given) - metric(TAGS, "f1_macro", fresh_truth, plain)
+        assert gain > 0.04, (subset, candidate, gain)
+    again = CandidateEnsemble(delivered.heads, delivered.fused, RARE, torch.zeros(3))
+    again.set_settings(json.loads(json.dumps(delivered.settings())))
+    assert again.choices == delivered.choices
+
+
+def test_rows_of_the_choice_are_decided_by_thresholds_that_have_not_seen_them() -> None:
+    known, truth = tagged(1000, 0)
+    delivered, selected = calibrated(known, truth)
+    given = delivered.answer(TAGS, selected, BOTH, "a").numpy()
+    probabilities = TAGS.without_thresholds(given)
+    for fold in range(5):
+        inside = np.arange(1000) % 5 == fold
+        others = TAGS.thresholds(truth[~inside], probabilities[~inside])
+        assert np.allclose(given[inside, 3:], others)
+    everything = TAGS.thresholds(truth, probabilities)
+    assert everything is not None
+    assert np.allclose(delivered.choices["tags"].thresholds["a"]["a",], everything)
+
+
+@pytest.mark.parametrize(("threshold", "columns"), [(0.5, 3), (0.2, 6)])
+def test_a_configured_threshold_holds_for_all(threshold: float, columns: int) -> None:
+    delivered, selected = calibrated(*tagged(300, 0), threshold)
+    for rows in (selected, tagged(50, 1)[0]):
+        given = delivered.answer(TAGS, rows, BOTH).numpy()
+        assert given.shape[1] == columns
+        assert (given[:, 3:] == threshold).all()
+        assert (TAGS.decide(given) == (given[:, :3] >= threshold)).all()
+
+
+def test_a_row_without_inputs_has_even_thresholds() -> None:
+    delivered, _ = calibrated(*tagged(300, 0))
+    rows, _ = tagged(4, 1)
+    nothing = replace(rows, present=torch.zeros(4, 2, dtype=torch.bool))
+    assert (delivered.answer(TAGS, nothing, BOTH)[:, 3:] == 0.5).all()
