@@ -77,7 +77,7 @@ def leaning_shares(
         add up to the leaning with all inputs less that of the prior.
     """
     answers = predictions[max(predictions, key=len)]
-    without = np.broadcast_to(np.asarray(prior, dtype=np.float64), answers.shape)
+    without = np.tile(np.asarray(prior, dtype=np.float64), (len(answers), 1))
     leanings: dict[frozenset[str], ArrayLike] = {
         frozenset(subset): target.leaning(made, answers) for subset, made in predictions.items()
     }

@@ -139,7 +139,7 @@ FAULTS: dict[str, tuple[str, Any, list[str]]] = {
     "option of another task": (
         "target",
         {"order": ["low", "high"]},
-        ["target.order: unknown option; expected one of: column, task, metric."],
+        ["target.order: unknown option; expected one of: column, task, metric, threshold."],
     ),
     "unknown option of a further target": (
         "further_targets",

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.evaluation.shapley import interactions, shapley_shares, shapley_values, subsets
+from components.evaluation.shapley import (
+    interactions,
+    leaning_shares,
+    shapley_shares,
+    shapley_values,
+    subsets,
+)
+from components.metrics.thresholds import with_thresholds
+from components.targets import Multilabel
 
 NAMES = ("image", "text", "audio", "tabular", "extra")
 
@@ -142,7 +150,9 @@ def test_an_interaction_is_how_far_one_input_changes_the_share_of_another(game):
 SHARES = """
 import random
 from itertools import combinations
-from components.evaluation.shapley import shapley_shares
+from components.evaluation.shapley import interactions, leaning_shares, shapley_shares, shapley_values, subsets
+from components.metrics.thresholds import with_thresholds
+from components.targets import Multilabel
 
 names, draw = ["picture", "sound", "words", "facts"], random.Random(0)
 values = {frozenset(subset): draw.random() for size in range(5) for subset in combinations(names, size)}
@@ -164,3 +174,15 @@ def test_shares_are_the_same_to_the_last_bit_in_every_process() -> None:
         for seed in ("1", "2")
     }
     assert len(worths) == 1
+
+
+def test_shares_of_predictions_with_thresholds_are_those_of_the_labels_that_are_given():
+    target = Multilabel("tags", "f1_macro", ("a", "b"), "|", "none")
+    made = {
+        ("x",): with_thresholds(np.array([[0.2, 0.1]]), np.array([0.9, 0.9])),
+        ("y",): with_thresholds(np.array([[0.1, 0.1]]), np.array([0.9, 0.9])),
+        ("x", "y"): with_thresholds(np.array([[0.3, 0.1]]), np.array([0.2, 0.9])),  # a is given
+    }
+    shares = leaning_shares(target, made, np.array([0.1, 0.1]))
+    assert sum(share[0] for share in shares.values()) == pytest.approx(np.log(0.3 / 0.1))
+    assert shares["x"][0] > shares["y"][0]
