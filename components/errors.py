@@ -39,6 +39,10 @@ class ServiceError(BraidError):
     """A server that the run needs, or space on the disk, is missing for now; a retry may help."""
 
 
+class OutOfTimeError(BraidError):
+    """A step had no more time within ``time_limit``."""
+
+
 def to_text(error: BraidError) -> str:
     """Convert an error to text for another process, where :func:`from_text` restores it."""
     return json.dumps([type(error).__name__, str(error)])

@@ -100,6 +100,7 @@ class Trained:
         best_epoch: Epoch with the best validation metric, whose weights are in the folder.
         metric: Validation metric of that epoch.
         parameters: Number of trainable parameters.
+        is_complete: False where a deadline ended it before its last epoch.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Trained:
     best_epoch: int
     metric: float
     parameters: int
+    is_complete: bool = True
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,19 @@ class Combined:
 
 
 @dataclass(frozen=True)
+class Worth:
+    """Worth of an input, by its first learner.
+
+    Attributes:
+        adds: True unless the other inputs predict as well without it.
+        says_something: True unless it predicts no better than the frequencies of the target.
+    """
+
+    adds: bool
+    says_something: bool
+
+
+@dataclass(frozen=True)
 class TeacherPredictions:
     """Predictions of a teacher for every row.
 
@@ -291,3 +306,13 @@ class Missing:
     def sentence(self) -> str:
         """The failure and its remedy in one line."""
         return f"{self.step} is missing, and the next run tries it again ({self.reason})."
+
+
+@dataclass(frozen=True)
+class LeftOut(Missing):
+    """Work for which there was no time, or which was not worth it, in the place of its result."""
+
+    @property
+    def sentence(self) -> str:
+        """The work and the reason in one line."""
+        return f"{self.step} was left out in part or whole: {self.reason}."

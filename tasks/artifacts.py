@@ -180,12 +180,12 @@ def show_report(at: TrackingConfig, run: str, file: Path) -> None:
 
 
 def show_missing(missing: Sequence[Missing]) -> None:
-    """List the optional steps that failed, where there are any."""
+    """List the steps that failed or were left out, where there are any."""
     if missing:
         show_page(
             "missing",
             markdown.page(
-                "Missing", f"{len(missing)} optional steps failed", [each.sentence for each in missing]
+                "Missing", f"{len(missing)} steps are missing", [each.sentence for each in missing]
             ),
         )
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.config import PipelineConfig, TrackingConfig
+from components.runtime.deadline import Allowance
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class Context:
         tracking: Address of MLflow.
         mlflow_run: Id of the parent run.
         subfolder: Folder in the run's own for the delivered model, where a run delivers several.
+        began: Unix time at which the run began, if it had never been interrupted.
+        allowance: Time of each step; None for as long as it takes.
     """
 
     key: str
@@ -27,6 +30,8 @@ class Context:
     tracking: TrackingConfig
     mlflow_run: str
     subfolder: str = ""
+    began: float = 0.0
+    allowance: Allowance | None = None
 
     @property
     def folder(self) -> Path:

@@ -13,6 +13,7 @@ from prefect.tasks import exponential_backoff
 
 from components.config import EngineConfig
 from components.errors import BraidError, ServiceError
+from components.pipeline.budget import TRAININGS, in_time
 from components.runtime.device import choose_device
 from components.runtime.slots import SLOTS, slot
 from tasks.context import Context, Run
@@ -38,6 +39,9 @@ def step(
 ) -> Callable[[Callable[..., Returned]], Task[..., Returned]]:
     """Make a Prefect task with the settings that all steps share.
 
+    Where the run's context gives the step a time, it gives :class:`components.references.LeftOut` if that is
+    over; trainings look at the clock themselves.
+
     Prefect's result cache stays off: every step looks up finished work in the content-keyed stores.
     """
     settled = task(
@@ -55,9 +59,16 @@ def step(
 
     def made(function: Callable[..., Returned]) -> Task[..., Returned]:
         @wraps(function)
-        def run(*arguments: Any, **named: Any) -> Returned:
+        def run(*arguments: Any, **named: Any) -> Any:
+            given = [*arguments, *named.values()]
+            allowance = next((each.allowance for each in given if isinstance(each, Context)), None)
             with service_errors():
-                return function(*arguments, **named)
+                if allowance is None:
+                    return function(*arguments, **named)
+                in_epochs = function.__name__.removesuffix("_task") in TRAININGS
+                return in_time(
+                    name, allowance, lambda *_: function(*arguments, **named), given, in_epochs=in_epochs
+                )
 
         return settled(run)
 

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Mapping
 from typing import Any, TypeVar
 
+from components.errors import OutOfTimeError
 from components.objectives import Pairwise
 from components.pipeline.follow import follow
 from components.pipeline.plain import PlainSteps
@@ -92,7 +93,12 @@ def tracked(
         losses = f"train loss {epoch.train_loss:.3f}, val loss {epoch.val_loss:.3f}"
         progress(epoch.epoch + 1, epochs, f"{losses}, val {metric} {epoch.metric:.3f}")
 
-    result = follow(steps, tell)
+    try:
+        result = follow(steps, tell)
+    except OutOfTimeError as error:
+        runs.set_tags(at, run, {runs.NOTE: f"{part}: left out, as {error}"})
+        runs.end_run(at, run, "KILLED")
+        raise
     trained = result.training if isinstance(result, Single) else result
     assert trained is not None
     history = read_history(trained.folder)
@@ -107,6 +113,7 @@ def tracked(
     }
     runs.log_final(at, run, values, trained.epochs)
     outcome = f"best val {metric} {trained.metric:.3f} in epoch {trained.best_epoch + 1} of {trained.epochs}"
+    outcome += "" if trained.is_complete else ", then out of time"
     runs.set_tags(at, run, {runs.NOTE: f"{part}: {outcome}"})
     runs.end_run(at, run, "FINISHED")
     progress.finish(outcome)

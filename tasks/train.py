@@ -16,6 +16,7 @@ from components.references import (
     Prepared,
     Single,
     Trained,
+    Worth,
 )
 from components.training.folds import Fold, named
 from tasks.context import Context
@@ -90,6 +91,22 @@ def cross_fit_task(
         unseen = TrackedSteps(context).cross_fit(dataset, prepared, features, fits, learner)
     progress.finish(f"training rows embedded by {len(fits)} fits that have not seen them")
     return unseen
+
+
+@step(name="worth", task_run_name="worth of the inputs", tags=["features"])
+def worth_task(
+    context: Context,
+    dataset: Dataset,
+    features: dict[str, Features],
+    singles: dict[str, Single],
+    unseen: dict[str, OutOfFold],
+) -> dict[str, Worth]:
+    """Measure what each input says by itself and adds to the others."""
+    progress = Progress(context, "worth")
+    worths = TrackedSteps(context).worth(dataset, features, singles, unseen)
+    idle = [name for name, worth in worths.items() if not worth.adds]
+    progress.finish(f"nothing is added by {', '.join(idle)}" if idle else "every input may add something")
+    return worths
 
 
 def _combine_name(parameters: dict[str, Any]) -> str:

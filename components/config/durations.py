@@ -17,6 +17,26 @@ def seconds(duration: str) -> float:
     return float(duration[:-1]) * _SECONDS[duration[-1]]
 
 
+_LIMIT = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)([smhd])")
+_LIMIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def limit_seconds(limit: str) -> float:
+    """Convert a time limit to seconds.
+
+    Raises:
+        ValueError: If it is none.
+
+    Example:
+        >>> limit_seconds("1.5m")
+        90.0
+    """
+    match = _LIMIT.fullmatch(limit)
+    if match is None or not float(match[1]):
+        raise ValueError(f"{limit!r} is not a time in s, m, h or d, such as 90s, 10m or 2h")
+    return float(match[1]) * _LIMIT_SECONDS[match[2]]
+
+
 def is_duration(text: str) -> str:
     """Check the text of a period and return it.
 

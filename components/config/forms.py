@@ -72,6 +72,11 @@ class RetrainChanges(Changes):
         Option("quality"),
         Field(description="Preset of every option that the file leaves open."),
     ] = None
+    time_limit: Annotated[
+        str | None,
+        Option("time_limit"),
+        Field(description="Most time of the run, such as 90s, 10m or 2h; it ends with the best it has then."),
+    ] = None
     fusion: Annotated[
         AnyFusion | None, Option("fusion.name"), Field(description="Fusion, which combines the inputs.")
     ] = None

@@ -12,6 +12,7 @@ from components.config.alignment import AlignmentConfig, ClipConfig, SigLipConfi
 from components.config.audit import AuditConfig
 from components.config.balance import OGMGE, BalanceConfig, NoCure
 from components.config.data import DataConfig
+from components.config.durations import limit_seconds
 from components.config.encoders import (
     AnyEncoderConfig,
     FittedConfig,
@@ -75,6 +76,11 @@ class PipelineConfig(Section):
         description="Preset of every option that the file leaves open: encoders that auto tries, folds, "
         "epochs, and the size of optional steps. `braid check` shows its choice.",
     )
+    time_limit: str | None = Field(
+        None,
+        description="Most time of a retraining, such as 90s, 10m or 2h: it ends then with the best model it "
+        "has, and says what it left out. null is without.",
+    )
     data: DataConfig = Field(description="Manifest of the samples.")
     target: TargetConfig = Field(
         default_factory=ClassificationTarget,
@@ -131,6 +137,13 @@ class PipelineConfig(Section):
     @classmethod
     def _a_fusion_has_a_short_form(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("time_limit")
+    @classmethod
+    def _is_a_time(cls, limit: str | None) -> str | None:
+        if limit is not None:
+            limit_seconds(limit)
+        return limit
 
     @field_validator("inputs")
     @classmethod

@@ -17,6 +17,7 @@ from components.models.weights import read_tensors
 from components.objectives import Supervised
 from components.pipeline.train_once import is_trained
 from components.references import Trained
+from components.runtime.deadline import interruptible
 from components.storage.closure import code_digest
 from components.storage.digest import digest
 from components.storage.tensors import save_tensors
@@ -68,7 +69,9 @@ def fit_once(
             training, validation = sources(_CPU)
             train, val = _rows(training, name), _rows(validation, name)
             balanced = config.class_weights == "balanced"
-            head, choice = encoder.fit_rows(FitTask(targets, train, val, balanced, seed, choice, row_weights))
+            task = FitTask(targets, train, val, balanced, seed, choice, row_weights)
+            with interruptible():
+                head, choice = encoder.fit_rows(task)
             network = SingleNetwork(name, encoder, head)
             train_loss, _ = _measure(network, targets, train)
             val_loss, metric = _measure(network, targets, val)

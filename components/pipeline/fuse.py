@@ -54,6 +54,7 @@ from components.references import (
     Single,
     Trained,
 )
+from components.runtime.deadline import interruptible
 from components.seeding import seed_of
 from components.storage.closure import code_digest
 from components.storage.digest import digest, digest_bytes, digest_json, digest_tensors
@@ -278,15 +279,16 @@ def _boost(
             learned, stopped, val = (
                 _embedded(dataset, samples[rows], features) for rows in (is_train & ~held, held, ~is_train)
             )
-            choice = trees.learn(
-                learned,
-                stopped,
-                columns,
-                hide=config.fusion.modality_dropout.rate,
-                seed=seed_of(config.seed, "fusion"),
-                weights=None if weights is None else weights[~held[is_train]],
-                choice=choice,
-            )
+            with interruptible():
+                choice = trees.learn(
+                    learned,
+                    stopped,
+                    columns,
+                    hide=config.fusion.modality_dropout.rate,
+                    seed=seed_of(config.seed, "fusion"),
+                    weights=None if weights is None else weights[~held[is_train]],
+                    choice=choice,
+                )
             objective = Supervised(dataset.targets, config.training, learned.values)
             train_loss, _ = objective.evaluate(
                 network(learned.embeddings, learned.present), learned.values, learned.present

@@ -1,9 +1,11 @@
 """A retraining in this process: each step is a call of its component, without Prefect and MLflow."""
 
+import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from components.audit.results import Audit
 from components.audit.run import audit
@@ -15,6 +17,7 @@ from components.explanations.explain import explain_samples
 from components.explanations.results import Explanations
 from components.models.encoders import needs_fit
 from components.pipeline.align import align, open_aligned, pretrain
+from components.pipeline.budget import TRAININGS, in_time
 from components.pipeline.combine import Fitted, combine
 from components.pipeline.cross_fit import cross_fit
 from components.pipeline.evaluate import ModelEvaluation, evaluate_model, read_curves, training_folders
@@ -23,7 +26,9 @@ from components.pipeline.fit import fit, probe, take_frozen
 from components.pipeline.follow import follow
 from components.pipeline.fuse import fuse, fused_model, joint_encoders, train_jointly, with_trees
 from components.pipeline.package import package_model
+from components.pipeline.parts import Parts
 from components.pipeline.preprocess import prepare
+from components.pipeline.worth import measure_worth
 from components.promotion.compare import FIRST, Rival, compare
 from components.promotion.verdict import Verdict
 from components.references import (
@@ -33,53 +38,25 @@ from components.references import (
     Features,
     FusedModel,
     Learner,
+    LeftOut,
     Missing,
     OutOfFold,
     Prepared,
     Single,
     Trained,
+    Worth,
 )
 from components.report.page import write_report
 from components.retrieval.evaluate import evaluate_retrieval
 from components.retrieval.results import Retrievals
 from components.robustness.measure import measure_robustness
 from components.robustness.results import Robustness
+from components.runtime.deadline import Allowance
 from components.training.checkpoint import Epoch
 from components.training.folds import Fold, named
 
 Value = TypeVar("Value")
 Result = TypeVar("Result", Single, Trained)
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Everything that a model is made of, as references.
-
-    Attributes:
-        dataset: The samples.
-        prepared: Canonical samples by input; by learner before the learners of an input are combined.
-        pretrained: Encoders aligned before their fits; None without such an alignment.
-        encoders: Fit or frozen encoder by input.
-        features: Embeddings by input.
-        singles: Each input on its own: encoder and head.
-        unseen: Training rows out of fold, by input; empty without folds.
-        folds: Folds of the training rows; empty without.
-        fused: The fusion; None with a single input, or before its training.
-        fused_folds: The fusion trained without each fold; empty for late fusion, which needs none.
-        trees: Trees over all inputs, and those without each fold; empty where the fusion is alone.
-    """
-
-    dataset: Dataset
-    prepared: dict[str, Prepared]
-    pretrained: Trained | None
-    encoders: dict[str, Single | EncoderWeights]
-    features: dict[str, Features]
-    singles: dict[str, Single]
-    unseen: dict[str, OutOfFold] = field(default_factory=dict)
-    folds: Sequence[Fold] = ()
-    fused: FusedModel | None = None
-    fused_folds: Sequence[FusedModel] = ()
-    trees: Sequence[FusedModel] = ()
 
 
 @dataclass(frozen=True)
@@ -92,6 +69,7 @@ class Retrained:
         optional: Results of the steps that the configuration asks for; :class:`Missing` where one failed.
         promotion: Decision about the champion.
         report: Path of the page, or :class:`Missing`.
+        left_out: What a run with ``time_limit`` had no time for, besides optional steps.
     """
 
     parts: Parts
@@ -99,11 +77,12 @@ class Retrained:
     optional: dict[str, Any]
     promotion: Any
     report: Any
+    left_out: Sequence[LeftOut] = ()
 
     @property
     def missing(self) -> tuple[Missing, ...]:
-        """Steps that failed without failing the run."""
-        results = [*self.optional.values(), self.report]
+        """Steps that failed without failing the run, and those that were left out."""
+        results = [*self.left_out, *self.optional.values(), self.report]
         return tuple(result for result in results if isinstance(result, Missing))
 
 
@@ -138,6 +117,31 @@ class PlainSteps:
         self.data, self.bundle = folder / data, folder / bundle
         self.champion, self.distillation = champion, distillation
         self.trainings = folder / "cache" / "trainings"
+        self._began = time.time()
+
+    lanes = 1
+    """Number of steps that run side by side."""
+
+    @property
+    def began(self) -> float:
+        """Unix time at which the run began, if it had never been interrupted."""
+        return self._began
+
+    def within(self, allowance: Allowance | None) -> "PlainSteps":
+        """Give the same steps with a time for each; the result of one that exceeds it is :class:`LeftOut`.
+
+        Args:
+            allowance: Time of each step; None for as long as it takes.
+        """
+        if allowance is None:
+            return self
+        return cast(PlainSteps, _StepsInTime(self, allowance))
+
+    def with_config(self, config: PipelineConfig) -> "PlainSteps":
+        """Give the same steps for a part of the pipeline."""
+        steps = copy(self)
+        steps.config = config
+        return steps
 
     def wait(self, value: Value) -> Value:
         """Give the value behind a stand-in, or behind each of a dictionary; here it is there already.
@@ -245,6 +249,16 @@ class PlainSteps:
         """Embed and predict each training row by the fit that has not seen it."""
         config, cache = self.with_learner(learner), self.folder / "cache" / "features"
         return cross_fit(dataset, prepared, features, fits, config, cache)
+
+    def worth(
+        self,
+        dataset: Dataset,
+        features: dict[str, Features],
+        singles: dict[str, Single],
+        unseen: dict[str, OutOfFold],
+    ) -> dict[str, Worth]:
+        """Measure what each input says by itself and adds to the others; arguments by learner."""
+        return measure_worth(dataset, features, singles, unseen)
 
     def combine(
         self,
@@ -401,3 +415,25 @@ class PlainSteps:
             checks=promotion.tables().get("promotion"),
         )
         return page
+
+
+class _StepsInTime:
+    """Steps that are begun with a time for each.
+
+    Args:
+        steps: The steps.
+        allowance: Time of each.
+    """
+
+    def __init__(self, steps: PlainSteps, allowance: Allowance) -> None:
+        self._steps, self._allowance = steps, allowance
+
+    def __getattr__(self, name: str) -> Any:
+        step = getattr(self._steps, name)
+        if name in ("attempt", "wait", "lanes", "began"):
+            return step
+
+        def run(*arguments: Any) -> Any:
+            return in_time(name, self._allowance, step, arguments, in_epochs=name in TRAININGS)
+
+        return run

@@ -1,5 +1,6 @@
 """The steps of a retraining: the one text that flows, sweeps, students, benchmarks and tests run."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,12 +9,25 @@ from typing import Any, cast
 from components.config import PipelineConfig
 from components.config.fusion import LateConfig
 from components.models.encoders import needs_fit
+from components.pipeline.budget import Budget, is_trained_in_epochs, late_instead
 from components.pipeline.folds import has_trees_beside, number_of_folds
 from components.pipeline.fuse import fused_model
 from components.pipeline.learners import first_of_each, learners_of
 from components.pipeline.package import SelectionRows, package_model
-from components.pipeline.plain import Parts, PlainSteps, Retrained
-from components.references import Combined, Dataset, Features, FusedModel, Learner, OutOfFold, Single
+from components.pipeline.parts import Parts
+from components.pipeline.plain import PlainSteps, Retrained
+from components.references import (
+    Combined,
+    Dataset,
+    Features,
+    FusedModel,
+    Learner,
+    LeftOut,
+    OutOfFold,
+    Prepared,
+    Single,
+    Worth,
+)
 from components.training.folds import Fold
 
 
@@ -26,9 +40,15 @@ def retrain(steps: PlainSteps, config: PipelineConfig) -> Retrained:
         steps: Runs each step: here and now, or as a task of a flow.
         config: The pipeline.
     """
-    parts = train(steps, config)
+    budget = Budget(config, steps.began, steps.lanes)
+    parts = train(steps, config, budget)
+    config, steps = parts.config, steps.with_config(parts.config)
     dataset, prepared, features, singles = parts.dataset, parts.prepared, parts.features, parts.singles
-    aligned = steps.align(dataset, parts.fused) if config.alignment is not None else None
+    aligned = None
+    if config.alignment is not None:
+        aligned = steps.within(budget.until(budget.training_ends(dataset))).align(dataset, parts.fused)
+        if budget.is_limited and not budget.has(alignment=steps.wait(aligned)):
+            aligned = None
     evaluation = steps.evaluate(
         dataset,
         prepared,
@@ -40,50 +60,62 @@ def retrain(steps: PlainSteps, config: PipelineConfig) -> Retrained:
         parts.trees,
         aligned,
     )
+    if budget.is_limited:
+        steps.wait(evaluation)  # what is optional gets the time that is left
+    in_time = steps.within(budget.optional())
     optional: dict[str, Any] = {}
-    if config.alignment is not None:
-        optional["retrieval"] = steps.attempt("retrieval", steps.retrieval, dataset, parts.fused, aligned)
+    if aligned is not None:
+        optional["retrieval"] = steps.attempt("retrieval", in_time.retrieval, dataset, parts.fused, aligned)
     if config.evaluation.robustness.rows:
-        optional["robustness"] = steps.attempt("robustness", steps.robustness, dataset, evaluation)
+        optional["robustness"] = steps.attempt("robustness", in_time.robustness, dataset, evaluation)
     if config.evaluation.explanations.samples:
-        optional["explain"] = steps.attempt("explain", steps.explain, dataset, evaluation)
+        optional["explain"] = steps.attempt("explain", in_time.explain, dataset, evaluation)
     if config.audit.rows:
-        optional["audit"] = steps.attempt("audit", steps.audit, dataset, prepared, features, evaluation)
+        optional["audit"] = steps.attempt("audit", in_time.audit, dataset, prepared, features, evaluation)
     steps.wait(aligned)
     steps.wait(evaluation)
     optional = steps.wait(optional)
     promotion = steps.wait(steps.promote(dataset, evaluation, optional.get("robustness")))
-    report = steps.wait(steps.attempt("report", steps.report, dataset, evaluation, promotion, optional))
-    return Retrained(parts, steps.wait(evaluation), optional, promotion, report)
+    shown = {**{each.step: each for each in budget.left_out}, **optional}
+    report = steps.wait(steps.attempt("report", steps.report, dataset, evaluation, promotion, shown))
+    return Retrained(parts, steps.wait(evaluation), optional, promotion, report, tuple(budget.left_out))
 
 
-def train(steps: PlainSteps, config: PipelineConfig) -> Parts:
+def train(steps: PlainSteps, config: PipelineConfig, budget: Budget | None = None) -> Parts:
     """Train each input on its own, then their fusion; wait for both.
 
     Args:
         steps: Runs each step.
         config: The pipeline.
+        budget: Time of the run; None for as long as it takes.
     """
-    parts = unimodal(steps, config)
-    parts = fuse(steps, config, parts)
+    budget = budget or Budget.endless(config)
+    parts = unimodal(steps, config, budget)
+    parts = fuse(steps.with_config(parts.config), parts.config, parts, budget)
     settle(steps, parts)
+    fused = steps.wait(parts.fused)
+    if isinstance(fused, FusedModel) and not fused.training.is_complete:
+        budget.left_out.append(LeftOut("fusion", f"the training ended after {fused.training.epochs} epochs"))
     return parts
 
 
-def unimodal(steps: PlainSteps, config: PipelineConfig) -> Parts:
+def unimodal(steps: PlainSteps, config: PipelineConfig, budget: Budget | None = None) -> Parts:
     """Go from the manifest to features and a fit of each input, and to what fits without each fold say.
 
     Args:
         steps: Runs each step.
         config: The pipeline.
+        budget: Time of the run; None for as long as it takes.
     """
+    budget = budget or Budget.endless(config)
     dataset = steps.wait(steps.ingest())
     learners = learners_of(config, dataset)
-    parts = fit_each(steps, config, dataset, learners)
+    parts, learners = fit_in_rounds(steps, config, dataset, learners, budget)
+    config, steps = parts.config, steps.with_config(parts.config)
     by_input = {name: [each for each in learners if each.input == name] for name in config.inputs}
-    if all(len(each) == 1 for each in by_input.values()):
-        return parts
-    settle(steps, parts)  # what is combined has to be known: inputs need not keep all of their learners
+    several = {name: each for name, each in by_input.items() if len(each) > 1}
+    if several:
+        settle(steps, parts)  # what is combined has to be known: inputs need not keep all of their learners
     combined = {
         name: steps.combine(
             dataset,
@@ -93,60 +125,137 @@ def unimodal(steps: PlainSteps, config: PipelineConfig) -> Parts:
             [parts.singles[learner.label] for learner in each],
             [parts.unseen.get(learner.label) for learner in each],
         )
-        for name, each in by_input.items()
-        if len(each) > 1
+        for name, each in several.items()
     }
-    return with_combined(parts, steps.wait(combined), list(config.inputs))
+    only = {each.label: name for name, (each, *more) in by_input.items() if not more}
+    if not combined and all(label == name for label, name in only.items()):
+        return parts
+    return with_combined(parts, steps.wait(combined), only, list(config.inputs))
 
 
-def fit_each(
-    steps: PlainSteps, config: PipelineConfig, dataset: Dataset, learners: Sequence[Learner]
-) -> Parts:
-    """Prepare, fit, extract and cross-fit every learner; the parts are by label.
+def fit_in_rounds(
+    steps: PlainSteps, config: PipelineConfig, dataset: Dataset, learners: Sequence[Learner], budget: Budget
+) -> tuple[Parts, list[Learner]]:
+    """Fit the learners, in rounds where time is limited or the first decides about the others.
 
     Args:
         steps: Runs each step.
         config: The pipeline.
         dataset: The samples.
         learners: Those of all inputs.
+        budget: Time of the run.
+
+    Returns:
+        The parts by label, and the learners that they are of, in the order of the file.
     """
-    alike = first_of_each(config, learners)
-    made = {each.label: steps.preprocess(dataset, each) for each in learners if alike[each.label] is each}
-    prepared = {label: made[first.label] for label, first in alike.items()}
+    config = budget.folds_in_time(config, dataset, learners)
+    steps = steps.with_config(config)
+    rounds = budget.rounds(config, dataset, learners)
+    parts = Parts(dataset, {}, None, {}, {}, {}, config=config)
+    shared: dict[str, Prepared] = {}
+    worths: dict[str, Worth] = {}
+    for number, candidates in enumerate(rounds):
+        if number == 1 and budget.chooses_by_worth(config, learners):
+            worths = steps.wait(steps.worth(dataset, parts.features, parts.singles, parts.unseen))
+        candidates = [each for each in candidates if each.input in config.inputs]
+        candidates = budget.worthwhile(config, candidates, worths)
+        admitted = budget.admitted(config, dataset, candidates, is_first=number == 0)
+        if not admitted:
+            continue
+        started = time.time()
+        parts = fit_each(steps, config, dataset, admitted, budget, parts, shared, learners)
+        if budget.is_limited or len(rounds) > 1:
+            parts = budget.settled(waited(steps, parts), admitted, config, is_first=number == 0)
+            budget.measure(config, dataset, admitted, time.time() - started)
+            config, steps = parts.config, steps.with_config(parts.config)
+    return parts, [each for each in learners if each.label in parts.singles]
+
+
+def fit_each(
+    steps: PlainSteps,
+    config: PipelineConfig,
+    dataset: Dataset,
+    learners: Sequence[Learner],
+    budget: Budget,
+    before: Parts,
+    shared: dict[str, Prepared],
+    every: Sequence[Learner],
+) -> Parts:
+    """Prepare, fit, extract and cross-fit some learners; the parts are by label.
+
+    Args:
+        steps: Runs each step.
+        config: The pipeline.
+        dataset: The samples.
+        learners: Those to fit now.
+        budget: Time of the run.
+        before: Parts of the learners before.
+        shared: Canonical samples by the learner that they were first made for; those made now are added.
+        every: All learners of all inputs.
+    """
+    ends = budget.learners_end(config, dataset)
+    in_time = steps.within(budget.until(ends))
+    alike = first_of_each(config, every)
+    for each in learners:
+        first = alike[each.label]
+        if first.label not in shared:
+            shared[first.label] = in_time.preprocess(dataset, first)
+    prepared = {each.label: shared[alike[each.label].label] for each in learners}
     is_aligned_first = config.alignment is not None and config.alignment.use == "pretraining"
-    pretrained = steps.pretrain(dataset, prepared) if is_aligned_first else None
-    encoders = {each.label: steps.fit(dataset, prepared[each.label], each, pretrained) for each in learners}
+    count = number_of_folds(config, dataset, len(every))
+    in_share = steps.within(budget.until(ends, budget.share(learners, count, ends)))
+    pretrained = in_share.pretrain(dataset, prepared) if is_aligned_first else None
+    if budget.is_limited and not budget.has(pretraining=steps.wait(pretrained)):
+        pretrained = None
+    encoders = {
+        each.label: (in_share if is_trained_in_epochs(each) else in_time).fit(
+            dataset, prepared[each.label], each, pretrained
+        )
+        for each in learners
+    }
     features = {
-        label: steps.extract(dataset, prepared[label], encoder, label) for label, encoder in encoders.items()
+        label: in_time.extract(dataset, prepared[label], encoder, label)
+        for label, encoder in encoders.items()
     }
     singles = {
         # A fit has trained encoder and head; a frozen encoder is given its head now.
         each.label: cast(Single, encoders[each.label])
         if needs_fit(each.options)
-        else steps.probe(dataset, features[each.label], each)
+        else in_time.probe(dataset, features[each.label], each)
         for each in learners
     }
-    count = number_of_folds(config, dataset, len(learners))
     folds = [Fold(number, count) for number in range(count)]
     unseen = {}
     for each in learners if folds else ():
         label = each.label
         fits = [
-            cast(Single, steps.fit(dataset, prepared[label], each, pretrained, fold, singles[label]))
+            cast(Single, in_time.fit(dataset, prepared[label], each, pretrained, fold, singles[label]))
             if needs_fit(each.options)
-            else steps.probe(dataset, features[label], each, fold)
+            else in_time.probe(dataset, features[label], each, fold)
             for fold in folds
         ]
-        unseen[label] = steps.cross_fit(dataset, prepared[label], features[label], fits, each)
-    return Parts(dataset, prepared, pretrained, encoders, features, singles, unseen, folds)
+        unseen[label] = in_time.cross_fit(dataset, prepared[label], features[label], fits, each)
+    return replace(
+        before,
+        prepared={**before.prepared, **prepared},
+        pretrained=pretrained,
+        encoders={**before.encoders, **encoders},
+        features={**before.features, **features},
+        singles={**before.singles, **singles},
+        unseen={**before.unseen, **unseen},
+        folds=folds,
+    )
 
 
-def with_combined(parts: Parts, combined: dict[str, Combined], names: Sequence[str]) -> Parts:
+def with_combined(
+    parts: Parts, combined: dict[str, Combined], only: dict[str, str], names: Sequence[str]
+) -> Parts:
     """Give the parts by input: of an input with several learners, their combination.
 
     Args:
         parts: By label of the learners.
         combined: By name of the inputs that have several.
+        only: Name of the input by label of its only learner.
         names: All inputs.
     """
     prepared = {name: each.prepared for name, each in combined.items()}
@@ -155,7 +264,7 @@ def with_combined(parts: Parts, combined: dict[str, Combined], names: Sequence[s
     unseen = {name: each.unseen for name, each in combined.items() if each.unseen is not None}
 
     def by_input(own: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
-        every = {**own, **theirs}
+        every = {only.get(label, label): each for label, each in own.items()} | theirs
         return {name: every[name] for name in names if name in every}
 
     return replace(
@@ -168,13 +277,14 @@ def with_combined(parts: Parts, combined: dict[str, Combined], names: Sequence[s
     )
 
 
-def fuse(steps: PlainSteps, config: PipelineConfig, parts: Parts) -> Parts:
+def fuse(steps: PlainSteps, config: PipelineConfig, parts: Parts, budget: Budget) -> Parts:
     """Train the fusion on cached features, and with the encoders where the configuration asks for it.
 
     Args:
         steps: Runs each step.
         config: The pipeline.
         parts: Each input on its own.
+        budget: Time of the run.
 
     Returns:
         The parts with their fusion; without one where there is a single input.
@@ -182,21 +292,34 @@ def fuse(steps: PlainSteps, config: PipelineConfig, parts: Parts) -> Parts:
     if len(config.inputs) == 1:
         return parts
     dataset, prepared = parts.dataset, parts.prepared
+    ends = budget.training_ends(dataset)
     staged = None
     if config.strategy == "staged":
         learned = dataset, parts.features, parts.singles, parts.unseen
-        staged = steps.fuse(*learned)
-        fused_folds = fuse_folds(steps, config, *learned, parts.folds, staged)
-        parts = replace(parts, fused=staged, fused_folds=fused_folds)
+        in_time = steps.within(budget.until(ends, budget.share_of_fusion(parts.folds, ends)))
+        staged = in_time.fuse(*learned)
+        fused_folds = fuse_folds(in_time, config, *learned, parts.folds, staged)
+        if budget.is_limited and not budget.has(fusion=steps.wait([staged, *fused_folds])):
+            config = late_instead(config)
+            staged, fused_folds = steps.with_config(config).fuse(*learned), []
+        trees: list[FusedModel] = []
         if has_trees_beside(config, dataset, len(parts.folds)):
-            trees = steps.boost(*learned)
-            parts = replace(
-                parts, trees=[trees, *(steps.boost(*learned, fold, trees) for fold in parts.folds)]
-            )
+            first = in_time.boost(*learned)
+            trees = [first, *(in_time.boost(*learned, fold, first) for fold in parts.folds)]
+            if budget.is_limited and not budget.has(trees=steps.wait(trees)):
+                trees = []
+        parts = replace(parts, fused=staged, fused_folds=fused_folds, trees=trees, config=config)
         if not config.joint_epochs:
             return parts
-    joint = steps.joint(dataset, prepared, parts.features, parts.singles, staged, parts.pretrained)
+    in_time = steps.within(budget.until(ends))
+    joint = in_time.joint(dataset, prepared, parts.features, parts.singles, staged, parts.pretrained)
     settle(steps, parts)
+    if budget.is_limited and not budget.has(joint=steps.wait(joint)):
+        config = config.model_copy(update={"strategy": "staged", "joint_epochs": 0})
+        if staged is None:
+            config = late_instead(config)
+            staged = steps.with_config(config).fuse(dataset, parts.features, parts.singles, parts.unseen)
+        return replace(parts, fused=staged, config=config)
     trained, encoders = steps.wait(joint)
     extracted = {
         name: steps.extract(dataset, prepared[name], weights, f"{name} joint")
@@ -228,6 +351,19 @@ def fuse_folds(
     return [steps.fuse(dataset, features, singles, unseen, fold, fused) for fold in folds]
 
 
+def waited(steps: PlainSteps, parts: Parts) -> Parts:
+    """Give the parts of all inputs as values."""
+    return replace(
+        parts,
+        prepared=steps.wait(parts.prepared),
+        pretrained=steps.wait(parts.pretrained),
+        encoders=steps.wait(parts.encoders),
+        features=steps.wait(parts.features),
+        singles=steps.wait(parts.singles),
+        unseen=steps.wait(parts.unseen),
+    )
+
+
 def settle(steps: PlainSteps, parts: Parts) -> None:
     """Wait for the parts in the order of their steps, so that the step that failed reports the failure.
 
@@ -249,13 +385,11 @@ class BuiltModel(Parts):
     """A packaged model beside the parts that it is made of.
 
     Attributes:
-        config: The pipeline.
         folder: Folder of caches, samples and bundle.
         bundle: Folder of the packaged model.
         selection: Rows by which the model was chosen.
     """
 
-    config: PipelineConfig = field(kw_only=True)
     folder: Path = field(kw_only=True)
     bundle: Path = field(kw_only=True)
     selection: SelectionRows = field(kw_only=True)
@@ -279,4 +413,4 @@ def build_model(
         config,
         steps.bundle,
     )
-    return BuiltModel(**vars(parts), config=config, folder=folder, bundle=steps.bundle, selection=selection)
+    return BuiltModel(**vars(parts), folder=folder, bundle=steps.bundle, selection=selection)

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from components.config import LoopConfig, ModalityDropout
+from components.errors import OutOfTimeError
 from components.objectives import Objective
+from components.runtime.deadline import Deadline
 from components.runtime.device import out_of_memory, precision
 from components.storage.tensors import is_whole, load_tensors, save_tensors
 from components.targets import rank
@@ -39,6 +41,7 @@ def train(
     modality_dropout: ModalityDropout | None = None,
     inputs: Sequence[str] = (),
     stop: int | None = None,
+    deadline: Deadline | None = None,
 ) -> Iterator[Epoch]:
     """Train a network, epoch by epoch; at the end it holds its best weights and is in eval mode.
 
@@ -66,11 +69,14 @@ def train(
             given each of them alone; without names it is not.
         stop: Number of epochs after which the training ends, on the schedule of all; its last weights are
             then the best, and no validation row decides. None stops by the validation rows.
+        deadline: The training ends before an epoch that would end later, if it has had one; see
+            :func:`is_over`.
 
     Yields:
         One :class:`Epoch` per pass.
 
     Raises:
+        OutOfTimeError: If the deadline passes in the first epoch.
         TrainingError: If the loss is not finite; the message names epoch, batch and rows. If gradients are
             not finite eleven times in a row. If two rows do not fit into memory.
     """
@@ -96,7 +102,10 @@ def train(
     yield from progress.history
 
     batches = math.ceil(len(training) / config.batch_size)
-    while not _is_over(progress.history, config, objective.metric, stop):
+    while not is_over(progress.history, config, objective.metric, stop):
+        history = progress.history
+        if deadline is not None and history and workers.agree(deadline.left() < history[-1].seconds):
+            break
         # Seed every draw by the epoch, so that a resumed training repeats an uninterrupted one.
         started = time.perf_counter()
         epoch = len(progress.history)
@@ -126,6 +135,8 @@ def train(
 
         # Walk through the shuffled rows; each worker takes its part of every batch.
         for number, positions in enumerate(order.split(config.batch_size), start=1):
+            if deadline is not None and workers.size == 1 and deadline.left() < 0:
+                break
             mine, weight = workers.part(positions)
             not_finite.at = f"epoch {epoch}, batch {number} of {batches} (step {progress.step})"
             for group in optimizer.param_groups:
@@ -143,6 +154,12 @@ def train(
                     average.update_parameters(network)
             progress.step += 1
             total += loss * len(positions)
+        else:
+            number = 0
+        if number:  # out of time in the middle: the checkpoint is behind the epoch before
+            if not progress.history:
+                raise OutOfTimeError(f"its first epoch was not done after batch {number - 1} of {batches}")
+            break
 
         # Validate the averaged weights where there are any, because those are delivered.
         workers.share_buffers(network)
@@ -260,7 +277,8 @@ def best_epoch(history: Sequence[Epoch], metric_name: str) -> Epoch:
     return max(history, key=lambda epoch: rank(metric_name, epoch.metric, epoch.val_loss))
 
 
-def _is_over(history: Sequence[Epoch], config: LoopConfig, metric_name: str, stop: int | None) -> bool:
+def is_over(history: Sequence[Epoch], config: LoopConfig, metric_name: str, stop: int | None) -> bool:
+    """Tell if a training has had all its epochs; arguments as of :func:`train`."""
     if stop is not None:
         return len(history) >= stop
     if not history or config.patience is None:

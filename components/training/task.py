@@ -9,6 +9,7 @@ from torch import nn
 
 from components.config import LoopConfig, ModalityDropout
 from components.objectives import Objective
+from components.runtime.deadline import Deadline
 from components.training.batches import Source
 from components.training.checkpoint import Epoch
 from components.training.loop import train
@@ -34,6 +35,7 @@ class Training:
     modality_dropout: ModalityDropout | None = None
     inputs: Sequence[str] = ()
     stop: int | None = None
+    deadline: Deadline | None = None
 
     def run(self, device: torch.device) -> Iterator[Epoch]:
         """Train on a device, from the beginning or behind the last epoch that the folder knows."""
@@ -50,4 +52,5 @@ class Training:
             modality_dropout=self.modality_dropout,
             inputs=self.inputs,
             stop=self.stop,
+            deadline=self.deadline,
         )

@@ -64,6 +64,12 @@ QualityOption = Annotated[
     str | None,
     typer.Option("--quality", help="fast, good or best: preset of every option that the file leaves open."),
 ]
+TimeLimit = Annotated[
+    str | None,
+    typer.Option(
+        "--time-limit", help="Most time, such as 90s, 10m or 2h: the run ends with the best that it has then."
+    ),
+]
 Filled = TypeVar("Filled", bound=Form)
 HERE = Path(".braid")
 MLFLOW = Path("mlflow.yaml")

@@ -18,6 +18,7 @@ from flows.cli.options import (
     Overrides,
     QualityOption,
     RunName,
+    TimeLimit,
     TrackingFile,
     Workspace,
     checked,
@@ -37,10 +38,11 @@ def run(
     mlflow: TrackingFile = MLFLOW,
     as_json: AsJson = False,
     quality: QualityOption = None,
+    time_limit: TimeLimit = None,
 ) -> None:
     """Run a pipeline: data to a registered, evaluated model. Resumes a killed run."""
     with reported(workspace):
-        changes = checked(RetrainChanges, {"quality": quality}, "braid run")
+        changes = checked(RetrainChanges, {"quality": quality, "time_limit": time_limit}, "braid run")
         load_pipeline(
             config, [*changes.overrides(), *(overrides or [])]
         )  # a fault in the file is reported before servers start

@@ -159,6 +159,7 @@ def show_check(console: Console, dataset: Dataset, config: PipelineConfig, devic
     places = {
         "quarantined": f"{dataset.quarantined}{reasons}",
         "quality": _preset(config, dataset),
+        "time limit": config.time_limit or "none",
         "fusion": f"{config.fusion.name}, {config.strategy}",
         "device": device,
     }

@@ -103,7 +103,7 @@ def share_certificates() -> None:
     """
     shared = SimpleNamespace(**vars(ssl))
     shared.create_default_context = cache(ssl.create_default_context)
-    prefect.client.orchestration.ssl = shared  # type: ignore[attr-defined]
+    prefect.client.orchestration.ssl = shared  # type: ignore[assignment]
 
 
 def start_runs_by(command: Sequence[str]) -> None:

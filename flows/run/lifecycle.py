@@ -13,6 +13,7 @@ from components.config import PipelineConfig, TrackingConfig, load_tracking
 from components.errors import ServiceError
 from components.storage.digest import digest_json
 from flows.process_settings import configure_process
+from flows.run.clock import began
 from flows.run.folder import claim
 from flows.servers.local import has_pages
 from flows.workers.pool import start_workers, stop_workers
@@ -55,7 +56,8 @@ def open_run(
     ) as (key, at, mlflow_run):
         settings = yaml.safe_dump(pipeline.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
         runs.log_text(at, mlflow_run, settings, runs.CONFIG)
-        yield Context(key, pipeline, config.resolve().parent, workspace, at, mlflow_run)
+        start = began(workspace / "runs" / key)
+        yield Context(key, pipeline, config.resolve().parent, workspace, at, mlflow_run, began=start)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Steps of a retraining as tasks of the flow that calls them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -9,8 +9,11 @@ from prefect import Task, get_run_logger
 from prefect.exceptions import CancelledRun
 from prefect.futures import PrefectFuture
 
+from components.config import PipelineConfig
 from components.pipeline.plain import PlainSteps
 from components.references import Learner, Missing
+from components.runtime.deadline import Allowance
+from flows.workers.pool import WORKERS
 from tasks.context import Context
 from tasks.data import extract_task, ingest_task, preprocess_task
 from tasks.evaluate import evaluate_task
@@ -27,6 +30,7 @@ from tasks.train import (
     joint_task,
     pretrain_task,
     probe_task,
+    worth_task,
 )
 
 TASKS: dict[str, Task[..., Any]] = {
@@ -37,6 +41,7 @@ TASKS: dict[str, Task[..., Any]] = {
     "extract": extract_task,
     "probe": probe_task,
     "cross_fit": cross_fit_task,
+    "worth": worth_task,
     "combine": combine_task,
     "fuse": fuse_task,
     "boost": boost_task,
@@ -79,6 +84,14 @@ class SubmittedSteps:
     def __init__(self, run: Context, before: Mapping[str, Sequence[Any]]) -> None:
         self.run = run
         self.before = before
+        self.lanes = WORKERS
+        self.began = run.began
+
+    def within(self, allowance: Allowance | None) -> "SubmittedSteps":
+        return SubmittedSteps(replace(self.run, allowance=allowance), self.before)
+
+    def with_config(self, config: PipelineConfig) -> "SubmittedSteps":
+        return SubmittedSteps(replace(self.run, config=config), self.before)
 
     def __getattr__(self, step: str) -> Callable[..., Any]:
         if step not in TASKS:
@@ -95,6 +108,8 @@ class SubmittedSteps:
     def wait(self, value: Any) -> Any:
         if isinstance(value, dict):
             return {name: self.wait(each) for name, each in value.items()}
+        if isinstance(value, list):
+            return [self.wait(each) for each in value]
         if isinstance(value, _Attempt):
             return self._result_or_missing(value)
         return value.result() if isinstance(value, PrefectFuture) else value

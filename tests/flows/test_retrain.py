@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,10 +38,10 @@ class Project:
         self.config, self.workspace = folder / "tiny.yaml", folder / "workspace"
         self.config.write_text(yaml.safe_dump(config.model_dump(mode="json")), "utf-8")
 
-    def run(self) -> Outcome:
+    def run(self, *overrides: str) -> Outcome:
         """Retrain in threads, where a patched component is seen."""
         in_threads = retrain.with_options(task_runner=ThreadPoolTaskRunner(max_workers=1))  # type: ignore[arg-type]
-        return in_threads(self.config, workspace=self.workspace)
+        return in_threads(self.config, overrides=overrides, workspace=self.workspace)
 
     @property
     def client(self) -> MlflowClient:
@@ -108,3 +109,19 @@ def test_what_fails_after_training_does_not_throw_the_training_away(
     assert second.report is None
     assert json.loads(outcome_json(second))["report"] is None
     assert "report        missing" in project.terminal(second)
+
+
+def test_a_time_limit_is_kept_and_what_was_left_out_is_shown_everywhere(project: Project) -> None:
+    endless = ["fit.epochs=100000", "fit.patience=null"]
+    slow = [f"inputs.{name}.{option}" for name in ("photo", "note") for option in endless]
+    started = time.monotonic()
+    outcome = project.run("time_limit=6s", "evaluation.robustness.rows=0", *slow)
+    assert time.monotonic() - started < 6 * 1.1 + 20
+    shown = {each.step: each.reason for each in outcome.missing}
+    assert {"photo", "note"} <= set(shown)
+    assert json.loads(outcome_json(outcome))["missing"] == shown
+    sentence = f"note was left out in part or whole: {shown['note']}."
+    assert sentence in " ".join(project.terminal(outcome).split())
+    assert f"note: {shown['note']}" in project.client.get_run(outcome.mlflow_run).data.tags["braid.missing"]
+    assert outcome.report is not None
+    assert shown["note"] in outcome.report.read_text("utf-8")

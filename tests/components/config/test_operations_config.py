@@ -89,6 +89,7 @@ def test_the_form_offers_every_fusion() -> None:
 def test_filled_fields_are_options_of_the_pipeline_file() -> None:
     changes = RetrainChanges(
         quality="fast",
+        time_limit="10m",
         fusion="tensor",
         epochs=3,
         learning_rate=0.01,
@@ -100,6 +101,7 @@ def test_filled_fields_are_options_of_the_pipeline_file() -> None:
     )
     assert set(RetrainChanges.model_fields) == set(changes.model_dump())
     config = load_pipeline(CONFIGS / "demo.yaml", changes.overrides())
+    assert config.time_limit == "10m"
     assert (config.quality, config.evaluation.explanations.samples) == ("fast", 1)
     assert (config.fusion.name, config.training.epochs, config.training.learning_rate) == ("tensor", 3, 0.01)
     assert (config.training.batch_size, config.seed, config.strategy) == (16, 5, "joint")

@@ -150,9 +150,7 @@ def test_an_interaction_is_how_far_one_input_changes_the_share_of_another(game):
 SHARES = """
 import random
 from itertools import combinations
-from components.evaluation.shapley import interactions, leaning_shares, shapley_shares, shapley_values, subsets
-from components.metrics.thresholds import with_thresholds
-from components.targets import Multilabel
+from components.evaluation.shapley import shapley_shares
 
 names, draw = ["picture", "sound", "words", "facts"], random.Random(0)
 values = {frozenset(subset): draw.random() for size in range(5) for subset in combinations(names, size)}
