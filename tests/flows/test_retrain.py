@@ -34,7 +34,8 @@ class Project:
     def __init__(self, folder: Path) -> None:
         write_manifest(folder)
         evaluation = {"bootstrap": 100, "robustness": CURVES, "explanations": {"samples": 1}}
-        config = configure(evaluation=evaluation, audit={"rows": 0})
+        training = {"epochs": 3, "batch_size": 16, "learning_rate": 0.01, "folds": 0}
+        config = configure(evaluation=evaluation, training=training, audit={"rows": 0})
         self.config, self.workspace = folder / "tiny.yaml", folder / "workspace"
         self.config.write_text(yaml.safe_dump(config.model_dump(mode="json")), "utf-8")
 

@@ -23,10 +23,10 @@ FILE: dict[str, Any] = {
     "name": "lesson",
     "pipeline": "tiny.yaml",
     "students": {
-        "hint": {"inputs": ["words"]},
+        "hint": {"inputs": ["words"], "changes": {"training.folds": 0}},
         "both": {
             "inputs": ["picture", "sound"],
-            "changes": {"fusion.width": 8, "training.epochs": 5},
+            "changes": {"fusion.width": 8, "training.epochs": 5, "training.folds": 0},
             "objective": {"soft": {"weight": 0.3}, "feature": 0.1, "relational": {"distance": 0.1}},
         },
     },

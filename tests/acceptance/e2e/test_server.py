@@ -11,7 +11,7 @@ import yaml
 from mlflow import MlflowClient
 
 from components.models.weights import read_tensors
-from tests.acceptance.e2e.project import PIPELINE, THOROUGH, Project
+from tests.acceptance.e2e.project import PIPELINE, Project
 from tests.prefect_api import signed_in
 
 pytestmark = pytest.mark.e2e
@@ -19,7 +19,6 @@ SLOW = {"epochs": 1, "batch_size": 16, "learning_rate": 1e-7}
 CHANGES: dict[str, Any] = {
     "seed": 1,
     "inputs": {**PIPELINE["inputs"], "words": {**PIPELINE["inputs"]["words"], "fit": SLOW}},
-    "evaluation": THOROUGH,
     "alignment": {
         "use": "pretraining",
         "objective": {"name": "clip", "positives": "class"},

@@ -18,7 +18,7 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from tests.acceptance.e2e.project import Project, make_project
+from tests.acceptance.e2e.project import PIPELINE, Project, make_project
 
 pytestmark = pytest.mark.e2e
 SWEEP: dict[str, Any] = {
@@ -90,8 +90,8 @@ def states(project: Project, key: str) -> Counter[str]:
 
 
 def write_project(folder: Path, api: str) -> Project:
-    training = {"epochs": 6, "batch_size": 16, "learning_rate": 0.01}
-    evaluation = {"bootstrap": 200, "worst_samples": 0}
+    training = {"epochs": 6, "batch_size": 16, "learning_rate": 0.01, "folds": 0}
+    evaluation = {**PIPELINE["evaluation"], "worst_samples": 0}
     project = make_project(folder, api=api, training=training, evaluation=evaluation)
     (project.folder / "compare.yaml").write_text(yaml.safe_dump(SWEEP, sort_keys=False))
     return project
