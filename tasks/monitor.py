@@ -7,7 +7,7 @@ from prefect import get_run_logger
 from prefect.events import emit_event
 
 from components.config import TrackingConfig
-from components.config.monitor import MonitorConfig
+from components.config.monitor import DRIFT_EVENT, MonitorConfig
 from components.data.quarantine import Quarantine
 from components.errors import ModelError
 from components.inference.bundle import REFERENCE
@@ -26,8 +26,6 @@ from tasks.context import Run
 from tasks.progress import Progress
 from tasks.step import gpu_slot, step
 from tasks.tracking import registry, runs
-
-EVENT = "braid.drift"
 
 
 @step(name="find model", task_run_name="find {config.model}", tags=["data"])
@@ -97,7 +95,7 @@ def announce_task(run: Run, config: MonitorConfig, model: Model, drift: Drift) -
     """
     tags = runs.get_run(run.tracking, model.run).data.tags
     emit_event(
-        event=EVENT,
+        event=DRIFT_EVENT,
         resource={
             "prefect.resource.id": f"braid.model.{model.name}",
             "prefect.resource.name": model.name,

@@ -5,6 +5,8 @@ from pydantic import Field
 from components.config.data import Format
 from components.config.section import Form, Section
 
+DRIFT_EVENT = "braid.drift"
+"""Name of the event by which Prefect learns of drift."""
 MOST_ROWS = 5000  # as the kernel between all pairs of rows has to fit into memory
 
 

@@ -54,7 +54,7 @@ def calibrate_and_choose(
         without them.
     """
     folds = np.unique(folds, return_inverse=True)[1]
-    found: dict[str, dict[str, dict[Subset, Tensor]]] = {target.name: {} for target in model.targets}
+    cuts: dict[str, dict[str, dict[Subset, Tensor]]] = {target.name: {} for target in model.targets}
     ensembles = {
         subset: torch.zeros(len(predicted.present), model.targets.width)
         for subset in model.subsets()
@@ -72,7 +72,7 @@ def calibrate_and_choose(
             natural = _choose_one(
                 model, target, subset, predicted.take(rows), values[target.name][rows].numpy(), coverage,
                 folds[rows.numpy()], None if parts is None else parts[rows.numpy()],
-                int(folds.max(initial=0)) + 1, thresholds.get(target.name, "auto"), found[target.name],
+                int(folds.max(initial=0)) + 1, thresholds.get(target.name, "auto"), cuts[target.name],
             )  # fmt: skip
             if subset in ensembles:
                 part = ensembles[subset][:, model.targets.slices[target.name]]
@@ -81,7 +81,7 @@ def calibrate_and_choose(
         predicted,
         fused={**predicted.fused, ENSEMBLE: ensembles},
         folds=torch.from_numpy(folds),
-        thresholds=found,
+        thresholds=cuts,
     )
 
 
@@ -96,11 +96,11 @@ def _choose_one(
     parts: np.ndarray | None,
     count: int,
     threshold: Threshold,
-    found: dict[str, dict[Subset, Tensor]],
+    cuts: dict[str, dict[Subset, Tensor]],
 ) -> Tensor:
     """Calibrate and choose for one subset; give the natural parameters of its ensemble, out of fold.
 
-    Thresholds of each of ``count`` folds, from the others, are added to ``found``. Candidates are compared by
+    Thresholds of each of ``count`` folds, from the others, are added to ``cuts``. Candidates are compared by
     these.
     """
     choice = model.choices[target.name]
@@ -116,13 +116,13 @@ def _choose_one(
         naturals[name] = natural
         predictions[name] = target.predict(target.proper(natural / temperature))
         answers[name] = predictions[name].numpy()
-        if used not in found.get(name, {}):
+        if used not in cuts.get(name, {}):
             by_fold = _thresholds(target, threshold, truth, answers[name], folds, count)
             if by_fold is None:
                 return
-            found.setdefault(name, {})[used] = torch.from_numpy(by_fold)
+            cuts.setdefault(name, {})[used] = torch.from_numpy(by_fold)
             choice.thresholds.setdefault(name, {})[used] = by_fold[-1].tolist()
-        answers[name] = with_thresholds(answers[name], found[name][used].numpy()[folds])
+        answers[name] = with_thresholds(answers[name], cuts[name][used].numpy()[folds])
 
     names = model.candidates(subset)
     for name in names:

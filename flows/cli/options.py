@@ -98,7 +98,7 @@ def serving(
     shown = shown or workspace
 
     def prepare() -> None:
-        imported([module, "flows.run.lost"])
+        imported([module, "flows.run.end_lost"])
         if workers:
             forkserver.begin()
         from tasks.tracking.service import make_database
@@ -106,7 +106,8 @@ def serving(
         make_database(str(load_tracking(mlflow, shown.resolve()).tracking_uri))
 
     with followed(console, shown) as follow, prefect_api(workspace.resolve(), prepare):
-        from flows.run.lost import end_lost_runs, marked
+        from flows.run.end_lost import end_lost_runs
+        from flows.run.lost import marked
 
         follow()
         end_lost_runs(workspace.resolve(), load_tracking(mlflow, shown.resolve()), shown.resolve())

@@ -16,10 +16,10 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState, RunDeployment, SendNotification
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture, ResourceSpecification
 
+from components.config.monitor import DRIFT_EVENT
 from components.config.operations import NotificationConfig, Operations
 from components.errors import ConfigError
 from components.runtime.environ import filled
-from tasks.monitor import EVENT
 
 TAG = "braid"
 """Tag of every deployment and so of its runs: the automations see only runs that have it."""
@@ -134,7 +134,7 @@ def _notify_of_drift(block: UUID) -> AutomationCore:
 
 
 def _drift() -> EventTrigger:
-    return _each("braid.model.*", {EVENT})
+    return _each("braid.model.*", {DRIFT_EVENT})
 
 
 def _each(resource: str, events: set[str], **more: Any) -> EventTrigger:

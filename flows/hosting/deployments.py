@@ -1,9 +1,12 @@
 """Deployments: each flow with form, schedules and limit, served by ``braid up`` or run by work pools.
 
-``python -m flows.hosting.deployments OPERATIONS WORKSPACE TRACKING_FILE`` serves them in its own process.
+``python -m flows.hosting.deployments OPERATIONS WORKSPACE TRACKING_FILE`` makes those that ``braid up``
+serves and prints their ids as JSON. It is a process of its own since forms need the flows, and these
+everything.
 """
 
 import asyncio
+import json
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,36 +15,29 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import psutil
 from prefect import Flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import EntrypointType, RunnerDeployment
 from prefect.exceptions import ObjectNotFound
-from prefect.runner import Runner
-from prefect.schedules import Cron
 from prefect.utilities.annotations import freeze
 
-from components.config import ConfigError
 from components.config.operations import DeploymentConfig, FileDeploymentConfig, Operations, load_operations
 from components.errors import BraidError
 from components.runtime.slots import SLOTS
 from flows.distill import distill
 from flows.hosting.automations import TAG, ensure_automations
+from flows.hosting.schedules import schedules_of
 from flows.monitor import monitor
-from flows.prefect_internals.runs import load_only, offer_choices, start_runs_by
+from flows.prefect_internals.runs import offer_choices
 from flows.process_settings import configure_process
 from flows.retrain import retrain
 from flows.score import score
-from flows.servers import tethered
+from flows.servers.local import wait_for_api
 from flows.sweep import sweep
-from flows.workers.guarded import ENTRYPOINTS
 
 HEAVY = {"retrain", "sweep", "distill"}
 """Flows that train: where there are GPUs, they go to the work pool that has them."""
-_PATIENCE = 20.0  # seconds for runs to end in
-READY = "deployments-ready"
-"""File in the workspace that is written once everything is served."""
 
 
 @dataclass(frozen=True)
@@ -104,23 +100,9 @@ def _absolute(parameters: Mapping[str, Any], where: Path) -> dict[str, Any]:
 def _deployment(
     flow: Flow[..., Any], settings: DeploymentConfig, where: Path, parameters: dict[str, Any]
 ) -> RunnerDeployment:
-    schedules = []
-    for schedule in settings.schedules:
-        try:
-            schedules.append(
-                Cron(
-                    schedule.cron,
-                    timezone=schedule.timezone,
-                    active=schedule.active,
-                    parameters=schedule.parameters,
-                    slug=schedule.name,
-                )
-            )
-        except ValueError as error:
-            raise ConfigError(f"{where}: {flow.name}.schedules: {schedule.name}.cron: {error}") from error
     made = flow.to_deployment(
         flow.name,
-        schedules=schedules,
+        schedules=schedules_of(flow.name, settings, where),
         concurrency_limit=ConcurrencyLimitConfig(
             limit=settings.limit,
             collision_strategy=ConcurrencyLimitStrategy(settings.collision.upper()),
@@ -144,25 +126,6 @@ async def _as_toggled(deployment: RunnerDeployment) -> RunnerDeployment:
     for schedule in deployment.schedules or []:
         schedule.active = active.get(schedule.slug, schedule.active)
     return deployment
-
-
-class _Runner(Runner):
-    """A runner that ends its runs before itself, so that each tells Prefect and MLflow that it was ended."""
-
-    def handle_sigterm(self, *arguments: Any, **named: Any) -> None:
-        runs = psutil.Process().children()
-        for run in runs:
-            run.terminate()
-        psutil.wait_procs(runs, timeout=_PATIENCE)
-        super().handle_sigterm(*arguments, **named)
-
-
-def serve(file: Path, workspace: Path, tracking_file: Path) -> None:
-    """Serve the deployments of an operations file, until interrupted."""
-    operations = load_operations(file)
-    made = deployments(operations, file, Paths(workspace, tracking_file))
-    start_runs_by(tethered.command("flows.workers.guarded", "prefect.engine"))
-    asyncio.run(_serve(operations, made, workspace))
 
 
 def deploy(file: Path, paths: Paths, light: str, heavy: str) -> dict[str, str]:
@@ -206,42 +169,30 @@ async def _deploy(operations: Operations, made: list[RunnerDeployment]) -> None:
             f"there is no work pool {missing[0]!r}; there are: {', '.join(sorted(pools)) or 'none'}. "
             "infra/work-pools/create.py makes those that braid comes with"
         )
-    ids = {each.name: await (await _as_toggled(each)).aapply() for each in made}
-    await _settled(operations, ids)
+    await ensure_automations(operations, await _applied(made))
 
 
-async def _serve(operations: Operations, made: list[RunnerDeployment], workspace: Path) -> None:
-    runner = _Runner(
-        name="braid",
-        query_seconds=2,
-        heartbeat_seconds=operations.heartbeat,
-        limit=operations.runs,
-        pause_on_shutdown=False,  # so that the next `braid up` resumes the schedules
-    )
-    ids = {each.name: await runner.aadd_deployment(await _as_toggled(each)) for each in made}
-    await _settled(operations, ids)
-    (workspace / READY).write_text("\n".join(ids))
-    await runner.start()
+async def _applied(made: list[RunnerDeployment]) -> dict[str, UUID]:
+    """Make the deployments.
 
-
-async def _settled(operations: Operations, ids: Mapping[str, UUID]) -> None:
-    """Set the automations.
-
-    Deployments of an earlier file that this one lacks are deleted: no process would run their flow runs.
+    Those of an earlier file that this one lacks are deleted: no process would run their flow runs.
     """
-    await ensure_automations(operations, ids)
+    ids = {each.name: await (await _as_toggled(each)).aapply() for each in made}
     async with get_client() as client:
         for name in HEAVY - set(ids):
             with suppress(ObjectNotFound):
                 gone = await client.read_deployment_by_name(f"{name}/{name}")
                 await client.delete_deployment(gone.id)
+    return ids
 
 
 def main() -> None:
-    """Serve the deployments in the process that ``braid up`` starts, with the variables that it sets."""
+    """Make the deployments of ``braid up``, with the variables that it sets."""
     configure_process()
-    load_only(ENTRYPOINTS)
-    serve(*map(Path, sys.argv[1:4]))
+    file, workspace, tracking_file = map(Path, sys.argv[1:4])
+    made = deployments(load_operations(file), file, Paths(workspace, tracking_file))
+    wait_for_api()
+    print(json.dumps(asyncio.run(_applied(made)), default=str))
 
 
 if __name__ == "__main__":

@@ -1,26 +1,28 @@
 """``braid up``: Prefect's server, MLflow's server and the deployments, on one machine, until interrupted."""
 
 import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from components.config import ConfigError, load_tracking
 from components.config.operations import load_operations
-from components.errors import BraidError, ServiceError
+from components.errors import BraidError
 from components.runtime.environ import filled
-from components.runtime.services import LOCK, Services, last_services, remember, running_services
+from components.runtime.services import LOCK, last_services, remember, running_services
 from components.runtime.slots import SLOTS
 from components.storage.writable import require_writable
-from flows.hosting.deployments import READY, Paths, deployments
+from flows.hosting.schedules import check_schedules
+from flows.hosting.serving import READY
 from flows.prefect_internals.server import sign_in_address
-from flows.run.lost import end_lost_runs, end_served_runs
+from flows.run.lost import lost_runs
+from flows.servers import tethered
 from flows.servers.local import configured_api, configured_as
-from flows.servers.processes import Server, mlflow_server, port_near, prefect_server, tethered
-from tasks.tracking.service import service_errors
+from flows.servers.processes import Server, mlflow_server, port_near, prefect_server
 
 _START_SECONDS = 180
 _POSTGRESQL = "postgresql+asyncpg"
@@ -50,7 +52,7 @@ def up(
         BraidError: If the workspace is served already, a server does not start, or one ends by itself.
     """
     operations = load_operations(file)
-    deployments(operations, file, Paths(workspace, tracking_file))  # reports faults before anything starts
+    check_schedules(operations, file)  # before anything starts
     url = None if database is None else _postgresql(filled(database, "--database"))
     require_writable(workspace)
     with _alone(workspace), ExitStack() as stack:
@@ -59,34 +61,65 @@ def up(
         api, password = configured_api(), None
         if not api:
             port = _port(operations.prefect_port, before.prefect_api if before else None)
-            servers.append(
-                stack.enter_context(prefect_server(workspace, port, ephemeral=False, database=url))
-            )
+            prefect = prefect_server(workspace, port, ephemeral=False, wait=False, database=url)
+            servers.append(stack.enter_context(prefect))
             api, password = servers[-1].address, servers[-1].password
         at = load_tracking(tracking_file, workspace)
         mlflow = str(at.tracking_uri)
         if not mlflow.startswith("http"):
             port = _port(operations.mlflow_port, before.mlflow if before else None)
-            servers.append(stack.enter_context(mlflow_server(workspace, at, port)))
+            servers.append(stack.enter_context(mlflow_server(workspace, at, port, wait=False)))
             mlflow = servers[-1].address
-        serving = remember(workspace, api, mlflow, os.getpid(), operations.gpu_slots)
         stack.enter_context(configured_as(api, password))
-        end_served_runs(workspace)
-        runner = stack.enter_context(_deployments(file, workspace, tracking_file, serving))
+        arguments = [str(path.resolve()) for path in (file, workspace, tracking_file)]
+        runner = stack.enter_context(_deployments(arguments, workspace, api, operations.gpu_slots))
+        for server in servers:
+            server.wait()
+        serving = remember(workspace, api, mlflow, os.getpid(), operations.gpu_slots)
+        _wait(runner, workspace / READY)
         page = os.environ.get("PREFECT_UI_URL", serving.dashboard)
         show(f"Prefect  {sign_in_address(page, password) if password else page}")
         show(f"MLflow   {serving.mlflow}")
         show(f"Serving  {', '.join((workspace / READY).read_text().split())}  (Ctrl-C ends all)")
-        at = load_tracking(tracking_file, workspace)
+        watch = _Watch(workspace, arguments[1:])
         while True:
-            with suppress(ServiceError), service_errors():  # whoever needs the service says that it is gone
-                end_lost_runs(workspace, at)
+            watch()
             looked = time.monotonic()
             while time.monotonic() - looked < _LOST_SECONDS:
                 for server in [*servers, runner]:
                     if how := server.ending():
                         raise BraidError(how)
                 time.sleep(0.5)
+
+
+class _Watch:
+    """Ends runs whose process is gone, by a process that ends too: MLflow's client takes much memory.
+
+    Args:
+        workspace: The workspace.
+        arguments: Workspace and mlflow.yaml.
+    """
+
+    def __init__(self, workspace: Path, arguments: list[str]) -> None:
+        self.workspace, self.arguments = workspace, arguments
+        self._ended: frozenset[str] = frozenset()
+        self._asked: frozenset[str] = frozenset()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __call__(self) -> None:
+        """Look, and start such a process where runs are new."""
+        if self._process is not None:
+            code = self._process.poll()
+            if code is None:
+                return
+            if code == 0:  # else a service is gone, as whoever needs it says: this tries again
+                self._ended = self._asked
+            self._process = None
+        lost = lost_runs(self.workspace)
+        if lost - self._ended:
+            self._asked = lost
+            log = self.workspace / "lost-runs.log"
+            self._process = tethered.start("flows.run.end_lost", self.arguments, log, {})
 
 
 def _postgresql(url: str) -> str:
@@ -126,20 +159,17 @@ def _port(wanted: int, before: str | None) -> int:
 
 
 @contextmanager
-def _deployments(file: Path, workspace: Path, tracking_file: Path, serving: Services) -> Iterator[Server]:
+def _deployments(arguments: list[str], workspace: Path, api: str, gpu_slots: int) -> Iterator[Server]:
     """Start the process that serves the deployments and runs their flows."""
-    ready, log = workspace / READY, workspace / "deployments.log"
-    ready.unlink(missing_ok=True)
-    paths = [str(path.resolve()) for path in (file, workspace, tracking_file)]
+    log = workspace / "deployments.log"
+    (workspace / READY).unlink(missing_ok=True)
     environment = {
-        SLOTS: str(serving.gpu_slots),
+        SLOTS: str(gpu_slots),
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
     }
-    process = tethered.start("flows.hosting.deployments", paths, log, environment)
+    process = tethered.start("flows.hosting.serving", arguments, log, environment)
     try:
-        server = Server("the process that serves the deployments", serving.prefect_api, process, log)
-        _wait(server, ready)
-        yield server
+        yield Server("the process that serves the deployments", api, process, log)
     finally:
         tethered.end(process, patience=60)
 

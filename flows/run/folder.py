@@ -134,6 +134,16 @@ def may_be_at_work(workspace: Path, key: str) -> bool:
         return is_held(runs / key / "lock")
 
 
+def cut_off(workspace: Path) -> list[str]:
+    """Name the runs, each with its last process, that nobody works on though they have not ended."""
+    records = [_read(file) for file in sorted((workspace / "runs").glob("*/run.json"))]
+    return [
+        f"{record.key} of process {record.process}"
+        for record in records
+        if record.status == "running" and not may_be_at_work(workspace, record.key)
+    ]
+
+
 def newest_of(workspace: Path, process: int) -> Path | None:
     """Return the folder of the newest run that a process works on; None if there is none."""
     for file in sorted(

@@ -1,8 +1,11 @@
-"""Runs whose process is gone: ended with the reason, and with what they held."""
+"""Flow runs whose process is gone: ended with the reason, and with what they held.
+
+:mod:`flows.run.end_lost` ends them in MLflow too. Processes that stay import this module, so it has to be
+light.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 from prefect import tags
@@ -22,10 +25,8 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import Cancelled, Crashed
 
-from components.config import TrackingConfig
 from components.runtime.living import dead, forget, living
-from flows.run.folder import may_be_at_work
-from tasks.tracking import runs
+from flows.run.folder import cut_off
 
 _AT_WORK = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 _REASON = "its process is gone: it was killed, or its machine stopped. A retry resumes it from the cache."
@@ -38,15 +39,18 @@ def marked(workspace: Path) -> Iterator[None]:
         yield
 
 
-def end_lost_runs(workspace: Path, tracking: TrackingConfig, folders: Path | None = None) -> None:
-    """End the runs of commands that were killed, in Prefect and in MLflow.
+def lost_runs(workspace: Path) -> frozenset[str]:
+    """Name the processes and the runs of a workspace that were cut off, since when nobody resumed them."""
+    return frozenset([*dead(_marks(workspace)), *cut_off(workspace)])
+
+
+def end_lost_flow_runs(workspace: Path) -> None:
+    """End the flow runs of commands that were killed.
 
     A run that waits (for a retry, a slot or an approval) has no process and is left as it is.
 
     Args:
         workspace: Workspace of the commands.
-        tracking: Address of MLflow.
-        folders: Workspace with the folders of its runs, where that is another one.
     """
     marks = dead(_marks(workspace))
     if marks:
@@ -54,7 +58,6 @@ def end_lost_runs(workspace: Path, tracking: TrackingConfig, folders: Path | Non
             for name in marks:
                 _end(client, _runs_at_work(client, tags=FlowRunFilterTags(all_=[_tag(name)])))
                 forget(_marks(workspace), name)
-    runs.end_lost(tracking, partial(may_be_at_work, folders or workspace))
 
 
 def end_served_runs(workspace: Path) -> None:

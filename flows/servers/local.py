@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+from prefect.client.orchestration import get_client
 from prefect.context import refresh_global_settings_context, root_settings_context
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogHandler
@@ -56,9 +57,11 @@ def prefect_api(workspace: Path, meanwhile: Callable[[], object] = lambda: None)
     else:
         workspace.mkdir(parents=True, exist_ok=True)
         with (
-            prefect_server(workspace, port_near(0), ephemeral=True, meanwhile=meanwhile) as server,
+            prefect_server(workspace, port_near(0), ephemeral=True, wait=False) as server,
             configured_as(server.address, server.password),
         ):
+            meanwhile()
+            server.wait()
             _started.add(server.address)
             yield server.address
 
@@ -83,6 +86,13 @@ def configured_api() -> str | None:
         f"Prefect's API does not answer at {without_login(address)} ({reason}), which {_origin()} names. "
         "Start that server, or remove the setting: then braid starts a server of its own"
     )
+
+
+def wait_for_api() -> None:
+    """Wait until the server that the settings name responds; who started it looks whether it ends."""
+    with get_client(sync_client=True) as client:
+        while client.api_healthcheck() is not None:
+            time.sleep(0.1)
 
 
 def _origin() -> str:

@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +27,7 @@ _HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Server:
-    """A server that has responded.
+    """A server that was started.
 
     Attributes:
         name: Name in messages.
@@ -42,6 +42,14 @@ class Server:
     process: subprocess.Popen[bytes]
     log: Path
     password: str | None = None
+
+    def wait(self) -> None:
+        """Wait until it responds.
+
+        Raises:
+            BraidError: If it ends, or does not respond in time; names its output.
+        """
+        _wait_until_healthy(self.name, self.address, self.process, self.log)
 
     def ending(self) -> str | None:
         """Say how the process ended and what it wrote last; None while it runs."""
@@ -65,7 +73,7 @@ def prefect_server(
     workspace: Path,
     port: int,
     ephemeral: bool,
-    meanwhile: Callable[[], object] = lambda: None,
+    wait: bool = True,
     database: str | None = None,
 ) -> Iterator[Server]:
     """Run Prefect's server, until the block ends.
@@ -74,7 +82,7 @@ def prefect_server(
         workspace: Absolute path of the folder.
         port: Port to listen on.
         ephemeral: True for one command: no schedulers and no pages.
-        meanwhile: Called while it starts, which takes seconds.
+        wait: Whether to wait until it responds, which takes seconds.
         database: URL of its database; by default ``prefect.db`` of the workspace.
     """
     address = f"http://{_HOST}:{port}/api"
@@ -105,18 +113,19 @@ def prefect_server(
     arguments = ["--factory", "flows.servers.application:create_app"]
     arguments += ["--host", _HOST, "--port", str(port), "--log-level", "error"]
     log = workspace / "prefect-server.log"
-    with _running("Prefect's server", "uvicorn", arguments, log, environment, address, meanwhile) as server:
+    with _running("Prefect's server", "uvicorn", arguments, log, environment, address, wait) as server:
         yield replace(server, password=password)
 
 
 @contextmanager
-def mlflow_server(workspace: Path, at: TrackingConfig, port: int) -> Iterator[Server]:
+def mlflow_server(workspace: Path, at: TrackingConfig, port: int, wait: bool = True) -> Iterator[Server]:
     """Run MLflow's server on the database of ``at``: tracking, registry, and a proxy for artifacts.
 
     Args:
         workspace: Absolute path of the folder.
         at: Settings with a database as tracking URI.
         port: Port to listen on.
+        wait: Whether to wait until it responds, which takes seconds.
     """
     address = f"http://{_HOST}:{port}"
     for uri in filter(None, (at.tracking_uri, at.registry_uri)):
@@ -127,7 +136,8 @@ def mlflow_server(workspace: Path, at: TrackingConfig, port: int) -> Iterator[Se
     if at.registry_uri:
         arguments += ["--registry-store-uri", at.registry_uri]
     log = workspace / "mlflow-server.log"
-    with _running("MLflow's server", "flows.servers.mlflow_process", arguments, log, {}, address) as server:
+    module = "flows.servers.mlflow_process"
+    with _running("MLflow's server", module, arguments, log, {}, address, wait) as server:
         yield server
 
 
@@ -158,13 +168,14 @@ def _running(
     log: Path,
     environment: dict[str, str],
     address: str,
-    meanwhile: Callable[[], object] = lambda: None,
+    wait: bool,
 ) -> Iterator[Server]:
     process = tethered.start(module, arguments, log, environment)
     try:
-        meanwhile()
-        _wait_until_healthy(name, address, process, log)
-        yield Server(name, address, process, log)
+        server = Server(name, address, process, log)
+        if wait:
+            server.wait()
+        yield server
     finally:
         tethered.end(process)
 

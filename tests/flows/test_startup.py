@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from flows.servers import processes
+from flows.servers.local import prefect_api
 from flows.workers.imports import imported
 
 HEAVY = {"torch", "prefect", "mlflow", "pandas", "scipy", "matplotlib"}
@@ -40,7 +41,6 @@ def test_a_flow_is_imported_while_the_server_starts(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(processes.tethered, "start", start)
     monkeypatch.setattr(processes, "_wait_until_healthy", wait)
-    needed = lambda: imported(["a_flow_of_this_test"])  # noqa: E731
-    with processes.prefect_server(tmp_path, 1, ephemeral=True, meanwhile=needed) as server:
-        assert server.process is started[0]
+    with prefect_api(tmp_path, lambda: imported(["a_flow_of_this_test"])):
+        assert started[0].poll() is None
     assert started[0].poll() is not None

@@ -65,7 +65,7 @@ STOPS: dict[str, Callable[[Up, str], None]] = {
     "kill -9 of braid up": ask(signal.SIGKILL),
     "kill -9 of Prefect's server": kill("flows.servers.application"),
     "kill -9 of MLflow's server": kill("mlflow"),
-    "kill -9 of what serves": kill("flows.hosting.deployments"),
+    "kill -9 of what serves": kill("flows.hosting.serving"),
     "kill -9 of the run": kill_run,
 }
 

@@ -19,8 +19,9 @@ from prefect.states import AwaitingRetry, Completed, Paused, Pending, Running, S
 
 from components.config import TrackingConfig
 from components.runtime.living import living
+from flows.run.end_lost import end_lost_runs
 from flows.run.folder import claim
-from flows.run.lost import end_lost_runs, end_served_runs, marked
+from flows.run.lost import end_served_runs, marked
 from flows.servers.local import configured_as
 from tasks.tracking import runs
 from tests.forks import begun
