@@ -4,13 +4,16 @@ The imports take ten seconds on a slow core. A command does them once, for itsel
 is forked from it; then a worker begins in a tenth of a second.
 """
 
+import io
+import logging
 import multiprocessing
 import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from itertools import chain
 from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.context import BaseContext
 from typing import Any
@@ -66,6 +69,9 @@ def _forks_instead_of_starts() -> Iterator[None]:
 def _run_forked(path: bytes, args: Sequence[Any], passfds: Sequence[int]) -> int:
     """Serve forks in a fork of this process, which has the given open files and the standard streams alone.
 
+    Whoever captures output (pytest, a notebook) has files of his own behind the streams of Python. Were they
+    closed, the next file would get the same number, and a line of a log would end in the middle of a pipe.
+
     Args:
         path: Program that a start would run.
         args: Arguments of that program.
@@ -78,13 +84,27 @@ def _run_forked(path: bytes, args: Sequence[Any], passfds: Sequence[int]) -> int
     if process:
         return process
     try:
-        first = _STDERR + 1
-        for file in (*sorted(passfds), os.sysconf("SC_OPEN_MAX")):
+        written, first = _written(), _STDERR + 1
+        for file in (*sorted(written.union(passfds)), os.sysconf("SC_OPEN_MAX")):
             os.closerange(first, file)
             first = file + 1
+        for file in written:
+            os.dup2(_STDERR, file)
         listener, alive = passfds
         # The thread that forked this process holds the lock.
         forkserver._forkserver._lock = threading.Lock()  # type: ignore[attr-defined]
         forkserver.main(listener, alive, [STEPS])
     finally:
         os._exit(0)
+
+
+def _written() -> set[int]:
+    """Numbers of the open files that Python and its logs write to, besides the standard streams."""
+    loggers = [logging.root, *logging.Logger.manager.loggerDict.values()]
+    handlers = chain.from_iterable(getattr(each, "handlers", ()) for each in loggers)
+    streams: list[Any] = [sys.stdout, sys.stderr, *(getattr(each, "stream", None) for each in handlers)]
+    numbers = set()
+    for stream in streams:
+        with suppress(AttributeError, io.UnsupportedOperation, ValueError):  # not a file, or a closed one
+            numbers.add(stream.fileno())
+    return {number for number in numbers if number > _STDERR}

@@ -66,3 +66,30 @@ def test_it_has_what_the_command_has_imported_and_none_of_its_files_and_locks() 
         [sys.executable, "-c", BEGIN], capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout.splitlines() == ["7", "of a worker", "b''"], done.stderr
+
+
+CAPTURED = """
+import logging, os, sys, tempfile
+from flows.workers import forkserver
+forkserver.STEPS = "flows.workers"
+captured = tempfile.TemporaryFile("w")
+sys.stderr = captured
+logging.basicConfig(stream=captured)
+forkserver.begin()
+code = "import os, sys; pipe = os.pipe(); print('of Python', file=sys.stderr, flush=True)"
+code += "; import logging; logging.warning('of a log'); os.set_blocking(pipe[0], False)"
+code += "; print(os.read(pipe[0], 99) if __import__('select').select([pipe[0]], [], [], 0)[0] else 'nothing')"
+worker = forkserver.context().Process(target=exec, args=(code, {}))
+worker.start()
+worker.join()
+"""
+
+
+@pytest.mark.skipif(forkserver.METHOD != "forkserver", reason="workers are not forked on this system")
+def test_what_a_worker_writes_goes_to_its_standard_error_though_a_command_captures_its_own() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CAPTURED], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.split() == ["nothing"]
+    assert "of Python" in done.stderr
+    assert "of a log" in done.stderr
