@@ -239,6 +239,7 @@ def test_programs_find_the_keys_that_they_know() -> None:
             "interactions",
             "learners",
             "conformal",
+            "thresholds",
             "further_targets",
             "retrieval",
             "extracted_rows",
