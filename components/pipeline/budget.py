@@ -26,6 +26,7 @@ _ROWS_PER_SECOND = 5_000  # of the reserve
 _MOST_RESERVE = 0.3  # of the limit
 _FUSION = 0.1  # of the limit, for a fusion that is trained
 _JOINT = 0.35  # of the limit, for encoders and fusion that are trained together
+_TRAINED = 0.8  # of the time of trainings; the rest is for what comes after each, such as the extraction
 _PART_OF_A_TRAINING = 0.3  # from this part of its expected time on, a training is begun
 _STEADY = (0.2, 10.0)  # bounds of how much slower or faster this machine is taken to be
 
@@ -298,7 +299,7 @@ class Budget:
     def _share(self, ends: float, trained: int, folds: int) -> float | None:
         if not self.is_limited:
             return None
-        return (ends - self._now()) * min(self._lanes, trained) / (trained * (1 + folds))
+        return _TRAINED * (ends - self._now()) * min(self._lanes, trained) / (trained * (1 + folds))
 
     def _expected(self, config: PipelineConfig, dataset: Dataset, learner: Learner, folds: int) -> float:
         """Estimate the seconds of a learner with its folds on one core, by the speed of this run so far."""

@@ -92,7 +92,7 @@ def _moved(values: np.ndarray, own: np.ndarray, delivered: np.ndarray) -> np.nda
         delivered: (V, ...) of the same rows in the other space.
 
     Returns:
-        Shape of ``values``; padding stays zero.
+        (N, D') or (N, T, D'), with the width of the other space; padding stays zero.
     """
     source, target = (as_vector(torch.from_numpy(each)).numpy() for each in (own, delivered))
     move = RidgeCV(_PENALTIES).fit(source, target)
@@ -100,4 +100,4 @@ def _moved(values: np.ndarray, own: np.ndarray, delivered: np.ndarray) -> np.nda
     moved = move.predict(tokens).astype(np.float32)
     if values.ndim == 3:
         moved[~token_mask(torch.from_numpy(tokens)).numpy()] = 0.0
-    return moved.reshape(values.shape)
+    return moved.reshape(*values.shape[:-1], moved.shape[-1])

@@ -213,9 +213,9 @@ def fit_each(
         )
         for each in learners
     }
+    after = steps.within(budget.until(budget.training_ends(dataset)))  # a fit without features is lost
     features = {
-        label: in_time.extract(dataset, prepared[label], encoder, label)
-        for label, encoder in encoders.items()
+        label: after.extract(dataset, prepared[label], encoder, label) for label, encoder in encoders.items()
     }
     singles = {
         # A fit has trained encoder and head; a frozen encoder is given its head now.

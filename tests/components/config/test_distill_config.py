@@ -76,7 +76,10 @@ def test_an_override_changes_the_distill_file(tmp_path: Path) -> None:
             {"students": {"text": {"inputs": ["words"], "changes": {"inputs.words.encoder.wdith": 8}}}},
             ["students.text with pets.yaml", "inputs.words.encoder.wdith", "Did you mean 'width'?"],
         ),
-        ({"students": {"pair": {"inputs": ["photo", "words"]}}}, ["fusion late is fitted in one pass", "fusion.name: gated"]),
+        (
+            {"students": {"pair": {"inputs": ["photo", "words"]}}},
+            ["fusion late is fitted in one pass", "fusion.name: gated"],
+        ),
         ({"objective": {"soft": {"weight": 0}}}, ["learn nothing from its teacher"]),
         ({"objektive": {}}, ["objektive: unknown option", "Did you mean 'objective'?"]),
         ({"seeds": [1, 1]}, ["each once"]),

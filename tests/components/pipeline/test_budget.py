@@ -145,7 +145,7 @@ class TestBudget:
 
     def test_a_slow_machine_admits_less(self, tiny: BuiltModel) -> None:
         clock, config = Clock(), auto(time_limit="10m")
-        dataset = large(tiny.dataset, 5_000)
+        dataset = large(tiny.dataset, 20_000)
         budget = Budget(config, clock.seconds, 1, clock)
         first, second, *_ = budget.rounds(config, dataset, learners_of(config, dataset))
         assert budget.admitted(config, dataset, second, is_first=False) == second
@@ -169,8 +169,8 @@ class TestBudget:
         clock, config = Clock(), configure(time_limit="100s")
         budget = Budget(config, clock.seconds, 2, clock)
         learners = learners_of(config, tiny.dataset)
-        assert budget.share(learners, 3, clock.seconds + 60) == pytest.approx(60 * 2 / (3 * 4))
-        assert budget.share(learners, 0, clock.seconds + 60) == pytest.approx(40)
+        assert budget.share(learners, 3, clock.seconds + 60) == pytest.approx(0.8 * 60 * 2 / (3 * 4))
+        assert budget.share(learners, 0, clock.seconds + 60) == pytest.approx(0.8 * 40)
 
     def test_an_input_that_adds_nothing_gets_no_further_learner(self, tiny: BuiltModel) -> None:
         config = auto()
@@ -232,14 +232,14 @@ def test_worth_tells_an_input_of_noise_from_one_that_says_something(
     tmp_path: Path,
 ) -> None:
     rng = np.random.default_rng(0)
-    kind = rng.choice(["ant", "bee"], 300)
+    kind = rng.choice(["ant", "bee"], 900)
     table = pd.DataFrame(
         {
-            "id": range(300),
+            "id": range(900),
             "label": kind,
             "note": [f"{word} {number}" for number, word in enumerate(kind)],
-            "noise": rng.normal(size=300).round(3),
-            "split": np.repeat(["train", "val", "test"], 100),
+            "noise": rng.normal(size=900).round(3),
+            "split": np.repeat(["train", "val", "test"], 300),
         }
     )
     table.to_csv(tmp_path / "rows.csv", index=False)
@@ -261,7 +261,8 @@ def test_a_training_that_its_deadline_ends_is_not_taken_for_a_whole_one(
 ) -> None:
     values = configure().model_dump(mode="json")
     note = {**values["inputs"]["note"], "fit": {**SMALL, "epochs": 400, "patience": None}}
-    config = PipelineConfig.model_validate({**values, "inputs": {"note": note}})
+    data = {**values["data"], "max_bad": 0.2}  # some rows have no note
+    config = PipelineConfig.model_validate({**values, "data": data, "inputs": {"note": note}})
     steps = PlainSteps(config, tmp_path, tiny_data)
     dataset = steps.ingest()
     (learner,) = learners_of(config, dataset)
@@ -279,7 +280,8 @@ def test_a_training_that_its_deadline_ends_is_not_taken_for_a_whole_one(
     more = fitted(0.4)
     assert more.training.epochs > cut.training.epochs, "it goes on behind the last epoch"
     assert Path(cut.head).read_bytes() == weights, "what the first has given stays as it is"
-    assert fitted(-1) == LeftOut("fit", fitted(-1).reason) or not fitted(-1).training.is_complete
+    without_time = fitted(-1)
+    assert isinstance(without_time, LeftOut) or not without_time.training.is_complete
 
 
 def test_a_limited_run_delivers_in_time_and_says_what_it_left_out(tiny_data: Path, tmp_path: Path) -> None:
@@ -288,12 +290,12 @@ def test_a_limited_run_delivers_in_time_and_says_what_it_left_out(tiny_data: Pat
     values = configure().model_dump(mode="json", exclude={"evaluation", "training"})
     inputs = {name: {**section, "fit": slow} for name, section in values["inputs"].items()}
     config = PipelineConfig.model_validate(
-        {**values, "inputs": inputs, "training": slow, "time_limit": "8s", **QUICK}
+        {**values, "inputs": inputs, "training": slow, "time_limit": "15s", **QUICK}
     )
     steps = PlainSteps(config, tmp_path, tiny_data)
     started = time.monotonic()
     result = retrain(steps, config)
-    assert time.monotonic() - started < 8 * 1.1 + 20
+    assert time.monotonic() - started < 15 * 1.1 + 20
     assert result.left_out
     assert {each.step for each in result.left_out} <= {"photo", "note", "facts", "folds", "fusion"}
     assert "the training ended after" in " ".join(each.sentence for each in result.missing)
