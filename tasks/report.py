@@ -51,6 +51,7 @@ def report_task(
         runs.missing_parts(at, run),
         title=f"{config.name} · {context.key}",
         curves=evaluated.read_curves(),
+        fusion=config.fusion.name,
         config=yaml.safe_dump(options, sort_keys=False, allow_unicode=True),
         reproduce={
             "MLflow run": run,

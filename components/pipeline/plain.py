@@ -411,6 +411,7 @@ class PlainSteps:
             optional,
             title=self.config.name,
             curves=evaluation.curves,
+            fusion=self.config.fusion.name,
             promotion=promotion.reason,
             checks=promotion.tables().get("promotion"),
         )

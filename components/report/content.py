@@ -48,6 +48,7 @@ class Report:
     data: DataSummary
     further: tuple[Evaluation, ...] = ()  # of the targets besides the primary one
     curves: tuple[Curve, ...] = ()
+    fusion: str = ""  # its kind, such as gated; empty: the name of its candidate
     config: str = ""  # YAML
     reproduce: dict[str, str] = field(default_factory=dict)  # run ids, versions, command
     promotion: str | None = None  # one line: what became of the champion, and why

@@ -115,6 +115,8 @@ def test_it_renders_for_few_and_many_inputs_and_classes(make_evaluation, inputs,
     for words_ in ("picture", "Quarantine: 70", "class 1", "truncated JPEG", "promoted demo"):
         assert words_ in text
     assert ("fusion (gated) is better than picture" in text) == (inputs > 1)
+    named = " ".join(" ".join(Page(render_report(replace(report, fusion="tensor"))).text).split())
+    assert ("fusion (tensor) is better than picture" in named) == (inputs > 1)
     assert ("there was nothing to fuse" in text) == (inputs == 1)
     assert f"bad-{49}" in text
     assert f"bad-{50}" not in text
