@@ -16,9 +16,13 @@ QUARANTINE_ROWS = 50
 def gains(evaluation: Evaluation) -> Table:
     """Gains over the best single input, on the same test rows."""
     best, name = evaluation.best_single, words(evaluation.metric)
+    some_lack_it = evaluation.answerable != evaluation.rows["test"]
     rows: list[tuple[str | None, Gain | None]] = [
         (evaluation.fusion, evaluation.fusion_gain),
-        (f"{evaluation.fusion}, on the rows that have {best},", evaluation.answerable_gain),
+        (
+            f"{evaluation.fusion}, on the rows that have {best},",
+            evaluation.answerable_gain if some_lack_it else None,
+        ),
         ("delivered", evaluation.delivered_gain),
     ]
     return Table(

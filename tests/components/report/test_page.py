@@ -288,6 +288,8 @@ def test_the_tables_of_the_report_alone_show_the_results(make_evaluation):
         "delivered over picture",
     ]
     assert tables.gains(e).rows[0][1:] == (e.fusion_gain, e.fusion_gain.p_value, e.fusion_helps)
+    complete = replace(e, answerable=e.rows["test"])
+    assert len(tables.gains(complete).rows) == 2, "the same rows are not told twice"
     rows = tables.metrics(e, e.delivered.test.items())
     assert [row[0] for row in rows.rows] == [
         words(m) if higher_is_better(m) else f"{words(m)} ↓" for m in e.delivered.test
