@@ -1,12 +1,11 @@
 """Deployments: each flow with form, schedules and limit, served by ``braid up`` or run by work pools.
 
-``python -m flows.hosting.deployments OPERATIONS WORKSPACE TRACKING_FILE`` makes those that ``braid up``
-serves and prints their ids as JSON. It is a process of its own since forms need the flows, and these
-everything.
+``python -m flows.hosting.deployments OPERATIONS WORKSPACE TRACKING_FILE DIGEST`` makes those that
+``braid up`` serves, and records their ids with the digest of what they were made of. It is a process of its
+own since forms need the flows, and these everything.
 """
 
 import asyncio
-import json
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,9 +24,11 @@ from prefect.utilities.annotations import freeze
 from components.config.operations import DeploymentConfig, FileDeploymentConfig, Operations, load_operations
 from components.errors import BraidError
 from components.runtime.slots import SLOTS
+from components.storage.atomic import write_json
 from flows.distill import distill
 from flows.hosting.automations import TAG, ensure_automations
 from flows.hosting.schedules import schedules_of
+from flows.hosting.serving import MADE
 from flows.monitor import monitor
 from flows.prefect_internals.runs import offer_choices
 from flows.process_settings import configure_process
@@ -192,7 +193,8 @@ def main() -> None:
     file, workspace, tracking_file = map(Path, sys.argv[1:4])
     made = deployments(load_operations(file), file, Paths(workspace, tracking_file))
     wait_for_api()
-    print(json.dumps(asyncio.run(_applied(made)), default=str))
+    ids = {name: str(number) for name, number in asyncio.run(_applied(made)).items()}
+    write_json(workspace / MADE, {"digest": sys.argv[4], "ids": ids})
 
 
 if __name__ == "__main__":

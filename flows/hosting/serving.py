@@ -26,7 +26,6 @@ import components.config
 import flows
 from components.config.operations import Operations, load_operations
 from components.errors import BraidError
-from components.storage.atomic import write_json
 from flows.hosting.automations import ensure_automations
 from flows.prefect_internals.runs import load_only, start_runs_by
 from flows.process_settings import configure_process
@@ -37,7 +36,8 @@ from flows.workers.guarded import ENTRYPOINTS
 
 READY = "deployments-ready"
 """File in the workspace that is written once everything is served."""
-_MADE = "deployments.json"
+MADE = "deployments.json"
+"""File in the workspace with the ids of the deployments, and the digest of what they were made of."""
 _PATIENCE = 20.0  # seconds for runs to end in
 
 
@@ -84,11 +84,8 @@ def serve(file: Path, workspace: Path, tracking_file: Path) -> None:
     """
     operations = load_operations(file)
     arguments = [str(path) for path in (file, workspace, tracking_file)]
-    digest, record = asked_digest(operations, arguments), workspace / _MADE
-    ids = made_before(record, digest)
-    if ids is None:
-        ids = _make(arguments)
-        write_json(record, {"digest": digest, "ids": ids})
+    digest, record = asked_digest(operations, arguments), workspace / MADE
+    ids = made_before(record, digest) or _make([*arguments, digest], record)
     end_served_runs(workspace)
     start_runs_by(tethered.command("flows.workers.guarded", "prefect.engine"))
     made = [Made(name, UUID(number)) for name, number in ids.items()]
@@ -130,13 +127,11 @@ def _sources() -> Iterator[Path]:
             yield from sorted(Path(folder).rglob("*.py"))
 
 
-def _make(arguments: list[str]) -> dict[str, str]:
+def _make(arguments: list[str], record: Path) -> dict[str, str]:
     """Make the deployments in a process that imports the flows, and return their ids by name."""
-    command = tethered.command("flows.hosting.deployments", *arguments)
-    made = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    if made.returncode:
+    if subprocess.run(tethered.command("flows.hosting.deployments", *arguments)).returncode:
         raise BraidError("the deployments could not be made")  # the process has written why
-    return cast(dict[str, str], json.loads(made.stdout))
+    return cast(dict[str, str], json.loads(record.read_text("utf-8"))["ids"])
 
 
 async def _serve(operations: Operations, made: list[Made], ready: Path) -> None:
