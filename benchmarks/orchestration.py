@@ -49,7 +49,8 @@ def call_directly(config: Path, folder: Path) -> None:
         RuntimeError: If a step is missing: the comparison would be of less work.
     """
     pipeline = load_pipeline(config)
-    result = retrain(PlainSteps(pipeline, folder, config.parent), pipeline)
+    steps = PlainSteps(pipeline, folder, config.parent)
+    result = retrain(steps, pipeline, steps.ingest())
     if result.missing:
         raise RuntimeError("; ".join(map(str, result.missing)))
     drawn = {

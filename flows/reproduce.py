@@ -17,6 +17,7 @@ from components.runtime.environ import variables
 from components.storage.atomic import write_bytes
 from flows.retrain import Outcome, run_steps
 from flows.run.lifecycle import open_run
+from flows.run.steps import submitted
 from flows.workers.pool import WORKERS, run_name, workers
 from tasks.reproduce import Carried, carried
 
@@ -57,7 +58,8 @@ def repeat(config: Path, settings: Mapping[str, Any], workspace: Path) -> Outcom
     """
     pipeline = PipelineConfig.model_validate(settings)
     with open_run(config, pipeline, workspace, workspace / "mlflow.yaml", "reproduce") as run:
-        return run_steps(run)
+        steps = submitted(run)
+        return run_steps(run, steps, steps.wait(steps.ingest()))
 
 
 def repetition_folder(workspace: Path, run: Carried) -> Path:

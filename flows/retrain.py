@@ -2,22 +2,28 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from prefect import flow
+from prefect.states import Completed
 
 from components.config import load_pipeline
 from components.config.forms import RetrainChanges
+from components.config.when import When
 from components.data.tasks import settle_tasks
 from components.engine.cluster import running
 from components.evaluation.results import Evaluation
 from components.pipeline import run as pipeline
-from components.references import Features, FusedModel, Missing
+from components.pipeline.basis import NoRetraining
+from components.pipeline.plain import PlainSteps
+from components.references import Dataset, Features, FusedModel, Missing
 from components.retrieval.results import Retrievals
 from flows.run.lifecycle import open_run
 from flows.run.steps import submitted
 from flows.workers.pool import WORKERS, run_name, workers
 from tasks import artifacts
 from tasks.context import Context
+from tasks.look import look_task
 from tasks.promote import Registered
 from tasks.tracking import runs
 
@@ -60,8 +66,12 @@ def retrain(
     overrides: tuple[str, ...] = (),
     workspace: Path = Path(".braid"),
     tracking_file: Path = Path("mlflow.yaml"),
-) -> Outcome:
+    again: bool = False,
+    when: When = When(),  # noqa: B008
+) -> Outcome | NoRetraining:
     """Retrain a multimodal model and decide whether it replaces the champion.
+
+    A run that finds nothing new since the last one of the model ends after the check of the data.
 
     Args:
         config: Pipeline file.
@@ -69,17 +79,35 @@ def retrain(
         overrides: Other options that differ from the file, each ``section.option=value``.
         workspace: Folder of caches and runs, and MLflow's database by default.
         tracking_file: mlflow.yaml.
+        again: Retrain even if nothing is new.
+        when: Reasons to retrain, of which one is enough; empty fields are none.
     """
     settings = load_pipeline(config, [*changes.overrides(), *overrides])
     settings = settle_tasks(settings, workspace.resolve() / "data" / settings.name, config.resolve().parent)
-    with running(settings.engine), open_run(config, settings, workspace.resolve(), tracking_file) as run:
-        return run_steps(run)
+    facts = {"again": True} if again else None  # a cut-off run is resumed as what it was
+    with (
+        running(settings.engine),
+        open_run(config, settings, workspace.resolve(), tracking_file, facts=facts) as run,
+    ):
+        steps = submitted(run)
+        dataset = steps.wait(steps.ingest())
+        ended = look_task.submit(run, dataset, again, when).result()
+        if ended is None:
+            return run_steps(run, steps, dataset)
+        for file in run.folder.glob("*.parquet"):  # its rows are those of the run before it, or soon old
+            file.unlink()
+    return cast(NoRetraining, Completed(message=ended.sentence, data=ended))  # Prefect gives its data
 
 
-def run_steps(run: Context) -> Outcome:
-    """Retrain within the flow that calls this, and record which optional steps are missing."""
-    steps = submitted(run)
-    result = pipeline.retrain(steps, run.config)
+def run_steps(run: Context, steps: PlainSteps, dataset: Dataset) -> Outcome:
+    """Retrain within the flow that calls this, and record which optional steps are missing.
+
+    Args:
+        run: The run.
+        steps: Submits each step.
+        dataset: The samples.
+    """
+    result = pipeline.retrain(steps, run.config, dataset)
     runs.tag_missing(run.tracking, run.mlflow_run, result.missing)
     missing = (*result.missing, *runs.missing_parts(run.tracking, run.mlflow_run))
     with artifacts.optional(run, "list of missing steps in the dashboard"):

@@ -23,7 +23,7 @@ from components.sweep.plan import Entry, Trial, expand
 from components.sweep.ranking import Comparison, Entrant, Ranking
 from components.sweep.study import Study, open_storage
 from components.sweep.trial import TrialResult
-from flows.retrain import retrain
+from flows.retrain import Outcome, retrain
 from flows.run.lifecycle import begin_run
 from flows.run.steps import submitted
 from flows.workers.pool import WORKERS, Workers, run_name, workers
@@ -148,7 +148,7 @@ def _extract(sweep: Context, entry: Entry, seeds: list[int]) -> list[Arm]:
         runs.log_params(at, run, config.model_dump(mode="json"))
         context = replace(sweep, key=f"{sweep.key}/{label}", config=config, mlflow_run=run)
         steps = submitted(context, before)
-        parts = unimodal(steps, config)
+        parts = unimodal(steps, config, steps.wait(steps.ingest()))
         before = {name: [feature] for name, feature in parts.features.items()}
         begun_arms.append((context, steps, parts))
 
@@ -286,7 +286,9 @@ def _register(entry: Entry, sweep: Context, ranking: Ranking, tracking_file: Pat
             overrides=tuple(winner.overrides),
             workspace=sweep.workspace,
             tracking_file=tracking_file,
+            again=True,
         )
+        assert isinstance(outcome, Outcome)  # it runs again
         registered = outcome.registered
         report = None if outcome.report is None else str(outcome.report)
         facts = {"run": outcome.key, "mlflow_run": outcome.mlflow_run, "report": report}

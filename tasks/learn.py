@@ -57,9 +57,9 @@ def learn_task(
         part: Name of this training.
     """
     config, at = context.config, context.tracking
-    steps = StudentSteps(context, dataset, prepared, distillation, part)
+    steps = StudentSteps(context, prepared, distillation, part)
     with gpu_slot(context, config.engine):
-        parts = train(steps, config)
+        parts = train(steps, config, dataset)
     model_evaluation = steps.evaluate(
         dataset,
         prepared,
@@ -98,7 +98,6 @@ class StudentSteps(PlainSteps):
 
     Args:
         context: The run, with the pipeline and subfolder of the student.
-        dataset: Reference to the samples.
         prepared: Canonical samples by input.
         distillation: Help of the teacher; None trains the student alone.
         part: Name of this training.
@@ -107,7 +106,6 @@ class StudentSteps(PlainSteps):
     def __init__(
         self,
         context: Context,
-        dataset: Dataset,
         prepared: dict[str, Prepared],
         distillation: DistillationSetup | None,
         part: str,
@@ -116,10 +114,7 @@ class StudentSteps(PlainSteps):
         super().__init__(
             context.config, context.workspace, context.base, bundle=bundle, distillation=distillation
         )
-        self.context, self.dataset, self.prepared, self.part = context, dataset, prepared, part
-
-    def ingest(self) -> Dataset:
-        return self.dataset
+        self.context, self.prepared, self.part = context, prepared, part
 
     def preprocess(self, dataset: Dataset, learner: Learner) -> Prepared:
         return self.prepared[learner.input]

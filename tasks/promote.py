@@ -138,7 +138,7 @@ def promote_task(
     }
     about = descriptions.of_model(config, dataset)
     version = registry.register(context, uri, about, evaluation.headline, facts, challenge=not dry)
-    runs.set_tags(at, context.mlflow_run, {"model_version": f"{version.name}/{version.version}"})
+    runs.set_tags(at, context.mlflow_run, {runs.VERSION_TAG: f"{version.name}/{version.version}"})
     recipe = Recipe(dataset, config, None if robustness is None else str(robustness), context.base)
     written = TypeAdapter(Recipe).dump_json(recipe).decode("utf-8", "surrogatepass")
     runs.log_text(at, context.mlflow_run, written, RECIPE)
@@ -222,18 +222,18 @@ def evidence(
     if champion is None:
         return Evidence(FIRST, "none")
     if champion == version:
-        return Evidence(Verdict(True, "already champion", champion=_called(champion)), "none")
-    recorded = _fetched(at, version.run, EVIDENCE)
+        return Evidence(Verdict(True, "already champion", champion=champion.label), "none")
+    recorded = runs.read_text(at, version.run, EVIDENCE)
     if recorded is not None:
         verdict = Verdict.from_json(recorded)
-        if verdict.champion == _called(champion):
+        if verdict.champion == champion.label:
             return Evidence(verdict, "recorded")
-    written = _fetched(at, version.run, RECIPE)
+    written = runs.read_text(at, version.run, RECIPE)
     recipe = None if written is None else TypeAdapter(Recipe).validate_json(written)
     if recipe is None or not Path(recipe.dataset.samples).exists():
         what = "its run recorded no recipe" if recipe is None else f"{recipe.dataset.samples} is not here"
         raise ModelError(
-            f"{version.uri}: its run was not compared with {_called(champion)}, and cannot be now: {what}. "
+            f"{version.uri}: its run was not compared with {champion.label}, and cannot be now: {what}. "
             "Run the pipeline again, or decide without the rule: --force."
         )
     own = registry.cached_bundle(at, version.uri, workspace / "models")
@@ -251,15 +251,15 @@ def _decide(
     if champion is None:
         return FIRST
     if champion == version:
-        return Verdict(True, "already champion", champion=_called(champion))
+        return Verdict(True, "already champion", champion=champion.label)
     spent = champions.budget(at, version.name)
     with TemporaryDirectory() as folder:
         verdict = compare(
             recipe.dataset,
-            Rival(bundle, _called(version), _robustness(at, version), recipe.unmeasured),
+            Rival(bundle, version.label, _robustness(at, version), recipe.unmeasured),
             Rival(
                 registry.download_bundle(at, champion.uri, Path(folder)),
-                _called(champion),
+                champion.label,
                 _robustness(at, champion),
             ),
             recipe.config,
@@ -318,17 +318,5 @@ def _record(
 
 
 def _robustness(at: TrackingConfig, version: registry.Version) -> Robustness | None:
-    recorded = _fetched(at, version.run, ROBUSTNESS)
+    recorded = runs.read_text(at, version.run, ROBUSTNESS)
     return None if recorded is None else Robustness.from_json(recorded)
-
-
-def _fetched(at: TrackingConfig, run: str, path: str) -> str | None:
-    """Read the text of an artifact of a run; None without an artifact of this name."""
-    if path not in [file.path for file in runs.connect(at).list_artifacts(run)]:
-        return None
-    with TemporaryDirectory() as folder:
-        return runs.download(at, run, path, Path(folder)).read_text("utf-8", "surrogatepass")
-
-
-def _called(version: registry.Version) -> str:
-    return f"version {version.version}"

@@ -9,6 +9,7 @@ from components.config.durations import time_zone
 from components.config.load import is_pipeline
 from components.config.section import Section
 from components.config.validation import explain
+from components.config.when import When
 from components.config.yaml_file import read_mapping
 from components.errors import ConfigError
 
@@ -58,6 +59,21 @@ class FileDeploymentConfig(DeploymentConfig):
     )
 
 
+class RetrainSchedule(Schedule):
+    """Schedule that starts retrainings."""
+
+    when: When = Field(
+        default_factory=When,
+        description="Reasons to retrain, of which one is enough; a run without any ends after a look.",
+    )
+
+
+class RetrainDeploymentConfig(FileDeploymentConfig):
+    """Deployment of retraining."""
+
+    schedules: list[RetrainSchedule] = Field([], description="Schedules of the flow.")  # type: ignore[assignment]
+
+
 class NotificationConfig(Section):
     """Receiver of a notification when a run fails, crashes or finds drift."""
 
@@ -85,8 +101,8 @@ class Operations(Section):
     silence: int = Field(
         90, ge=30, description="Seconds without a heartbeat after which a run counts as crashed."
     )
-    retrain: FileDeploymentConfig = Field(
-        default_factory=FileDeploymentConfig, description="Retraining; its files are pipelines."
+    retrain: RetrainDeploymentConfig = Field(
+        default_factory=RetrainDeploymentConfig, description="Retraining; its files are pipelines."
     )
     sweep: FileDeploymentConfig = Field(
         default_factory=FileDeploymentConfig, description="Comparison of fusions; its files are sweep files."

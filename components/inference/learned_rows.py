@@ -140,6 +140,42 @@ def learned_rows(dataset: Dataset, config: PipelineConfig, unlabelled: bool = Fa
         config: The pipeline.
         unlabelled: Whether the model has learned from rows without a target too.
     """
+    names = _learnable(dataset, config, unlabelled)
+    return LearnedRows(
+        DigestSet.of(names.ids) if dataset.named else None,
+        DigestSet.of(names.contents),
+        config.data.split.group,
+        DigestSet.of(names.groups),
+    )
+
+
+def count_new(dataset: Dataset, config: PipelineConfig, model: LearnedRows) -> int:
+    """Count the training and validation rows of a run that a model has not learned from.
+
+    They are compared by their ids, or by their contents where one side has no ids.
+
+    Args:
+        dataset: Reference to the samples.
+        config: The pipeline.
+        model: Rows of the model.
+    """
+    names = _learnable(dataset, config)
+    by_id = dataset.named and model.ids is not None
+    known, digests = (model.ids, names.ids) if by_id else (model.contents, names.contents)
+    assert known is not None
+    return int((~known.holds(np.unique(np.frombuffer(digests, np.uint64)))).sum())
+
+
+@dataclass(frozen=True)
+class _Learnable:
+    """Digests of the rows that a run learns from: of ids, contents and groups."""
+
+    ids: array[int]
+    contents: array[int]
+    groups: set[int]
+
+
+def _learnable(dataset: Dataset, config: PipelineConfig, unlabelled: bool = False) -> _Learnable:
     splits = ["train", "val", *[UNLABELLED] * unlabelled]
     table = open_samples_table(dataset)
     columns = {name: f"{name}.digest" for name in config.inputs}
@@ -157,12 +193,7 @@ def learned_rows(dataset: Dataset, config: PipelineConfig, unlabelled: bool = Fa
     distinct = np.unique(np.frombuffer(plain, np.uint64)) if plain else np.empty(0, np.uint64)
     if not dataset.named or len(distinct) >= _DISTINCT * len(plain):
         contents.extend(distinct.tolist())
-    return LearnedRows(
-        DigestSet.of(ids) if dataset.named else None,
-        DigestSet.of(contents),
-        config.data.split.group,
-        DigestSet.of(groups),
-    )
+    return _Learnable(ids, contents, groups)
 
 
 def name_key(name: object) -> int:

@@ -31,7 +31,7 @@ from components.references import (
 from components.training.folds import Fold
 
 
-def retrain(steps: PlainSteps, config: PipelineConfig) -> Retrained:
+def retrain(steps: PlainSteps, config: PipelineConfig, dataset: Dataset) -> Retrained:
     """Train a model, measure it, and decide whether it replaces the champion.
 
     Promotion comes after every measurement, so that nothing which fails later contradicts the registry.
@@ -39,11 +39,12 @@ def retrain(steps: PlainSteps, config: PipelineConfig) -> Retrained:
     Args:
         steps: Runs each step: here and now, or as a task of a flow.
         config: The pipeline.
+        dataset: The samples.
     """
     budget = Budget(config, steps.began, steps.lanes)
-    parts = train(steps, config, budget)
+    parts = train(steps, config, dataset, budget)
     config, steps = parts.config, steps.with_config(parts.config)
-    dataset, prepared, features, singles = parts.dataset, parts.prepared, parts.features, parts.singles
+    prepared, features, singles = parts.prepared, parts.features, parts.singles
     aligned = None
     if config.alignment is not None:
         aligned = steps.within(budget.until(budget.training_ends(dataset))).align(dataset, parts.fused)
@@ -81,16 +82,17 @@ def retrain(steps: PlainSteps, config: PipelineConfig) -> Retrained:
     return Retrained(parts, steps.wait(evaluation), optional, promotion, report, tuple(budget.left_out))
 
 
-def train(steps: PlainSteps, config: PipelineConfig, budget: Budget | None = None) -> Parts:
+def train(steps: PlainSteps, config: PipelineConfig, dataset: Dataset, budget: Budget | None = None) -> Parts:
     """Train each input on its own, then their fusion; wait for both.
 
     Args:
         steps: Runs each step.
         config: The pipeline.
+        dataset: The samples.
         budget: Time of the run; None for as long as it takes.
     """
     budget = budget or Budget.endless(config)
-    parts = unimodal(steps, config, budget)
+    parts = unimodal(steps, config, dataset, budget)
     parts = fuse(steps.with_config(parts.config), parts.config, parts, budget)
     settle(steps, parts)
     fused = steps.wait(parts.fused)
@@ -99,16 +101,18 @@ def train(steps: PlainSteps, config: PipelineConfig, budget: Budget | None = Non
     return parts
 
 
-def unimodal(steps: PlainSteps, config: PipelineConfig, budget: Budget | None = None) -> Parts:
-    """Go from the manifest to features and a fit of each input, and to what fits without each fold say.
+def unimodal(
+    steps: PlainSteps, config: PipelineConfig, dataset: Dataset, budget: Budget | None = None
+) -> Parts:
+    """Go from the samples to features and a fit of each input, and to what fits without each fold say.
 
     Args:
         steps: Runs each step.
         config: The pipeline.
+        dataset: The samples.
         budget: Time of the run; None for as long as it takes.
     """
     budget = budget or Budget.endless(config)
-    dataset = steps.wait(steps.ingest())
     learners = learners_of(config, dataset)
     parts, learners = fit_in_rounds(steps, config, dataset, learners, budget)
     config, steps = parts.config, steps.with_config(parts.config)
@@ -400,7 +404,7 @@ def build_model(
 ) -> BuiltModel:
     """Train and package a model, without an evaluation; arguments as of :class:`PlainSteps`."""
     steps = PlainSteps(config, folder, base, data, bundle)
-    parts = train(steps, config)
+    parts = train(steps, config, steps.ingest())
     selection = package_model(
         parts.dataset,
         parts.prepared,

@@ -76,6 +76,14 @@ def digest_file(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=_SIZE)).hexdigest()
 
 
+def digest_files(folder: Path, pattern: str) -> str:
+    """Digest of the files below a folder whose names match a pattern, with their paths in it."""
+    files = sorted(file for file in folder.rglob(pattern) if file.is_file())
+    return digest(
+        *(part for file in files for part in (file.relative_to(folder).as_posix(), file.read_bytes()))
+    )
+
+
 def digest_tensors(tensors: dict[str, torch.Tensor]) -> str:
     """Digest of named tensors: names, types, shapes and values."""
     state = hashlib.blake2b(digest_size=_SIZE)

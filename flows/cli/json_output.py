@@ -11,6 +11,7 @@ from components.config import PipelineConfig
 from components.config.presets import preset_of
 from components.data.draft import Draft
 from components.evaluation.results import Evaluation
+from components.pipeline.basis import NoRetraining
 from components.redaction import without_secrets
 from components.references import Dataset
 from components.retrieval.search import Hit
@@ -30,6 +31,7 @@ def outcome_json(outcome: Outcome) -> str:
         {
             "run": outcome.key,
             "mlflow_run": outcome.mlflow_run,
+            "retrained": True,
             "report": None if outcome.report is None else str(outcome.report),
             "missing": {missing.step: missing.reason for missing in outcome.missing},
             **_evaluation_json(outcome.evaluation),
@@ -41,6 +43,21 @@ def outcome_json(outcome: Outcome) -> str:
             "promotion": outcome.registered.reason,
             "undecided": outcome.registered.verdict.undecided,
             "promotion_checks": [asdict(check) for check in outcome.registered.verdict.checks],
+        }
+    )
+
+
+def no_retraining_json(ended: NoRetraining) -> str:
+    """Write why a run has ended without a retraining; the model is that of the run before it."""
+    return _dumped(
+        {
+            "run": ended.key,
+            "mlflow_run": ended.mlflow_run,
+            "retrained": False,
+            "reason": ended.reason,
+            "since": ended.since,
+            "model": {"name": ended.model, "version": ended.version, "run": ended.since_run},
+            "promotion": ended.decision,
         }
     )
 
@@ -227,6 +244,7 @@ def listed_json(listed: Runs | Models) -> str:
 
 JSON: dict[type, Callable[..., str]] = {
     Outcome: outcome_json,
+    NoRetraining: no_retraining_json,
     SweepOutcome: sweep_json,
     Distilled: distilled_json,
     Scored: scored_json,

@@ -34,13 +34,19 @@ from flows.cli.terminal import say
 def run(
     config: Config,
     overrides: Overrides = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Run even if nothing is new since the last run.")
+    ] = False,
     workspace: Workspace = HERE,
     mlflow: TrackingFile = MLFLOW,
     as_json: AsJson = False,
     quality: QualityOption = None,
     time_limit: TimeLimit = None,
 ) -> None:
-    """Run a pipeline: data to a registered, evaluated model. Resumes a killed run."""
+    """Run a pipeline: data to a registered, evaluated model. Resumes a killed run.
+
+    Ends after the check of the data if data, code and settings are those of the last finished run.
+    """
     with reported(workspace):
         changes = checked(RetrainChanges, {"quality": quality, "time_limit": time_limit}, "braid run")
         load_pipeline(
@@ -50,7 +56,12 @@ def run(
             from flows.retrain import retrain
 
             outcome = retrain(
-                config, changes, tuple(overrides or ()), workspace=workspace, tracking_file=mlflow
+                config,
+                changes,
+                tuple(overrides or ()),
+                workspace=workspace,
+                tracking_file=mlflow,
+                again=again,
             )
     show(as_json, outcome)
 

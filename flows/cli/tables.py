@@ -9,6 +9,7 @@ from rich.console import Console
 from components.config import PipelineConfig
 from components.config.presets import preset_of
 from components.data.draft import Draft
+from components.pipeline.basis import NoRetraining
 from components.pipeline.folds import number_of_folds
 from components.pipeline.learners import learners_of
 from components.references import Dataset
@@ -51,6 +52,18 @@ def show_outcome(console: Console, outcome: Outcome) -> None:
         "report": outcome.report or "missing",
         "MLflow run": _mlflow(outcome.mlflow_run),
         "model": registered.uri,
+    }
+    print_places(console, places)
+
+
+def show_no_retraining(console: Console, ended: NoRetraining) -> None:
+    """Print why a run has ended without a retraining, the last decision, and how to see or repeat it."""
+    print_findings(console, [f"{ended.sentence}."])
+    places = {
+        "last run": f"{ended.since}   (its report: braid report {ended.since})",
+        "MLflow run": _mlflow(ended.since_run),
+        "model": _version(ended.model, ended.version),
+        "all the same": "braid run --again",
     }
     print_places(console, places)
 
@@ -226,6 +239,7 @@ def _version(name: str, version: str | None) -> str:
 
 TABLES: dict[type, Callable[..., None]] = {
     Outcome: show_outcome,
+    NoRetraining: show_no_retraining,
     SweepOutcome: show_sweep,
     Distilled: show_distilled,
     Scored: show_scored,

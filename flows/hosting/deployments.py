@@ -21,7 +21,14 @@ from prefect.deployments.runner import EntrypointType, RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.utilities.annotations import freeze
 
-from components.config.operations import DeploymentConfig, FileDeploymentConfig, Operations, load_operations
+from components.config.operations import (
+    DeploymentConfig,
+    FileDeploymentConfig,
+    Operations,
+    RetrainSchedule,
+    Schedule,
+    load_operations,
+)
 from components.errors import BraidError
 from components.runtime.slots import SLOTS
 from components.storage.atomic import write_json
@@ -82,7 +89,7 @@ def _of_files(
     """Make the deployment of a flow whose form offers files."""
     names = [str(file) for file in settings.files]
     schedules = [
-        schedule.model_copy(update={"parameters": _absolute(schedule.parameters, where)})
+        schedule.model_copy(update={"parameters": _absolute(schedule.parameters, where) | _when(schedule)})
         for schedule in settings.schedules
     ]
     settings = settings.model_copy(update={"schedules": schedules})
@@ -96,6 +103,13 @@ def _absolute(parameters: Mapping[str, Any], where: Path) -> dict[str, Any]:
     if "config" not in parameters:
         return dict(parameters)
     return {**parameters, "config": str((where.parent / str(parameters["config"])).resolve())}
+
+
+def _when(schedule: Schedule) -> dict[str, Any]:
+    """Give the conditions of a schedule as a parameter of its runs."""
+    if not isinstance(schedule, RetrainSchedule) or schedule.when.is_empty:
+        return {}
+    return {"when": schedule.when.model_dump(exclude_none=True)}
 
 
 def _deployment(

@@ -185,7 +185,7 @@ def _tag_runs(at: TrackingConfig, version: Version) -> None:
     experiment = None
     try:
         experiment = client.get_run(version.run).info.experiment_id
-        client.set_tag(version.run, "model_version", f"{version.name}/{version.version}")
+        client.set_tag(version.run, runs.VERSION_TAG, f"{version.name}/{version.version}")
         client.set_tag(version.run, CHAMPION_TAG, "yes")
     except MlflowException as error:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE"):

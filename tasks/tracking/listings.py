@@ -209,7 +209,7 @@ def _listed(run: Run) -> ListedRun:
         status=info.status.lower(),
         score=score,
         headline=headline,
-        model=tags.get("model_version"),
+        model=tags.get(runs.VERSION_TAG),
         champion=tags.get(runs.CHAMPION_TAG, "no"),
         started=_time(info.start_time),
         seconds=None if info.end_time is None else (info.end_time - info.start_time) / 1000,

@@ -16,6 +16,7 @@ import components
 from components.config import PipelineConfig, TrackingConfig
 from components.errors import ModelError
 from components.inference.predictor import Predictor
+from components.pipeline.basis import LIBRARIES
 from components.storage.atomic import replacing
 from components.storage.digest import digest
 from tasks.context import Context
@@ -23,25 +24,7 @@ from tasks.tracking import runs
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 _MODEL_TAG = "braid.model_uri"
-_PACKAGES = [
-    "torch",
-    "transformers",
-    "tokenizers",
-    "safetensors",
-    "peft",
-    "pydantic",
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "scikit-learn",
-    "scipy",
-    "pillow",
-    "soundfile",
-    "soxr",
-    "fsspec",
-    "filelock",
-    "pyyaml",
-]
+_PACKAGES = [*LIBRARIES, "pydantic", "fsspec", "filelock", "pyyaml"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +45,11 @@ class Version:
     @property
     def uri(self) -> str:
         return f"models:/{self.name}/{self.version}"
+
+    @property
+    def label(self) -> str:
+        """Name of the version in a verdict."""
+        return f"version {self.version}"
 
 
 def log_model(context: Context, example: pd.DataFrame) -> str:
@@ -176,6 +164,16 @@ def download_bundle(at: TrackingConfig, uri: str, to: Path) -> Path:
     runs.connect(at)
     folder = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(to)))
     return next(folder.rglob("model.json")).parent
+
+
+def bundle_file(at: TrackingConfig, version: Version, file: str, to: Path) -> Path | None:
+    """Fetch one file of the bundle of a version into ``to``; None without such a file."""
+    runs.connect(at)
+    folder = f"{version.uri}/artifacts/bundle"
+    known = mlflow.artifacts.list_artifacts(folder)
+    if file not in [Path(each.path).name for each in known]:
+        return None
+    return Path(mlflow.artifacts.download_artifacts(f"{folder}/{file}", dst_path=str(to)))
 
 
 def cached_bundle(at: TrackingConfig, uri: str, folder: Path) -> Path:

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import mlflow
@@ -23,7 +24,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from components.config import TrackingConfig
 from components.config.tracking import VARIABLES
 from components.redaction import redacted, without_login, without_secrets
-from components.references import Missing
+from components.references import LeftOut, Missing
 from components.results import spreadsheet
 from components.runtime.environ import keep_variables
 from components.storage.names import outside_name, outside_names
@@ -43,6 +44,9 @@ KEY, PART = "braid.key", "braid.part"
 NOTE = "mlflow.note.content"  # description of a run or an experiment, in Markdown
 CHAMPION_TAG = "champion"
 MISSING_TAG = "braid.missing"
+FAILED_TAG = "braid.failed"  # those of the missing steps that failed: others were left out by choice
+BASIS_TAG = "braid.basis"  # digests of what decides the result of a retraining
+VERSION_TAG = "model_version"
 DATA_TAG, MODEL_TAG = "dataset_digest", "model_digest"
 METRIC_TAG, SIZE_TAG = "metric", "model_bytes"  # of the delivered model, for lists
 CONFIG, ENVIRONMENT = "config.yaml", "environment.json"  # artifacts that a run is repeated from
@@ -234,11 +238,17 @@ def set_tags(tracking: TrackingConfig, run_id: str, tags: Mapping[str, str]) -> 
 
 
 def tag_missing(tracking: TrackingConfig, run_id: str, missing: Sequence[Missing]) -> None:
-    """Tag a run with the optional steps that failed; remove the tag if a resumed run has made up for them."""
-    if missing:
-        set_tags(tracking, run_id, {MISSING_TAG: "\n".join(map(str, missing))})
-    elif MISSING_TAG in get_run(tracking, run_id).data.tags:
-        connect(tracking).delete_tag(run_id, MISSING_TAG)
+    """Tag a run with the steps that failed or were left out, and with those that failed.
+
+    A tag is removed if a resumed run has made up for them.
+    """
+    failed = [each.step for each in missing if not isinstance(each, LeftOut)]
+    known = get_run(tracking, run_id).data.tags
+    for tag, text in ((MISSING_TAG, "\n".join(map(str, missing))), (FAILED_TAG, ", ".join(failed))):
+        if text:
+            set_tags(tracking, run_id, {tag: text})
+        elif tag in known:
+            connect(tracking).delete_tag(run_id, tag)
 
 
 def tag_missing_part(tracking: TrackingConfig, run_id: str, part: str, missing: Missing | None) -> None:
@@ -376,10 +386,48 @@ def find_run(tracking: TrackingConfig, name: str) -> Run | None:
     return None
 
 
+def last_retraining(tracking: TrackingConfig, model: str) -> Run | None:
+    """Return the newest finished retraining that made a version of a registered model; None without one."""
+    client = connect(tracking)
+    finished = (
+        f"attributes.status = 'FINISHED' and tags.kind = 'retrain' and tags.`{PART}` = 'run' "
+        f"and tags.{VERSION_TAG} LIKE '{model}/%'"
+    )
+    order, page = ["attributes.end_time DESC"], None
+    while True:
+        page_of_runs = client.search_runs(
+            [_experiment(client, tracking)], finished, order_by=order, max_results=20, page_token=page
+        )
+        for run in page_of_runs:  # LIKE takes _ for any letter
+            if run.data.tags[VERSION_TAG].rpartition("/")[0] == model:
+                return run
+        page = page_of_runs.token
+        if not page:
+            return None
+
+
+def drift_since(tracking: TrackingConfig, model: str, moment: int) -> bool:
+    """Return whether `monitor` has found drift of a registered model since a moment in ms since 1970."""
+    client = connect(tracking)
+    drifted = (
+        f"tags.kind = 'monitor' and tags.drift = 'yes' and tags.model_name = '{model}' "
+        f"and attributes.start_time > {moment}"
+    )
+    return bool(client.search_runs([_experiment(client, tracking)], drifted, max_results=1))
+
+
 def download(tracking: TrackingConfig, run_id: str, path: str, to: Path) -> Path:
     """Fetch an artifact of a run into a folder."""
     to.mkdir(parents=True, exist_ok=True)
     return Path(connect(tracking).download_artifacts(run_id, path, str(to)))
+
+
+def read_text(tracking: TrackingConfig, run_id: str, path: str) -> str | None:
+    """Read the text of an artifact of a run; None without an artifact of this name."""
+    if path not in [file.path for file in connect(tracking).list_artifacts(run_id)]:
+        return None
+    with TemporaryDirectory() as folder:
+        return download(tracking, run_id, path, Path(folder)).read_text("utf-8", "surrogatepass")
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

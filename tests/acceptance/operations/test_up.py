@@ -33,7 +33,7 @@ def test_a_run_has_what_its_form_said(up: Up, changed: str) -> None:
 
 @pytest.mark.slow
 def test_a_command_on_the_same_workspace_uses_the_servers(up: Up, changed: str) -> None:
-    result = up.project.run_alone("--set", "fusion.name=gated", "--set", "training.epochs=3")
+    result = up.project.run_alone("--set", "fusion.name=gated", "--set", "training.epochs=3", "--again")
     assert sum(result["extracted_rows"].values()) == 0
     tags = up.mlflow.get_run(result["mlflow_run"]).data.tags
     assert up.state(tags["prefect_flow_run"])["type"] == "COMPLETED"

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from components.config import ConfigError, load_pipeline
 from components.config.distill import load_distill
 from components.config.forms import AnyFusion, DistillChanges, RetrainChanges, SweepChanges
-from components.config.operations import load_operations
+from components.config.operations import RetrainSchedule, load_operations
 from components.config.score import ScoreConfig
 from components.config.sweep import SWEPT, load_sweep
 from components.runtime.environ import filled
@@ -25,6 +25,18 @@ def write(folder: Path, **settings: Any) -> Path:
     file = folder / "operations.yaml"
     file.write_text(yaml.safe_dump(settings))
     return file
+
+
+def retrained_when(**conditions: Any) -> dict[str, Any]:
+    return {"retrain": {"schedules": [{"name": "a", "cron": "* * * * *", "when": conditions}]}}
+
+
+def test_a_schedule_of_retraining_has_conditions(tmp_path: Path) -> None:
+    result = load_operations(write(tmp_path, **retrained_when(new_rows=500, max_age="30d")))
+    (schedule,) = result.retrain.schedules
+    assert (schedule.when.new_rows, schedule.when.drift, schedule.when.max_age) == (500, False, "30d")
+    assert not schedule.when.is_empty
+    assert RetrainSchedule(name="b", cron="* * * * *").when.is_empty
 
 
 def test_files_become_absolute_and_the_rest_has_defaults(tmp_path: Path) -> None:
@@ -52,6 +64,10 @@ def test_the_shipped_example_is_valid_and_does_not_retrain_by_itself() -> None:
     [
         ({"retrain": {"files": ["pipelin.yaml"]}}, "retrain.files: pipelin.yaml is not a file"),
         ({"sweep": {"file": []}}, "sweep.file: unknown option"),
+        (retrained_when(new_rows=0), "when.new_rows"),
+        (retrained_when(max_age="0d"), "'0d' is no time at all"),
+        (retrained_when(loss=True), "when.loss: unknown option"),
+        ({"sweep": {"schedules": [{"name": "a", "cron": "* * * * *", "when": {}}]}}, "when: unknown option"),
         ({"retrain": {"collision": "replace"}}, "retrain.collision: 'replace' is not one of"),
         (
             {"score": {"schedules": [{"name": "a", "cron": "* * * * *", "timezone": "Europe/Viena"}]}},

@@ -250,7 +250,8 @@ def test_worth_tells_an_input_of_noise_from_one_that_says_something(
         },
         training={"folds": 2},
     )
-    parts = train(PlainSteps(config, tmp_path / "work", tmp_path), config)
+    steps = PlainSteps(config, tmp_path / "work", tmp_path)
+    parts = train(steps, config, steps.ingest())
     worths = measure_worth(parts.dataset, parts.features, parts.singles, parts.unseen)
     assert worths["note"] == Worth(adds=True, says_something=True)
     assert not worths["facts"].adds
@@ -294,7 +295,7 @@ def test_a_limited_run_delivers_in_time_and_says_what_it_left_out(tiny_data: Pat
     )
     steps = PlainSteps(config, tmp_path, tiny_data)
     started = time.monotonic()
-    result = retrain(steps, config)
+    result = retrain(steps, config, steps.ingest())
     assert time.monotonic() - started < 15 * 1.1 + 20
     assert result.left_out
     assert {each.step for each in result.left_out} <= {"photo", "note", "facts", "folds", "fusion"}
@@ -311,7 +312,7 @@ def test_without_time_for_a_joint_training_the_inputs_are_pooled(tiny_data: Path
     config = configure(strategy="joint", time_limit="1h", **QUICK)
     steps = NoTimeFor("joint", config, tmp_path, tiny_data)
     budget = Budget(config, time.time(), 1)
-    parts = train(steps, config, budget)
+    parts = train(steps, config, steps.ingest(), budget)
     assert (parts.config.strategy, parts.config.fusion.name) == ("staged", "late")
     assert parts.fused is not None
     assert not parts.fused.joint
@@ -322,7 +323,7 @@ def test_without_time_for_a_trained_fusion_the_inputs_are_pooled(tiny: BuiltMode
     config = configure(time_limit="1h", **QUICK)
     steps = NoTimeFor("fuse", config, tiny.folder, tiny_data)
     budget = Budget(config, time.time(), 1)
-    parts = train(steps, config, budget)
+    parts = train(steps, config, steps.ingest(), budget)
     assert parts.config.fusion.name == "late"
     assert parts.fused is not None
     assert parts.fused_folds == []

@@ -76,7 +76,7 @@ def whole(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Re
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(combination, "learn_mixture", equal_shares)
         steps = PlainSteps(config, tmp_path_factory.mktemp("several"), tiny_data)
-        return retrain(steps, config), steps
+        return retrain(steps, config, steps.ingest()), steps
 
 
 def rows_of(tiny_data: Path) -> pd.DataFrame:

@@ -45,7 +45,7 @@ class Run:
         config = thorough()
         steps = Ordered(config, self.tiny.folder, self.base, bundle=self.name, champion=champion)
         self.order = steps.order
-        return retrain(steps, config)
+        return retrain(steps, config, steps.ingest())
 
 
 class Ordered(PlainSteps):
@@ -100,7 +100,8 @@ def test_a_complete_retraining_gives_every_result(complete: Retrained, tiny: Bui
 def test_steps_that_are_not_asked_for_are_not_missing(tiny: BuiltModel, tiny_data: Path) -> None:
     evaluation = {"bootstrap": 100, "robustness": {"rows": 0}, "explanations": {"samples": 0}}
     config = configure(evaluation=evaluation, audit={"rows": 0})
-    result = retrain(PlainSteps(config, tiny.folder, tiny_data, bundle="bundle-unmeasured"), config)
+    steps = PlainSteps(config, tiny.folder, tiny_data, bundle="bundle-unmeasured")
+    result = retrain(steps, config, steps.ingest())
     assert result.optional == {}
     assert result.missing == ()
 

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from components.config.score import ScoreConfig
+from components.pipeline.basis import NoRetraining
 from components.promotion.verdict import Verdict
 from components.references import Missing
 from components.results.table import Table, number, text
@@ -52,6 +53,9 @@ OUTCOME = Outcome(
     extracted={"picture": 0},
     retrieval=RETRIEVALS,
     missing=(),
+)
+ENDED = NoRetraining(
+    "tiny-2", "def", "tiny-1", "abc", "tiny", "3", "better by far", "nothing new since run tiny-1"
 )
 INCOMPLETE = replace(OUTCOME, report=None, missing=(Missing("report", "OSError: no room"),))
 SWEPT = SweepOutcome(
@@ -100,6 +104,16 @@ def printed(show: Any, *arguments: Any, width: int = 100) -> str:
             [
                 "report is missing, and the next run tries it again (OSError: no room).",
                 "report        missing",
+            ],
+        ),
+        (
+            tables.show_no_retraining,
+            (ENDED,),
+            [
+                "nothing new since run tiny-1. That run made tiny version 3: better by far.",
+                "braid report tiny-1",
+                "MLflow run    abc",
+                "braid run --again",
             ],
         ),
         (
@@ -213,12 +227,26 @@ def keys(shown: str) -> list[str]:
     return list(json.loads(shown))
 
 
+def test_programs_find_that_a_run_has_ended_without_a_retraining() -> None:
+    assert json.loads(json_output.no_retraining_json(ENDED)) == {
+        "run": "tiny-2",
+        "mlflow_run": "def",
+        "retrained": False,
+        "reason": "nothing new since run tiny-1",
+        "since": "tiny-1",
+        "model": {"name": "tiny", "version": "3", "run": "abc"},
+        "promotion": "better by far",
+    }
+    assert json.loads(json_output.outcome_json(OUTCOME))["retrained"] is True
+
+
 def test_programs_find_the_keys_that_they_know() -> None:
     outcome = json.loads(json_output.outcome_json(OUTCOME))
     assert list(outcome) == (
         [
             "run",
             "mlflow_run",
+            "retrained",
             "report",
             "missing",
             "target",

@@ -30,10 +30,10 @@ def deployment(
     """The deployment ``retrain`` of a project, on a server that has no other."""
     project = make_project(tmp_path_factory.mktemp("deployed"), rows=5)
     client.post("/work_pools/", json={"name": POOL, "type": "process"}).raise_for_status()
+    schedule = {"name": "monday", "cron": "0 3 * * 1", "active": False, "when": {"new_rows": 500}}
+    operations = write_operations(project, retrain={"files": ["tiny.yaml"], "schedules": [schedule]})
     with configured_as(api):
-        deploy(
-            write_operations(project), Paths(project.workspace, project.folder / "mlflow.yaml"), POOL, POOL
-        )
+        deploy(operations, Paths(project.workspace, project.folder / "mlflow.yaml"), POOL, POOL)
     retrain_deployment = client.get("/deployments/name/retrain/retrain").raise_for_status().json()
     assert retrain_deployment["parameters"]["config"] == str(project.config)
     yield retrain_deployment
@@ -52,6 +52,15 @@ def test_the_form_has_a_typed_field_for_what_people_change(deployment: dict[str,
     assert (changes["epochs"]["type"], changes["epochs"]["minimum"]) == ("integer", 1)
     assert all(field["description"] and "anyOf" not in field for field in changes.values())
     assert schema["properties"]["workspace"]["readOnly"]
+
+
+def test_the_conditions_of_a_schedule_are_a_parameter_of_its_runs(deployment: dict[str, Any]) -> None:
+    (schedule,) = deployment["schedules"]
+    assert schedule["parameters"] == {"when": {"new_rows": 500, "drift": False}}
+    assert "when" not in deployment["parameters"]
+    form = deployment["parameter_openapi_schema"]
+    assert form["definitions"]["When"]["properties"]["new_rows"]["type"] == "integer"
+    assert form["properties"]["again"]["type"] == "boolean"
 
 
 def test_deployments_have_a_limit_and_a_rule_for_more(deployment: dict[str, Any]) -> None:
