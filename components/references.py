@@ -203,6 +203,19 @@ class Combined:
 
 
 @dataclass(frozen=True)
+class Refit:
+    """One input whose learners have learned from validation rows too.
+
+    Attributes:
+        single: Encoder and head, or the combination; its training is the one that chose.
+        features: Its embeddings.
+    """
+
+    single: Single
+    features: Features
+
+
+@dataclass(frozen=True)
 class Worth:
     """Worth of an input, by its first learner.
 

@@ -56,6 +56,9 @@ def learn_task(
         student: Name of the student.
         part: Name of this training.
     """
+    # Students are compared as they were stopped: a teacher must not teach what it knows of validation rows.
+    without_refit = context.config.training.model_copy(update={"refit": "none"})
+    context = replace(context, config=context.config.model_copy(update={"training": without_refit}))
     config, at = context.config, context.tracking
     steps = StudentSteps(context, prepared, distillation, part)
     with gpu_slot(context, config.engine):
@@ -135,9 +138,16 @@ class StudentSteps(PlainSteps):
         return self._only
 
     def probe(
-        self, dataset: Dataset, features: Features, learner: Learner, fold: Fold | None = None
+        self,
+        dataset: Dataset,
+        features: Features,
+        learner: Learner,
+        fold: Fold | None = None,
+        whole: Single | None = None,
     ) -> Single:
-        return super().probe(dataset, features, learner, fold) if len(self.config.inputs) > 1 else self._only
+        if len(self.config.inputs) == 1:
+            return self._only
+        return super().probe(dataset, features, learner, fold, whole)
 
     def follow(
         self,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from components.models.encoders import needs_fit
-from components.pipeline.combine import headline
+from components.pipeline.combine import Fitted, headline
 from components.pipeline.fuse import shares_of
 from components.references import (
     Combined,
@@ -14,6 +14,7 @@ from components.references import (
     Learner,
     OutOfFold,
     Prepared,
+    Refit,
     Single,
     Trained,
     Worth,
@@ -34,7 +35,12 @@ def _probe_name(parameters: dict[str, Any]) -> str:
 
 
 def _fuse_name(parameters: dict[str, Any]) -> str:
-    return f"train {named('fusion', parameters['fold'])}"
+    return f"train {_named('fusion', parameters)}"
+
+
+def _named(part: str, parameters: dict[str, Any]) -> str:
+    fold = parameters["fold"]
+    return named(part, fold, is_refit=fold is None and parameters["whole"] is not None)
 
 
 @step(name="pretrain", task_run_name="align encoders before their fits", tags=["training"])
@@ -130,6 +136,22 @@ def combine_task(
     return combined
 
 
+def _refit_name(parameters: dict[str, Any]) -> str:
+    return f"refit {parameters['prepared'].input}, with validation rows"
+
+
+@step(name="refit", task_run_name=_refit_name, tags=["training"])
+def refit_task(
+    context: Context, dataset: Dataset, prepared: Prepared, single: Single, fitted: list[Fitted]
+) -> Refit:
+    """Fit the learners of an input again to training and validation rows."""
+    progress = Progress(context, f"refit {prepared.input}")
+    with gpu_slot(context, context.config.engine):
+        refit = TrackedSteps(context).refit(dataset, prepared, single, fitted)
+    progress.finish("fitted to training and validation rows")
+    return refit
+
+
 @step(name="fuse", task_run_name=_fuse_name, tags=["training"])
 def fuse_task(
     context: Context,
@@ -146,7 +168,7 @@ def fuse_task(
 
 
 def _boost_name(parameters: dict[str, Any]) -> str:
-    return f"train {named('trees', parameters['fold'])}"
+    return f"train {_named('trees', parameters)}"
 
 
 @step(name="boost", task_run_name=_boost_name, tags=["training"])
@@ -161,7 +183,7 @@ def boost_task(
 ) -> FusedModel:
     """Fit trees over all inputs beside the fusion, without the rows of a fold."""
     trees = TrackedSteps(context).boost(dataset, features, singles, unseen, fold, whole)
-    if fold is None:
+    if whole is None:
         shares = sorted(shares_of(trees).items(), key=lambda each: -each[1])
         parts = ", ".join(f"{name} {share:.0%}" for name, share in shares)
         Progress(context, "trees").finish(f"gain by input: {parts}")

@@ -66,6 +66,15 @@ class FusionTrainingConfig(TrainingConfig):
         "out. null decides by the number of rows.",
     )
 
+    refit: Literal["all", "none"] = Field(
+        "all",
+        description="Validation rows given back. all: once everything is chosen, each learner and the "
+        "trained fusion are fitted once more, to training and validation rows together, with the epochs, "
+        "rounds and strengths that were chosen. none: they stay as they are. Runs without folds, with joint "
+        "training or with alignment stay so too, as validation rows calibrate or stop there. Pretrained "
+        "encoders that are fine-tuned and students of a distillation stay too.",
+    )
+
     half_life: str | None = Field(
         None,
         description="Period after which a training row counts half as much as the newest one, such as 90d "

@@ -75,7 +75,8 @@ class Bundle:
         inputs: Options by input.
         preprocessors: By input.
         single_encoders: By input: those of the single fits.
-        fusion_encoders: By input: those of the fusion; the same objects unless trained jointly.
+        fusion_encoders: By input: those of fusion and trees; the same objects unless trained jointly, or if
+            single fits were repeated with validation rows.
         delivered: Candidates and choice.
         facts: Name, seed, digests and versions, for people and reports.
         aligned: Projections for search; None where the pipeline has no ``alignment``.
@@ -365,7 +366,7 @@ def _delivered(
         fused = Fused(build_fusion(config, widths, targets), targets)
     trees = None
     if values.get("trees") is not None:
-        widths = {name: encoder.width for name, encoder in encoders["single"].items()}
+        widths = {name: encoder.width for name, encoder in encoders["fusion"].items()}
         options = TreeFusionConfig.model_validate(values["trees"])
         trees = Fused(build_fusion(options, widths, targets), targets)
     return CandidateEnsemble(heads, fused, targets, torch.zeros(targets.width), trees)

@@ -51,8 +51,8 @@ class InputEmbeddings:
 
     Attributes:
         single: (N, D) or (N, T, D) from the encoder of the single fit; zeros where the input is absent.
-        fusion: The same from the encoder that the fusion was trained with; the same object unless trained
-            jointly.
+        fusion: The same from the encoder that fusion and trees were trained with; the same object unless
+            trained jointly, or where the single fit was repeated with validation rows.
         present: (N,) bool.
     """
 
@@ -74,8 +74,8 @@ class Embeddings:
 
     Attributes:
         single: (N, ...) for each input, from its own encoder.
-        fusion: (N, ...) for each input, from the encoders that the fusion was trained with; the
-            same mapping unless encoders and fusion were trained jointly.
+        fusion: (N, ...) for each input, from the encoders that fusion and trees were trained with; the
+            same mapping unless they were trained jointly, or single fits were repeated with validation rows.
         present: (N, M) bool, columns in sorted order of the names.
     """
 
@@ -97,14 +97,14 @@ class Embeddings:
         if candidate in model.inputs:
             return model.heads[candidate](as_vector(self.single[candidate])).float()
         mask = model.mask(subset).to(self.present.device).expand(len(self.present), -1)
-        if candidate == FUSION:
-            assert model.fused is not None
-            return model.fused(self.fusion, mask).float()
         if candidate == TREES:
             assert model.trees is not None
-            return model.trees(self.single, mask).float()
-        assert model.late is not None
-        return model.late.combine({name: self.natural(model, name, (name,)) for name in model.inputs}, mask)
+            return model.trees(self.fusion, mask).float()
+        pool = model.pool if candidate == FUSION else model.late
+        if pool is None:
+            assert model.fused is not None
+            return model.fused(self.fusion, mask).float()
+        return pool.combine({name: self.natural(model, name, (name,)) for name in model.inputs}, mask)
 
     def take(self, rows: Tensor) -> Self:
         """Keep some rows; see :class:`Rows`."""
@@ -208,6 +208,16 @@ class CandidateEnsemble(nn.Module):
         self.prior: Tensor
         self.register_buffer("prior", prior.clone())
         self.choices: dict[str, Choice] = {target.name: Choice() for target in targets}
+
+    @property
+    def pool(self) -> Late | None:
+        """The fusion, if it pools what the inputs' own heads say; None if it takes embeddings.
+
+        Beside trees a late fusion always does, since encoders and fusion are not trained together then. Trees
+        may take the embeddings of other encoders than the heads; see ``training.refit``.
+        """
+        fusion = None if self.fused is None or self.trees is None else self.fused.fusion
+        return fusion if isinstance(fusion, Late) else None
 
     def subsets(self) -> list[Subset]:
         """List every non-empty subset of the inputs, small ones first."""

@@ -90,13 +90,13 @@ class Forest(nn.Module):
         Args:
             targets: What is predicted.
             train: Rows to learn from.
-            val: Rows to stop by.
+            val: Rows to stop by, and to find the scale of outputs by; without any it is that of ``choice``.
             options: Options of the fit.
             weights: (N,) weights of the training rows, with mean 1; None weighs all alike.
             choice: What another fit has chosen; None chooses.
 
         Returns:
-            Leaves and rounds by target, JSON-serialisable.
+            Leaves, rounds and scale by target, JSON-serialisable.
         """
         fits = []
         for number, target in enumerate(targets):
@@ -109,7 +109,11 @@ class Forest(nn.Module):
             **{f"model_{number}": _tensor_of(text) for number, text in enumerate(texts)},
         )
         self._read()
-        return {"targets": [{"leaves": fitted.leaves, "rounds": fitted.rounds} for fitted in fits]}
+        return {
+            "targets": [
+                {"leaves": fitted.leaves, "rounds": fitted.rounds, "scale": fitted.scale} for fitted in fits
+            ]
+        }
 
     def forward(self, rows: np.ndarray) -> Tensor:
         """Rows float64 (B, D) to outputs (B, K)."""
@@ -159,7 +163,7 @@ def _parameters(options: Boosting, leaves: int, rows: int) -> dict[str, Any]:
     }
 
 
-_Calibrated = tuple[np.ndarray, np.ndarray, tuple[float, float] | None]
+_Calibrated = tuple[np.ndarray, np.ndarray, tuple[float, float] | None, float]
 
 
 @dataclass(frozen=True)
@@ -172,6 +176,7 @@ class _Fitted:
     leaves: int
     rounds: list[int]
     score: tuple[float, float] | None
+    scale: float
 
 
 @dataclass(frozen=True)
@@ -203,12 +208,13 @@ class _Fit:
         forests = [self.forest(leaves) for leaves in self.options.leaves]
         return max(forests, key=lambda forest: forest.score or (0.0, 0.0))
 
-    def forest(self, leaves: int, rounds: list[int] | None = None) -> _Fitted:
+    def forest(self, leaves: int, rounds: list[int] | None = None, scale: float = 1.0) -> _Fitted:
         """Fit the models of the target.
 
         Args:
             leaves: Most leaves of a tree.
             rounds: Rounds of each model; None stops each by validation.
+            scale: Precision or factor of the outputs, where there is no validation row to find it by.
         """
         target = self.target
         base = np.zeros(target.width)
@@ -218,9 +224,10 @@ class _Fit:
             models.append(self._booster(part, leaves, None if rounds is None else rounds[len(models)]))
             rows.append(part.mix)
         mix = np.concatenate([np.zeros((0, target.width)), *rows])
-        base, mix, score = self._calibrated(base, mix, [_raw(model, self.val) for model in models])
+        scores = [_raw(model, self.val) for model in models]
+        base, mix, score, scale = self._calibrated(base, mix, scores, scale)
         made = [model.best_iteration or model.current_iteration() for model in models]
-        return _Fitted([_text(model) for model in models], base, mix, leaves, made, score)
+        return _Fitted([_text(model) for model in models], base, mix, leaves, made, score, scale)
 
     def _parts(self, base: np.ndarray) -> Iterator["_Part"]:
         """Divide the target into models; outputs that need none are set in ``base`` (K,)."""
@@ -269,32 +276,34 @@ class _Fit:
         stop = lightgbm.early_stopping(_PATIENCE, verbose=False)
         return lightgbm.train(options, data, self.options.rounds, [held_out], callbacks=[stop])
 
-    def _calibrated(self, base: np.ndarray, mix: np.ndarray, scores: list[np.ndarray]) -> _Calibrated:
+    def _calibrated(
+        self, base: np.ndarray, mix: np.ndarray, scores: list[np.ndarray], scale: float
+    ) -> _Calibrated:
         """Bring outputs to the scale that fits validation; rank them by the metric on it."""
         target, truth = self.target, self.val_values
         raw = np.concatenate([np.zeros((len(truth), 0)), *scores], 1)  # (V, R)
         if isinstance(target, Regression):
             mean = raw.sum(1)  # one model, or none
             errors = target.standardised(truth) - mean
-            precision = 1 / max(float(np.square(errors).mean()), 1e-3) if len(truth) else 1.0
-            base, mix = np.array([0.0, target.raw_precision(precision)]), mix * precision
-            return self._ranked(base, mix, raw)
+            scale = 1 / max(float(np.square(errors).mean()), 1e-3) if len(truth) else scale
+            base, mix = np.array([0.0, target.raw_precision(scale)]), mix * scale
+            return base, mix, self._score(base, mix, raw), scale
         balance = target.balance(self.values) if self.options.balanced and len(self.values) else None
         if balance is not None:  # log-odds of the frequencies that the rows have; see Targets.loss_of
             base = np.where(np.abs(base) == -EXCLUDED, base, base - balance.log().numpy())
         if len(truth):
             scale = 1 / target.temperature(torch.from_numpy(raw @ mix + base), truth)
-            base, mix = np.where(np.abs(base) == -EXCLUDED, base, base * scale), mix * scale
-        return self._ranked(base, mix, raw)
+        base, mix = np.where(np.abs(base) == -EXCLUDED, base, base * scale), mix * scale
+        return base, mix, self._score(base, mix, raw), scale
 
-    def _ranked(self, base: np.ndarray, mix: np.ndarray, raw: np.ndarray) -> _Calibrated:
+    def _score(self, base: np.ndarray, mix: np.ndarray, raw: np.ndarray) -> tuple[float, float] | None:
         target, truth = self.target, self.val_values
         if not len(truth):
-            return base, mix, None
+            return None
         natural = target.natural(torch.from_numpy(raw @ mix + base))
         predictions = target.predict(natural).numpy()
         values = [metric(target, name, truth, predictions) for name in (target.metric, "log_loss")]
-        return base, mix, rank(target.metric, *values)
+        return rank(target.metric, *values)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,8 +16,15 @@ EXCLUDED = -30.0  # logit of a class without training rows
 _SAMPLE = 20_000  # training rows by which a strength is chosen; more would choose the same
 _PENALTIES = (1000.0, 100.0, 10.0, 1.0, 0.1)
 
-Weights = tuple[np.ndarray, np.ndarray]
 Classifier = Callable[[float], Any]
+
+
+class Weights(NamedTuple):
+    """Model of one target: weights (K, D), biases (K,), and the scale that validation gave its outputs."""
+
+    weight: np.ndarray
+    bias: np.ndarray
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -28,11 +35,18 @@ class Linear:
         weight: (K, D).
         bias: (K,) outputs of a head where all features are 0.
         strengths: Strength of each target's model; None where no row has the target.
+        scales: Precision, or factor of the margins, of each target's model.
     """
 
     weight: np.ndarray
     bias: np.ndarray
     strengths: tuple[float | None, ...]
+    scales: tuple[float, ...]
+
+    @property
+    def choice(self) -> dict[str, list[Any]]:
+        """Strengths and scales, JSON-serialisable, for a fit that takes them over."""
+        return {"strengths": list(self.strengths), "scales": list(self.scales)}
 
 
 def logistic(strength: float) -> LogisticRegression:
@@ -62,7 +76,7 @@ def fit_linear(
     penalties: Sequence[float] = _PENALTIES,
     balanced: bool = False,
     row_weights: np.ndarray | None = None,
-    strengths: Sequence[float | None] | None = None,
+    choice: Mapping[str, Sequence[Any]] | None = None,
 ) -> Linear:
     """Fit a linear model to each target.
 
@@ -79,12 +93,13 @@ def fit_linear(
         penalties: Penalties that are tried for numbers.
         balanced: Weigh rows by the inverse frequency of their class.
         row_weights: (N,) weights of the rows, with mean 1; None weighs all alike.
-        strengths: Strengths of another fit to take over; None chooses on validation.
+        choice: :attr:`Linear.choice` of another fit, to take its strengths over, and its scales where there
+            are no validation rows; None chooses on validation.
     """
     fits = []
     for number, target in enumerate(targets):
         fitted, judged = known_rows(train_values[target.name]), known_rows(val_values[target.name])
-        given = None if strengths is None else strengths[number]
+        given = None if choice is None else choice["strengths"][number]
         grid = penalties if isinstance(target, Regression) else STRENGTHS[classifier]
         one = _Fit(
             target,
@@ -95,10 +110,12 @@ def fit_linear(
             classifier,
             balanced,
             None if row_weights is None else row_weights[fitted.numpy()],
+            None if choice is None else choice["scales"][number],
         )
         fits.append(one.chosen(grid) if given is None else (given, one.with_strength(given)))
-    weights, biases = zip(*(each for _, each in fits), strict=True)
-    return Linear(np.concatenate(weights), np.concatenate(biases), tuple(each for each, _ in fits))
+    weights, biases, scales = zip(*(each for _, each in fits), strict=True)
+    strengths = tuple(each for each, _ in fits)
+    return Linear(np.concatenate(weights), np.concatenate(biases), strengths, scales)
 
 
 @dataclass
@@ -113,12 +130,13 @@ class _Fit:
     classifier: Classifier
     balanced: bool
     row_weights: np.ndarray | None
+    scale: float | None  # where there is no validation row to find it by
 
     def chosen(self, grid: Sequence[float]) -> tuple[float | None, Weights]:
         """Give the strength that does best on validation, and its model."""
         if not len(self.values):  # no row has both the input and this target: nothing is said of it
             width = self.target.width
-            return None, (np.zeros((width, self.train.shape[1])), np.zeros(width))
+            return None, Weights(np.zeros((width, self.train.shape[1])), np.zeros(width))
         few = self._sample()
         best: tuple[tuple[float, float], float, Weights] | None = None
         for strength in grid:
@@ -132,16 +150,16 @@ class _Fit:
         return best[1], best[2] if few is self else self.with_strength(best[1])
 
     def with_strength(self, strength: float) -> Weights:
-        """Fit the model of one strength: weights (K, D) and biases (K,)."""
+        """Fit the model of one strength."""
         if isinstance(self.target, Regression):
             return self._number(strength)
-        weight, bias = self._calibrated(
+        weight, bias, scale = self._calibrated(
             *(self._labels if isinstance(self.target, Multilabel) else self._classes)(strength)
         )
         balance = self.target.balance(self.values) if self.balanced else None
         if balance is not None:  # log-odds of the frequencies that the rows have; see Targets.loss_of
             bias = np.where(np.abs(bias) == -EXCLUDED, bias, bias - balance.log().numpy())
-        return weight, bias
+        return Weights(weight, bias, scale)
 
     def _sample(self) -> "_Fit":
         rows = self.train.shape[0]
@@ -163,13 +181,15 @@ class _Fit:
 
     def _calibrated(self, weight: np.ndarray, bias: np.ndarray) -> Weights:
         """Divide margins by a temperature; a class that training does not have stays excluded."""
-        if self.classifier is not margin or not len(self.val_values):
-            return weight, bias
-        outputs = torch.from_numpy(_outputs(self.val, (weight, bias)))
-        scale = 1 / self.target.temperature(outputs, self.val_values)
-        return weight * scale, np.where(np.abs(bias) == -EXCLUDED, bias, bias * scale)
+        scale = 1.0 if self.scale is None else self.scale
+        if self.classifier is not margin:
+            return Weights(weight, bias)
+        if len(self.val_values):
+            outputs = torch.from_numpy(_outputs(self.val, Weights(weight, bias)))
+            scale = 1 / self.target.temperature(outputs, self.val_values)
+        return Weights(weight * scale, np.where(np.abs(bias) == -EXCLUDED, bias, bias * scale), scale)
 
-    def _classes(self, strength: float) -> Weights:
+    def _classes(self, strength: float) -> tuple[np.ndarray, np.ndarray]:
         target, values = self.target, self.values
         weight = np.zeros((target.width, self.train.shape[1]))
         bias = np.full(target.width, EXCLUDED)
@@ -185,7 +205,7 @@ class _Fit:
         weight[model.classes_], bias[model.classes_] = coefficients, intercepts
         return weight, bias
 
-    def _labels(self, strength: float) -> Weights:
+    def _labels(self, strength: float) -> tuple[np.ndarray, np.ndarray]:
         target = self.target
         weight, bias = np.zeros((target.width, self.train.shape[1])), np.zeros(target.width)
         weights = row_weights(target, self.values, self.balanced, self.row_weights)
@@ -204,11 +224,15 @@ class _Fit:
         assert isinstance(target, Regression)
         model = Ridge(alpha=penalty).fit(self.train, target.standardised(self.values), self.row_weights)
         has_val = len(self.val_values) > 0
-        rows, truth = (self.val, self.val_values) if has_val else (self.train, self.values)
-        errors = target.standardised(truth) - model.predict(rows)
-        precision = 1 / max(float(np.square(errors).mean()), 1e-3)
+        if has_val or self.scale is None:
+            rows, truth = (self.val, self.val_values) if has_val else (self.train, self.values)
+            errors = target.standardised(truth) - model.predict(rows)
+            precision = 1 / max(float(np.square(errors).mean()), 1e-3)
+        else:
+            precision = self.scale
         weight = np.stack([model.coef_ * precision, np.zeros(self.train.shape[1])])
-        return weight, np.array([model.intercept_ * precision, target.raw_precision(precision)])
+        bias = np.array([model.intercept_ * precision, target.raw_precision(precision)])
+        return Weights(weight, bias, precision)
 
 
 def row_weights(
@@ -238,5 +262,4 @@ def row_weights(
 
 
 def _outputs(rows: Any, weights: Weights) -> np.ndarray:
-    weight, bias = weights
-    return np.asarray(rows @ weight.T + bias)
+    return np.asarray(rows @ weights.weight.T + weights.bias)

@@ -4,7 +4,7 @@ An encoder separates its training rows better than any others. Compared with the
 would look changed (docs/decisions/014-monitoring-compares-with-held-out-rows.md).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,13 @@ from components.targets import cells_of
 HELD_OUT = ("val", "test")
 
 
-def draw_reference(dataset: Dataset, config: PipelineConfig) -> pd.DataFrame:
-    """Draw at most ``monitoring.rows`` validation and test rows of the samples table."""
+def draw_reference(
+    dataset: Dataset, config: PipelineConfig, splits: Sequence[str] = HELD_OUT
+) -> pd.DataFrame:
+    """Draw at most ``monitoring.rows`` rows of some splits from the samples table."""
     table = open_samples_table(dataset)
     split = table.column("split")
-    rows = np.flatnonzero(np.any([split.equals(each) for each in HELD_OUT], axis=0))
+    rows = np.flatnonzero(np.any([split.equals(each) for each in splits], axis=0))
     drawn = np.random.default_rng(seed_of(config.seed, "reference")).permutation(len(rows))
     return SampleRows(table, list(config.inputs), rows[np.sort(drawn[: config.monitoring.rows])])[:]
 

@@ -35,6 +35,7 @@ from components.references import (
     LearnerScore,
     OutOfFold,
     Prepared,
+    Refit,
     Single,
 )
 from components.storage.atomic import write_json
@@ -94,10 +95,48 @@ def combine(dataset: Dataset, fitted: Sequence[Fitted], config: PipelineConfig, 
     parts = [fitted[position] for position in positions]
     mixture = Mixture(mixture.shares[positions], mixture.scale[positions])
     prepared = _prepare(dataset, parts, cache / "canonical", config.engine.shard_rows)
-    single, composite = _composite(dataset, parts, mixture, prepared, cache / "trainings")
+    single, composite = _composite(dataset, parts, mixture.scale, prepared, cache / "trainings")
     features = _features(dataset, parts, single, composite, cache / "features", config.engine.shard_rows)
     unseen = _out_of_fold(dataset, parts, features, composite, contents, fair, cache / "features")
     return Combined(prepared, features, replace(single, learners=scores), unseen)
+
+
+def with_weight(single: Single, fitted: Sequence[Fitted]) -> list[Fitted]:
+    """Keep the learners of an input that its combination has not dropped.
+
+    Args:
+        single: The input as it was combined.
+        fitted: Its learners.
+    """
+    dropped = {each.label for each in single.learners if each.weights and not any(each.weights.values())}
+    return [each for each in fitted if each.learner.label not in dropped]
+
+
+def combine_again(
+    dataset: Dataset,
+    prepared: Prepared,
+    first: Single,
+    fitted: Sequence[Fitted],
+    config: PipelineConfig,
+    cache: Path,
+) -> Refit:
+    """Put fits to more rows together, with the weights that were learned out of fold.
+
+    Args:
+        dataset: Reference to the samples.
+        prepared: Canonical samples for all of the learners.
+        first: Their combination before, or the only fit.
+        fitted: Learners that have a weight in it.
+        config: The whole pipeline.
+        cache: Folder of features and trainings.
+    """
+    if len(fitted) == 1:
+        return Refit(replace(fitted[0].single, learners=first.learners), fitted[0].features)
+    assert first.encoder.file is not None
+    scale = read_tensors(Path(first.encoder.file), first.encoder.prefix)["scale"]
+    single, composite = _composite(dataset, fitted, scale, prepared, cache / "trainings")
+    features = _features(dataset, fitted, single, composite, cache / "features", config.engine.shard_rows)
+    return Refit(replace(single, learners=first.learners), features)
 
 
 def headline(scores: Sequence[LearnerScore]) -> str:
@@ -188,14 +227,14 @@ def _prepare(dataset: Dataset, parts: Sequence[Fitted], cache: Path, shard_rows:
 
 
 def _composite(
-    dataset: Dataset, parts: Sequence[Fitted], mixture: Mixture, prepared: Prepared, cache: Path
+    dataset: Dataset, parts: Sequence[Fitted], scale: Tensor, prepared: Prepared, cache: Path
 ) -> tuple[Single, Composite]:
     """Write encoders, heads and weights into one file, and the head that passes their prediction on."""
     name, targets = prepared.input, dataset.targets
     options = CompositeConfig(encoders=[each.learner.options for each in parts], targets=targets.to_json())
     composite = build_encoder(options, open_preprocessor(prepared))
     assert isinstance(composite, Composite)
-    state = {"scale": mixture.scale}
+    state = {"scale": scale}
     for number, each in enumerate(parts):
         part = open_encoder(each.single.encoder, open_preprocessor(each.prepared)).state_dict()
         own = read_tensors(Path(each.single.head), each.single.prefix)

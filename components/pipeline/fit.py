@@ -24,8 +24,8 @@ from components.models.weights import encoder_digest, open_preprocessor
 from components.objectives import Objective, Supervised
 from components.objectives.supervised import begin_balanced
 from components.pipeline.align import load_pretrained
-from components.pipeline.fit_once import choice_of, fit_once
-from components.pipeline.folds import encoder_rows
+from components.pipeline.fit_once import choice_of, fit_once, read_choice
+from components.pipeline.folds import all_as_training, encoder_rows
 from components.pipeline.train_once import is_trained, train_once
 from components.references import Dataset, EncoderWeights, Features, Prepared, Single, Trained
 from components.seeding import seed_of
@@ -62,7 +62,8 @@ def fit(
         pretrained: Initial weights, from :func:`components.pipeline.align.pretrain`.
         distillation: Help of a teacher; initial weights and order of the rows are the same without it.
         fold: Training rows that are left out; None leaves out none.
-        whole: The fit without a fold, whose best epoch is the last of this one.
+        whole: The fit to all training rows, whose best epoch is the last of this one. Without a fold this one
+            learns from validation rows too.
 
     Yields:
         Epochs, also those made before an interruption or in an earlier run on the same content.
@@ -76,6 +77,9 @@ def fit(
     torch.manual_seed(seed)
     encoder = build_encoder(options.encoder, open_preprocessor(prepared))
     samples = encoder_rows(dataset, name, config, fold)
+    held_out = samples[samples["split"] == "val"]
+    if whole is not None and fold is None:
+        samples = all_as_training(samples)
     if distillation is not None:
         samples = pd.concat([samples, transfer_rows(dataset, [name])])
     row_weights = recency(dataset, samples[samples["split"] == "train"], config.training.half_life)
@@ -89,7 +93,9 @@ def fit(
     }
 
     def sources(device: torch.device) -> tuple[Source, Source]:
-        train, val = (samples[samples["split"] == split] for split in ("train", "val"))
+        train = samples[samples["split"] == "train"]
+        # Epochs are only reported on them after a refit; a fit in one pass would find its scale by them.
+        val = samples[samples["split"] == "val"] if isinstance(encoder, FittedEncoder) else held_out
         prepared_inputs, inputs = {name: prepared}, {name: options}
         training: Source = open_samples(train, prepared_inputs, inputs, dataset.targets, device)
         training = weigh(training, row_weights, device)
@@ -204,7 +210,12 @@ def take_frozen(dataset: Dataset, prepared: Prepared, config: PipelineConfig, ca
 
 
 def probe(
-    dataset: Dataset, features: Features, config: PipelineConfig, cache: Path, fold: Fold | None = None
+    dataset: Dataset,
+    features: Features,
+    config: PipelineConfig,
+    cache: Path,
+    fold: Fold | None = None,
+    whole: Single | None = None,
 ) -> Single:
     """Fit a linear head to the features of a frozen encoder.
 
@@ -214,9 +225,13 @@ def probe(
         config: The whole pipeline.
         cache: Folder of trainings.
         fold: Training rows that are left out; None leaves out none.
+        whole: The fit to all training rows, for one with its strengths that learns from validation rows too.
     """
     name = features.encoder.input
     samples = encoder_rows(dataset, name, config, fold)
+    choice = None
+    if whole is not None:
+        samples, choice = all_as_training(samples), read_choice(Path(whole.head).parent)
     is_train = (samples["split"] == "train").to_numpy()
     row_weights = recency(dataset, samples[is_train], config.training.half_life)
     key = digest(
@@ -224,20 +239,22 @@ def probe(
         rows_digest(samples, [name]),
         *(() if row_weights is None else (digest_bytes(row_weights.tobytes()),)),
         digest_json(dataset.targets.to_json()),
+        *(() if choice is None else (digest_json(choice),)),
         code_digest(fit_probe, load_embeddings, as_vector),
     )
     with work(cache, f"{name}-probe-{key}") as job:
         weights = job.folder / BEST
         if not is_trained(job):
             vectors = as_vector(load_embeddings(samples, name, features)).numpy()
-            head = fit_probe(
+            head, choice = fit_probe(
                 dataset.targets,
                 vectors[is_train],
                 dataset.targets.encode(samples[is_train]),
                 vectors[~is_train],
                 dataset.targets.encode(samples[~is_train]),
                 row_weights,
+                choice,
             )
             save_tensors(weights, head.state_dict())
-            job.finish({})
+            job.finish({"choice": choice})
     return Single(features.encoder, str(weights), "", None)

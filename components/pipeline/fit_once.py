@@ -67,14 +67,16 @@ def fit_once(
         if not is_trained(job):
             started = time.monotonic()
             training, validation = sources(_CPU)
-            train, val = _rows(training, name), _rows(validation, name)
+            train = _rows(training, name)
+            val = _rows(validation, name)
             balanced = config.class_weights == "balanced"
             task = FitTask(targets, train, val, balanced, seed, choice, row_weights)
             with interruptible():
                 head, choice = encoder.fit_rows(task)
             network = SingleNetwork(name, encoder, head)
             train_loss, _ = _measure(network, targets, train)
-            val_loss, metric = _measure(network, targets, val)
+            # A fit to all rows has none beside those that it has learned from.
+            val_loss, metric = _measure(network, targets, val if len(validation) else train)
             save_tensors(job.folder / BEST, network.state_dict())
             epoch = Epoch(0, train_loss, val_loss, metric, 0.0, time.monotonic() - started)
             job.finish({"history": [asdict(epoch)], "choice": choice})
@@ -87,13 +89,18 @@ def fit_once(
 
 def choice_of(trained: Trained) -> Choice:
     """Read the hyper-parameters that a fit has chosen."""
-    choice: Choice = json.loads((Path(trained.folder) / "done.json").read_text("utf-8"))["choice"]
+    return read_choice(Path(trained.folder))
+
+
+def read_choice(folder: Path) -> Choice:
+    """Read the hyper-parameters that the fit of a work folder has chosen."""
+    choice: Choice = json.loads((folder / "done.json").read_text("utf-8"))["choice"]
     return choice
 
 
 def _rows(source: Source, name: str) -> FitRows:
     def batches() -> Iterator[dict[str, Tensor]]:
-        for positions in torch.arange(len(source)).split(_ROWS):
+        for positions in torch.arange(len(source)).split(_ROWS) if len(source) else ():
             yield dict(source.batch(positions).inputs[name].batch)
 
     return FitRows(batches, source.targets)

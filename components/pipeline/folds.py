@@ -57,6 +57,24 @@ def has_trees_beside(config: PipelineConfig, dataset: Dataset, folds: int) -> bo
     return folds > 0 and enough and len(config.inputs) > 1 and wanted
 
 
+def gives_rows_back(config: PipelineConfig, is_cross_fitted: bool) -> bool:
+    """Tell whether learners are fitted again to training and validation rows together.
+
+    Without folds validation rows choose and calibrate, so nothing may learn from them. Projections for search
+    are stopped by the embeddings of validation rows.
+
+    Args:
+        config: The whole pipeline.
+        is_cross_fitted: True where the run has folds.
+    """
+    return config.training.refit == "all" and is_cross_fitted and config.alignment is None
+
+
+def all_as_training(samples: pd.DataFrame) -> pd.DataFrame:
+    """Turn validation rows into training rows."""
+    return samples.assign(split="train")
+
+
 def encoder_rows(dataset: Dataset, name: str, config: PipelineConfig, fold: Fold | None) -> pd.DataFrame:
     """Select the rows that one input is fitted to, and stopped by.
 

@@ -40,7 +40,7 @@ from components.objectives.balance import build_objective
 from components.objectives.supervised import begin_balanced
 from components.pipeline.align import auxiliary_facts, load_pretrained, with_auxiliary
 from components.pipeline.fit_once import choice_of
-from components.pipeline.folds import fold_numbers, fusion_rows
+from components.pipeline.folds import all_as_training, fold_numbers, fusion_rows
 from components.pipeline.train_once import is_trained, train_once
 from components.pipeline.unimodal import balance_key, solo_scores
 from components.pipeline.unseen import UnseenRows, open_unseen
@@ -96,7 +96,8 @@ def fuse(
         distillation: Help of a teacher, not for late fusion; initial weights and order of the rows are the
             same without it.
         fold: Training rows that are left out; None leaves out none.
-        whole: The training without a fold, whose best epoch is the last of this one.
+        whole: The training on all training rows, whose best epoch is the last of this one. Without a fold
+            this one learns from validation rows too, from which the encoders of ``features`` have not.
 
     Yields:
         Epochs, also those made before an interruption or in an earlier run on the same content.
@@ -106,6 +107,9 @@ def fuse(
     widths = {name: feature.encoder.width for name, feature in features.items()}
     network = Fused(build_fusion(config.fusion, widths, dataset.targets), dataset.targets)
     samples = fusion_rows(dataset, config, fold)
+    held_out = samples[samples["split"] == "val"]
+    if whole is not None and fold is None:
+        samples = all_as_training(samples)
     if distillation is not None:
         samples = pd.concat([samples, transfer_rows(dataset, list(features))])
     weights = recency(dataset, samples[samples["split"] == "train"], config.training.half_life)
@@ -126,7 +130,7 @@ def fuse(
         rows = open_unseen(dataset, features, singles, unseen, 0 if fold is None else fold.of)
         return (yield from _pool(dataset, rows, singles, config, cache, network, digest_json(facts)))
     if isinstance(network.fusion, TreeFusion):
-        held = _rows_to_stop_by(dataset, samples, list(features), bool(unseen))
+        held = _rows_to_stop_by(dataset, samples, list(features), bool(unseen))  # none of a refit
         return (
             yield from _boost(
                 dataset, samples, held, learned, singles, config, cache, network, facts, weights, whole
@@ -135,17 +139,17 @@ def fuse(
     begin_balanced(network.head, config.training, _training_values(dataset, samples))
 
     learning = {
-        "training": config.training.model_dump(mode="json", exclude={"folds", "half_life"}),
+        "training": config.training.model_dump(mode="json", exclude={"folds", "refit", "half_life"}),
         "balance": balance_key(config.balance, dataset, features, singles),
     }
 
     def sources(device: torch.device) -> tuple[Source, Source]:
-        train, val = (samples[samples["split"] == split] for split in ("train", "val"))
+        train = samples[samples["split"] == "train"]
         training: Source = open_embeddings(train, learned, dataset.targets, device)
         training = weigh(training, weights, device)
         if distillation is not None:
             training = distillation.with_predictions(training, dataset, train, device)
-        return training, open_embeddings(val, learned, dataset.targets, device)
+        return training, open_embeddings(held_out, learned, dataset.targets, device)
 
     def objective(training: Source) -> Objective:
         strength = solo_scores(dataset, features, singles)
@@ -257,7 +261,7 @@ def _boost(
         held: (N,) bool, rows to stop by.
         features: Embeddings of these rows, by input.
         weights: Weights of the training rows; None weighs all alike.
-        whole: The training without a fold, which has chosen the number of rounds.
+        whole: The training on all training rows, which has chosen the number of rounds; None chooses it.
     """
     trees = network.fusion
     assert isinstance(trees, TreeFusion)
@@ -293,6 +297,7 @@ def _boost(
             train_loss, _ = objective.evaluate(
                 network(learned.embeddings, learned.present), learned.values, learned.present
             )
+            val = learned if is_train.all() else val  # a refit has no rows beside those that it learns from
             val_loss, value = objective.evaluate(
                 network(val.embeddings, val.present), val.values, val.present
             )
@@ -379,7 +384,7 @@ def train_jointly(
                 for name in names
             },
             "fusion": config.fusion.model_dump(mode="json"),
-            "training": options.model_dump(mode="json"),
+            "training": options.model_dump(mode="json", exclude={"refit"}),
             "balance": balance_key(config.balance, dataset, features, singles),
             "start": None if start is None and pretrained is None else digest_tensors(network.state_dict()),
             "alignment": auxiliary_facts(config),

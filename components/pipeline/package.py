@@ -30,8 +30,9 @@ from components.inference.selection import calibrate_and_choose
 from components.models.fusion import build_fusion
 from components.models.networks import Fused
 from components.models.weights import read_tensors
-from components.monitoring.reference import draw_reference, make_reference
+from components.monitoring.reference import HELD_OUT, draw_reference, make_reference
 from components.pipeline.align import open_aligned
+from components.pipeline.folds import gives_rows_back
 from components.pipeline.fuse import training_prior, with_trees
 from components.pipeline.unseen import UnseenRows, open_unseen
 from components.references import Dataset, Features, FusedModel, OutOfFold, Prepared, Single, Trained
@@ -134,7 +135,8 @@ def package_model(
     model, selection = assemble(dataset, singles, features, unseen, fused, fused_folds, trees, config)
     reference = None
     if config.monitoring.rows:
-        rows = draw_reference(dataset, config)
+        splits = ("test",) if gives_rows_back(config, bool(unseen)) else HELD_OUT
+        rows = draw_reference(dataset, config, splits)
         reference = make_reference(dataset, rows, open_rows(rows, features, fused), prepared, model, config)
     save_bundle(
         folder,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from components.config import PipelineConfig
+from components.pipeline.combine import Fitted
 from components.references import (
     Dataset,
     EncoderWeights,
@@ -29,6 +30,7 @@ class Parts:
         features: Embeddings by input.
         singles: Each input on its own: encoder and head.
         unseen: Training rows out of fold, by input; empty without folds.
+        learners: The learners of each input, as they were before they were combined.
         folds: Folds of the training rows; empty without.
         fused: The fusion; None with a single input, or before its training.
         fused_folds: The fusion trained without each fold; empty for late fusion, which needs none.
@@ -43,6 +45,7 @@ class Parts:
     features: dict[str, Features]
     singles: dict[str, Single]
     unseen: dict[str, OutOfFold] = field(default_factory=dict)
+    learners: dict[str, list[Fitted]] = field(default_factory=dict)
     folds: Sequence[Fold] = ()
     fused: FusedModel | None = None
     fused_folds: Sequence[FusedModel] = ()

@@ -9,16 +9,17 @@ from typing import Any, TypeVar, cast
 
 from components.audit.results import Audit
 from components.audit.run import audit
-from components.config import PipelineConfig
+from components.config import PipelineConfig, PretrainedConfig
 from components.config.encoders import FittedConfig
 from components.data.ingest import ingest
 from components.distillation.setup import DistillationSetup
+from components.errors import OutOfTimeError
 from components.explanations.explain import explain_samples
 from components.explanations.results import Explanations
 from components.models.encoders import needs_fit
 from components.pipeline.align import align, open_aligned, pretrain
 from components.pipeline.budget import TRAININGS, in_time
-from components.pipeline.combine import Fitted, combine
+from components.pipeline.combine import Fitted, combine, combine_again, with_weight
 from components.pipeline.cross_fit import cross_fit
 from components.pipeline.evaluate import ModelEvaluation, evaluate_model, read_curves, training_folders
 from components.pipeline.extract import extract
@@ -42,6 +43,7 @@ from components.references import (
     Missing,
     OutOfFold,
     Prepared,
+    Refit,
     Single,
     Trained,
     Worth,
@@ -223,7 +225,8 @@ class PlainSteps:
         training = fit(dataset, prepared, config, self.trainings, pretrained, distillation, fold, whole)
         in_one_pass = isinstance(learner.options, FittedConfig)
         epochs = 1 if in_one_pass else config.inputs[learner.input].fit.epochs
-        label, followed = named(learner.label, fold), learner if fold is None else None
+        label = named(learner.label, fold, is_refit=fold is None and whole is not None)
+        followed = learner if whole is None else None
         return self.follow(label, training, epochs, followed)
 
     def extract(
@@ -238,10 +241,18 @@ class PlainSteps:
         return extract(dataset, prepared, weights, self.config, self.folder / "cache" / "features")
 
     def probe(
-        self, dataset: Dataset, features: Features, learner: Learner, fold: Fold | None = None
+        self,
+        dataset: Dataset,
+        features: Features,
+        learner: Learner,
+        fold: Fold | None = None,
+        whole: Single | None = None,
     ) -> Single:
-        """Fit a linear head to the features of a frozen encoder, without the rows of a fold."""
-        return probe(dataset, features, self.with_learner(learner), self.trainings, fold)
+        """Fit a linear head to the features of a frozen encoder.
+
+        It is fitted without the rows of a fold, or like ``whole`` with the validation rows too.
+        """
+        return probe(dataset, features, self.with_learner(learner), self.trainings, fold, whole)
 
     def cross_fit(
         self, dataset: Dataset, prepared: Prepared, features: Features, fits: list[Single], learner: Learner
@@ -273,6 +284,41 @@ class PlainSteps:
         fitted = map(Fitted, learners, prepared, features, singles, unseen)
         return combine(dataset, list(fitted), self.config, self.folder / "cache")
 
+    def refit(
+        self,
+        dataset: Dataset,
+        prepared: Prepared,
+        single: Single,
+        fitted: Sequence[Fitted],
+    ) -> Refit:
+        """Fit an input again to training and validation rows, with what the first fit has chosen.
+
+        Args:
+            dataset: The samples.
+            prepared: Canonical samples of the input.
+            single: The input as it was fitted and combined.
+            fitted: Its learners; those without weight are not fitted again.
+
+        Raises:
+            OutOfTimeError: If a deadline ends a training before its last epoch.
+        """
+        again = [self.refit_learner(dataset, each) for each in with_weight(single, fitted)]
+        return combine_again(dataset, prepared, single, again, self.config, self.folder / "cache")
+
+    def refit_learner(self, dataset: Dataset, fitted: Fitted) -> Fitted:
+        """Fit a learner again; a pretrained encoder that was fine-tuned stays as it is."""
+        learner = fitted.learner
+        if not needs_fit(learner.options):
+            head = self.probe(dataset, fitted.features, learner, None, fitted.single)
+            return replace(fitted, single=head)
+        if isinstance(learner.options, PretrainedConfig):
+            return fitted
+        single = self.train_input(dataset, fitted.prepared, learner, whole=fitted.single)
+        if single.training is not None and not single.training.is_complete:
+            raise OutOfTimeError("it was stopped in the middle")
+        features = self.extract(dataset, fitted.prepared, single, learner.label)
+        return replace(fitted, single=replace(single, training=fitted.single.training), features=features)
+
     def with_learner(self, learner: Learner) -> PipelineConfig:
         """Give the configuration with one learner for its input."""
         return self.config.with_encoder(learner.input, learner.options)
@@ -286,11 +332,15 @@ class PlainSteps:
         fold: Fold | None = None,
         whole: FusedModel | None = None,
     ) -> FusedModel:
-        """Train the fusion on cached features, without the rows of a fold."""
+        """Train the fusion on cached features.
+
+        It is trained without the rows of a fold, or like ``whole`` with the validation rows too.
+        """
         training = fuse(
             dataset, features, singles, unseen, self.config, self.trainings, self.distillation, fold, whole
         )
-        followed = self.follow(named("fusion", fold), training, self.config.training.epochs)
+        label = named("fusion", fold, is_refit=fold is None and whole is not None)
+        followed = self.follow(label, training, self.config.training.epochs)
         return fused_model(followed, features)
 
     def boost(
@@ -302,10 +352,11 @@ class PlainSteps:
         fold: Fold | None = None,
         whole: FusedModel | None = None,
     ) -> FusedModel:
-        """Fit trees over all inputs beside the fusion of the configuration, without the rows of a fold."""
+        """Fit trees over all inputs beside the fusion of the configuration; rows as of :meth:`fuse`."""
         config = with_trees(self.config)
         training = fuse(dataset, features, singles, unseen, config, self.trainings, None, fold, whole)
-        return fused_model(self.follow(named("trees", fold), training, 1), features)
+        label = named("trees", fold, is_refit=fold is None and whole is not None)
+        return fused_model(self.follow(label, training, 1), features)
 
     def joint(
         self,

@@ -4,13 +4,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from components.config import PipelineConfig
 from components.config.fusion import LateConfig
 from components.models.encoders import needs_fit
 from components.pipeline.budget import Budget, is_trained_in_epochs, late_instead
-from components.pipeline.folds import has_trees_beside, number_of_folds
+from components.pipeline.combine import Fitted
+from components.pipeline.folds import gives_rows_back, has_trees_beside, number_of_folds
 from components.pipeline.fuse import fused_model
 from components.pipeline.learners import first_of_each, learners_of
 from components.pipeline.package import SelectionRows, package_model
@@ -29,6 +30,8 @@ from components.references import (
     Worth,
 )
 from components.training.folds import Fold
+
+Value = TypeVar("Value")
 
 
 def retrain(steps: PlainSteps, config: PipelineConfig, dataset: Dataset) -> Retrained:
@@ -83,7 +86,7 @@ def retrain(steps: PlainSteps, config: PipelineConfig, dataset: Dataset) -> Retr
 
 
 def train(steps: PlainSteps, config: PipelineConfig, dataset: Dataset, budget: Budget | None = None) -> Parts:
-    """Train each input on its own, then their fusion; wait for both.
+    """Train each input on its own, then their fusion, and both again with validation rows; wait for all.
 
     Args:
         steps: Runs each step.
@@ -98,7 +101,7 @@ def train(steps: PlainSteps, config: PipelineConfig, dataset: Dataset, budget: B
     fused = steps.wait(parts.fused)
     if isinstance(fused, FusedModel) and not fused.training.is_complete:
         budget.left_out.append(LeftOut("fusion", f"the training ended after {fused.training.epochs} epochs"))
-    return parts
+    return refit(steps.with_config(parts.config), parts.config, parts, budget)
 
 
 def unimodal(
@@ -117,6 +120,7 @@ def unimodal(
     parts, learners = fit_in_rounds(steps, config, dataset, learners, budget)
     config, steps = parts.config, steps.with_config(parts.config)
     by_input = {name: [each for each in learners if each.input == name] for name in config.inputs}
+    parts = with_learners(parts, by_input)
     several = {name: each for name, each in by_input.items() if len(each) > 1}
     if several:
         settle(steps, parts)  # what is combined has to be known: inputs need not keep all of their learners
@@ -251,6 +255,24 @@ def fit_each(
     )
 
 
+def with_learners(parts: Parts, by_input: dict[str, list[Learner]]) -> Parts:
+    """Keep the learners of each input beside the parts, which are by label."""
+    learners = {
+        name: [
+            Fitted(
+                each,
+                parts.prepared[each.label],
+                parts.features[each.label],
+                parts.singles[each.label],
+                parts.unseen.get(each.label),
+            )
+            for each in own
+        ]
+        for name, own in by_input.items()
+    }
+    return replace(parts, learners=learners)
+
+
 def with_combined(
     parts: Parts, combined: dict[str, Combined], only: dict[str, str], names: Sequence[str]
 ) -> Parts:
@@ -330,6 +352,67 @@ def fuse(steps: PlainSteps, config: PipelineConfig, parts: Parts, budget: Budget
         for name, weights in encoders.items()
     }
     return replace(parts, fused=fused_model(trained, steps.wait(extracted), joint=True))
+
+
+def refit(steps: PlainSteps, config: PipelineConfig, parts: Parts, budget: Budget) -> Parts:
+    """Fit inputs and fusion again to training and validation rows, with all that was chosen without them.
+
+    A late fusion pools the new heads by the weights that it has. A trained one, and trees, keep the encoders
+    whose embeddings they learn from: these have not learned from validation rows.
+
+    Args:
+        steps: Runs each step.
+        config: The pipeline.
+        parts: Inputs and fusion, as values or stand-ins.
+        budget: Time of the run; what has no time for it stays as it is.
+    """
+    if not gives_rows_back(config, bool(parts.folds)):
+        return parts
+    parts = replace(waited(steps, parts), fused=steps.wait(parts.fused), trees=steps.wait(list(parts.trees)))
+    dataset, fused = parts.dataset, parts.fused
+    learners = {
+        name: [
+            Fitted(
+                each.learner,
+                steps.wait(each.prepared),
+                steps.wait(each.features),
+                steps.wait(each.single),
+                steps.wait(each.unseen),
+            )
+            for each in own
+        ]
+        for name, own in parts.learners.items()
+    }
+    in_time = steps.within(budget.until(budget.training_ends(dataset)))
+    pending = {
+        name: in_time.refit(dataset, parts.prepared[name], single, learners[name])
+        for name, single in parts.singles.items()
+    }
+    is_late = isinstance(config.fusion, LateConfig)
+    first = dataset, parts.features, parts.singles, parts.unseen, None
+    above = {}
+    if fused is not None and not is_late:
+        above["fusion"] = in_time.fuse(*first, fused)
+    if parts.trees:
+        above["trees"] = in_time.boost(*first, parts.trees[0])
+    inputs, models = (_in_time(steps.wait(each), budget) for each in (pending, above))
+    singles = {**parts.singles, **{name: each.single for name, each in inputs.items()}}
+    features = {**parts.features, **{name: each.features for name, each in inputs.items()}}
+    if is_late and fused is not None and not parts.trees:
+        models["fusion"] = steps.wait(steps.fuse(dataset, features, singles, parts.unseen, None, fused))
+    if fused is not None and "fusion" in models:
+        fused = replace(models["fusion"], training=fused.training)
+    trees = list(parts.trees)
+    if "trees" in models:
+        trees[0] = replace(models["trees"], training=trees[0].training)
+    return replace(parts, singles=singles, features=features, fused=fused, trees=trees)
+
+
+def _in_time(results: dict[str, Value], budget: Budget) -> dict[str, Value]:
+    """Keep the results that are there; note the others."""
+    return {
+        name: each for name, each in results.items() if budget.has(**{f"{name} with validation rows": each})
+    }
 
 
 def fuse_folds(

@@ -26,14 +26,20 @@ class Fold:
         return f"fold {self.number + 1} of {self.of}"
 
 
-def named(part: str, fold: Fold | None) -> str:
+def named(part: str, fold: Fold | None, is_refit: bool = False) -> str:
     """Name a training for people.
+
+    Args:
+        part: What is trained.
+        fold: Rows that it leaves out; None for none.
+        is_refit: True for a training on validation rows too.
 
     Example:
         >>> named("image", Fold(0, 5))
         'image, fold 1 of 5'
     """
-    return part if fold is None else f"{part}, {fold}"
+    rows = "with validation rows" if is_refit else fold
+    return part if rows is None else f"{part}, {rows}"
 
 
 def folds_of_input(samples: pd.DataFrame, name: str, folds: int) -> np.ndarray:

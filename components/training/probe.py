@@ -1,6 +1,7 @@
 """Linear probe: the head, and the baseline, of an encoder that is taken as it is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,8 @@ def fit_probe(
     val: np.ndarray,
     val_values: Mapping[str, Tensor],
     row_weights: np.ndarray | None = None,
-) -> Head:
+    choice: Mapping[str, Sequence[Any]] | None = None,
+) -> tuple[Head, dict[str, list[Any]]]:
     """Fit regularised linear models on embeddings, their strength chosen on validation.
 
     Embeddings are standardised with training statistics, which are then folded into the weights.
@@ -29,13 +31,20 @@ def fit_probe(
         val: (K, D) float32 embeddings.
         val_values: By target, for K rows.
         row_weights: (N,) weights of the rows, with mean 1; None weighs all alike.
+        choice: Choice of another fit to take over; None chooses on validation.
 
     Returns:
-        Head from embeddings as they are to natural parameters.
+        Head from embeddings as they are to natural parameters, and what was chosen.
     """
     mean, std = train.mean(0), train.std(0) + 1e-6
     linear = fit_linear(
-        targets, (train - mean) / std, train_values, (val - mean) / std, val_values, row_weights=row_weights
+        targets,
+        (train - mean) / std,
+        train_values,
+        (val - mean) / std,
+        val_values,
+        row_weights=row_weights,
+        choice=choice,
     )
     weight = linear.weight / std
     head = Head(len(mean), targets)
@@ -45,4 +54,4 @@ def fit_probe(
             "bias": torch.from_numpy(linear.bias - weight @ mean).float(),
         }
     )
-    return head
+    return head, linear.choice

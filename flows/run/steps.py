@@ -30,6 +30,7 @@ from tasks.train import (
     joint_task,
     pretrain_task,
     probe_task,
+    refit_task,
     worth_task,
 )
 
@@ -43,6 +44,7 @@ TASKS: dict[str, Task[..., Any]] = {
     "cross_fit": cross_fit_task,
     "worth": worth_task,
     "combine": combine_task,
+    "refit": refit_task,
     "fuse": fuse_task,
     "boost": boost_task,
     "joint": joint_task,

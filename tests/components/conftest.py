@@ -93,7 +93,7 @@ def configure(**changes: Any) -> PipelineConfig:
             },
         },
         "fusion": {"name": "gated", "width": 8},
-        "training": {**fit, "folds": 2},
+        "training": {**fit, "folds": 2, "refit": "none"},
         "evaluation": {"bootstrap": 100},
         "engine": {"device": "cpu", "shard_rows": 40},
     }

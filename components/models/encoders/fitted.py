@@ -36,10 +36,12 @@ class FitTask:
     Attributes:
         targets: What is predicted.
         train: Rows to learn from.
-        val: Rows by which hyper-parameters are chosen.
+        val: Rows by which hyper-parameters are chosen and outputs are brought to scale; none for a fit to all
+            rows, which takes both from ``choice``.
         balanced: Weigh rows by the inverse frequency of their class.
         seed: Seed of every random draw.
-        choice: Hyper-parameters of the fit to all rows, for a fit without a fold; None chooses them.
+        choice: Hyper-parameters of the fit to all training rows, for a fit without a fold or with validation
+            rows; None chooses them.
         row_weights: (N,) weights of the training rows, with mean 1; None weighs all alike.
     """
 

@@ -60,14 +60,14 @@ class Linear(FittedEncoder):
             task.val.values,
             balanced=task.balanced,
             row_weights=task.row_weights,
-            strengths=None if task.choice is None else task.choice["strengths"],
+            choice=task.choice,
         )
         weight = np.concatenate([linear.weight, self._space(train, task.seed)]).T
         self.keep(
             weight=torch.from_numpy(np.ascontiguousarray(weight, dtype=np.float32)),
             bias=torch.from_numpy(linear.bias).float(),
         )
-        return {"strengths": list(linear.strengths)}
+        return linear.choice
 
     def describe(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Values float (B, 2n + c) to outputs (B, K) and reduced features (B, F)."""

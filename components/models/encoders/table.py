@@ -82,4 +82,6 @@ class Design(nn.Module):
         low, width = edges[:, :-1], np.diff(edges)
         parts = (numbers[:, :, None] - low) / np.where(width > 0, width, 1)  # (B, n, knots)
         parts = np.where((width > 0) & (flags[:, :, None] == 0), np.clip(parts, 0, 1), 0.0)
-        return np.concatenate([numbers, flags, parts.reshape(len(values), -1)], 1).astype(np.float64)
+        return np.concatenate(
+            [numbers, flags, parts.reshape(len(values), parts.shape[1] * parts.shape[2])], 1
+        ).astype(np.float64)

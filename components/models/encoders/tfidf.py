@@ -61,7 +61,7 @@ class Tfidf(FittedEncoder):
             penalties=_PENALTIES,
             balanced=task.balanced,
             row_weights=None if task.row_weights is None else task.row_weights[rows],
-            strengths=None if task.choice is None else task.choice["strengths"],
+            choice=task.choice,
         )
         space = self._latent(train, task.seed)  # (F, V)
         weight = np.concatenate([linear.weight, space]).T  # (V, K + F)
@@ -69,7 +69,7 @@ class Tfidf(FittedEncoder):
             weight=torch.from_numpy(np.ascontiguousarray(weight, dtype=np.float32)),
             bias=torch.from_numpy(linear.bias.astype(np.float32)),
         )
-        return {"strengths": list(linear.strengths)}
+        return linear.choice
 
     def describe(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Ids int64 (B, T) with mask bool (B, T) to outputs (B, K) and latent features (B, F)."""

@@ -20,6 +20,7 @@ from components.pipeline.fit_once import choice_of
 from components.pipeline.folds import has_trees_beside
 from components.pipeline.fuse import shares_of
 from components.pipeline.run import BuiltModel, build_model
+from components.references import Trained
 from tests.components.conftest import configure
 
 TABLE = {"modality": "tabular", "columns": ["age", "city"], "encoder": {"name": "trees", "rounds": 20}}
@@ -29,6 +30,11 @@ def with_table(**changes: object) -> PipelineConfig:
     """The tiny pipeline, whose table has an encoder that passes its numbers on."""
     inputs = {name: each.model_dump(mode="json") for name, each in configure().inputs.items()}
     return configure(inputs={**inputs, "facts": TABLE}, fusion={"name": "late"}, **changes)
+
+
+def rounds_of(trained: Trained) -> list[tuple[int, list[int]]]:
+    """Leaves and rounds of the trees of each target."""
+    return [(each["leaves"], each["rounds"]) for each in choice_of(trained)["targets"]]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +70,7 @@ def test_a_row_is_chosen_by_trees_that_have_not_learned_from_it(built: BuiltMode
     assert set(by_subset) == set(load_bundle(built.bundle).delivered.subsets())
     assert all(torch.isfinite(natural).all() for natural in by_subset.values())
     assert len({each.weights for each in built.trees}) == 3
-    choices = [choice_of(each.training) for each in built.trees]
+    choices = [rounds_of(each.training) for each in built.trees]
     assert choices[1:] == choices[:1] * 2, "rounds are those of the trees of all rows"
 
 
@@ -124,7 +130,7 @@ def test_trees_as_the_fusion_are_stopped_by_rows_that_do_not_choose(
         return learn(self, train, val, *rest, **options)
 
     monkeypatch.setattr(TreeFusion, "learn", spy)
-    config = with_table(training={"folds": folds_of_run}).model_copy(
+    config = with_table(training={"folds": folds_of_run, "refit": "none"}).model_copy(
         update={"fusion": configure(fusion={"name": "trees", "rounds": 5}).fusion}
     )
     built = build_model(config, tmp_path, tiny_data)

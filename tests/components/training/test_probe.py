@@ -29,7 +29,7 @@ def fitted(
     x: np.ndarray, y: np.ndarray, val: np.ndarray, val_y: np.ndarray, classes: int, metric: str
 ) -> nn.Linear:
     targets = alone(classes, metric)
-    return fit_probe(targets, x, {NAME: torch.from_numpy(y)}, val, {NAME: torch.from_numpy(val_y)})
+    return fit_probe(targets, x, {NAME: torch.from_numpy(y)}, val, {NAME: torch.from_numpy(val_y)})[0]
 
 
 def probabilities(head: nn.Linear, x: np.ndarray) -> np.ndarray:
@@ -92,7 +92,7 @@ def test_rows_of_weight_zero_might_as_well_not_be_there() -> None:
     targets = alone(3, "log_loss")
     values = {NAME: torch.from_numpy(val_y)}
     heads = [
-        fit_probe(targets, x, {NAME: torch.from_numpy(labels)}, val, values, row_weights)
+        fit_probe(targets, x, {NAME: torch.from_numpy(labels)}, val, values, row_weights)[0]
         for labels, row_weights in ((wrong, weights), (y, weights), (wrong, None))
     ]
     np.testing.assert_allclose(probabilities(heads[0], val), probabilities(heads[1], val), atol=1e-6)

@@ -48,7 +48,7 @@ def tensors(**values: np.ndarray) -> dict[str, Tensor]:
 def test_it_learns_what_is_linear(kind: str) -> None:
     target = KINDS[kind]
     x, val, test = (embeddings(300, seed) for seed in range(3))
-    head = fit_probe(
+    head, _ = fit_probe(
         Targets((target,)),
         x,
         {target.name: torch.from_numpy(values_for(target, x))},
@@ -62,7 +62,7 @@ def test_it_learns_what_is_linear(kind: str) -> None:
 def test_labels_are_a_logistic_regression_each() -> None:
     target, x, val = labels("abc", metric="log_loss"), embeddings(200, 0), embeddings(100, 1)
     y, val_y = values_for(target, x), values_for(target, val)
-    head = fit_probe(Targets((target,)), x, tensors(tags=y), val, tensors(tags=val_y))
+    head, _ = fit_probe(Targets((target,)), x, tensors(tags=y), val, tensors(tags=val_y))
     mean, std = x.mean(0), x.std(0)
     candidates = [
         np.stack(
@@ -84,7 +84,7 @@ def test_a_label_that_all_or_no_training_rows_have_is_all_but_sure() -> None:
     target, x = labels("abc"), embeddings(50, 0)
     y = values_for(target, x)
     y[:, 0], y[:, 2] = 1, 0
-    head = fit_probe(Targets((target,)), x, tensors(tags=y), x, tensors(tags=y))
+    head, _ = fit_probe(Targets((target,)), x, tensors(tags=y), x, tensors(tags=y))
     predictions = predicted(head, x, "tags")
     assert predictions[:, 0].min() > 1 - 1e-6
     assert predictions[:, 2].max() < 1e-6
@@ -93,7 +93,7 @@ def test_a_label_that_all_or_no_training_rows_have_is_all_but_sure() -> None:
 def test_numbers_are_a_ridge_regression_whose_spread_is_that_of_validation() -> None:
     target, x, val = number(), embeddings(200, 0), embeddings(400, 1)
     y, val_y = values_for(target, x), values_for(target, val, seed=5)
-    head = fit_probe(Targets((target,)), x, tensors(price=y), val, tensors(price=val_y))
+    head, _ = fit_probe(Targets((target,)), x, tensors(price=y), val, tensors(price=val_y))
     mean, std = x.mean(0), x.std(0)
     models = [Ridge(alpha=a).fit((x - mean) / std, y) for a in (1000, 100, 10, 1, 0.1)]
     means = min((m.predict((val - mean) / std) for m in models), key=lambda p: np.square(p - val_y).mean())
@@ -107,8 +107,8 @@ def test_ordered_classes_are_learned_like_classes() -> None:
     x, val = embeddings(200, 0), embeddings(100, 1)
     plain, graded = classes(4, "log_loss"), ordered(4, "log_loss")
     values, val_values = torch.from_numpy(values_for(plain, x)), torch.from_numpy(values_for(plain, val))
-    one = fit_probe(Targets((plain,)), x, {"label": values}, val, {"label": val_values})
-    other = fit_probe(Targets((graded,)), x, {"grade": values}, val, {"grade": val_values})
+    one, _ = fit_probe(Targets((plain,)), x, {"label": values}, val, {"label": val_values})
+    other, _ = fit_probe(Targets((graded,)), x, {"grade": values}, val, {"grade": val_values})
     torch.testing.assert_close(one.weight, other.weight, rtol=0, atol=0)
 
 
@@ -119,7 +119,7 @@ def test_each_of_several_targets_is_fitted_on_the_rows_that_have_it() -> None:
     val_y, val_prices = values_for(kind, val), values_for(price, val)
     y[::3], val_prices[::2] = -1, np.nan
     prices[1::4] = np.nan
-    both = fit_probe(
+    both, _ = fit_probe(
         Targets((kind, price)), x, tensors(label=y, price=prices), val, tensors(label=val_y, price=val_prices)
     )
     mean, std = x.mean(0), x.std(0) + 1e-6  # embeddings are standardised over all rows
@@ -142,7 +142,7 @@ def test_a_target_that_no_row_with_the_input_has_is_left_open(kind: str) -> None
     targets = Targets((classes(2).__class__("other", "accuracy", ("x", "y")), target))
     x, val = embeddings(60, 0), embeddings(30, 1)
     unknown = target.encode([None] * 60)
-    head = fit_probe(
+    head, _ = fit_probe(
         targets,
         x,
         {"other": torch.from_numpy((x[:, 0] > 0).astype(np.int64)), target.name: torch.from_numpy(unknown)},
@@ -166,5 +166,5 @@ def test_without_validation_rows_the_strongest_pull_is_taken(kind: str) -> None:
     x = embeddings(80, 0)
     values, none = torch.from_numpy(values_for(target, x)), torch.from_numpy(target.encode([]))
     none = none.reshape(0, *values.shape[1:])
-    head = fit_probe(Targets((target,)), x, {target.name: values}, x[:0], {target.name: none})
+    head, _ = fit_probe(Targets((target,)), x, {target.name: values}, x[:0], {target.name: none})
     assert torch.isfinite(head.weight).all()
