@@ -15,6 +15,7 @@ from components.config import TrackingConfig, load_tracking
 from components.errors import ModelError
 from components.promotion.budget import Budget
 from components.promotion.verdict import Verdict
+from flows.workers import forkserver
 from tasks.promote import EVIDENCE, promote_version
 from tasks.tracking import champions, registry
 from tasks.tracking import runs as tracking
@@ -25,6 +26,7 @@ from tests.forks import at_once
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace; tests share its database and take a model each."""
+    forkserver.begin()  # a fork cannot open a SQLite database that this process has open
     return tmp_path_factory.mktemp("champions")
 
 
