@@ -73,11 +73,16 @@ def fit_task(
 
 @step(name="probe", task_run_name=_probe_name, tags=["training"])
 def probe_task(
-    context: Context, dataset: Dataset, features: Features, learner: Learner, fold: Fold | None = None
+    context: Context,
+    dataset: Dataset,
+    features: Features,
+    learner: Learner,
+    fold: Fold | None = None,
+    whole: Single | None = None,
 ) -> Single:
     """Fit a linear head to the features of a frozen encoder."""
     progress = Progress(context, f"probe {named(learner.label, fold)}")
-    single = TrackedSteps(context).probe(dataset, features, learner, fold)
+    single = TrackedSteps(context).probe(dataset, features, learner, fold, whole)
     progress.finish("linear head fitted")
     return single
 

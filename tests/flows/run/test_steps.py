@@ -22,6 +22,7 @@ RUNNERS = {
     "attempt",
     "follow",
     "train_input",
+    "refit_learner",
     "with_learner",
     "with_config",
     "within",
