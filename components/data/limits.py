@@ -33,21 +33,22 @@ class OversizeCell:
         return f"cell of {self.bytes / 2**20:,.0f} MB (at most {MOST_CELL / 2**20:.0f} MB)"
 
 
-def check_unfolded(unfolded: int, stored: int, name: str) -> None:
-    """Check the size that compressed columns have in memory, by what their file says, before they are read.
+def check_unfolded(unfolded: int, stored: int, name: str, ratio: int = MOST_COLUMN_RATIO) -> None:
+    """Check the size that something compressed has in memory, by what its file says, before it is read.
 
     Args:
         unfolded: Bytes in memory.
         stored: Bytes in the file.
         name: Column or file, for messages.
+        ratio: Most bytes that a byte may unfold to.
 
     Raises:
-        DataError: If a byte unfolds to more than ``MOST_COLUMN_RATIO``.
+        DataError: If it is more than ``ratio`` times what is stored.
     """
-    if unfolded > max(FREE_UNPACKED, MOST_COLUMN_RATIO * stored):
+    if unfolded > max(FREE_UNPACKED, ratio * stored):
         raise DataError(
-            f"{name} unfolds to {unfolded / 2**20:,.0f} MB, more than {MOST_COLUMN_RATIO} times what is "
-            "stored, as a decompression bomb does"
+            f"{name} unfolds to {unfolded / 2**20:,.0f} MB, more than {ratio} times what is stored, as a "
+            "decompression bomb does"
         )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 from components.data.files.location import filename, filesystem, parent
-from components.data.limits import FREE_UNPACKED, MOST_RATIO, MOST_ROWS
+from components.data.limits import MOST_RATIO, MOST_ROWS, check_unfolded
 from components.data.sources.manifest import Batch, Manifest, check_header
 from components.errors import DataError
 
@@ -101,11 +101,7 @@ def _check_sizes(file: Any, name: str) -> None:
     members = ZipFile(file).infolist()
     unfolded = sum(member.file_size for member in members)
     texts = sum(member.file_size for member in members if member.filename.endswith("sharedStrings.xml"))
-    if unfolded > max(FREE_UNPACKED, MOST_RATIO * stored):
-        raise DataError(
-            f"{name}: unfolds to {unfolded / 2**20:,.0f} MB, more than {MOST_RATIO} times its size, as a "
-            "decompression bomb does"
-        )
+    check_unfolded(unfolded, stored, name, MOST_RATIO)
     if texts > MOST_ROWS:
         raise DataError(
             f"{name}: has {texts / 2**20:,.0f} MB of texts, all of which a workbook holds in memory (at most "
