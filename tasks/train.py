@@ -27,11 +27,11 @@ from tasks.tracked_training import TrackedSteps
 
 
 def _fit_name(parameters: dict[str, Any]) -> str:
-    return f"fit {named(parameters['learner'].label, parameters['fold'])}"
+    return f"fit {_named(parameters['learner'].label, parameters)}"
 
 
 def _probe_name(parameters: dict[str, Any]) -> str:
-    return f"probe {named(parameters['learner'].label, parameters['fold'])}"
+    return f"probe {_named(parameters['learner'].label, parameters)}"
 
 
 def _fuse_name(parameters: dict[str, Any]) -> str:
@@ -39,8 +39,7 @@ def _fuse_name(parameters: dict[str, Any]) -> str:
 
 
 def _named(part: str, parameters: dict[str, Any]) -> str:
-    fold = parameters["fold"]
-    return named(part, fold, is_refit=fold is None and parameters["whole"] is not None)
+    return named(part, parameters["fold"], parameters["whole"])
 
 
 @step(name="pretrain", task_run_name="align encoders before their fits", tags=["training"])
@@ -81,7 +80,7 @@ def probe_task(
     whole: Single | None = None,
 ) -> Single:
     """Fit a linear head to the features of a frozen encoder."""
-    progress = Progress(context, f"probe {named(learner.label, fold)}")
+    progress = Progress(context, f"probe {named(learner.label, fold, whole)}")
     single = TrackedSteps(context).probe(dataset, features, learner, fold, whole)
     progress.finish("linear head fitted")
     return single
@@ -121,22 +120,14 @@ def worth_task(
 
 
 def _combine_name(parameters: dict[str, Any]) -> str:
-    return f"combine {parameters['learners'][0].input}"
+    return f"combine {parameters['fitted'][0].learner.input}"
 
 
 @step(name="combine", task_run_name=_combine_name, tags=["features"])
-def combine_task(
-    context: Context,
-    dataset: Dataset,
-    learners: list[Learner],
-    prepared: list[Prepared],
-    features: list[Features],
-    singles: list[Single],
-    unseen: list[OutOfFold | None],
-) -> Combined:
+def combine_task(context: Context, dataset: Dataset, fitted: list[Fitted]) -> Combined:
     """Weigh the learners of an input out of fold, and put those with weight together."""
-    progress = Progress(context, f"combine {learners[0].input}")
-    combined = TrackedSteps(context).combine(dataset, learners, prepared, features, singles, unseen)
+    progress = Progress(context, f"combine {fitted[0].learner.input}")
+    combined = TrackedSteps(context).combine(dataset, fitted)
     progress.finish(headline(combined.single.learners))
     return combined
 
@@ -167,7 +158,7 @@ def fuse_task(
     fold: Fold | None = None,
     whole: FusedModel | None = None,
 ) -> FusedModel:
-    """Train fusion and head on cached features, without the rows of a fold."""
+    """Train fusion and head on cached features, without the rows of a fold or with validation rows too."""
     with gpu_slot(context, context.config.engine):
         return TrackedSteps(context).fuse(dataset, features, singles, unseen, fold, whole)
 
@@ -186,7 +177,7 @@ def boost_task(
     fold: Fold | None = None,
     whole: FusedModel | None = None,
 ) -> FusedModel:
-    """Fit trees over all inputs beside the fusion, without the rows of a fold."""
+    """Fit trees over all inputs beside the fusion; rows as of the fusion."""
     trees = TrackedSteps(context).boost(dataset, features, singles, unseen, fold, whole)
     if whole is None:
         shares = sorted(shares_of(trees).items(), key=lambda each: -each[1])

@@ -288,6 +288,15 @@ class Budget:
             parts = replace(parts, unseen={}, folds=[])
         return replace(parts, config=config)
 
+    def lacks(self, wait: Callable[[Any], Any], **pending: Any) -> bool:
+        """Tell if a run with a limit had no time for a result; without a limit nothing is waited for.
+
+        Args:
+            wait: Gives the value behind a stand-in.
+            pending: Results by name, as values or stand-ins.
+        """
+        return self.is_limited and not self.has(**{name: wait(each) for name, each in pending.items()})
+
     def has(self, **values: Any) -> bool:
         """Tell if a result is there, by its name; note the reason if not."""
         for name, value in values.items():

@@ -67,8 +67,7 @@ def fit_once(
         if not is_trained(job):
             started = time.monotonic()
             training, validation = sources(_CPU)
-            train = _rows(training, name)
-            val = _rows(validation, name)
+            train, val = _rows(training, name), _rows(validation, name)
             balanced = config.class_weights == "balanced"
             task = FitTask(targets, train, val, balanced, seed, choice, row_weights)
             with interruptible():

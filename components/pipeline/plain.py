@@ -225,7 +225,7 @@ class PlainSteps:
         training = fit(dataset, prepared, config, self.trainings, pretrained, distillation, fold, whole)
         in_one_pass = isinstance(learner.options, FittedConfig)
         epochs = 1 if in_one_pass else config.inputs[learner.input].fit.epochs
-        label = named(learner.label, fold, is_refit=fold is None and whole is not None)
+        label = named(learner.label, fold, whole)
         followed = learner if whole is None else None
         return self.follow(label, training, epochs, followed)
 
@@ -271,18 +271,9 @@ class PlainSteps:
         """Measure what each input says by itself and adds to the others; arguments by learner."""
         return measure_worth(dataset, features, singles, unseen)
 
-    def combine(
-        self,
-        dataset: Dataset,
-        learners: Sequence[Learner],
-        prepared: Sequence[Prepared],
-        features: Sequence[Features],
-        singles: Sequence[Single],
-        unseen: Sequence[OutOfFold | None],
-    ) -> Combined:
+    def combine(self, dataset: Dataset, fitted: Sequence[Fitted]) -> Combined:
         """Weigh the learners of an input out of fold, and put those with weight together."""
-        fitted = map(Fitted, learners, prepared, features, singles, unseen)
-        return combine(dataset, list(fitted), self.config, self.folder / "cache")
+        return combine(dataset, fitted, self.config, self.folder / "cache")
 
     def refit(
         self,
@@ -339,9 +330,8 @@ class PlainSteps:
         training = fuse(
             dataset, features, singles, unseen, self.config, self.trainings, self.distillation, fold, whole
         )
-        label = named("fusion", fold, is_refit=fold is None and whole is not None)
-        followed = self.follow(label, training, self.config.training.epochs)
-        return fused_model(followed, features)
+        trained = self.follow(named("fusion", fold, whole), training, self.config.training.epochs)
+        return fused_model(trained, features)
 
     def boost(
         self,
@@ -355,8 +345,7 @@ class PlainSteps:
         """Fit trees over all inputs beside the fusion of the configuration; rows as of :meth:`fuse`."""
         config = with_trees(self.config)
         training = fuse(dataset, features, singles, unseen, config, self.trainings, None, fold, whole)
-        label = named("trees", fold, is_refit=fold is None and whole is not None)
-        return fused_model(self.follow(label, training, 1), features)
+        return fused_model(self.follow(named("trees", fold, whole), training, 1), features)
 
     def joint(
         self,

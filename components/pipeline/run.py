@@ -51,7 +51,7 @@ def retrain(steps: PlainSteps, config: PipelineConfig, dataset: Dataset) -> Retr
     aligned = None
     if config.alignment is not None:
         aligned = steps.within(budget.until(budget.training_ends(dataset))).align(dataset, parts.fused)
-        if budget.is_limited and not budget.has(alignment=steps.wait(aligned)):
+        if budget.lacks(steps.wait, alignment=aligned):
             aligned = None
     evaluation = steps.evaluate(
         dataset,
@@ -121,20 +121,10 @@ def unimodal(
     config, steps = parts.config, steps.with_config(parts.config)
     by_input = {name: [each for each in learners if each.input == name] for name in config.inputs}
     parts = with_learners(parts, by_input)
-    several = {name: each for name, each in by_input.items() if len(each) > 1}
+    several = {name: fitted for name, fitted in parts.learners.items() if len(fitted) > 1}
     if several:
         settle(steps, parts)  # what is combined has to be known: inputs need not keep all of their learners
-    combined = {
-        name: steps.combine(
-            dataset,
-            each,
-            [parts.prepared[learner.label] for learner in each],
-            [parts.features[learner.label] for learner in each],
-            [parts.singles[learner.label] for learner in each],
-            [parts.unseen.get(learner.label) for learner in each],
-        )
-        for name, each in several.items()
-    }
+    combined = {name: steps.combine(dataset, fitted) for name, fitted in several.items()}
     only = {each.label: name for name, (each, *more) in by_input.items() if not more}
     if not combined and all(label == name for label, name in only.items()):
         return parts
@@ -213,7 +203,7 @@ def fit_each(
     count = number_of_folds(config, dataset, len(every))
     in_share = steps.within(budget.until(ends, budget.share(learners, count, ends)))
     pretrained = in_share.pretrain(dataset, prepared) if is_aligned_first else None
-    if budget.is_limited and not budget.has(pretraining=steps.wait(pretrained)):
+    if budget.lacks(steps.wait, pretraining=pretrained):
         pretrained = None
     encoders = {
         each.label: (in_share if is_trained_in_epochs(each) else in_time).fit(
@@ -325,14 +315,14 @@ def fuse(steps: PlainSteps, config: PipelineConfig, parts: Parts, budget: Budget
         in_time = steps.within(budget.until(ends, budget.share_of_fusion(parts.folds, ends)))
         staged = in_time.fuse(*learned)
         fused_folds = fuse_folds(in_time, config, *learned, parts.folds, staged)
-        if budget.is_limited and not budget.has(fusion=steps.wait([staged, *fused_folds])):
+        if budget.lacks(steps.wait, fusion=[staged, *fused_folds]):
             config = late_instead(config)
             staged, fused_folds = steps.with_config(config).fuse(*learned), []
         trees: list[FusedModel] = []
         if has_trees_beside(config, dataset, len(parts.folds)):
             first = in_time.boost(*learned)
             trees = [first, *(in_time.boost(*learned, fold, first) for fold in parts.folds)]
-            if budget.is_limited and not budget.has(trees=steps.wait(trees)):
+            if budget.lacks(steps.wait, trees=trees):
                 trees = []
         parts = replace(parts, fused=staged, fused_folds=fused_folds, trees=trees, config=config)
         if not config.joint_epochs:
@@ -340,7 +330,7 @@ def fuse(steps: PlainSteps, config: PipelineConfig, parts: Parts, budget: Budget
     in_time = steps.within(budget.until(ends))
     joint = in_time.joint(dataset, prepared, parts.features, parts.singles, staged, parts.pretrained)
     settle(steps, parts)
-    if budget.is_limited and not budget.has(joint=steps.wait(joint)):
+    if budget.lacks(steps.wait, joint=joint):
         config = config.model_copy(update={"strategy": "staged", "joint_epochs": 0})
         if staged is None:
             config = late_instead(config)
@@ -370,22 +360,9 @@ def refit(steps: PlainSteps, config: PipelineConfig, parts: Parts, budget: Budge
         return parts
     parts = replace(waited(steps, parts), fused=steps.wait(parts.fused), trees=steps.wait(list(parts.trees)))
     dataset, fused = parts.dataset, parts.fused
-    learners = {
-        name: [
-            Fitted(
-                each.learner,
-                steps.wait(each.prepared),
-                steps.wait(each.features),
-                steps.wait(each.single),
-                steps.wait(each.unseen),
-            )
-            for each in own
-        ]
-        for name, own in parts.learners.items()
-    }
     in_time = steps.within(budget.until(budget.training_ends(dataset)))
     pending = {
-        name: in_time.refit(dataset, parts.prepared[name], single, learners[name])
+        name: in_time.refit(dataset, parts.prepared[name], single, parts.learners[name])
         for name, single in parts.singles.items()
     }
     is_late = isinstance(config.fusion, LateConfig)
@@ -430,7 +407,7 @@ def fuse_folds(
     Args:
         steps: Runs each step.
         config: The pipeline.
-        dataset, features, singles, unseen, folds: See :class:`components.pipeline.steps.Parts`.
+        dataset, features, singles, unseen, folds: See :class:`components.pipeline.parts.Parts`.
         fused: The fusion trained on all folds.
     """
     if isinstance(config.fusion, LateConfig):

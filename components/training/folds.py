@@ -26,19 +26,20 @@ class Fold:
         return f"fold {self.number + 1} of {self.of}"
 
 
-def named(part: str, fold: Fold | None, is_refit: bool = False) -> str:
+def named(part: str, fold: Fold | None, whole: object = None) -> str:
     """Name a training for people.
 
     Args:
         part: What is trained.
         fold: Rows that it leaves out; None for none.
-        is_refit: True for a training on validation rows too.
+        whole: The training on all training rows, of one that is like it; without a fold that is one on
+            validation rows too.
 
     Example:
         >>> named("image", Fold(0, 5))
         'image, fold 1 of 5'
     """
-    rows = "with validation rows" if is_refit else fold
+    rows = "with validation rows" if fold is None and whole is not None else fold
     return part if rows is None else f"{part}, {rows}"
 
 
